@@ -1,0 +1,330 @@
+"""Every setting, validated once, where it is made. Lengths in micrometres, never pixels of unknown size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
+
+from napari_selfdeconv.errors import ConfigError
+
+Device = str
+Precision = Literal["auto", "float32", "bfloat16"]
+Boundary = Literal["reflect", "replicate"]
+Schedule = Literal["halving", "one-cycle"]
+DataTerm = Literal["square", "huber"]
+Skip = Literal["concat", "add"]
+LossName = Literal["noise2self", "noise2same", "noise2same_d"]
+PresetName = Literal["quick", "standard", "paper"]
+
+
+def check_number(
+    name: str, value: object, low: float, high: float, *, open_low: bool = False, hint: str = ""
+) -> None:
+    """Raise ConfigError unless ``value`` is a finite number in [low, high] (or (low, high])."""
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if ok:
+        ok = (low < value if open_low else low <= value) and value <= high  # type: ignore[operator]
+    if not ok:
+        bracket = "(" if open_low else "["
+        raise ConfigError(f"{name} must be a number in {bracket}{low:g}, {high:g}], got {value!r}{hint}")
+
+
+def check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Raise ConfigError unless ``value`` is a whole number in [low, high]."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise ConfigError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+class _Settings:
+    """dict in, dict out; unknown keys are refused so that an old file never passes silently."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain numbers, strings, lists and dicts (JSON-ready)."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s output; ConfigError on a key that does not exist."""
+        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"unknown setting for {cls.__name__}: {', '.join(unknown)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers(_Settings):
+    """A Gibson-Lanni stack: what the objective was designed for, and what is really there. Lengths in um.
+
+    ``sample_depth_um`` is how deep below the coverslip the emitter lies.
+    """
+
+    sample_index: float
+    sample_depth_um: float = 0.0
+    coverslip_index: float = 1.515
+    coverslip_design_index: float = 1.515
+    coverslip_um: float = 170.0
+    coverslip_design_um: float = 170.0
+    immersion_design_index: float | None = None
+    immersion_design_um: float = 100.0
+
+    def __post_init__(self) -> None:
+        for name in ("sample_index", "coverslip_index", "coverslip_design_index"):
+            check_number(name, getattr(self, name), 1.0, 4.0)
+        if self.immersion_design_index is not None:
+            check_number("immersion_design_index", self.immersion_design_index, 1.0, 4.0)
+        check_number("sample_depth_um", self.sample_depth_um, 0.0, 10_000.0)
+        for name in ("coverslip_um", "coverslip_design_um", "immersion_design_um"):
+            check_number(name, getattr(self, name), 0.0, 50_000.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optics(_Settings):
+    """The microscope, as far as its PSF needs it.
+
+    Attributes
+    ----------
+    na : numerical aperture, 0 < na < refractive_index.
+    wavelength_um : emission wavelength in vacuum, 0.1 to 5 um.
+    refractive_index : of the immersion (and of the sample, unless ``layers`` says otherwise).
+    defocus_um : shift of all planes along z.
+    excitation_um, pinhole_au : confocal detection; both or neither (a pinhole of 0 is a point).
+    layers : Gibson-Lanni stack, or None for a matched sample.
+    pixel_integration : integrate over the camera's square pixel (True) or sample its centre (False).
+    """
+
+    na: float
+    wavelength_um: float
+    refractive_index: float
+    defocus_um: float = 0.0
+    excitation_um: float | None = None
+    pinhole_au: float | None = None
+    layers: Layers | None = None
+    pixel_integration: bool = True
+
+    def __post_init__(self) -> None:
+        hint = ""
+        if isinstance(self.wavelength_um, (int, float)) and 100 <= self.wavelength_um <= 5000:
+            hint = f" (nanometres? then give {self.wavelength_um / 1000:g})"
+        check_number("wavelength_um", self.wavelength_um, 0.1, 5.0, hint=hint)
+        check_number("refractive_index", self.refractive_index, 1.0, 4.0)
+        check_number("na", self.na, 0.0, 4.0, open_low=True)
+        if self.na >= self.refractive_index:
+            raise ConfigError(
+                f"na must be below refractive_index ({self.refractive_index:g}), got {self.na:g}"
+            )
+        check_number("defocus_um", self.defocus_um, -1000.0, 1000.0)
+        if (self.excitation_um is None) != (self.pinhole_au is None):
+            raise ConfigError(
+                "a confocal PSF needs both excitation_um and pinhole_au, got "
+                f"excitation_um={self.excitation_um!r}, pinhole_au={self.pinhole_au!r}"
+            )
+        if self.excitation_um is not None:
+            check_number("excitation_um", self.excitation_um, 0.1, 5.0)
+            check_number("pinhole_au", self.pinhole_au, 0.0, 100.0)
+            if self.excitation_um > self.wavelength_um:
+                raise ConfigError(
+                    f"excitation_um must not exceed the emission wavelength_um ({self.wavelength_um:g}), "
+                    f"got {self.excitation_um:g}"
+                )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        layers = values.get("layers")
+        if isinstance(layers, Mapping):
+            values = {**values, "layers": Layers.from_dict(layers)}
+        return super().from_dict(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights(_Settings):
+    """Weights of the paper's six terms (method.md) and of the total variation of f(x). Zero = not computed."""
+
+    bsp: float = 0.0
+    rec: float = 0.0
+    inv: float = 0.0
+    inv_d: float = 0.0
+    bound: float = 0.0
+    bound_d: float = 0.0
+    tv: float = 0.0
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            check_number(f"loss weight {f.name}", getattr(self, f.name), 0.0, 1e6)
+        if self.bsp == 0 and self.rec == 0:
+            raise ConfigError("one of the loss weights bsp and rec must be above 0: nothing else looks at the data")
+
+
+LOSSES: Mapping[str, LossWeights] = {
+    "noise2self": LossWeights(bsp=1.0),
+    "noise2same": LossWeights(rec=1.0, inv=2.0),
+    "noise2same_d": LossWeights(rec=1.0, inv_d=2.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(_Settings):
+    """Everything that decides what a training run computes. Make one with `preset`.
+
+    Attributes
+    ----------
+    loss : weights of the loss terms.
+    steps, batch_size, patch : optimiser steps, patches a step, patch side in voxels (less on a short axis).
+    learning_rate, schedule, halve_every : Adam; "halving" every ``halve_every`` steps, or "one-cycle".
+    weight_decay_average : decay of the running average of the weights used for the result; 0 = the last ones.
+    mask_percent : share of masked pixels in percent, stratified; mask_sigma : noise put there, in standard units.
+    data_term, huber_delta : square or Huber loss for bsp and rec; delta in standard units.
+    features, levels, skip, bn_momentum : the U-Net; ``levels`` counts resolutions (3 = two down-samplings).
+    inverse_channels : regularisations of the Wiener-filtered copies given to the network; () = image only.
+    augment : flips and rotations in training, those that leave the PSF unchanged.
+    average_symmetries : average the result over the same flips and rotations.
+    boundary : how the image continues outside its border.
+    seed, device, precision : "auto" picks the device, and bfloat16 where the processor has it.
+    """
+
+    name: str = "custom"
+    loss: LossWeights = field(default_factory=lambda: LOSSES["noise2same_d"])
+    steps: int = 300
+    batch_size: int = 8
+    patch: int = 128
+    learning_rate: float = 1e-3
+    schedule: Schedule = "one-cycle"
+    halve_every: int = 500
+    weight_decay_average: float = 0.0
+    mask_percent: float = 0.5
+    mask_sigma: float = 0.2
+    data_term: DataTerm = "square"
+    huber_delta: float = 1.0
+    features: int = 24
+    levels: int = 3
+    skip: Skip = "concat"
+    bn_momentum: float = 0.05
+    inverse_channels: tuple[float, ...] = ()
+    augment: bool = True
+    average_symmetries: bool = False
+    boundary: Boundary = "reflect"
+    seed: int = 0
+    device: Device = "auto"
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        check_whole("steps", self.steps, 1, 10_000_000)
+        check_whole("batch_size", self.batch_size, 1, 4096)
+        check_whole("patch", self.patch, 8, 4096)
+        check_number("learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
+        check_choice("schedule", self.schedule, get_args(Schedule))
+        check_whole("halve_every", self.halve_every, 1, 10_000_000)
+        check_number("weight_decay_average", self.weight_decay_average, 0.0, 0.99999)
+        check_number("mask_percent", self.mask_percent, 0.0, 50.0, open_low=True)
+        check_number("mask_sigma", self.mask_sigma, 0.0, 100.0)
+        check_choice("data_term", self.data_term, get_args(DataTerm))
+        check_number("huber_delta", self.huber_delta, 0.0, 1e6, open_low=True)
+        check_whole("features", self.features, 1, 1024)
+        check_whole("levels", self.levels, 1, 6)
+        check_choice("skip", self.skip, get_args(Skip))
+        check_number("bn_momentum", self.bn_momentum, 0.0, 1.0, open_low=True)
+        for value in self.inverse_channels:
+            check_number("inverse_channels", value, 1e-6, 1e6)
+        check_choice("boundary", self.boundary, get_args(Boundary))
+        check_whole("seed", self.seed, 0, 2**31 - 1)
+        if not isinstance(self.device, str) or not self.device:
+            raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
+        check_choice("precision", self.precision, get_args(Precision))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        values = dict(values)
+        if isinstance(values.get("loss"), Mapping):
+            values["loss"] = LossWeights.from_dict(values["loss"])
+        if "inverse_channels" in values:
+            values["inverse_channels"] = tuple(values["inverse_channels"])
+        return super().from_dict(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileConfig(_Settings):
+    """Tiled inference. ``tile`` is the side in voxels (None: from the memory there is), ``overlap`` likewise."""
+
+    tile: int | None = None
+    overlap: int = 32
+
+    def __post_init__(self) -> None:
+        if self.tile is not None:
+            check_whole("tile", self.tile, 16, 65_536)
+            if self.overlap >= self.tile:
+                raise ConfigError(f"overlap must be below tile ({self.tile}), got {self.overlap}")
+        check_whole("overlap", self.overlap, 0, 4096)
+
+
+_PAPER: Mapping[int, dict[str, Any]] = {
+    2: dict(
+        loss=LOSSES["noise2same_d"], steps=3000, batch_size=16, patch=128, learning_rate=4e-4,
+        schedule="halving", halve_every=500, features=96, skip="concat", bn_momentum=0.003,
+    ),
+    3: dict(
+        loss=LOSSES["noise2same"], steps=15_000, batch_size=4, patch=64, learning_rate=4e-4,
+        schedule="halving", halve_every=2000, features=48, skip="add", bn_momentum=0.003,
+    ),
+}  # fmt: skip
+_OURS: Mapping[int, dict[str, Any]] = {
+    2: dict(
+        loss=LossWeights(bsp=1.0, tv=0.02), steps=300, batch_size=8, patch=128, learning_rate=1e-3,
+        mask_percent=5.0, data_term="huber", features=24, skip="concat",
+        inverse_channels=(0.1, 1.0), average_symmetries=True,
+    ),
+    3: dict(
+        loss=LossWeights(bsp=1.0, tv=0.005), steps=100, batch_size=2, patch=48, learning_rate=1e-3,
+        mask_percent=5.0, data_term="huber", features=16, skip="add",
+        inverse_channels=(0.1, 1.0), average_symmetries=True,
+    ),
+}  # fmt: skip
+_STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=900), 3: dict(steps=250)}
+
+
+def preset(name: str, ndim: int, *, loss: str | None = None, **overrides: Any) -> TrainConfig:
+    """Return the settings of a preset for a 2D or 3D image.
+
+    Parameters
+    ----------
+    name : "quick", "standard" or "paper" (the paper's settings exactly).
+    ndim : 2 or 3.
+    loss : one of the paper's losses in place of the preset's own: "noise2self", "noise2same", "noise2same_d".
+    **overrides : any field of `TrainConfig`.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown preset, loss or field, or a value out of range.
+
+    Examples
+    --------
+    >>> preset("quick", 2).steps
+    300
+    >>> preset("paper", 3, loss="noise2self", seed=1).loss.bsp
+    1.0
+    """
+    check_choice("preset", name, get_args(PresetName))
+    if ndim not in (2, 3):
+        raise ConfigError(f"an image has 2 or 3 axes here, got {ndim}")
+    values = dict(_PAPER[ndim] if name == "paper" else _OURS[ndim])
+    if name == "standard":
+        values |= _STANDARD[ndim]
+    if loss is not None:
+        check_choice("loss", loss, get_args(LossName))
+        values["loss"] = LOSSES[loss]
+    return replace(TrainConfig.from_dict({"name": name, **values}), **_known(overrides))
+
+
+def _known(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    unknown = sorted(set(overrides) - {f.name for f in fields(TrainConfig)})
+    if unknown:
+        raise ConfigError(f"unknown setting for TrainConfig: {', '.join(unknown)}")
+    return overrides
