@@ -118,9 +118,7 @@ class Optics(_Settings):
         check_number("refractive_index", self.refractive_index, 1.0, 4.0)
         check_number("na", self.na, 0.0, 4.0, open_low=True)
         if self.na >= self.refractive_index:
-            raise ConfigError(
-                f"na must be below refractive_index ({self.refractive_index:g}), got {self.na:g}"
-            )
+            raise ConfigError(f"na must be below refractive_index ({self.refractive_index:g}), got {self.na:g}")
         check_number("defocus_um", self.defocus_um, -1000.0, 1000.0)
         if (self.excitation_um is None) != (self.pinhole_au is None):
             raise ConfigError(
@@ -160,7 +158,9 @@ class LossWeights(_Settings):
         for f in fields(self):
             check_number(f"loss weight {f.name}", getattr(self, f.name), 0.0, 1e6)
         if self.bsp == 0 and self.rec == 0:
-            raise ConfigError("one of the loss weights bsp and rec must be above 0: nothing else looks at the data")
+            raise ConfigError(
+                "one of the loss weights bsp and rec must be above 0: nothing else looks at the data"
+            )
 
 
 LOSSES: Mapping[str, LossWeights] = {
@@ -179,7 +179,6 @@ class TrainConfig(_Settings):
     loss : weights of the loss terms.
     steps, batch_size, patch : optimiser steps, patches a step, patch side in voxels (less on a short axis).
     learning_rate, schedule, halve_every : Adam; "halving" every ``halve_every`` steps, or "one-cycle".
-    weight_decay_average : decay of the running average of the weights used for the result; 0 = the last ones.
     mask_percent : share of masked pixels in percent, stratified; mask_sigma : noise put there, in standard units.
     data_term, huber_delta : square or Huber loss for bsp and rec; delta in standard units.
     features, levels, skip, bn_momentum : the U-Net; ``levels`` counts resolutions (3 = two down-samplings).
@@ -198,7 +197,6 @@ class TrainConfig(_Settings):
     learning_rate: float = 1e-3
     schedule: Schedule = "one-cycle"
     halve_every: int = 500
-    weight_decay_average: float = 0.0
     mask_percent: float = 0.5
     mask_sigma: float = 0.2
     data_term: DataTerm = "square"
@@ -222,7 +220,6 @@ class TrainConfig(_Settings):
         check_number("learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_whole("halve_every", self.halve_every, 1, 10_000_000)
-        check_number("weight_decay_average", self.weight_decay_average, 0.0, 0.99999)
         check_number("mask_percent", self.mask_percent, 0.0, 50.0, open_low=True)
         check_number("mask_sigma", self.mask_sigma, 0.0, 100.0)
         check_choice("data_term", self.data_term, get_args(DataTerm))
@@ -289,14 +286,14 @@ _OURS: Mapping[int, dict[str, Any]] = {
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=900), 3: dict(steps=250)}
 
 
-def preset(name: str, ndim: int, *, loss: str | None = None, **overrides: Any) -> TrainConfig:
+def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
     """Return the settings of a preset for a 2D or 3D image.
 
     Parameters
     ----------
     name : "quick", "standard" or "paper" (the paper's settings exactly).
     ndim : 2 or 3.
-    loss : one of the paper's losses in place of the preset's own: "noise2self", "noise2same", "noise2same_d".
+    loss : in place of the preset's own: the paper's "noise2self", "noise2same" or "noise2same_d", or weights.
     **overrides : any field of `TrainConfig`.
 
     Raises
@@ -317,7 +314,9 @@ def preset(name: str, ndim: int, *, loss: str | None = None, **overrides: Any) -
     values = dict(_PAPER[ndim] if name == "paper" else _OURS[ndim])
     if name == "standard":
         values |= _STANDARD[ndim]
-    if loss is not None:
+    if isinstance(loss, LossWeights):
+        values["loss"] = loss
+    elif loss is not None:
         check_choice("loss", loss, get_args(LossName))
         values["loss"] = LOSSES[loss]
     return replace(TrainConfig.from_dict({"name": name, **values}), **_known(overrides))

@@ -1,0 +1,252 @@
+"""Convolution with the PSF: the forward model g, its adjoint, and the one place that does either.
+
+``y[i] = sum_j h[j] x[i - (j - c)]`` with the centre ``c = n // 2`` on every axis: a convolution, never a
+correlation, so a lopsided PSF smears in its own direction. Outside its border the image continues by
+reflection with the edge repeated ("reflect", as ``scipy.ndimage``) or by its edge value ("replicate").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdeconv.config import Boundary
+
+Method = Literal["auto", "fft", "direct"]
+
+# Kernel voxels above which the FFT wins, measured on 2 CPU cores (docs/benchmarks.md); on CUDA the paper's rule.
+_FFT_ABOVE = {("cpu", 2): 60, ("cpu", 3): 60, ("cuda", 2): 25**2, ("cuda", 3): 9**3}
+
+
+def smooth_size(n: int) -> int:
+    """Return the smallest size >= n whose prime factors are 2, 3, 5 and 7 only.
+
+    Examples
+    --------
+    >>> smooth_size(509), smooth_size(512), smooth_size(11)
+    (512, 512, 12)
+    """
+    while True:
+        rest = n
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
+
+
+class Blur:
+    """Convolution with a fixed PSF, its adjoint, and nothing learned.
+
+    Parameters
+    ----------
+    psf : array of 2 or 3 axes, any sizes; its centre is ``n // 2`` on every axis. Not normalised here.
+    boundary : "reflect" (edge repeated) or "replicate".
+    method : "fft", "direct", or "auto" for the faster of the two as measured.
+
+    Notes
+    -----
+    Tensors are (batch, channel, *space). The result is float32, or float64 for a float64 input,
+    whatever the autocast. The transfer function is computed once per shape, dtype and device.
+    """
+
+    def __init__(self, psf: NDArray[Any], *, boundary: Boundary = "reflect", method: Method = "auto") -> None:
+        self.psf = np.ascontiguousarray(psf, dtype=np.float64)
+        self.ndim = self.psf.ndim
+        self.boundary = boundary
+        self.method = method
+        self._cache: dict[tuple[Any, ...], Tensor] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return A x: ``x`` blurred, same shape."""
+        return _Linear.apply(_real(x), self, False)  # type: ignore[no-untyped-call, no-any-return]
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return A^T y, the exact transpose of `__call__` (border rule included)."""
+        return _Linear.apply(_real(y), self, True)  # type: ignore[no-untyped-call, no-any-return]
+
+    def flipped(self) -> Blur:
+        """Return the blur with the mirrored PSF, centre kept (correlation with the PSF)."""
+        flipped = np.flip(self.psf)
+        even = [(0, 1 - n % 2) for n in self.psf.shape]
+        # An even axis mirrors its centre from n//2 to n//2 - 1: one zero in front puts it back.
+        padded = np.pad(flipped, [(b, a) for a, b in even])
+        return Blur(padded, boundary=self.boundary, method=self.method)
+
+    def uses_fft(self, device: torch.device) -> bool:
+        """Say whether "auto" picks the FFT on this device."""
+        if self.method != "auto":
+            return self.method == "fft"
+        return self.psf.size > _FFT_ABOVE.get((device.type, self.ndim), _FFT_ABOVE["cpu", self.ndim])
+
+    def _forward(self, x: Tensor) -> Tensor:
+        padded = x
+        for axis, (k, c) in self._axes():
+            padded = _extend(padded, axis, k - 1 - c, c, self.boundary)
+        if self.uses_fft(x.device):
+            return self._fft(padded, x.shape[-self.ndim :])
+        conv = F.conv2d if self.ndim == 2 else F.conv3d
+        flat = padded.reshape(-1, 1, *padded.shape[-self.ndim :])
+        return conv(flat, self._kernel(x)).reshape(x.shape)
+
+    def _transpose(self, y: Tensor) -> Tensor:
+        if self.uses_fft(y.device):
+            full = self._fft_transpose(y)
+        else:
+            conv = F.conv_transpose2d if self.ndim == 2 else F.conv_transpose3d
+            flat = conv(y.reshape(-1, 1, *y.shape[-self.ndim :]), self._kernel(y))
+            full = flat.reshape(*y.shape[: -self.ndim], *flat.shape[-self.ndim :])
+        for axis, (k, c) in self._axes():
+            full = _fold(full, axis, k - 1 - c, c, self.boundary)
+        return full
+
+    def _axes(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Yield (negative axis, (kernel size, centre))."""
+        for i, k in enumerate(self.psf.shape):
+            yield i - self.ndim, (k, k // 2)
+
+    def _fft(self, padded: Tensor, size: Sequence[int]) -> Tensor:
+        dims = tuple(range(-self.ndim, 0))
+        shape = [smooth_size(n) for n in padded.shape[-self.ndim :]]
+        spectrum = torch.fft.rfftn(padded, s=shape, dim=dims)
+        full = torch.fft.irfftn(spectrum * self._transfer(shape, padded), s=shape, dim=dims)
+        valid: Tensor = full[self._window([k - 1 for k in self.psf.shape], size)]
+        return valid.contiguous()
+
+    def _fft_transpose(self, y: Tensor) -> Tensor:
+        dims = tuple(range(-self.ndim, 0))
+        padded = [n + k - 1 for n, k in zip(y.shape[-self.ndim :], self.psf.shape, strict=True)]
+        shape = [smooth_size(n) for n in padded]
+        spectrum = torch.fft.rfftn(y, s=shape, dim=dims)
+        full = torch.fft.irfftn(spectrum * self._transfer(shape, y).conj(), s=shape, dim=dims)
+        # The forward pass cuts its window at k - 1, so the transpose puts y there: a circular shift.
+        full = torch.roll(full, [k - 1 for k in self.psf.shape], dims)
+        window: Tensor = full[self._window([0] * self.ndim, padded)]
+        return window
+
+    def _window(self, start: Sequence[int], size: Sequence[int]) -> tuple[Any, ...]:
+        return (..., *(slice(s, s + n) for s, n in zip(start, size, strict=True)))
+
+    def _kernel(self, like: Tensor) -> Tensor:
+        key = ("kernel", like.dtype, like.device)
+        if key not in self._cache:
+            flipped = np.ascontiguousarray(np.flip(self.psf))[None, None]
+            self._cache[key] = torch.as_tensor(flipped, dtype=like.dtype, device=like.device)
+        return self._cache[key]
+
+    def _transfer(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        key = (tuple(shape), like.dtype, like.device)
+        if key not in self._cache:
+            # One shape of tiles and one of patches is in use at a time: a few entries are plenty.
+            if len(self._cache) > 8:
+                self._cache.clear()
+            otf = np.fft.rfftn(self.psf, s=shape, axes=tuple(range(self.ndim)))
+            dtype = torch.complex128 if like.dtype == torch.float64 else torch.complex64
+            self._cache[key] = torch.as_tensor(otf, device="cpu").to(dtype).to(like.device)
+        return self._cache[key]
+
+
+class _Linear(torch.autograd.Function):
+    """A or A^T with the other one as its gradient: real FFTs both ways, nothing kept for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, blur: Blur, transpose: bool) -> Tensor:
+        ctx.blur, ctx.transpose = blur, transpose
+        with torch.autocast(x.device.type, enabled=False):
+            return blur._transpose(x) if transpose else blur._forward(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        grad = _Linear.apply(_real(grad), ctx.blur, not ctx.transpose)  # type: ignore[no-untyped-call]
+        return grad, None, None
+
+
+def _real(x: Tensor) -> Tensor:
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def _extend(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
+    """Continue ``x`` along one axis by ``before`` and ``after`` voxels."""
+    n = x.shape[axis]
+    if boundary == "replicate":
+        sizes = [list(x.shape), list(x.shape)]
+        sizes[0][axis], sizes[1][axis] = before, after
+        first, last = x.narrow(axis, 0, 1), x.narrow(axis, n - 1, 1)
+        return torch.cat([first.expand(sizes[0]), x, last.expand(sizes[1])], axis)
+    # Reflection of more than one image length is done in steps: what was added is reflected again.
+    while before or after:
+        n = x.shape[axis]
+        b, a = min(before, n), min(after, n)
+        parts = [x.narrow(axis, 0, b).flip(axis), x, x.narrow(axis, n - a, a).flip(axis)]
+        x = torch.cat(parts, axis)
+        before, after = before - b, after - a
+    return x
+
+
+def _steps(n: int, before: int, after: int) -> list[tuple[int, int]]:
+    """List the (before, after) of every reflection that `_extend` makes from length ``n``."""
+    steps = []
+    while before or after:
+        b, a = min(before, n), min(after, n)
+        steps.append((b, a))
+        before, after, n = before - b, after - a, n + a + b
+    return steps
+
+
+def _fold(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
+    """Return the transpose of `_extend`: what lies outside is added to the voxels it was copied from."""
+    n = x.shape[axis] - before - after
+    if boundary == "replicate":
+        core = x.narrow(axis, before, n).clone()
+        core.narrow(axis, 0, 1).add_(x.narrow(axis, 0, before).sum(axis, keepdim=True))
+        core.narrow(axis, n - 1, 1).add_(x.narrow(axis, before + n, after).sum(axis, keepdim=True))
+        return core
+    for b, a in reversed(_steps(n, before, after)):
+        size = x.shape[axis] - b - a
+        core = x.narrow(axis, b, size).clone()
+        core.narrow(axis, 0, b).add_(x.narrow(axis, 0, b).flip(axis))
+        core.narrow(axis, size - a, a).add_(x.narrow(axis, b + size, a).flip(axis))
+        x = core
+    return x
+
+
+def wiener_kernel(psf: NDArray[Any], regularisation: float, *, energy: float = 0.999) -> NDArray[np.float64]:
+    """Return the Wiener filter ``conj(H) / (|H|^2 + regularisation)`` as a finite kernel.
+
+    A finite kernel can be applied to a tile exactly as to the whole image. It is cut to the smallest
+    centred odd box that holds ``energy`` of its squared sum, and never beyond four times the PSF.
+
+    Parameters
+    ----------
+    psf : array, unit sum, centre at ``n // 2``.
+    regularisation : > 0, in units of |H|^2 (H is 1 at frequency 0).
+    energy : share of the squared sum to keep, 0 to 1.
+
+    Returns
+    -------
+    float64 array of odd sizes, centre at ``n // 2``; use it with `Blur`.
+    """
+    shape = [smooth_size(4 * n + 1) for n in psf.shape]
+    centred = np.zeros(shape)
+    centred[tuple(slice(0, n) for n in psf.shape)] = psf
+    centred = np.roll(centred, [-(n // 2) for n in psf.shape], range(psf.ndim))
+    otf = np.fft.rfftn(centred)
+    inverse = np.conj(otf) / (np.abs(otf) ** 2 + regularisation)
+    kernel = np.fft.fftshift(np.fft.irfftn(inverse, s=shape, axes=tuple(range(psf.ndim))))
+    centre = [n // 2 for n in shape]
+    total = float((kernel**2).sum())
+    limits = [(n - 1) // 2 for n in shape]
+    for fraction in np.linspace(0.0, 1.0, 65):
+        radii = [math.ceil(fraction * limit) for limit in limits]
+        box = kernel[tuple(slice(c - r, c + r + 1) for c, r in zip(centre, radii, strict=True))]
+        if float((box**2).sum()) >= energy * total:
+            break
+    return box

@@ -1,0 +1,53 @@
+"""Blind-spot masks: stratified random pixels, and the noise put in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def box_side(percent: float, ndim: int) -> int:
+    """Return the side of the box that holds one masked pixel on average, at least 1.
+
+    Examples
+    --------
+    >>> box_side(0.5, 2), box_side(0.5, 3)
+    (14, 6)
+    """
+    return max(1, round(float((100.0 / percent) ** (1.0 / ndim))))
+
+
+def stratified_mask(batch: int, size: Sequence[int], percent: float, generator: torch.Generator) -> Tensor:
+    """Return a boolean mask (batch, 1, *size), one random pixel in every box of the stratification.
+
+    The grid of boxes is shifted at random, so that no pixel is masked more often than another.
+
+    Parameters
+    ----------
+    batch : number of masks.
+    size : shape of one patch, voxels.
+    percent : share of masked pixels, 0 to 50.
+    generator : source of randomness; the mask lies on its device.
+    """
+    device, side = generator.device, box_side(percent, len(size))
+    cells = [n // side + 2 for n in size]
+    shape = (batch, *cells)
+    inside = torch.ones(shape, dtype=torch.bool, device=device)
+    index = torch.arange(batch, device=device).view(-1, *[1] * len(size)).expand(shape)
+    for axis, n in enumerate(size):
+        shift = torch.randint(side, (batch, *[1] * len(size)), generator=generator, device=device)
+        cell = torch.arange(cells[axis], device=device).view([-1 if a == axis else 1 for a in range(len(size))])
+        where = cell * side - shift + torch.randint(side, shape, generator=generator, device=device)
+        inside &= (where >= 0) & (where < n)
+        index = index * n + where.clamp(0, n - 1)
+    mask = torch.zeros(batch, 1, *size, dtype=torch.bool, device=device)
+    mask.view(-1)[index[inside]] = True
+    return mask
+
+
+def fill_with_noise(x: Tensor, mask: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+    """Return ``x`` with Gaussian noise of ``sigma`` (standard units) where ``mask`` is set."""
+    noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
+    return torch.where(mask, sigma * noise.to(x.device), x)

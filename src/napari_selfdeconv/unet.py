@@ -1,0 +1,96 @@
+"""The paper's residual U-Net, 2D and 3D, any width, depth, input size and number of input channels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_selfdeconv.config import Skip
+
+_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+_CONV_UP = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+class ResidualBlock(nn.Module):
+    """BN-ReLU-Conv-BN-ReLU-Conv plus the input through a 1x1 convolution.
+
+    The 1x1 convolution is there at equal widths too: only so the parameter counts are the paper's.
+    """
+
+    def __init__(self, ndim: int, width_in: int, width: int, momentum: float) -> None:
+        super().__init__()
+        conv, norm = _CONV[ndim], _NORM[ndim]
+        self.norm1 = norm(width_in, momentum=momentum)
+        self.conv1 = conv(width_in, width, 3, padding=1, bias=False)
+        self.norm2 = norm(width, momentum=momentum)
+        self.conv2 = conv(width, width, 3, padding=1, bias=False)
+        self.shortcut = conv(width_in, width, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(F.relu(self.norm1(x)))
+        y = self.conv2(F.relu(self.norm2(y)))
+        return self.shortcut(x) + y  # type: ignore[no-any-return]
+
+
+class UNet(nn.Module):
+    """Residual U-Net in pre-activation order (Papkov, Palo and Parts 2023, after Noise2Same).
+
+    Parameters
+    ----------
+    ndim : 2 or 3.
+    in_channels : channels of the input; one channel comes out.
+    features : width at full resolution, doubled at every level.
+    levels : number of resolutions (3 in the paper: two down-samplings).
+    skip : "concat" or "add".
+    bn_momentum : of the batch-norm statistics.
+    """
+
+    def __init__(
+        self,
+        ndim: int,
+        *,
+        in_channels: int = 1,
+        features: int = 96,
+        levels: int = 3,
+        skip: Skip = "concat",
+        bn_momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        conv, up = _CONV[ndim], _CONV_UP[ndim]
+        widths = [features * 2**level for level in range(levels)]
+        self.ndim = ndim
+        self.skip = skip
+        self.multiple = 2 ** (levels - 1)
+        self.stem = conv(in_channels, features, 3, padding=1, bias=False)
+        self.encoder = nn.ModuleList(ResidualBlock(ndim, w, w, bn_momentum) for w in widths)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(conv(a, b, 2, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(up(b, a, 2, stride=2) for a, b in pairs)
+        joined = 2 if skip == "concat" else 1
+        self.decoder = nn.ModuleList(ResidualBlock(ndim, joined * a, a, bn_momentum) for a, _ in pairs)
+        self.head = nn.Sequential(
+            _NORM[ndim](features, momentum=bn_momentum), nn.ReLU(), conv(features, 1, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in_channels, *space) to (batch, 1, *space); any size, padded inside and cropped back."""
+        size = x.shape[2:]
+        # Padding at the far end only keeps the down-sampling grid at the origin, so that a tile that
+        # starts on the grid sees what the whole image sees.
+        padding = [p for n in reversed(size) for p in (0, -n % self.multiple)]
+        y = self.stem(F.pad(x, padding, mode="replicate") if any(padding) else x)
+        skips = []
+        for block, down in zip(self.encoder, self.down, strict=False):
+            y = block(y)
+            skips.append(y)
+            y = down(y)
+        y = self.encoder[-1](y)
+        for block, up, old in zip(
+            reversed(list(self.decoder)), reversed(list(self.up)), reversed(skips), strict=True
+        ):
+            y = up(y)
+            y = block(torch.cat([y, old], 1) if self.skip == "concat" else y + old)
+        y = self.head(y)
+        return y[(..., *(slice(0, n) for n in size))]  # type: ignore[no-any-return]
