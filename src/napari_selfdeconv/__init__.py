@@ -1,3 +1,69 @@
-"""Self-supervised deconvolution of a single image, in napari and headless."""
+"""Self-supervised deconvolution of a single image, in napari and headless.
+
+Nothing here imports torch, Qt or napari until it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import (
+        Deconvolution,
+        apply_model,
+        deconvolve,
+        iter_apply_model,
+        iter_deconvolve,
+        iter_richardson_lucy,
+        load_model,
+        prepare_psf,
+        richards_wolf_psf,
+        richardson_lucy,
+        save_model,
+        suggest_psf_shape,
+    )
+    from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig, preset
+    from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
+    from napari_selfdeconv.events import StopToken
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Cancelled",
+    "ComputeError",
+    "ConfigError",
+    "Deconvolution",
+    "Layers",
+    "LossWeights",
+    "Optics",
+    "SelfDeconvError",
+    "StopToken",
+    "TileConfig",
+    "TrainConfig",
+    "apply_model",
+    "deconvolve",
+    "iter_apply_model",
+    "iter_deconvolve",
+    "iter_richardson_lucy",
+    "load_model",
+    "prepare_psf",
+    "preset",
+    "richards_wolf_psf",
+    "richardson_lucy",
+    "save_model",
+    "suggest_psf_shape",
+]
+
+_ROOM = {
+    "config": {"Layers", "LossWeights", "Optics", "TileConfig", "TrainConfig", "preset"},
+    "errors": {"Cancelled", "ComputeError", "ConfigError", "SelfDeconvError"},
+    "events": {"StopToken"},
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = next((room for room, names in _ROOM.items() if name in names), "api")
+    return getattr(importlib.import_module(f"{__name__}.{room}"), name)

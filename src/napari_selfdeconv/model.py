@@ -1,0 +1,122 @@
+"""The trained object: the network with its PSF, and what is needed to apply it to another image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_selfdeconv.config import TrainConfig
+from napari_selfdeconv.device import Choice
+from napari_selfdeconv.forward import Blur, wiener_kernel
+from napari_selfdeconv.symmetry import IDENTITY, Symmetry, psf_symmetries
+from napari_selfdeconv.unet import UNet
+
+
+class Deconvolver(nn.Module):
+    """f: the image and its Wiener-filtered copies in, the deconvolved image out (standardised units).
+
+    The copies are made inside f, from the (masked) input, so that f stays blind to the masked pixels.
+    """
+
+    def __init__(self, config: TrainConfig, psf: NDArray[Any]) -> None:
+        super().__init__()
+        self.inverses = [
+            Blur(wiener_kernel(psf, value), boundary=config.boundary) for value in config.inverse_channels
+        ]
+        self.unet = UNet(
+            psf.ndim,
+            in_channels=1 + len(self.inverses),
+            features=config.features,
+            levels=config.levels,
+            skip=config.skip,
+            bn_momentum=config.bn_momentum,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, 1, *space) to the same shape."""
+        channels = [x, *(inverse(x) for inverse in self.inverses)]
+        return self.unet(torch.cat(channels, 1))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A trained network.
+
+    Attributes
+    ----------
+    config : the settings it was trained with.
+    psf : float32, unit sum.
+    network : in evaluation mode, float32 weights.
+    voxel_um : voxel size of image and PSF, um, in axis order; None where unknown.
+    provenance : JSON-ready record of the training run.
+    """
+
+    config: TrainConfig
+    psf: NDArray[np.float32]
+    network: Deconvolver
+    voxel_um: tuple[float, ...] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_network(config: TrainConfig, psf: NDArray[Any]) -> Deconvolver:
+    """Return the untrained network, its weights drawn from ``config.seed`` alone.
+
+    The caller's own random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return Deconvolver(config, psf)
+
+
+def psf_hash(psf: NDArray[Any]) -> str:
+    """Return the SHA-256 of the PSF as float32 with its shape: two PSFs are the same if it is."""
+    data = np.ascontiguousarray(psf, np.float32)
+    return hashlib.sha256(repr(data.shape).encode() + data.tobytes()).hexdigest()
+
+
+def place(network: nn.Module, choice: Choice, ndim: int) -> None:
+    """Move the network to its device and into the memory layout that is fast there."""
+    network.to(choice.device)
+    # channels_last pays with bfloat16 (1.5 to 2 times, docs/benchmarks.md); in float32 it may cost.
+    if choice.dtype == torch.bfloat16:
+        layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
+        network.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+def autocast(choice: Choice) -> torch.autocast:
+    """Return the autocast context of ``choice``; it does nothing for float32."""
+    return torch.autocast(choice.device.type, dtype=torch.bfloat16, enabled=choice.dtype == torch.bfloat16)
+
+
+def predictors(
+    model: Model, choice: Choice, *, average: bool
+) -> list[Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
+    """Return functions from a standardised tile to its prediction, one for each symmetry of the PSF.
+
+    With ``average`` off (or no symmetry) it is one function. The network must lie on the device already.
+    """
+    symmetries = psf_symmetries(model.psf) if average else (IDENTITY,)
+
+    def function(symmetry: Symmetry) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+            x = symmetry.apply(torch.from_numpy(tile)[None, None].to(choice.device)).contiguous()
+            with torch.inference_mode(), autocast(choice):
+                y = model.network(x)
+            result: NDArray[np.float32] = symmetry.undo(y.float())[0, 0].cpu().numpy()
+            return result
+
+        return predict
+
+    return [function(symmetry) for symmetry in symmetries]
+
+
+def bytes_per_voxel(config: TrainConfig) -> float:
+    """Return about how much memory predicting one voxel takes at its peak (decoder at full resolution)."""
+    return 4.0 * (10 * config.features + 8 * (1 + len(config.inverse_channels)))

@@ -1,0 +1,72 @@
+"""The live preview: what the network makes of the region the user is looking at, between two steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.config import TrainConfig
+from napari_selfdeconv.device import Choice
+from napari_selfdeconv.events import Preview
+from napari_selfdeconv.model import Deconvolver, Model, predictors
+from napari_selfdeconv.scaling import Standardizer
+
+# A preview must not hold up training: it never predicts more voxels than this.
+_PREVIEW_VOXELS = 262_144
+
+Region = tuple[slice, ...]
+
+
+class Previewer:
+    """Predicts the region the user looks at, at most every ``every_s`` seconds, between two steps."""
+
+    def __init__(
+        self,
+        standard: NDArray[np.float32],
+        scale: Standardizer,
+        choice: Choice,
+        config: TrainConfig,
+        psf: NDArray[np.float32],
+        every_s: float,
+        region: Callable[[], Region | None] | None,
+    ) -> None:
+        self._standard, self._scale, self._choice = standard, scale, choice
+        self._config, self._psf = config, psf
+        self._every_s, self._region = every_s, region
+        self._last = -np.inf
+
+    def __call__(self, step: int, network: Deconvolver) -> Preview | None:
+        now = time.perf_counter()
+        if now - self._last < self._every_s:
+            return None
+        where = limit_region(self._standard.shape, self._region() if self._region else None)
+        model = Model(config=self._config, psf=self._psf, network=network)
+        network.eval()
+        try:
+            (predict,) = predictors(model, self._choice, average=False)
+            image = self._scale.undo(predict(np.ascontiguousarray(self._standard[where])))
+        finally:
+            network.train()
+        # Counted from the end: a slow preview never takes more than its share.
+        self._last = time.perf_counter()
+        return Preview(step=step, image=image, offset=tuple(s.start for s in where))
+
+
+def limit_region(shape: Sequence[int], region: Region | None) -> Region:
+    """Clip ``region`` to the image and shrink it about its centre until a preview of it is quick."""
+    region = region or tuple(slice(0, n) for n in shape)
+    spans = []
+    for s, n in zip(region, shape, strict=True):
+        start = min(max(s.start or 0, 0), n - 1)
+        stop = min(max(n if s.stop is None else s.stop, start + 1), n)
+        spans.append((start, stop))
+    while np.prod([b - a for a, b in spans], dtype=float) > _PREVIEW_VOXELS:
+        axis = max(range(len(spans)), key=lambda i: spans[i][1] - spans[i][0])
+        a, b = spans[axis]
+        size = max(1, int((b - a) * 0.9))
+        start = a + (b - a - size) // 2
+        spans[axis] = (start, start + size)
+    return tuple(slice(a, b) for a, b in spans)
