@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 import napari_selfdeconv
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.atomic import whole_or_not_at_all
 from napari_selfdeconv.model import Deconvolver, Model
 
 FORMAT = "napari-selfdeconv model 1"
@@ -44,17 +44,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         "voxel_um": json.dumps(model.voxel_um),
         "provenance": json.dumps(dict(model.provenance)),
     }
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(safetensors.torch.save(tensors, header))
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+    with whole_or_not_at_all(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(tensors, header))
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
