@@ -1,0 +1,256 @@
+"""What each command does: read, check, compute through `api`, write. Raises; `cli` turns that into a line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari_selfdeconv
+from napari_selfdeconv._cli.terminal import say, watch
+from napari_selfdeconv.config import Optics, preset
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import StopToken
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_selfdeconv.io import ImageFile
+
+_SAMPLING_TOLERANCE = 0.01
+
+
+def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
+    from napari_selfdeconv.io import write_ome_tiff
+    from napari_selfdeconv.psf import richards_wolf_psf
+
+    if len(args.voxel_um) != len(args.shape) or len(args.shape) not in (2, 3):
+        raise ConfigError(
+            f"--shape and --voxel-um need 2 or 3 numbers each, as many of one as of the other, got "
+            f"{len(args.shape)} and {len(args.voxel_um)}"
+        )
+    optics = _optics(args)
+    _check_folder(args.out)
+    psf = richards_wolf_psf(tuple(args.shape), tuple(args.voxel_um), optics)
+    write_ome_tiff(args.out, psf, voxel_um=tuple(args.voxel_um), provenance={"optics": optics.to_dict()})
+
+
+def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.io import check_image, read_image, write_ome_tiff
+
+    file = read_image(args.image)
+    image = check_image(file.data, file.axes)
+    config = preset(
+        args.preset,
+        image.ndim,
+        loss=args.loss,
+        seed=args.seed,
+        device=args.device,
+        **_given(steps=args.steps),
+    )
+    for path in (args.out, args.save_model):
+        if path is not None:
+            _check_folder(path)
+    voxel = _voxel(args.voxel_um, file, image.ndim)
+    psf = _psf_for(args, image, voxel)
+    from napari_selfdeconv import api
+
+    result = watch(api.iter_deconvolve(image, psf, config, voxel_um=voxel, stop=token))
+    write_ome_tiff(
+        args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}
+    )
+    if args.save_model is not None:
+        api.save_model(args.save_model, result.model)
+    report = {
+        "seconds": round(result.seconds, 3),
+        "device": result.device,
+        "precision": result.precision,
+        "steps": result.steps_done,
+        "stopped": result.stopped,
+        "losses": {name: values[-1] for name, values in result.losses.items()},
+        "output": str(args.out),
+    }
+    if args.save_model is not None:
+        report["model"] = str(args.save_model)
+    _finish(args, report)
+
+
+def run_apply(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import api
+    from napari_selfdeconv.io import check_image, read_image, write_ome_tiff
+
+    model = api.load_model(args.model)
+    file = read_image(args.image)
+    _check_folder(args.out)
+    ndim = model.psf.ndim
+    voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == ndim else None
+    if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
+        say(
+            f"warning: the image's voxels are {_lengths(voxel)}, the model was trained on "
+            f"{_lengths(model.voxel_um)}: its PSF does not fit this image"
+        )
+    started = time.perf_counter()
+    image = check_image(file.data, file.axes)
+    result = watch(api.iter_apply_model(model, image, stop=token, device_name=args.device))
+    provenance = {**model.provenance, "applied_to": args.image.name}
+    write_ome_tiff(args.out, result, voxel_um=voxel or model.voxel_um, provenance=provenance)
+    _finish(args, {"seconds": round(time.perf_counter() - started, 3), "output": str(args.out)})
+
+
+def run_rl(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.io import check_image, read_image, write_ome_tiff
+
+    file = read_image(args.image)
+    image = check_image(file.data, file.axes)
+    voxel = _voxel(None, file, image.ndim)
+    psf = _psf_from_file(args.psf, image, voxel)
+    args.out.mkdir(parents=True, exist_ok=True)
+    from napari_selfdeconv import api
+
+    started = time.perf_counter()
+    work = api.iter_richardson_lucy(image, psf, args.iterations, stop=token, device_name=args.device)
+    results = watch(work)
+    stem = args.image.name
+    for ending in (".ome.tiff", ".ome.tif", args.image.suffix):
+        stem = stem.removesuffix(ending)
+    paths = {n: args.out / f"{stem}_rl_n{n:04d}.ome.tif" for n in results}
+    for n, path in paths.items():
+        provenance = {
+            "software": "napari-selfdeconv",
+            "version": napari_selfdeconv.__version__,
+            "method": "Richardson-Lucy",
+            "iterations": n,
+            "source": args.image.name,
+        }
+        write_ome_tiff(path, results[n], voxel_um=voxel, provenance=provenance)
+    seconds = round(time.perf_counter() - started, 3)
+    _finish(args, {"seconds": seconds, "output": {str(n): str(path) for n, path in paths.items()}})
+
+
+def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
+    from napari_selfdeconv.io import check_image, read_image, read_psf, write_ome_tiff
+    from napari_selfdeconv.simulate import degrade
+
+    file = read_image(args.truth)
+    truth = check_image(file.data, file.axes)
+    _check_folder(args.out)
+    noisy = degrade(truth, read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)
+    provenance = {"simulated": {"seed": args.seed, "salt": not args.no_salt, "truth": args.truth.name}}
+    write_ome_tiff(args.out, noisy, voxel_um=_voxel(None, file, noisy.ndim), provenance=provenance)
+
+
+def run_evaluate(args: argparse.Namespace, _token: StopToken) -> None:
+    from napari_selfdeconv.io import read_image
+    from napari_selfdeconv.metrics import evaluate
+
+    scores = evaluate(read_image(args.result).data, read_image(args.truth).data)
+    if args.json:
+        # An infinite PSNR (equal images) is no JSON number: null says "no error at all".
+        print(json.dumps({k: v if math.isfinite(v) else None for k, v in scores.items()}))  # noqa: T201
+    else:
+        for name, value in scores.items():
+            print(f"{name:5s} {value:.4f}")  # noqa: T201
+
+
+def run_benchmark(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.benchmark import run_quality
+
+    run_quality(
+        args.images,
+        args.psf,
+        methods=args.methods,
+        crop=args.crop,
+        device=args.device,
+        out=args.out,
+        stop=token,
+        say=say,
+    )
+
+
+def _optics(args: argparse.Namespace) -> Optics:
+    return Optics(
+        na=args.na,
+        wavelength_um=args.wavelength_um,
+        refractive_index=args.refractive_index,
+        defocus_um=args.defocus_um,
+        excitation_um=args.excitation_um,
+        pinhole_au=args.pinhole_au,
+    )
+
+
+def _psf_for(args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, ...] | None) -> NDArray[Any]:
+    """Return the PSF of ``deconvolve``: read from its file, or computed from the optics."""
+    optics_given = [args.na, args.wavelength_um, args.refractive_index]
+    if args.psf is not None:
+        if any(value is not None for value in optics_given):
+            raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
+        return _psf_from_file(args.psf, image, voxel)
+    if any(value is None for value in optics_given):
+        raise ConfigError("a PSF is needed: --psf FILE, or --na, --wavelength-um and --refractive-index")
+    optics = _optics(args)
+    if voxel is None:
+        raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")
+    from napari_selfdeconv.psf import richards_wolf_psf, suggest_psf_shape
+
+    shape = suggest_psf_shape(optics, voxel, image.shape)
+    say(f"PSF: Richards & Wolf, {'x'.join(map(str, shape))} voxels of {_lengths(voxel)}")
+    return richards_wolf_psf(shape, voxel, optics)
+
+
+def _psf_from_file(path: Path, image: NDArray[Any], voxel: tuple[float, ...] | None) -> NDArray[Any]:
+    """Read a PSF; resample it to the image's voxels where both sizes are known and differ."""
+    from napari_selfdeconv.io import read_psf
+    from napari_selfdeconv.psf_prepare import prepare_psf
+
+    file = read_psf(path)
+    psf, own = file.data, file.voxel_um
+    if voxel and own and psf.ndim == image.ndim and _differ(own, voxel):
+        say(f"PSF resampled from voxels of {_lengths(own)} to the image's {_lengths(voxel)}")
+        psf, _ = prepare_psf(psf, voxel_um=own, target_voxel_um=voxel, background=0.0, center=False, energy=1.0)
+    return psf
+
+
+def _voxel(given: Sequence[float] | None, file: ImageFile, ndim: int) -> tuple[float, ...] | None:
+    """Return the voxel size in um: as given, else as the file says, else None."""
+    if given is None:
+        known = file.voxel_um
+        return tuple(known) if known is not None and len(known) == ndim else None
+    if len(given) != ndim:
+        raise ConfigError(f"--voxel-um needs {ndim} numbers for a {ndim}D image, got {len(given)}")
+    if not all(0 < value < 1000 for value in given):
+        raise ConfigError(f"--voxel-um must be in (0, 1000) um, got {' '.join(map(str, given))}")
+    return tuple(given)
+
+
+def _differ(a: Sequence[float], b: Sequence[float]) -> bool:
+    return any(abs(x - y) > _SAMPLING_TOLERANCE * y for x, y in zip(a, b, strict=True))
+
+
+def _lengths(voxel: Sequence[float]) -> str:
+    return " x ".join(f"{v:g}" for v in voxel) + " um"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse an output path before an hour of training, not after it."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"cannot write {path}: no permission in {path.parent}")
+
+
+def _finish(args: argparse.Namespace, report: dict[str, Any]) -> None:
+    if args.json:
+        print(json.dumps(report))  # noqa: T201
+    else:
+        say(f"wrote {report['output']} after {report['seconds']:.1f} s")

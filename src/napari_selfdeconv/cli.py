@@ -1,0 +1,142 @@
+"""The command ``selfdeconv``: its arguments and its exit status. What it does lives in `_cli.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn, get_args
+
+import napari_selfdeconv
+from napari_selfdeconv._cli import commands
+from napari_selfdeconv._cli.terminal import interruptible, say, warnings_as_lines
+from napari_selfdeconv.config import LossName, PresetName
+from napari_selfdeconv.errors import Cancelled, SelfDeconvError
+from napari_selfdeconv.events import StopToken
+
+_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"selfdeconv: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status (0, 2 for bad input, 130 after Ctrl-C)."""
+    # Spinning OpenMP threads collapse on a busy machine; this must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    args = _parser().parse_args(argv)
+    token = StopToken()
+    try:
+        with interruptible(token, args.interrupt), warnings_as_lines():
+            args.run(args, token)
+    except (Cancelled, KeyboardInterrupt):
+        say("stopped; nothing was written")
+        return _INTERRUPTED
+    except (SelfDeconvError, OSError, MemoryError) as error:
+        say(" ".join(str(error).split()) or type(error).__name__)
+        return 2
+    return _INTERRUPTED if token.stopped else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="selfdeconv", description=napari_selfdeconv.__doc__)
+    parser.add_argument("--version", action="version", version=napari_selfdeconv.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    for name, add, text in (
+        ("psf", _add_psf, "compute a Richards & Wolf PSF"),
+        ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
+        ("apply", _add_apply, "deconvolve an image with a saved model"),
+        ("rl", _add_rl, "Richardson-Lucy at several iteration counts"),
+        ("degrade", _add_degrade, "blur and corrupt a truth as the benchmark does"),
+        ("evaluate", _add_evaluate, "compare a result with the truth"),
+        ("benchmark", _add_benchmark, "measure methods on a folder of truth images"),
+    ):
+        add(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    return parser
+
+
+def _add_psf(p: argparse.ArgumentParser) -> None:
+    _add_optics(p, required=True)
+    p.add_argument("--voxel-um", type=float, nargs="+", required=True, metavar="UM", help="[DZ] DY DX")
+    p.add_argument("--shape", type=int, nargs="+", required=True, metavar="N", help="[NZ] NY NX")
+    p.add_argument("--out", type=Path, required=True)
+    p.set_defaults(run=commands.run_psf, interrupt=None)
+
+
+def _add_deconvolve(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path)
+    p.add_argument("--psf", type=Path, help="PSF file; used as it is, but for resampling and its sum")
+    _add_optics(p, required=False)
+    p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
+    p.add_argument("--preset", choices=get_args(PresetName), default="quick")
+    p.add_argument("--loss", choices=get_args(LossName), help="one of the paper's losses")
+    p.add_argument("--steps", type=int)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--save-model", type=Path, metavar="FILE")
+    _add_out(p)
+    p.set_defaults(run=commands.run_deconvolve, interrupt="keep")
+
+
+def _add_apply(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", type=Path)
+    p.add_argument("image", type=Path)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    _add_out(p)
+    p.set_defaults(run=commands.run_apply, interrupt="discard")
+
+
+def _add_rl(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path)
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--json", action="store_true", help="print one JSON object last")
+    p.set_defaults(run=commands.run_rl, interrupt="keep")
+
+
+def _add_degrade(p: argparse.ArgumentParser) -> None:
+    p.add_argument("truth", type=Path)
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--no-salt", action="store_true", help="no salt-and-pepper pixels (as in 3D)")
+    p.add_argument("--out", type=Path, required=True)
+    p.set_defaults(run=commands.run_degrade, interrupt=None)
+
+
+def _add_evaluate(p: argparse.ArgumentParser) -> None:
+    p.add_argument("result", type=Path)
+    p.add_argument("truth", type=Path)
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.set_defaults(run=commands.run_evaluate, interrupt=None)
+
+
+def _add_benchmark(p: argparse.ArgumentParser) -> None:
+    p.add_argument("kind", choices=["quality"])
+    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="truth images (PNG or TIFF)")
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--methods", nargs="+", default=["input", "rl", "quick"])
+    p.add_argument("--crop", type=int, help="side of the centre crop; default: whole images")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.set_defaults(run=commands.run_benchmark, interrupt="keep")
+
+
+def _add_optics(p: argparse.ArgumentParser, *, required: bool) -> None:
+    p.add_argument("--na", type=float, required=required, help="numerical aperture")
+    p.add_argument("--wavelength-um", type=float, required=required, help="emission wavelength, um")
+    p.add_argument("--refractive-index", type=float, required=required, help="of the immersion")
+    p.add_argument("--defocus-um", type=float, default=0.0, help="shift of the focus, um")
+    p.add_argument("--excitation-um", type=float, help="confocal: excitation wavelength, um")
+    p.add_argument("--pinhole-au", type=float, help="confocal: pinhole diameter, Airy units")
+
+
+def _add_out(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--out", type=Path, required=True, metavar="OUT.ome.tif")
+    p.add_argument("--json", action="store_true", help="print one JSON object last")
