@@ -1,0 +1,104 @@
+# `make help` lists what there is. Written for GNU make 3.81 (macOS) and any POSIX shell.
+# Windows has no make: README.md says what to type there.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint screenshots clean system-libs-window system-libs-test moved
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PYTHONS := python3.11 python3.12 python3.13 python3 python3.14 python
+
+# Settings: make demo SAMPLE=2d, make demo IMAGE="my stack.tif" PSF=psf.tif, make test PYTEST_ARGS="-k psf",
+# PYTHON=/path/to/python to choose the interpreter of a new .venv. They reach the recipes through the
+# environment, so that spaces and quotes in a path survive.
+SAMPLE ?= 3d
+IMAGE ?=
+PSF ?=
+PYTHON ?=
+PYTEST_ARGS ?=
+export SAMPLE IMAGE PSF PYTHON
+# Waiting OpenMP threads must sleep, not spin: with spinning, a busy machine trains twenty times slower.
+export OMP_WAIT_POLICY := PASSIVE
+
+XVFB := env -u WAYLAND_DISPLAY QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1600x1000x24"
+MAC := $(filter Darwin,$(shell uname -s))
+HAS_DISPLAY := $(strip $(DISPLAY) $(WAYLAND_DISPLAY) $(MAC))
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  Settings: SAMPLE=3d|2d, IMAGE=path, PSF=path (demo); PYTEST_ARGS=... (test); PYTHON=python3.12 (new .venv)"
+
+demo: system-libs-window $(STAMP)  ## napari with a sample, or IMAGE=path [PSF=path], deconvolving
+	@set -- --sample "$$SAMPLE"; \
+	[ -z "$$IMAGE" ] || set -- "$$@" --image "$$IMAGE"; \
+	[ -z "$$PSF" ] || set -- "$$@" --psf "$$PSF"; \
+	$(if $(HAS_DISPLAY),,set -- "$$@" --headless; $(XVFB)) $(PY) -m napari_selfdeconv._gui.demo "$$@"
+
+test: system-libs-test $(STAMP)  ## the whole test suite
+	@if [ -n "$(HAS_DISPLAY)$$QT_QPA_PLATFORM" ] || ! command -v xvfb-run >/dev/null 2>&1; then \
+	  $(PY) -m pytest $(PYTEST_ARGS); \
+	else \
+	  $(XVFB) $(PY) -m pytest $(PYTEST_ARGS); \
+	fi
+
+lint: $(STAMP)  ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images anew
+	@if [ -z "$(MAC)" ] && command -v xvfb-run >/dev/null 2>&1; then \
+	  $(XVFB) $(PY) -m napari_selfdeconv._gui.demo --screenshots docs/images; \
+	else \
+	  $(PY) -m napari_selfdeconv._gui.demo --screenshots docs/images; \
+	fi
+
+clean:  ## remove what was built, the caches and demo/ (for a new environment: rm -r .venv)
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system-libs-window:
+	@sh .ci/system_libs.sh window
+
+system-libs-test:
+	@sh .ci/system_libs.sh test
+
+# The stamp holds the folder it was made for: a copied or moved checkout is installed again.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): moved
+endif
+moved:
+
+# A Debian python may come without ensurepip (package python3-venv): then `-m venv` cannot work.
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@find_python() { \
+	  found=; \
+	  if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; else set -- $(PYTHONS); fi; \
+	  for python in "$$@"; do \
+	    if "$$python" -c "import sys$$module; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1; \
+	    then found=$$python; return; fi; \
+	  done; \
+	}; \
+	if ! $(PY) -c "import sys, pip; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1; then \
+	  module=; find_python; \
+	  if [ -z "$$found" ]; then \
+	    echo "No Python 3.11 or newer that runs: $${PYTHON:-looked for $(PYTHONS)}" >&2; \
+	    echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv; others: https://www.python.org)," >&2; \
+	    echo "or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; \
+	    exit 1; \
+	  fi; \
+	  module=", ensurepip, venv"; find_python; \
+	  if [ -z "$$found" ]; then sh .ci/system_libs.sh venv && find_python; fi; \
+	  if [ -z "$$found" ]; then \
+	    echo "The Python that was found has no ensurepip and cannot make an environment." >&2; \
+	    echo "Debian, Ubuntu: apt-get install python3-venv (or python3.12-venv, for that version)." >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making $(VENV) with $$found"; \
+	  "$$found" -m venv --clear $(VENV) || exit 1; \
+	fi; \
+	if [ -e $@ ]; then quiet=--quiet; else quiet=; fi; \
+	echo "Installing into $(VENV): about 2 GB the first time, a minute or more ..."; \
+	$(PY) -m pip install $$quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[all,test]" && \
+	printf '%s\n' "$(CURDIR)" > $@

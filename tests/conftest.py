@@ -1,0 +1,117 @@
+"""What every test stands on: a Qt platform that works without a screen, nobody's settings, no leftovers.
+
+Nothing here imports Qt or napari unless a test of the GUI asks for it: the tests in ``core`` stay headless.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GUI_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qtbot", "qapp"}
+# Platforms of Qt that have no OpenGL context.
+NO_CANVAS = ("offscreen", "minimal")
+WORKERS_MSECS = 20_000
+GUI_TESTS = Path(__file__).parent / "gui"
+
+# Both are read when Qt and napari are imported, so they are set before any test module is. Without a
+# display and without a platform Qt would abort the process.
+if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+_config_folder = tempfile.TemporaryDirectory(prefix="napari-selfdeconv-tests-")
+os.environ["NAPARI_CONFIG"] = str(Path(_config_folder.name) / "settings.yaml")
+
+
+def _has_canvas() -> bool:
+    return os.environ.get("QT_QPA_PLATFORM", "").split(":")[0] not in NO_CANVAS
+
+
+def _is_gui(request: pytest.FixtureRequest) -> bool:
+    return GUI_TESTS in request.path.parents or not GUI_FIXTURES.isdisjoint(request.fixturenames)
+
+
+def pytest_unconfigure() -> None:
+    _config_folder.cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if _has_canvas():
+        return
+    skip = pytest.mark.skip(reason="no OpenGL canvas on this Qt platform; run it under xvfb-run")
+    for item in items:
+        if item.get_closest_marker("canvas"):
+            item.add_marker(skip)
+
+
+# napari's pytest plugin runs these two around every test and imports napari and Qt for it. They are replaced
+# by ones that do the same for the tests of the GUI only.
+@pytest.fixture(autouse=True)
+def _clean_themes(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not _is_gui(request):
+        yield
+        return
+    from napari.utils import theme
+
+    before = set(theme.available_themes())
+    yield
+    for name in theme.available_themes():
+        if name not in before:
+            theme._themes.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _disable_qt_warnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if _is_gui(request):
+        from napari._qt import qt_main_window
+
+        monkeypatch.setattr(qt_main_window, "SHOW_QT_WARNING", False, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _pretend_opengl(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an OpenGL context napari cannot ask for its limits, and adding an image fails: name some."""
+    if _has_canvas() or not _is_gui(request):
+        return
+    import napari._qt.qt_viewer  # noqa: F401  imports the canvas and the layers, which hold the functions by name
+
+    answers = {"get_gl_extensions": lambda: "", "get_max_texture_sizes": lambda: (16384, 2048)}
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("napari._vispy"):
+            for name, answer in answers.items():
+                if name in vars(module):
+                    monkeypatch.setattr(module, name, answer)
+
+
+@pytest.fixture(autouse=True)
+def _await_workers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test of the GUI hands a running worker to the next one.
+
+    Set up before the viewer, this ends after it: a worker left running sees the viewer close, as it does
+    when a person closes the window. Slots of its last signals run here.
+    """
+    yield
+    threads = sys.modules.get("superqt.utils._qthreading")
+    if threads is None or not _is_gui(request):
+        return
+    from qtpy.QtWidgets import QApplication
+
+    app = QApplication.instance()
+    if app is None:
+        return
+    workers = threads.WorkerBase._worker_set
+    # Twice or more: a worker started from a slot waits for the event loop before it is in a thread.
+    for _ in range(5):
+        threads.WorkerBase.await_workers(WORKERS_MSECS)
+        app.processEvents()
+        if not workers:
+            return
+        time.sleep(0.01)
+    stuck = [repr(worker) for worker in workers]
+    workers.clear()
+    pytest.fail(f"workers that ended without a word (a RuntimeError in a generator?): {stuck}")
