@@ -27,6 +27,7 @@ LEVELS = {
     "events": 0,
     "scaling": 1,
     "psf": 1,
+    "psf_check": 1,
     "psf_measure": 1,
     "psf_prepare": 1,
     "radial": 1,

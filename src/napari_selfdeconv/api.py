@@ -22,8 +22,9 @@ from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model, bytes_per_voxel, place, predictors, psf_hash
 from napari_selfdeconv.model_file import load_model, save_model
 from napari_selfdeconv.preview import Previewer, Region
-from napari_selfdeconv.psf import richards_wolf_psf, suggest_psf_shape
-from napari_selfdeconv.psf_prepare import check_psf, prepare_psf
+from napari_selfdeconv.psf import psf_for_image, richards_wolf_psf, suggest_psf_shape
+from napari_selfdeconv.psf_check import check_psf
+from napari_selfdeconv.psf_prepare import fit_to_voxels, prepare_psf
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.tiling import choose_tile, predict_tiled
 from napari_selfdeconv.train import train
@@ -32,11 +33,13 @@ __all__ = [
     "Deconvolution",
     "apply_model",
     "deconvolve",
+    "fit_to_voxels",
     "iter_apply_model",
     "iter_deconvolve",
     "iter_richardson_lucy",
     "load_model",
     "prepare_psf",
+    "psf_for_image",
     "richards_wolf_psf",
     "richardson_lucy",
     "save_model",

@@ -69,6 +69,50 @@ def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics:
     >>> bool(psf[1, 32, 32] == psf.max())
     True
     """
+    psf, sampling, window = _compute(shape, spacing_um, optics)
+    for message in sampling + window:
+        warnings.warn(message, PsfWarning, stacklevel=2)
+    return psf
+
+
+def psf_for_image(
+    optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int]
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Compute a PSF of a size that suits the image.
+
+    Parameters
+    ----------
+    optics : the microscope.
+    voxel_um : voxel size in um, (dz, dy, dx) or (dy, dx).
+    image_shape : shape of the image in the same order.
+
+    Returns
+    -------
+    The PSF (see `richards_wolf_psf`; its size is `suggest_psf_shape`'s), and sentences about the sampling and the
+    optics that the user should read. That the outer planes spread beyond the window is part of the choice of size
+    and is not among them.
+
+    Raises
+    ------
+    ConfigError
+        As `richards_wolf_psf`.
+
+    Examples
+    --------
+    >>> optics = Optics(na=0.8, wavelength_um=0.6, refractive_index=1.33)
+    >>> psf, notes = psf_for_image(optics, (0.406, 0.406), (256, 256))
+    >>> psf.shape[0] % 2, len(notes)
+    (1, 1)
+    """
+    shape = suggest_psf_shape(optics, voxel_um, image_shape)
+    psf, sampling, _ = _compute(shape, voxel_um, optics)
+    return psf, sampling
+
+
+def _compute(
+    shape: Sequence[int], spacing_um: Sequence[float], optics: Optics
+) -> tuple[NDArray[np.float32], list[str], list[str]]:
+    """Return the PSF, what is doubtful about its sampling and optics, and about its window."""
     sizes, spacing = _check_grid(shape, spacing_um)
     planes = sizes[0] if len(sizes) == 3 else 1
     dz = spacing[0] if len(sizes) == 3 else 0.0
@@ -79,11 +123,10 @@ def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics:
     distances, plane_of = np.unique(np.abs(z) if optics.layers is None else z, return_inverse=True)
     table = radial_table(optics, distances, grid.r_max)
     values = grid.put(table)[plane_of]
-    doubts = _sampling_warnings(optics, planes, dz, max(spacing[-2:])) + _window_warnings(optics, grid, values, z)
-    for message in doubts:
-        warnings.warn(message, PsfWarning, stacklevel=2)
+    sampling = _sampling_warnings(optics, planes, dz, max(spacing[-2:]))
+    window = _window_warnings(optics, grid, values, z)
     values /= (values @ grid.counts).sum()
-    return values.astype(np.float32)[:, grid.pixel_of].reshape(sizes)
+    return values.astype(np.float32)[:, grid.pixel_of].reshape(sizes), sampling, window
 
 
 def focus_shift(optics: Optics, pixel_um: Sequence[float]) -> float:

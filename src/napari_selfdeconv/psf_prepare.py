@@ -1,11 +1,11 @@
-"""A PSF that somebody hands us: check one that is to be used as it is, prepare one that was measured."""
+"""A measured PSF: clean, centre, crop and resample it, and say what was found and done."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +13,10 @@ from scipy import ndimage
 
 from napari_selfdeconv.config import check_number
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.psf_check import real_psf
 from napari_selfdeconv.psf_measure import (
-    Float,
     background_level,
     border_light,
-    bright_centre,
     core_centre,
     crop,
     fwhm,
@@ -28,6 +27,7 @@ from napari_selfdeconv.psf_measure import (
 
 _MAX_NON_FINITE = 0.01  # share of NaN voxels that can be bad camera pixels; more is a broken file
 _MAX_VOXELS = 2**26  # half a gigabyte in float64
+_SAME_VOXEL = 0.01  # share by which voxel sizes may differ and count as equal
 _CUT_OFF = 0.05  # light at the border, relative to the peak, from which on the PSF counts as truncated
 
 
@@ -67,68 +67,6 @@ class PsfReport:
     found: tuple[str, ...]
     did: tuple[str, ...]
     warnings: tuple[str, ...]
-
-
-def check_psf(psf: ArrayLike, image_shape: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
-    """Validate a PSF that is to be used as it is, apart from division by its sum.
-
-    Parameters
-    ----------
-    psf : 2D or 3D array of real numbers, >= 0, of any parity; its centre is taken at ``n // 2``.
-    image_shape : shape of the image, as many axes.
-
-    Returns
-    -------
-    psf : float32 copy with sum 1.
-    warnings : sentences for the user; empty when all is well.
-
-    Raises
-    ------
-    ConfigError
-        If the PSF is not a real 2D or 3D array, holds NaN, infinite or negative values or only zeros, has not as
-        many axes as the image, or is larger than the image on any axis.
-
-    Examples
-    --------
-    >>> kernel, doubts = check_psf([[0, 1, 0], [1, 4, 1], [0, 1, 0]], (64, 64))
-    >>> float(kernel[1, 1]), doubts
-    (0.5, [])
-    """
-    data = _real_array(psf)
-    shape = tuple(int(n) for n in image_shape)
-    if data.ndim != len(shape):
-        remedy = (
-            "give a 3D PSF, or take one plane of the image"
-            if data.ndim < len(shape)
-            else "give one plane of the PSF (the one in focus), or a 3D image"
-        )
-        raise ConfigError(f"the PSF is {data.ndim}D but the image is {len(shape)}D: {remedy}")
-    if any(p > n for p, n in zip(data.shape, shape, strict=True)):
-        raise ConfigError(f"the PSF {data.shape} is larger than the image {shape}: crop it (prepare the PSF)")
-    bad = data.size - int(np.count_nonzero(np.isfinite(data)))
-    if bad:
-        raise ConfigError(f"the PSF holds {bad} NaN or infinite voxels: prepare the PSF, or replace them")
-    negative = int(np.count_nonzero(data < 0))
-    if negative:
-        raise ConfigError(
-            f"the PSF holds {negative} negative values (lowest {data.min():.4g}): prepare the PSF (background)"
-        )
-    if data.max() == 0:
-        raise ConfigError("every voxel of the PSF is 0: choose another layer or file")
-    data = data / data.max()  # before the sum, which could overflow
-    return (data / data.sum()).astype(np.float32), _centre_warnings(data)
-
-
-def _centre_warnings(data: Float) -> list[str]:
-    # A thousandth of tolerance: the paper's PSF, with two equal planes, is off by exactly half a voxel.
-    off = [c - n // 2 for c, n in zip(bright_centre(data), data.shape, strict=True)]
-    if max(abs(o) for o in off) <= 0.501:
-        return []
-    shift = ", ".join(f"{o:+.1f}" for o in off)
-    return [
-        f"the PSF's centre is off the middle voxel (n // 2) by ({shift}) voxels: the result will be shifted by as "
-        "much the other way; prepare the PSF to centre it"
-    ]
 
 
 def prepare_psf(
@@ -182,7 +120,7 @@ def prepare_psf(
     >>> kernel.shape, round(report.background), [round(c, 1) for c in report.centre]
     ((13, 13), 100, [14.3, 21.6])
     """
-    raw = _real_array(psf)
+    raw = real_psf(psf)
     ratio = _ratio(voxel_um, target_voxel_um, raw.ndim)
     check_number("energy", energy, 0.5, 1.0)
     check_number("noise_sigmas", noise_sigmas, 0.0, 100.0)
@@ -228,13 +166,36 @@ def prepare_psf(
     return (cropped / cropped.sum()).astype(np.float32), _tell(report, center, spots, _saturated(psf))
 
 
-def _real_array(psf: ArrayLike) -> Float:
-    data = np.asarray(psf)
-    if data.dtype.kind not in "uif":
-        raise ConfigError(f"the PSF must hold real numbers, got an array of {data.dtype}")
-    if data.ndim not in (2, 3) or data.size == 0:
-        raise ConfigError(f"the PSF must have 2 or 3 axes and no empty one, got shape {data.shape}")
-    return data.astype(np.float64)
+def fit_to_voxels(
+    psf: ArrayLike, own_um: Sequence[float] | None, image_um: Sequence[float] | None
+) -> tuple[NDArray[Any], list[str]]:
+    """Resample a PSF to the image's voxels where both voxel sizes are known and differ by more than 1 %.
+
+    Parameters
+    ----------
+    psf : 2D or 3D array.
+    own_um, image_um : voxel sizes of PSF and image in um, in axis order; None where unknown.
+
+    Returns
+    -------
+    The PSF, untouched where nothing had to be done, and a sentence that says what was done, if anything.
+
+    Examples
+    --------
+    >>> _, notes = fit_to_voxels(np.ones((9, 9)), (0.05, 0.05), (0.1, 0.1))
+    >>> notes[0]
+    'the PSF was resampled from voxels of 0.05 x 0.05 um to the image\'s 0.1 x 0.1 um'
+    """
+    array = np.asarray(psf)
+    if own_um is None or image_um is None or len(own_um) != len(image_um) or len(own_um) != array.ndim:
+        return array, []
+    if np.allclose(own_um, image_um, rtol=_SAME_VOXEL, atol=0):
+        return array, []
+    resampled, _ = prepare_psf(
+        array, voxel_um=own_um, target_voxel_um=image_um, background=0.0, center=False, energy=1.0
+    )
+    sizes = [" x ".join(f"{v:g}" for v in voxel) + " um" for voxel in (own_um, image_um)]
+    return resampled, [f"the PSF was resampled from voxels of {sizes[0]} to the image's {sizes[1]}"]
 
 
 def _ratio(

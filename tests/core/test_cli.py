@@ -96,7 +96,7 @@ def test_deconvolve_a_stack_with_a_generated_psf(folder):
 def test_a_psf_of_other_voxels_is_resampled_and_said(folder, capsys):
     write_ome_tiff(folder / "fine.tif", gaussian_psf(2, 15), voxel_um=(0.05, 0.05))
     assert run(folder, "rl", "image.ome.tif", "--psf", "fine.tif", "--iterations", 3, "--out", "a") == 0
-    assert "PSF resampled from voxels of 0.05 x 0.05 um" in capsys.readouterr().err
+    assert "the PSF was resampled from voxels of 0.05 x 0.05 um" in capsys.readouterr().err
 
 
 def test_rl_writes_one_file_a_count(folder):

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.psf_prepare import PsfReport, check_psf, prepare_psf
+from napari_selfdeconv.psf_check import check_psf
+from napari_selfdeconv.psf_prepare import PsfReport, fit_to_voxels, prepare_psf
 
 
 def bead(shape, centre, sigma, *, height=1000.0, level=0.0, noise=0.0, seed=0):
@@ -294,3 +295,27 @@ def test_a_stack_of_one_plane_works():
     assert kernel.shape[0] == 1
     assert kernel.argmax() == kernel.size // 2
     assert report.warnings == ()
+
+
+# --- fit_to_voxels ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "image"), [(None, (1, 1)), ((1, 1), None), ((1, 1), (1, 1.005)), ((1, 1), (1, 1, 1))]
+)
+def test_a_psf_that_fits_or_cannot_be_compared_is_untouched(own, image):
+    psf = np.random.default_rng(0).random((9, 7))
+    same, notes = fit_to_voxels(psf, own, image)
+    assert same is psf
+    assert notes == []
+
+
+def test_a_psf_of_finer_voxels_is_resampled_and_said():
+    x = np.arange(41) - 20
+    fine = np.exp(-(x[:, None] ** 2 + x**2) / (2 * 8.0**2))
+    coarse, notes = fit_to_voxels(fine, (0.05, 0.05), (0.1, 0.1))
+    expected = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 4.0**2))
+    middle = coarse.shape[0] // 2
+    profile = coarse[middle, middle - 3 : middle + 4]
+    np.testing.assert_allclose(profile / profile.max(), expected, atol=0.01)
+    assert "0.05 x 0.05 um to the image's 0.1 x 0.1 um" in notes[0]

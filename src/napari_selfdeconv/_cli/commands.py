@@ -108,7 +108,7 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     file = read_image(args.image)
     image = check_image(file.data, file.axes)
     voxel = _voxel(None, file, image.ndim)
-    psf = _psf_from_file(args.psf, image, voxel)
+    psf = _psf_from_file(args.psf, voxel)
     args.out.mkdir(parents=True, exist_ok=True)
     from napari_selfdeconv import api
 
@@ -180,6 +180,8 @@ def _optics(args: argparse.Namespace) -> Optics:
         defocus_um=args.defocus_um,
         excitation_um=args.excitation_um,
         pinhole_au=args.pinhole_au,
+        # A scanning microscope samples points; a camera integrates over its pixels.
+        pixel_integration=args.excitation_um is None,
     )
 
 
@@ -189,29 +191,30 @@ def _psf_for(args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, 
     if args.psf is not None:
         if any(value is not None for value in optics_given):
             raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
-        return _psf_from_file(args.psf, image, voxel)
+        return _psf_from_file(args.psf, voxel)
     if any(value is None for value in optics_given):
         raise ConfigError("a PSF is needed: --psf FILE, or --na, --wavelength-um and --refractive-index")
     optics = _optics(args)
     if voxel is None:
         raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")
-    from napari_selfdeconv.psf import richards_wolf_psf, suggest_psf_shape
+    from napari_selfdeconv.psf import psf_for_image
 
-    shape = suggest_psf_shape(optics, voxel, image.shape)
-    say(f"PSF: Richards & Wolf, {'x'.join(map(str, shape))} voxels of {_lengths(voxel)}")
-    return richards_wolf_psf(shape, voxel, optics)
+    psf, notes = psf_for_image(optics, voxel, image.shape)
+    say(f"PSF: Richards & Wolf, {'x'.join(map(str, psf.shape))} voxels of {_lengths(voxel)}")
+    for note in notes:
+        say(f"warning: {note}")
+    return psf
 
 
-def _psf_from_file(path: Path, image: NDArray[Any], voxel: tuple[float, ...] | None) -> NDArray[Any]:
+def _psf_from_file(path: Path, voxel: tuple[float, ...] | None) -> NDArray[Any]:
     """Read a PSF; resample it to the image's voxels where both sizes are known and differ."""
     from napari_selfdeconv.io import read_psf
-    from napari_selfdeconv.psf_prepare import prepare_psf
+    from napari_selfdeconv.psf_prepare import fit_to_voxels
 
     file = read_psf(path)
-    psf, own = file.data, file.voxel_um
-    if voxel and own and psf.ndim == image.ndim and _differ(own, voxel):
-        say(f"PSF resampled from voxels of {_lengths(own)} to the image's {_lengths(voxel)}")
-        psf, _ = prepare_psf(psf, voxel_um=own, target_voxel_um=voxel, background=0.0, center=False, energy=1.0)
+    psf, notes = fit_to_voxels(file.data, file.voxel_um, voxel)
+    for note in notes:
+        say(note)
     return psf
 
 
