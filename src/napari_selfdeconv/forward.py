@@ -22,7 +22,7 @@ from napari_selfdeconv.config import Boundary
 Method = Literal["auto", "fft", "direct"]
 
 # Kernel voxels above which the FFT wins, measured on 2 CPU cores (docs/benchmarks.md); on CUDA the paper's rule.
-_FFT_ABOVE = {("cpu", 2): 60, ("cpu", 3): 60, ("cuda", 2): 25**2, ("cuda", 3): 9**3}
+_FFT_ABOVE = {("cpu", 2): 9, ("cpu", 3): 27, ("cuda", 2): 25**2, ("cuda", 3): 9**3}
 
 
 def smooth_size(n: int) -> int:
@@ -90,7 +90,7 @@ class Blur:
     def _forward(self, x: Tensor) -> Tensor:
         padded = x
         for axis, (k, c) in self._axes():
-            padded = _extend(padded, axis, k - 1 - c, c, self.boundary)
+            padded = extend(padded, axis, k - 1 - c, c, self.boundary)
         if self.uses_fft(x.device):
             return self._fft(padded, x.shape[-self.ndim :])
         conv = F.conv2d if self.ndim == 2 else F.conv3d
@@ -173,8 +173,8 @@ def _real(x: Tensor) -> Tensor:
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
-def _extend(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
-    """Continue ``x`` along one axis by ``before`` and ``after`` voxels."""
+def extend(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
+    """Continue ``x`` along one axis (negative) by ``before`` and ``after`` voxels."""
     n = x.shape[axis]
     if boundary == "replicate":
         sizes = [list(x.shape), list(x.shape)]
@@ -192,7 +192,7 @@ def _extend(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -
 
 
 def _steps(n: int, before: int, after: int) -> list[tuple[int, int]]:
-    """List the (before, after) of every reflection that `_extend` makes from length ``n``."""
+    """List the (before, after) of every reflection that `extend` makes from length ``n``."""
     steps = []
     while before or after:
         b, a = min(before, n), min(after, n)
@@ -202,7 +202,7 @@ def _steps(n: int, before: int, after: int) -> list[tuple[int, int]]:
 
 
 def _fold(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
-    """Return the transpose of `_extend`: what lies outside is added to the voxels it was copied from."""
+    """Return the transpose of `extend`: what lies outside is added to the voxels it was copied from."""
     n = x.shape[axis] - before - after
     if boundary == "replicate":
         core = x.narrow(axis, before, n).clone()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice
-from napari_selfdeconv.forward import Blur, wiener_kernel
+from napari_selfdeconv.forward import Blur, extend, wiener_kernel
 from napari_selfdeconv.symmetry import IDENTITY, Symmetry, psf_symmetries
 from napari_selfdeconv.unet import UNet
 
@@ -43,6 +43,10 @@ class Deconvolver(nn.Module):
         """Map (batch, 1, *space) to the same shape."""
         channels = [x, *(inverse(x) for inverse in self.inverses)]
         return self.unet(torch.cat(channels, 1))  # type: ignore[no-any-return]
+
+
+# A multiple of every down-sampling in use, so that it does not move the grid.
+_MARGIN = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,23 +102,46 @@ def autocast(choice: Choice) -> torch.autocast:
 def predictors(
     model: Model, choice: Choice, *, average: bool
 ) -> list[Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
-    """Return functions from a standardised tile to its prediction, one for each symmetry of the PSF.
+    """Return functions from a standardised tile to its prediction, to be averaged.
 
-    With ``average`` off (or no symmetry) it is one function. The network must lie on the device already.
+    With ``average`` there is one for each symmetry of the PSF, and at least one for each phase of the network's
+    down-sampling grid: its strided convolutions can leave a pattern of that period, which g does not see and
+    no loss removes, but a mean over the phases does. Without, it is one function. The network must lie on
+    the device already.
     """
-    symmetries = psf_symmetries(model.psf) if average else (IDENTITY,)
+    ndim = model.psf.ndim
+    if not average:
+        return [_view(model, choice, IDENTITY, (0,) * ndim)]
+    symmetries = psf_symmetries(model.psf)
+    count = max(len(symmetries), 2**ndim if model.config.levels > 1 else 1)
+    return [_view(model, choice, symmetries[i % len(symmetries)], _phase(i, ndim)) for i in range(count)]
 
-    def function(symmetry: Symmetry) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
-            x = symmetry.apply(torch.from_numpy(tile)[None, None].to(choice.device)).contiguous()
-            with torch.inference_mode(), autocast(choice):
-                y = model.network(x)
-            result: NDArray[np.float32] = symmetry.undo(y.float())[0, 0].cpu().numpy()
-            return result
 
-        return predict
+def _phase(i: int, ndim: int) -> tuple[int, ...]:
+    """Return the i-th offset of the grid: all of period 2 first, then the same moved by 2 for period 4."""
+    return tuple((i >> axis & 1) + (i >> ndim & 1) * 2 for axis in range(ndim))
 
-    return [function(symmetry) for symmetry in symmetries]
+
+def _view(
+    model: Model, choice: Choice, symmetry: Symmetry, phase: tuple[int, ...]
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        x = symmetry.apply(torch.from_numpy(tile)[None, None].to(choice.device))
+        inside = []
+        for axis, (n, offset) in enumerate(zip(x.shape[2:], phase, strict=True), -len(phase)):
+            # Beyond the border a few mirrored voxels: the network's own padding is zeros. An axis that fits
+            # into one patch was trained with that padding at both ends, and keeps it.
+            margin = _MARGIN if n > model.config.patch else 0
+            x = extend(x, axis, margin + offset, margin, "reflect")
+            inside.append((n, margin + offset))
+        with torch.inference_mode(), autocast(choice):
+            y = model.network(x.contiguous()).float()
+        for axis, (n, start) in enumerate(inside, -len(inside)):
+            y = y.narrow(axis, start, n)
+        result: NDArray[np.float32] = symmetry.undo(y)[0, 0].cpu().numpy()
+        return result
+
+    return predict
 
 
 def bytes_per_voxel(config: TrainConfig) -> float:

@@ -1,0 +1,233 @@
+"""The two forms: which PSF, and how to train. Freezing one builds a dataclass, and that is the validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QRadioButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_selfdeconv._gui.fields import ChoiceBox, LayerBox, Note, NumberBox, WholeBox, looks_like_psf
+from napari_selfdeconv._gui.jobs import GeneratedPsf, MeasuredPsf, Psf
+from napari_selfdeconv._gui.layers import about, freeze, voxel_um
+from napari_selfdeconv.config import Optics, TileConfig, TrainConfig, preset
+from napari_selfdeconv.errors import ConfigError
+
+LOSS_CHOICES = [
+    ("preset's own", None),
+    ("noise2self", "noise2self"),
+    ("noise2same", "noise2same"),
+    ("noise2same (deconvolved)", "noise2same_d"),
+]
+PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
+DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
+# Measured with the generated samples on two cores of a server; those of the paper are reckoned from it.
+_COST = {
+    ("quick", 2): "one to two minutes for 512 × 512 pixels on two CPU cores",
+    ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
+    ("standard", 2): "three times as long as quick",
+    ("standard", 3): "two to three times as long as quick",
+    ("paper", 2): "the paper's settings; hours without a graphics card",
+    ("paper", 3): "the paper's settings; days without a graphics card",
+}
+
+
+def describe(name: str, ndim: int) -> str:
+    """Return one line about what a preset costs."""
+    config = preset(name, ndim)
+    return f"{config.steps} steps, {config.features} features: {_COST[name, ndim]}."
+
+
+class PsfForm(QWidget):
+    """PSF from a layer, or generated from the optics and the voxel size."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.from_layer = QRadioButton("Layer")
+        self.generated = QRadioButton("Generated (Richards && Wolf)")
+        self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF")
+        self.clean = QCheckBox("Clean up (background, centre, crop)")
+        self.clean.setToolTip("For a measured bead; a computed PSF is used as it is")
+        self.na = NumberBox(1.4, 0.05, "Numerical aperture of the objective")
+        self.wavelength = NumberBox(0.525, 0.01, "Emission wavelength in micrometres (525 nm = 0.525)")
+        self.index = NumberBox(1.515, 0.01, "Refractive index of the immersion: oil 1.515, water 1.33, air 1")
+        self.voxel = [
+            NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
+        ]
+        self._touched = False
+        self._ndim = 3
+        self._build()
+        self.layer_box.layer_changed.connect(self._suggest_source)
+        self._sources.buttonClicked.connect(self._on_clicked)
+        self._suggest_source(self.layer_box.layer)
+
+    def freeze(self, image: Image) -> Psf:
+        """Return the PSF asked for; ConfigError if it makes no sense."""
+        if self.generated.isChecked():
+            optics = Optics(
+                na=self.na.value(),
+                wavelength_um=self.wavelength.value(),
+                refractive_index=self.index.value(),
+            )
+            return GeneratedPsf(optics, tuple(box.value() for box in self.voxel[-image.ndim :]))
+        layer = self.layer_box.layer
+        if layer is None:
+            raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
+        if layer is image:
+            raise ConfigError("The PSF is the image itself: choose the layer that holds the PSF, or 'Generated'.")
+        return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
+
+    def follow(self, image: Image | None) -> None:
+        """Fill in what the image knows: its number of axes, its voxel size, a sample's optics."""
+        sizes: tuple[float, ...] | None = None
+        if image is not None and image.ndim in (2, 3):
+            self._ndim, sizes = image.ndim, voxel_um(image)
+            optics = about(image).get("optics")
+            if optics:
+                self.na.setValue(optics["na"])
+                self.wavelength.setValue(optics["wavelength_um"])
+                self.index.setValue(optics["refractive_index"])
+        for box, size in zip(self.voxel[-self._ndim :], sizes or (0.0,) * self._ndim, strict=True):
+            box.setValue(size)
+        for widget in (self.voxel[0], self._z_label):
+            widget.setVisible(self._ndim == 3)
+        unknown = "The layer does not say its voxel size: type it." if image is not None and sizes is None else ""
+        self.voxel_note.say(unknown, "warning")
+
+    def _build(self) -> None:
+        self._sources = QButtonGroup(self)
+        row = QHBoxLayout()
+        for button in (self.from_layer, self.generated):
+            self._sources.addButton(button)
+            row.addWidget(button)
+        row.addStretch()
+        self._optics = QWidget()
+        grid = QGridLayout(self._optics)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        self._z_label = QLabel("Voxel z, µm")
+        top = [("NA", self.na), ("Emission, µm", self.wavelength), ("Refr. index", self.index)]
+        for column, (text, box) in enumerate(top):
+            grid.addWidget(QLabel(text), 0, column)
+            grid.addWidget(box, 1, column)
+            grid.setColumnStretch(column, 1)
+        labels = [self._z_label, QLabel("Voxel y, µm"), QLabel("Voxel x, µm")]
+        for column, (label, box) in enumerate(zip(labels, self.voxel, strict=True)):
+            grid.addWidget(label, 2, column)
+            grid.addWidget(box, 3, column)
+        self.voxel_note = Note()
+        grid.addWidget(self.voxel_note, 4, 0, 1, 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.layer_box)
+        layout.addWidget(self.clean)
+        layout.addWidget(self._optics)
+
+    def _on_clicked(self) -> None:
+        self._touched = True
+        self._show_source()
+
+    def _suggest_source(self, layer: Image | None) -> None:
+        if not self._touched:
+            (self.generated if layer is None else self.from_layer).setChecked(True)
+        self._show_source()
+
+    def _show_source(self) -> None:
+        self._optics.setVisible(self.generated.isChecked())
+        for widget in (self.layer_box, self.clean):
+            widget.setVisible(self.from_layer.isChecked())
+
+
+class TrainForm(QWidget):
+    """Preset and loss, and under 'Advanced' what few need to touch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preset = ChoiceBox(PRESET_CHOICES, "How much to spend on training")
+        self.loss = ChoiceBox(LOSS_CHOICES, "What the network is trained to minimise")
+        self.seed = WholeBox("The same seed gives the same result")
+        self.steps = WholeBox("Training steps, in place of the preset's", "preset's")
+        self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
+        self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
+        self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
+        self.note = Note()
+        self._ndim = 2
+        self.advanced = QToolButton()
+        self._build()
+        self.preset.currentIndexChanged.connect(self._describe)
+        self._describe()
+
+    def follow(self, image: Image | None) -> None:
+        """Describe the presets for an image with this many axes."""
+        if image is not None and image.ndim in (2, 3):
+            self._ndim = image.ndim
+        self._describe()
+
+    def config(self, ndim: int) -> TrainConfig:
+        """Return the settings; ConfigError if one is out of range."""
+        chosen = {"steps": self.steps.value(), "patch": self.patch.value()}
+        return preset(
+            self.preset.value(),
+            ndim,
+            loss=self.loss.value(),
+            seed=self.seed.value(),
+            device=self.device.value(),
+            **{name: value for name, value in chosen.items() if value},
+        )
+
+    def tiles(self) -> TileConfig:
+        """Return how to tile the result; ConfigError if the tile is too small."""
+        return TileConfig(tile=self.tile.value() or None)
+
+    def _build(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(3)
+        for column, (text, field) in enumerate((("Preset", self.preset), ("Loss", self.loss))):
+            layout.addWidget(QLabel(text), 0, column)
+            layout.addWidget(field, 1, column)
+            layout.setColumnStretch(column, 1)
+        layout.addWidget(self.note, 2, 0, 1, 2)
+        self.advanced.setText("Advanced")
+        self.advanced.setCheckable(True)
+        self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        layout.addWidget(self.advanced, 3, 0, 1, 2)
+        self._more = QWidget()
+        more = QFormLayout(self._more)
+        more.setContentsMargins(0, 0, 0, 0)
+        more.setVerticalSpacing(3)
+        more.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for text, field in (
+            ("Steps", self.steps),
+            ("Seed", self.seed),
+            ("Device", self.device),
+            ("Patch, voxels", self.patch),
+            ("Tile, voxels", self.tile),
+        ):
+            more.addRow(text, field)
+        layout.addWidget(self._more, 4, 0, 1, 2)
+        self.advanced.toggled.connect(self._show_more)
+        self._show_more(False)
+
+    def _show_more(self, shown: bool) -> None:
+        self._more.setVisible(shown)
+        self.advanced.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    def _describe(self) -> None:
+        config = preset(self.preset.value(), self._ndim)
+        self.note.say(describe(self.preset.value(), self._ndim))
+        self.steps.setSpecialValueText(f"preset's ({config.steps})")
+        self.patch.setSpecialValueText(f"preset's ({config.patch})")

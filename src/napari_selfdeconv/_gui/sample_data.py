@@ -1,0 +1,44 @@
+"""Sample data for File > Open Sample: generated on the spot, each with its PSF and its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari_selfdeconv._gui.layers import METADATA_KEY, display_limits
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+
+def cells_2d() -> list[LayerTuple]:
+    """Return cells in one plane: image, PSF and truth."""
+    from napari_selfdeconv.simulate import sample_2d
+
+    return _layers("cells", sample_2d)
+
+
+def microtubules_3d() -> list[LayerTuple]:
+    """Return a widefield stack of microtubules: image, PSF and truth."""
+    from napari_selfdeconv.simulate import sample_3d
+
+    return _layers("microtubules", sample_3d)
+
+
+def _layers(name: str, make: Callable[[], Any]) -> list[LayerTuple]:
+    sample = make()
+    about = {"sample": name, "optics": sample.optics.to_dict()}
+    layers = []
+    for role, array in (("image", sample.image), ("psf", sample.psf), ("truth", sample.truth)):
+        suffix = {"image": "", "psf": " PSF", "truth": " truth"}[role]
+        meta = {
+            "name": name + suffix,
+            "scale": sample.voxel_um,
+            "units": ("um",) * array.ndim,
+            "axis_labels": tuple("zyx"[-array.ndim :]),
+            # The image alone is what a user would have; the other two are a click away.
+            "visible": role == "image",
+            "contrast_limits": display_limits(array),
+            "metadata": {METADATA_KEY: {"role": role, **about}},
+        }
+        layers.append((array, meta, "image"))
+    return layers
