@@ -62,7 +62,7 @@ def run_quality(
     ConfigError
         For a folder without images or an unknown method.
     """
-    paths = sorted(p for p in images.glob("*") if p.suffix.lower() in _ENDINGS) if images.is_dir() else []
+    paths = _truths(images, psf_path)
     if not paths:
         raise ConfigError(f"no truth images (PNG, TIFF or NPY) in {images}")
     if crop is not None:
@@ -109,6 +109,12 @@ def markdown(rows: Sequence[Row]) -> str:
             f"| {mean['smi']:.3f} | {mean['rmse']:.4f} | {seconds:.1f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _truths(folder: Path, psf_path: Path) -> list[Path]:
+    """Return the images of a folder; a PSF that lies among them is none."""
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    return [p for p in files if p.suffix.lower() in _ENDINGS and p.resolve() != psf_path.resolve()]
 
 
 def _check_method(method: str) -> None:

@@ -273,17 +273,17 @@ _PAPER: Mapping[int, dict[str, Any]] = {
 }  # fmt: skip
 _OURS: Mapping[int, dict[str, Any]] = {
     2: dict(
-        loss=LossWeights(bsp=1.0, tv=0.02), steps=300, batch_size=8, patch=128, learning_rate=1e-3,
+        loss=LossWeights(bsp=1.0, tv=0.06), steps=350, batch_size=8, patch=128, learning_rate=3e-3,
         mask_percent=5.0, data_term="huber", features=24, skip="concat",
         inverse_channels=(0.1, 1.0), average_symmetries=True,
     ),
     3: dict(
-        loss=LossWeights(bsp=1.0, tv=0.005), steps=100, batch_size=2, patch=48, learning_rate=1e-3,
+        loss=LossWeights(bsp=1.0, tv=0.005), steps=150, batch_size=2, patch=48, learning_rate=4e-3,
         mask_percent=5.0, data_term="huber", features=16, skip="add",
         inverse_channels=(0.1, 1.0), average_symmetries=True,
     ),
 }  # fmt: skip
-_STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=900), 3: dict(steps=250)}
+_STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}
 
 
 def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
@@ -304,7 +304,7 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     Examples
     --------
     >>> preset("quick", 2).steps
-    300
+    350
     >>> preset("paper", 3, loss="noise2self", seed=1).loss.bsp
     1.0
     """

@@ -131,7 +131,8 @@ def test_the_benchmark_measures_resumes_and_tabulates(folder, capsys):
     for seed in (0, 1):
         field = gaussian_filter(np.random.default_rng(seed).random((40, 40)), 2)
         iio.imwrite(images / f"t{seed}.png", (255 * field / field.max()).astype(np.uint8))
-    args = ["benchmark", "quality", "--images", images, "--psf", "psf.npy", "--methods", "input", "rl"]
+    np.save(images / "psf.npy", gaussian_psf(2))  # a PSF among the truths is no truth
+    args = ["benchmark", "quality", "--images", images, "--psf", images / "psf.npy", "--methods", "input", "rl"]
     assert run(folder, *args, "--out", "bench") == 0
     first = (folder / "bench" / "quality.csv").read_text()
     assert len(first.splitlines()) == 1 + 2 * (1 + 5)
