@@ -138,7 +138,8 @@ class Blur:
     def _kernel(self, like: Tensor) -> Tensor:
         key = ("kernel", like.dtype, like.device)
         if key not in self._cache:
-            flipped = np.ascontiguousarray(np.flip(self.psf))[None, None]
+            # A copy: ascontiguousarray leaves the negative strides of an axis of length 1 as they are.
+            flipped = np.flip(self.psf).copy()[None, None]
             self._cache[key] = torch.as_tensor(flipped, dtype=like.dtype, device=like.device)
         return self._cache[key]
 

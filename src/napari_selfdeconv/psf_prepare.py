@@ -183,8 +183,8 @@ def fit_to_voxels(
     Examples
     --------
     >>> _, notes = fit_to_voxels(np.ones((9, 9)), (0.05, 0.05), (0.1, 0.1))
-    >>> notes[0]
-    'the PSF was resampled from voxels of 0.05 x 0.05 um to the image\'s 0.1 x 0.1 um'
+    >>> print(notes[0])
+    the PSF was resampled from voxels of 0.05 x 0.05 um to the image's 0.1 x 0.1 um
     """
     array = np.asarray(psf)
     if own_um is None or image_um is None or len(own_um) != len(image_um) or len(own_um) != array.ndim:

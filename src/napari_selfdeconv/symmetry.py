@@ -53,7 +53,7 @@ def psf_symmetries(psf: NDArray[Any], *, tolerance: float = 0.02) -> tuple[Symme
     --------
     >>> import numpy as np
     >>> len(psf_symmetries(np.ones((3, 3)))), len(psf_symmetries(np.array([[0.0, 1, 2]])))
-    (8, 1)
+    (8, 2)
     """
     # Centre every axis in an odd box first, so that a flip keeps the centre where it is.
     centred = np.pad(np.asarray(psf, np.float64), [(0, 1 - n % 2) for n in psf.shape])

@@ -47,7 +47,7 @@ def tile_edges(n: int, tile: int, overlap: int, align: int) -> list[tuple[int, i
     Examples
     --------
     >>> tile_edges(100, 48, 16, 4)
-    [(0, 48), (28, 76), (52, 100)]
+    [(0, 48), (24, 72), (52, 100)]
     """
     if tile >= n:
         return [(0, n)]
@@ -97,14 +97,9 @@ def predict_tiled(
     Examples
     --------
     >>> import numpy as np
-    >>> work = predict_tiled([lambda t: t], np.ones((50, 30), np.float32), tile=(32, 32), overlap=8)
-    >>> while True:
-    ...     try:
-    ...         _ = next(work)
-    ...     except StopIteration as end:
-    ...         break
-    >>> bool(abs(end.value - 1).max() < 1e-6)
-    True
+    >>> work = predict_tiled([lambda t: t], np.ones((50, 30), np.float32), tile=(32, 30), overlap=8)
+    >>> list(work)
+    [(1, 2), (2, 2)]
     """
     edges = [tile_edges(n, t, overlap, align) for n, t in zip(image.shape, tile, strict=True)]
     weights = [axis_weights(n, e, overlap) for n, e in zip(image.shape, edges, strict=True)]

@@ -8,7 +8,7 @@ from scipy.ndimage import convolve
 from napari_selfdeconv.forward import Blur, smooth_size, wiener_kernel
 
 # (image shape, PSF shape): odd, even, non-cubic, and a PSF wider than the image.
-CASES = [((20, 31), (5, 8)), ((9, 12), (7, 3)), ((6, 9, 11), (13, 4, 3)), ((5, 8, 7), (3, 5, 2))]
+CASES = [((20, 31), (5, 8)), ((9, 12), (7, 3)), ((6, 9, 11), (13, 4, 3)), ((5, 8, 7), (3, 5, 2)), ((6, 7), (1, 1))]
 METHODS = ["fft", "direct"]
 BOUNDARIES = ["reflect", "replicate"]
 
