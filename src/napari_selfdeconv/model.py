@@ -114,31 +114,44 @@ def predictors(
         return [_view(model, choice, IDENTITY, (0,) * ndim)]
     symmetries = psf_symmetries(model.psf)
     count = max(len(symmetries), 2**ndim if model.config.levels > 1 else 1)
-    return [_view(model, choice, symmetries[i % len(symmetries)], _phase(i, ndim)) for i in range(count)]
+    views = [symmetries[i % len(symmetries)] for i in range(count)]
+    return [_view(model, choice, view, _phase(i, view, ndim)) for i, view in enumerate(views)]
 
 
-def _phase(i: int, ndim: int) -> tuple[int, ...]:
-    """Return the i-th offset of the grid: all of period 2 first, then the same moved by 2 for period 4."""
-    return tuple((i >> axis & 1) + (i >> ndim & 1) * 2 for axis in range(ndim))
+def _phase(i: int, symmetry: Symmetry, ndim: int) -> tuple[int, ...]:
+    """Return the offset of the grid for view i: over all views each cell of 2 voxels a side is met evenly.
+
+    A flip exchanges the two voxels of a cell as an offset by 1 does, so the offset makes up for it. Views beyond
+    the first 2^ndim are moved by 2 as well, which evens out a period of 4.
+    """
+    flipped = {axis % ndim for axis in symmetry.flips}
+    if symmetry.swap:  # the flips act after the swap
+        other = {ndim - 1: ndim - 2, ndim - 2: ndim - 1}
+        flipped = {other.get(axis, axis) for axis in flipped}
+    return tuple(((i >> axis & 1) ^ (axis in flipped)) + (i >> ndim & 1) * 2 for axis in range(ndim))
 
 
 def _view(
     model: Model, choice: Choice, symmetry: Symmetry, phase: tuple[int, ...]
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    multiple = model.network.unet.multiple
+
     def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        x = symmetry.apply(torch.from_numpy(tile)[None, None].to(choice.device))
-        inside = []
-        for axis, (n, offset) in enumerate(zip(x.shape[2:], phase, strict=True), -len(phase)):
+        x = torch.from_numpy(tile)[None, None].to(choice.device)
+        starts = []
+        for axis, (n, offset) in enumerate(zip(tile.shape, phase, strict=True), -tile.ndim):
             # Beyond the border a few mirrored voxels: the network's own padding is zeros. An axis that fits
             # into one patch was trained with that padding at both ends, and keeps it.
             margin = _MARGIN if n > model.config.patch else 0
-            x = extend(x, axis, margin + offset, margin, "reflect")
-            inside.append((n, margin + offset))
+            start = margin + offset % multiple
+            # A whole number of grid cells: then a flip leaves the phase of the grid as it is.
+            x = extend(x, axis, start, margin - (n + start + margin) % -multiple, "reflect")
+            starts.append(start)
         with torch.inference_mode(), autocast(choice):
-            y = model.network(x.contiguous()).float()
-        for axis, (n, start) in enumerate(inside, -len(inside)):
+            y = symmetry.undo(model.network(symmetry.apply(x).contiguous()).float())
+        for axis, (n, start) in enumerate(zip(tile.shape, starts, strict=True), -tile.ndim):
             y = y.narrow(axis, start, n)
-        result: NDArray[np.float32] = symmetry.undo(y)[0, 0].cpu().numpy()
+        result: NDArray[np.float32] = y[0, 0].cpu().numpy()
         return result
 
     return predict
