@@ -17,6 +17,8 @@ IMAGE ?=
 PSF ?=
 PYTHON ?=
 PYTEST_ARGS ?=
+# More for the demo, such as the optics of your image: DEMO_ARGS="--na 1.4 --voxel-um 0.3 0.1 0.1".
+DEMO_ARGS ?=
 export SAMPLE IMAGE PSF PYTHON
 # Waiting OpenMP threads must sleep, not spin: with spinning, a busy machine trains twenty times slower.
 export OMP_WAIT_POLICY := PASSIVE
@@ -33,7 +35,7 @@ demo: system-libs-window $(STAMP)  ## napari with a sample, or IMAGE=path [PSF=p
 	@set -- --sample "$$SAMPLE"; \
 	[ -z "$$IMAGE" ] || set -- "$$@" --image "$$IMAGE"; \
 	[ -z "$$PSF" ] || set -- "$$@" --psf "$$PSF"; \
-	$(if $(HAS_DISPLAY),,set -- "$$@" --headless; $(XVFB)) $(PY) -m napari_selfdeconv._gui.demo "$$@"
+	$(if $(HAS_DISPLAY),,set -- "$$@" --headless; $(XVFB)) $(PY) -m napari_selfdeconv._gui.demo "$$@" $(DEMO_ARGS)
 
 test: system-libs-test $(STAMP)  ## the whole test suite
 	@if [ -n "$(HAS_DISPLAY)$$QT_QPA_PLATFORM" ] || ! command -v xvfb-run >/dev/null 2>&1; then \
