@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ import napari_selfdeconv
 from napari_selfdeconv import classical, device
 from napari_selfdeconv.config import TileConfig, TrainConfig, check_whole, preset
 from napari_selfdeconv.errors import ComputeError, ConfigError
-from napari_selfdeconv.events import Event, Finished, Progress, StopToken, Warned
+from napari_selfdeconv.events import Event, Finished, Progress, StopToken, Warned, drain
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model, bytes_per_voxel, place, predictors, psf_hash
 from napari_selfdeconv.model_file import load_model, save_model
@@ -48,8 +48,6 @@ __all__ = [
 
 # Share of the free memory that tiled inference may plan with.
 _MEMORY_SHARE = 0.5
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +173,7 @@ def deconvolve(
     >>> deconvolve(image, psf, config).image.shape
     (32, 32)
     """
-    return _drain(iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel_um), on_event)
+    return drain(iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel_um), on_event)
 
 
 def iter_apply_model(
@@ -217,7 +215,7 @@ def apply_model(
     on_event: Callable[[Event], None] | None = None,
 ) -> NDArray[np.float32]:
     """Deconvolve another image with a trained model; see `iter_apply_model`."""
-    return _drain(iter_apply_model(model, image, tiles=tiles, device_name=device_name), on_event)
+    return drain(iter_apply_model(model, image, tiles=tiles, device_name=device_name), on_event)
 
 
 def iter_richardson_lucy(
@@ -274,7 +272,7 @@ def richardson_lucy(
     >>> float(richardson_lucy(np.eye(16), np.ones((1, 1)), 3).max())
     1.0
     """
-    return _drain(iter_richardson_lucy(image, psf, (iterations,), device_name=device_name), None)[iterations]
+    return drain(iter_richardson_lucy(image, psf, (iterations,), device_name=device_name), None)[iterations]
 
 
 def _predict(
@@ -344,14 +342,3 @@ def _translated() -> Iterator[None]:
                 "this computer ran out of memory: use a smaller batch, patch or tile, or a smaller image"
             ) from error
         raise ComputeError(f"the computation failed: {error}") from error
-
-
-def _drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | None) -> _T:
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        if on_event is not None:
-            on_event(event)

@@ -9,7 +9,7 @@ import csv
 import os
 import platform
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import napari_selfdeconv
 from napari_selfdeconv.api import iter_deconvolve, iter_richardson_lucy
 from napari_selfdeconv.config import check_whole, preset
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, StopToken
+from napari_selfdeconv.events import StopToken, drain
 from napari_selfdeconv.io import check_image, read_image, read_psf
 from napari_selfdeconv.metrics import evaluate
 from napari_selfdeconv.simulate import degrade, rescale_to_unit
@@ -145,7 +145,7 @@ def _measure(
         return
     start = time.perf_counter()
     if method == "rl":
-        results = _run(iter_richardson_lucy(noisy, psf, RL_COUNTS, device_name=device, stop=stop))
+        results = drain(iter_richardson_lucy(noisy, psf, RL_COUNTS, device_name=device, stop=stop))
         seconds = time.perf_counter() - start
         for n, image in results.items():
             # One run gives all counts; a count's own share of the time is its share of the iterations.
@@ -153,18 +153,10 @@ def _measure(
         return
     name, _, loss = method.partition(":")
     config = preset(name, noisy.ndim, loss=loss or None, device=device)
-    result = _run(iter_deconvolve(noisy, psf, config, stop=stop))
+    result = drain(iter_deconvolve(noisy, psf, config, stop=stop))
     # A network cut short by the user is no measurement of the preset.
     if not result.stopped:
         yield method, result.image, result.seconds, f"{result.device} {result.precision}"
-
-
-def _run(work: Generator[Event, None, Any]) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def _row(path: Path, truth: NDArray[Any], crop: int | None, result: Result) -> Row:

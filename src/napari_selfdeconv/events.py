@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,29 @@ class Finished:
 
 
 Event = Started | Progress | Preview | Warned | Finished
+_T = TypeVar("_T")
+
+
+def drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | None = None) -> _T:
+    """Run a computation to its end, handing every event to ``on_event``; return its result.
+
+    Examples
+    --------
+    >>> def work():
+    ...     yield Warned("careful")
+    ...     return 42
+    >>> drain(work(), print)
+    Warned(message='careful')
+    42
+    """
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+        if on_event is not None:
+            on_event(event)
 
 
 class StopToken:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from napari_selfdeconv.events import Event, Progress, Started, StopToken, Warned
+from napari_selfdeconv.events import Event, Progress, Started, StopToken, Warned, drain
 
 _T = TypeVar("_T")
 
@@ -63,18 +63,16 @@ def warnings_as_lines() -> Generator[None, None, None]:
 
 def watch(work: Generator[Event, None, _T]) -> _T:
     """Run to the end; a bar on a terminal, a line every ten seconds elsewhere."""
-    show: Callable[[Event], None] = _Bar() if sys.stderr.isatty() else _Lines()
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
+    progress: Callable[[Event], None] = _Bar() if sys.stderr.isatty() else _Lines()
+
+    def show(event: Event) -> None:
         if isinstance(event, Warned):
             say(f"warning: {event.message}")
         elif isinstance(event, Started):
             say(f"training {event.steps} steps on {event.device} ({event.precision}; {event.device_reason})")
-        show(event)
+        progress(event)
+
+    return drain(work, show)
 
 
 class _Bar:
