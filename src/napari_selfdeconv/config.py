@@ -291,7 +291,8 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
 
     Parameters
     ----------
-    name : "quick", "standard" or "paper" (the paper's settings exactly).
+    name : "quick" (64 s for 512 x 512 pixels, 63 s for 64 x 128 x 128 voxels), "standard" (about three times
+        that) or "paper" (the paper's settings exactly; hours to days). Times on 2 CPU cores: docs/benchmarks.md.
     ndim : 2 or 3.
     loss : in place of the preset's own: the paper's "noise2self", "noise2same" or "noise2same_d", or weights.
     **overrides : any field of `TrainConfig`.

@@ -22,7 +22,7 @@ from napari_selfdeconv.config import Boundary
 Method = Literal["auto", "fft", "direct"]
 
 # Kernel voxels above which the FFT wins, measured on 2 CPU cores (docs/benchmarks.md); on CUDA the paper's rule.
-_FFT_ABOVE = {("cpu", 2): 9, ("cpu", 3): 27, ("cuda", 2): 25**2, ("cuda", 3): 9**3}
+_FFT_ABOVE = {("cpu", 2): 8, ("cpu", 3): 8, ("cuda", 2): 25**2, ("cuda", 3): 9**3}
 
 
 def smooth_size(n: int) -> int:

@@ -33,14 +33,14 @@ LOSS_CHOICES = [
 ]
 PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
-# Measured with the generated samples on two cores of a server; those of the paper are reckoned from it.
+# Measured on two cores (docs/benchmarks.md); standard and paper are reckoned from their step times.
 _COST = {
-    ("quick", 2): "one to two minutes for 512 × 512 pixels on two CPU cores",
+    ("quick", 2): "about a minute for up to 1024 × 1024 pixels on two CPU cores",
     ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
-    ("standard", 2): "three times as long as quick",
-    ("standard", 3): "two to three times as long as quick",
-    ("paper", 2): "the paper's settings; hours without a graphics card",
-    ("paper", 3): "the paper's settings; days without a graphics card",
+    ("standard", 2): "about three minutes on two CPU cores",
+    ("standard", 3): "two to three minutes on two CPU cores",
+    ("paper", 2): "the paper's settings; seven hours on two CPU cores",
+    ("paper", 3): "the paper's settings; two days on two CPU cores",
 }
 
 
