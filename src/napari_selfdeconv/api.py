@@ -89,7 +89,7 @@ def iter_deconvolve(
 
     Parameters
     ----------
-    image : 2D or 3D array of any real dtype, at least 8 voxels along y and x.
+    image : 2D or 3D array of any real dtype and size.
     psf : array with the same number of axes and the same voxel size, centre at ``n // 2``; it is used as
         it is, apart from division by its sum. See `prepare_psf` for a measured one.
     config : settings, by default ``preset("quick", image.ndim)``.

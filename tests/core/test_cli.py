@@ -18,7 +18,7 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv._cli import commands, terminal
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.errors import Cancelled
-from napari_selfdeconv.events import StopToken
+from napari_selfdeconv.events import Finished, Progress, StopToken
 from napari_selfdeconv.io import read_image, write_ome_tiff
 
 FAST = ["--steps", "2", "--device", "cpu"]
@@ -220,6 +220,26 @@ def test_a_full_disk_leaves_nothing(folder, capsys, monkeypatch):
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "disk is full" in last
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_terminal_gets_one_bar_a_stage(capsys, monkeypatch):
+    def work():
+        for stage, done in (("train", 3), ("predict", 4)):  # training was stopped at 3 of 4
+            for step in range(1, done + 1):
+                losses = {"total": 0.5} if stage == "train" else {}
+                yield Progress(stage=stage, step=step, steps=4, seconds=0.0, eta_s=None, losses=losses)
+        yield Finished(seconds=0.0, steps_done=3, stopped=True)
+        return "result"
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert terminal.watch(work()) == "result"
+    lines = [line.split("\r")[-1] for line in capsys.readouterr().err.strip().split("\n")]
+    assert len(lines) == 2
+    assert lines[0].startswith("train: ")
+    assert "3/4" in lines[0]
+    assert "loss 0.5000" in lines[0]
+    assert lines[1].startswith("predict: 100%")
 
 
 def test_a_cancelled_run_writes_nothing_and_exits_130(folder, capsys, monkeypatch):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from napari_selfdeconv.events import Event, Progress, Started, StopToken, Warned, drain
+from napari_selfdeconv.events import Event, Finished, Progress, Started, StopToken, Warned, drain
 
 _T = TypeVar("_T")
 
@@ -76,21 +76,33 @@ def watch(work: Generator[Event, None, _T]) -> _T:
 
 
 class _Bar:
+    """One bar for each stage; a stage that was cut short leaves its bar where it stopped."""
+
     def __init__(self) -> None:
         self._bar: Any = None
+        self._stage = ""
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._show(event)
+        elif isinstance(event, Finished):
+            self._close()
+
+    def _show(self, event: Progress) -> None:
         from tqdm import tqdm
 
-        if not isinstance(event, Progress):
-            return
-        if self._bar is None or self._bar.desc != f"{event.stage}: ":
+        if event.stage != self._stage:
+            self._close()
+            self._stage = event.stage
             self._bar = tqdm(total=event.steps, desc=event.stage, file=sys.stderr)
         if "total" in event.losses:
             self._bar.set_postfix_str(f"loss {event.losses['total']:.4f}", refresh=False)
         self._bar.update(event.step - self._bar.n)
-        if event.step == event.steps:
+
+    def _close(self) -> None:
+        if self._bar is not None:
             self._bar.close()
+            self._bar, self._stage = None, ""
 
 
 class _Lines:
