@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_selfdeconv._gui.forms import PRESET_CHOICES, describe
 from napari_selfdeconv._gui.jobs import GeneratedPsf, MeasuredPsf, parse_counts
 from napari_selfdeconv._gui.layers import Frozen
 from napari_selfdeconv._gui.plots import loss_range, round_values, running_mean
 from napari_selfdeconv._gui.run_panel import clock
+from napari_selfdeconv._gui.train_form import PRESET_CHOICES, describe
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Progress, Warned
 

@@ -11,7 +11,6 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, TallForm, looks_like_input
-from napari_selfdeconv._gui.forms import PsfForm, TrainForm
 from napari_selfdeconv._gui.jobs import deconvolve_job, lucy_job, parse_counts
 from napari_selfdeconv._gui.layers import (
     Frozen,
@@ -23,8 +22,10 @@ from napari_selfdeconv._gui.layers import (
     results_of,
     voxel_um,
 )
+from napari_selfdeconv._gui.psf_form import PsfForm
 from napari_selfdeconv._gui.run_panel import RunPanel
 from napari_selfdeconv._gui.side_by_side import SideBySide
+from napari_selfdeconv._gui.train_form import TrainForm
 from napari_selfdeconv._gui.worker import Discarded, Done, Failure, Job, Outcome, Run, warm_up
 from napari_selfdeconv.errors import ConfigError
 

@@ -1,0 +1,116 @@
+"""The form 'how to train'. Freezing it builds a dataclass, and that is the validation."""
+
+from __future__ import annotations
+
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
+
+from napari_selfdeconv._gui.fields import ChoiceBox, Note, WholeBox
+from napari_selfdeconv.config import TileConfig, TrainConfig, preset
+
+LOSS_CHOICES = [
+    ("preset's own", None),
+    ("noise2self", "noise2self"),
+    ("noise2same", "noise2same"),
+    ("noise2same (deconvolved)", "noise2same_d"),
+]
+PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
+DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
+# Measured on two cores (docs/benchmarks.md); standard and paper are reckoned from their step times.
+_COST = {
+    ("quick", 2): "about a minute for up to 1024 × 1024 pixels on two CPU cores",
+    ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
+    ("standard", 2): "about three minutes on two CPU cores",
+    ("standard", 3): "two to three minutes on two CPU cores",
+    ("paper", 2): "the paper's settings; seven hours on two CPU cores",
+    ("paper", 3): "the paper's settings; two days on two CPU cores",
+}
+
+
+def describe(name: str, ndim: int) -> str:
+    """Return one line about what a preset costs."""
+    config = preset(name, ndim)
+    return f"{config.steps} steps, {config.features} features: {_COST[name, ndim]}."
+
+
+class TrainForm(QWidget):
+    """Preset and loss, and under 'Advanced' what few need to touch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preset = ChoiceBox(PRESET_CHOICES, "How much to spend on training")
+        self.loss = ChoiceBox(LOSS_CHOICES, "What the network is trained to minimise")
+        self.seed = WholeBox("The same seed gives the same result")
+        self.steps = WholeBox("Training steps, in place of the preset's", "preset's")
+        self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
+        self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
+        self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
+        self.note = Note()
+        self._ndim = 2
+        self.advanced = QToolButton()
+        self._build()
+        self.preset.currentIndexChanged.connect(self._describe)
+        self._describe()
+
+    def follow(self, image: Image | None) -> None:
+        """Describe the presets for an image with this many axes."""
+        if image is not None and image.ndim in (2, 3):
+            self._ndim = image.ndim
+        self._describe()
+
+    def config(self, ndim: int) -> TrainConfig:
+        """Return the settings; ConfigError if one is out of range."""
+        chosen = {"steps": self.steps.value(), "patch": self.patch.value()}
+        return preset(
+            self.preset.value(),
+            ndim,
+            loss=self.loss.value(),
+            seed=self.seed.value(),
+            device=self.device.value(),
+            **{name: value for name, value in chosen.items() if value},
+        )
+
+    def tiles(self) -> TileConfig:
+        """Return how to tile the result; ConfigError if the tile is too small."""
+        return TileConfig(tile=self.tile.value() or None)
+
+    def _build(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(3)
+        for column, (text, field) in enumerate((("Preset", self.preset), ("Loss", self.loss))):
+            layout.addWidget(QLabel(text), 0, column)
+            layout.addWidget(field, 1, column)
+            layout.setColumnStretch(column, 1)
+        layout.addWidget(self.note, 2, 0, 1, 2)
+        self.advanced.setText("Advanced")
+        self.advanced.setCheckable(True)
+        self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        layout.addWidget(self.advanced, 3, 0, 1, 2)
+        self._more = QWidget()
+        more = QFormLayout(self._more)
+        more.setContentsMargins(0, 0, 0, 0)
+        more.setVerticalSpacing(3)
+        more.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for text, field in (
+            ("Steps", self.steps),
+            ("Seed", self.seed),
+            ("Device", self.device),
+            ("Patch, voxels", self.patch),
+            ("Tile, voxels", self.tile),
+        ):
+            more.addRow(text, field)
+        layout.addWidget(self._more, 4, 0, 1, 2)
+        self.advanced.toggled.connect(self._show_more)
+        self._show_more(False)
+
+    def _show_more(self, shown: bool) -> None:
+        self._more.setVisible(shown)
+        self.advanced.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    def _describe(self) -> None:
+        config = preset(self.preset.value(), self._ndim)
+        self.note.say(describe(self.preset.value(), self._ndim))
+        self.steps.setSpecialValueText(f"preset's ({config.steps})")
+        self.patch.setSpecialValueText(f"preset's ({config.patch})")

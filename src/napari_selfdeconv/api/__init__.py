@@ -1,0 +1,25 @@
+"""The one entry for the GUI, the command line and notebooks: arrays in, events on the way, arrays out."""
+
+from napari_selfdeconv.api._apply import apply_model, iter_apply_model
+from napari_selfdeconv.api._classical import iter_richardson_lucy, richardson_lucy
+from napari_selfdeconv.api._deconvolve import Deconvolution, deconvolve, iter_deconvolve
+from napari_selfdeconv.model_file import load_model, save_model
+from napari_selfdeconv.psf import psf_for_image, richards_wolf_psf, suggest_psf_shape
+from napari_selfdeconv.psf_prepare import fit_to_voxels, prepare_psf
+
+__all__ = [
+    "Deconvolution",
+    "apply_model",
+    "deconvolve",
+    "fit_to_voxels",
+    "iter_apply_model",
+    "iter_deconvolve",
+    "iter_richardson_lucy",
+    "load_model",
+    "prepare_psf",
+    "psf_for_image",
+    "richards_wolf_psf",
+    "richardson_lucy",
+    "save_model",
+    "suggest_psf_shape",
+]

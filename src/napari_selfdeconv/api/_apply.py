@@ -1,0 +1,61 @@
+"""Deconvolve with a network that is trained already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv import device
+from napari_selfdeconv.api._common import predict, translated
+from napari_selfdeconv.config import TileConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Finished, StopToken, drain
+from napari_selfdeconv.io import check_image
+from napari_selfdeconv.model import Model, place
+from napari_selfdeconv.scaling import Standardizer
+
+
+def iter_apply_model(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tiles: TileConfig | None = None,
+    stop: StopToken | None = None,
+    device_name: str = "auto",
+) -> Generator[Event, None, NDArray[np.float32]]:
+    """Deconvolve another image with a trained model, in tiles; yield Progress, return float32.
+
+    The image is standardised by its own mean and variance. It needs as many axes as the model's PSF.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`.
+    """
+    started = time.perf_counter()
+    image = check_image(image)
+    if image.ndim != model.psf.ndim:
+        raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+    choice = device.choose(device_name, model.config.precision)
+    scale = Standardizer.of(image)
+    with translated():
+        place(model.network, choice, image.ndim)
+        result = yield from predict(model, scale.apply(image), choice, tiles or TileConfig(), stop or StopToken())
+    yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)
+    return scale.undo(result)
+
+
+def apply_model(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tiles: TileConfig | None = None,
+    device_name: str = "auto",
+    on_event: Callable[[Event], None] | None = None,
+) -> NDArray[np.float32]:
+    """Deconvolve another image with a trained model; see `iter_apply_model`."""
+    return drain(iter_apply_model(model, image, tiles=tiles, device_name=device_name), on_event)

@@ -1,0 +1,93 @@
+"""What the entries share: tiled prediction, the record of a run, torch's errors in our words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import napari_selfdeconv
+from napari_selfdeconv import device
+from napari_selfdeconv.config import TileConfig, TrainConfig
+from napari_selfdeconv.errors import ComputeError
+from napari_selfdeconv.events import Event, Progress, StopToken
+from napari_selfdeconv.model import Model, bytes_per_voxel, predictors, psf_hash
+from napari_selfdeconv.tiling import choose_tile, predict_tiled
+
+# Share of the free memory that tiled inference may plan with.
+_MEMORY_SHARE = 0.5
+
+
+def predict(
+    model: Model, standard: NDArray[np.float32], choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, NDArray[np.float32]]:
+    tile = (
+        choose_tile(
+            standard.shape,
+            bytes_per_voxel=bytes_per_voxel(model.config),
+            budget_bytes=_MEMORY_SHARE * device.free_memory_bytes(choice.device),
+            overlap=tiles.overlap,
+        )
+        if tiles.tile is None
+        else tuple(min(tiles.tile, n) for n in standard.shape)
+    )
+    functions = predictors(model, choice, average=model.config.average_symmetries)
+    work = predict_tiled(functions, standard, tile=tile, overlap=tiles.overlap, align=model.network.unet.multiple)
+    start = time.perf_counter()
+    while True:
+        try:
+            done, total = next(work)
+        except StopIteration as end:
+            result: NDArray[np.float32] = end.value
+            return result
+        stop.raise_if_cancelled()
+        seconds = time.perf_counter() - start
+        yield Progress(
+            stage="predict", step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done)
+        )
+
+
+def new_provenance(
+    config: TrainConfig,
+    psf: NDArray[Any],
+    choice: device.Choice,
+    steps_done: int,
+    voxel_um: Sequence[float] | None,
+) -> dict[str, Any]:
+    return {
+        "software": "napari-selfdeconv",
+        "version": napari_selfdeconv.__version__,
+        "torch": str(torch.__version__),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.to_dict(),
+        "seed": config.seed,
+        "psf_sha256": psf_hash(psf),
+        "psf_shape": list(psf.shape),
+        "voxel_um": None if voxel_um is None else [float(v) for v in voxel_um],
+        "device": str(choice.device),
+        "precision": str(choice.dtype).removeprefix("torch."),
+        "steps_done": steps_done,
+    }
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn torch's RuntimeErrors into ComputeError: napari's worker would swallow them and hang."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ComputeError(
+            "the device ran out of memory: use a smaller batch, patch or tile, or the CPU"
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        if "can't allocate memory" in str(error) or isinstance(error, MemoryError):
+            raise ComputeError(
+                "this computer ran out of memory: use a smaller batch, patch or tile, or a smaller image"
+            ) from error
+        raise ComputeError(f"the computation failed: {error}") from error
