@@ -185,6 +185,8 @@ class TrainConfig(_Settings):
     inverse_channels : regularisations of the Wiener-filtered copies given to the network; () = image only.
     augment : flips and rotations in training, those that leave the PSF unchanged.
     average_symmetries : average the result over the same flips and rotations.
+    held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
+    auto_stop : end when the held-out error no longer falls, and keep the best weights.
     boundary : how the image continues outside its border.
     seed, device, precision : "auto" picks the device, and bfloat16 where the processor has it.
     """
@@ -208,6 +210,8 @@ class TrainConfig(_Settings):
     inverse_channels: tuple[float, ...] = ()
     augment: bool = True
     average_symmetries: bool = False
+    held_out_percent: float = 0.0
+    auto_stop: bool = False
     boundary: Boundary = "reflect"
     seed: int = 0
     device: Device = "auto"
@@ -230,6 +234,9 @@ class TrainConfig(_Settings):
         check_number("bn_momentum", self.bn_momentum, 0.0, 1.0, open_low=True)
         for value in self.inverse_channels:
             check_number("inverse_channels", value, 1e-6, 1e6)
+        check_number("held_out_percent", self.held_out_percent, 0.0, 20.0)
+        if self.auto_stop and self.held_out_percent == 0:
+            raise ConfigError("auto_stop needs held-out pixels: held_out_percent must be above 0, got 0")
         check_choice("boundary", self.boundary, get_args(Boundary))
         check_whole("seed", self.seed, 0, 2**31 - 1)
         if not isinstance(self.device, str) or not self.device:
@@ -275,12 +282,12 @@ _OURS: Mapping[int, dict[str, Any]] = {
     2: dict(
         loss=LossWeights(bsp=1.0, tv=0.06), steps=350, batch_size=8, patch=128, learning_rate=3e-3,
         mask_percent=5.0, data_term="huber", features=24, skip="concat",
-        inverse_channels=(0.1, 1.0), average_symmetries=True,
+        inverse_channels=(0.1, 1.0), average_symmetries=True, held_out_percent=2.0, auto_stop=True,
     ),
     3: dict(
         loss=LossWeights(bsp=1.0, tv=0.005), steps=150, batch_size=2, patch=48, learning_rate=4e-3,
         mask_percent=5.0, data_term="huber", features=16, skip="add",
-        inverse_channels=(0.1, 1.0), average_symmetries=True,
+        inverse_channels=(0.1, 1.0), average_symmetries=True, held_out_percent=2.0, auto_stop=True,
     ),
 }  # fmt: skip
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,11 +16,12 @@ from napari_selfdeconv.errors import ConfigError
 
 
 class Choice(NamedTuple):
-    """A device, its precision, and one sentence for the user."""
+    """A device, its precision, one sentence on why, and one on what would make it faster ("" if nothing)."""
 
     device: torch.device
     dtype: torch.dtype
     reason: str
+    remedy: str = ""
 
 
 @functools.cache
@@ -68,7 +70,8 @@ def choose(device: str, precision: Precision) -> Choice:
         dtype = torch.bfloat16 if _fast_bfloat16(chosen) else torch.float32
     else:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    return Choice(chosen, dtype, reason)
+    remedy = _remedy() if chosen.type == "cpu" else ""
+    return Choice(chosen, dtype, reason, remedy)
 
 
 def free_memory_bytes(device: torch.device) -> int:
@@ -88,9 +91,20 @@ def _auto() -> tuple[torch.device, str]:
         if not problem:
             return torch.device("mps"), "Apple's GPU is here and passed its self-test"
         return torch.device("cpu"), f"Apple's GPU did not pass its self-test: {problem}"
-    if torch.version.cuda is None:
-        return torch.device("cpu"), "this PyTorch is built without CUDA; for an NVIDIA GPU install the CUDA build"
-    return torch.device("cpu"), "PyTorch sees no GPU; check the graphics driver"
+    return torch.device("cpu"), "PyTorch sees no GPU"
+
+
+def _remedy() -> str:
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return "A graphics card is here: set the device to auto."
+    if torch.version.cuda is None and sys.platform != "darwin":
+        return (
+            "This PyTorch is built without CUDA. With an NVIDIA card, install the CUDA build (pytorch.org, "
+            "Get Started) into this environment and restart napari."
+        )
+    if sys.platform == "darwin":
+        return "Apple's GPU needs a Mac with an M-series chip and macOS 14 or newer."
+    return "With an NVIDIA card, update its driver (nvidia-smi must list the card) and restart napari."
 
 
 def _named(device: str) -> torch.device:

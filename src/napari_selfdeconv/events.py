@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ class Started:
     parameters : number of trainable weights.
     steps : training steps planned.
     symmetries : how many flips and rotations leave the PSF unchanged (1 = none but the identity).
+    remedy : what to install or set to run faster; empty where nothing can be done.
+
+    A run that collapsed and begins anew from another seed says so with `Warned`, and then starts again.
     """
 
     device: str
@@ -32,6 +35,7 @@ class Started:
     parameters: int
     steps: int
     symmetries: int
+    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,8 @@ class Progress:
     """``step`` of ``steps`` is done in ``stage`` ("train", "predict" or "richardson-lucy").
 
     ``losses`` maps term names (and "total") to their value at this step; empty outside training.
-    ``eta_s`` is the time left in this stage in seconds, None while unknown.
+    ``eta_s`` is the time left in this stage in seconds, None while unknown. ``held_out`` is the blind-spot error
+    on the pixels held out of training, in standardised units, at the steps at which it was measured.
     """
 
     stage: str
@@ -48,6 +53,7 @@ class Progress:
     seconds: float
     eta_s: float | None
     losses: Mapping[str, float] = field(default_factory=dict)
+    held_out: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +61,27 @@ class Preview:
     """A deconvolved region as the network sees it now.
 
     ``image`` is a private float32 copy in the user's intensity units; ``offset`` is the index of its
-    first voxel in the whole image.
+    first voxel in the whole image. ``reblurred`` is g(f(x)) and ``residual`` x - g(f(x)), of the same region and
+    units, where they were asked for.
     """
 
     step: int
     image: NDArray[np.float32]
     offset: tuple[int, ...]
+    reblurred: NDArray[np.float32] | None = None
+    residual: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interim:
+    """The whole image as the model deconvolves it at ``step``, asked for with `StopToken.request_result`.
+
+    Training goes on. ``image`` and ``provenance`` are as those of the final result.
+    """
+
+    step: int
+    image: NDArray[np.float32]
+    provenance: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,14 +93,19 @@ class Warned:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The run is over; ``stopped`` says that the user ended training early and kept the result."""
+    """The run is over.
+
+    ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended by
+    itself because the held-out error no longer fell.
+    """
 
     seconds: float
     steps_done: int
     stopped: bool
+    converged: bool = False
 
 
-Event = Started | Progress | Preview | Warned | Finished
+Event = Started | Progress | Preview | Interim | Warned | Finished
 _T = TypeVar("_T")
 
 
@@ -108,19 +134,59 @@ def drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | 
 class StopToken:
     """Shared between the one who runs and the one who watches; safe from any thread.
 
-    ``stop()`` ends training after the current step and keeps the model; ``cancel()`` discards the run.
+    ``stop()`` ends training after the current step and keeps the model; ``cancel()`` discards the run; both end
+    a pause. ``pause()`` and ``resume()`` take effect between two steps. ``request_result()`` asks for an
+    `Interim`.
+
+    Examples
+    --------
+    >>> token = StopToken()
+    >>> token.pause()
+    >>> token.paused
+    True
+    >>> token.stop()
+    >>> token.paused, token.stopped, token.cancelled
+    (False, True, False)
     """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._cancel = threading.Event()
+        self._running = threading.Event()
+        self._running.set()
+        self._requested = threading.Event()
 
     def stop(self) -> None:
         self._stop.set()
+        self._running.set()
 
     def cancel(self) -> None:
         self._cancel.set()
-        self._stop.set()
+        self.stop()
+
+    def pause(self) -> None:
+        if not self.stopped:
+            self._running.clear()
+
+    def resume(self) -> None:
+        self._running.set()
+
+    def request_result(self) -> None:
+        self._requested.set()
+
+    def take_request(self) -> bool:
+        """Return whether a result was asked for since the last call."""
+        asked = self._requested.is_set()
+        self._requested.clear()
+        return asked
+
+    def wait_while_paused(self, seconds: float) -> None:
+        """Block until nobody wants a pause any more, ``seconds`` at most."""
+        self._running.wait(seconds)
+
+    @property
+    def paused(self) -> bool:
+        return not self._running.is_set()
 
     @property
     def stopped(self) -> bool:

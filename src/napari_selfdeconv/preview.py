@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice
 from napari_selfdeconv.events import Preview
+from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.model import Deconvolver, Model, predictors
 from napari_selfdeconv.scaling import Standardizer
 
@@ -21,7 +24,14 @@ Region = tuple[slice, ...]
 
 
 class Previewer:
-    """Predicts the region the user looks at, at most every ``every_s`` seconds, between two steps."""
+    """Predicts the region the user looks at, at most every ``every_s`` seconds, between two steps.
+
+    Parameters
+    ----------
+    standard : the whole image, standardised by ``scale``.
+    region : asked for the slices to predict (None: the centre).
+    extra : asked whether g(f(x)) and x - g(f(x)) are wanted too.
+    """
 
     def __init__(
         self,
@@ -31,28 +41,53 @@ class Previewer:
         config: TrainConfig,
         psf: NDArray[np.float32],
         every_s: float,
-        region: Callable[[], Region | None] | None,
+        region: Callable[[], Region | None] | None = None,
+        extra: Callable[[], bool] | None = None,
     ) -> None:
         self._standard, self._scale, self._choice = standard, scale, choice
         self._config, self._psf = config, psf
-        self._every_s, self._region = every_s, region
+        self._every_s, self._region, self._extra = every_s, region, extra
+        self._blur = Blur(psf, boundary=config.boundary)
         self._last = -np.inf
+        self._shown: tuple[Any, ...] = ()
 
     def __call__(self, step: int, network: Deconvolver) -> Preview | None:
         now = time.perf_counter()
         if now - self._last < self._every_s:
             return None
         where = limit_region(self._standard.shape, self._region() if self._region else None)
+        extra = self._extra is not None and self._extra()
+        # In a pause the network stays as it is: only another region is news.
+        wanted = (step, extra, *((s.start, s.stop) for s in where))
+        if wanted == self._shown:
+            return None
+        preview = self._predict(step, network, where, extra)
+        # Counted from the end: a slow preview never takes more than its share.
+        self._last, self._shown = time.perf_counter(), wanted
+        return preview
+
+    def _predict(self, step: int, network: Deconvolver, where: Region, extra: bool) -> Preview:
+        # The blur reaches in from around the region, and so does the network.
+        margins = [n // 2 if extra else 0 for n in self._psf.shape]
+        spans = zip(where, margins, self._standard.shape, strict=True)
+        around = tuple(slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in spans)
+        inside = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(where, around, strict=True))
         model = Model(config=self._config, psf=self._psf, network=network)
         network.eval()
         try:
             (predict,) = predictors(model, self._choice, average=False)
-            image = self._scale.undo(predict(np.ascontiguousarray(self._standard[where])))
+            f = predict(np.ascontiguousarray(self._standard[around]))
         finally:
             network.train()
-        # Counted from the end: a slow preview never takes more than its share.
-        self._last = time.perf_counter()
-        return Preview(step=step, image=image, offset=tuple(s.start for s in where))
+        offset = tuple(s.start for s in where)
+        image = self._scale.undo(f[inside])
+        if not extra:
+            return Preview(step=step, image=image, offset=offset)
+        with torch.inference_mode():
+            g = self._blur(torch.from_numpy(f)[None, None])[0, 0].numpy()
+        reblurred = self._scale.undo(g[inside])
+        residual = self._scale.undo(self._standard[where]) - reblurred
+        return Preview(step=step, image=image, offset=offset, reblurred=reblurred, residual=residual)
 
 
 def limit_region(shape: Sequence[int], region: Region | None) -> Region:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,126 +18,157 @@ from napari_selfdeconv.device import Choice
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Progress, Started, StopToken
 from napari_selfdeconv.forward import Blur
+from napari_selfdeconv.health import collapsed
+from napari_selfdeconv.held_out import hold_out
 from napari_selfdeconv.losses import Passes, needed_passes, total
 from napari_selfdeconv.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
-from napari_selfdeconv.symmetry import IDENTITY, Symmetry, psf_symmetries
+from napari_selfdeconv.sampler import Sampler
+from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
+from napari_selfdeconv.validation import Validator, Watch
 
 # At most ten reports a second: each one waits for the device.
 _REPORT_EVERY_S = 0.1
+_INSPECT_EVERY = 20
+_PAUSE_SLICE_S = 0.1
+_GRACE_STEPS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a run returns: the network in evaluation mode, the history of the losses, the steps done."""
+    """What a run returns.
+
+    Attributes
+    ----------
+    network : in evaluation mode.
+    losses : history of every term, as reported.
+    held_out : (step, error) of every measurement of the held-out blind-spot error.
+    steps_done : how many steps were made; kept_step : the step whose weights were kept.
+    converged : whether training ended by itself.
+    """
 
     network: Deconvolver
     losses: dict[str, list[float]]
+    held_out: list[tuple[int, float]]
     steps_done: int
+    kept_step: int
+    converged: bool
 
 
-class Sampler:
-    """Draws random patches of one standardised image, turned by symmetries of the PSF."""
+class Collapsed(ComputeError):
+    """The network learned nothing: another seed may do better."""
 
-    def __init__(
-        self, image: Tensor, config: TrainConfig, symmetries: Sequence[Symmetry], generator: torch.Generator
-    ) -> None:
-        self._image = image
-        self._patch = [min(n, config.patch) for n in image.shape]
-        # A patch that is not square in yx cannot be swapped and stacked with the others.
-        square = self._patch[-1] == self._patch[-2]
-        self._symmetries = [s for s in symmetries if square or not s.swap]
-        self._batch = config.batch_size
-        self._generator = generator
 
-    def draw(self) -> Tensor:
-        """Return (batch, 1, *patch)."""
-        patches = []
-        for _ in range(self._batch):
-            starts = [self._integer(n - p + 1) for n, p in zip(self._image.shape, self._patch, strict=True)]
-            where = tuple(slice(s, s + p) for s, p in zip(starts, self._patch, strict=True))
-            symmetry = self._symmetries[self._integer(len(self._symmetries))]
-            patches.append(symmetry.apply(self._image[where]))
-        return torch.stack(patches)[:, None]
-
-    def _integer(self, below: int) -> int:
-        return int(torch.randint(below, (), generator=self._generator))
+Between = Callable[[int, Deconvolver], Iterator[Event]]
 
 
 def train(
-    image: NDArray[np.float32],
+    frames: Sequence[NDArray[np.float32]],
     psf: NDArray[Any],
     config: TrainConfig,
     choice: Choice,
     *,
     bounds: tuple[float, float],
     stop: StopToken,
-    watch: Callable[[int, Deconvolver], Event | None] | None = None,
+    between: Between | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Generator[Event, None, Trained]:
-    """Train on one standardised image.
+    """Train one network on standardised images of one shape.
 
     Parameters
     ----------
-    image : 2D or 3D float32, zero mean and unit variance.
+    frames : 2D or 3D float32, zero mean and unit variance.
     psf : same number of axes, unit sum.
-    bounds : the image's own minimum and maximum in standardised units.
+    bounds : minimum and maximum of the frames, standardised units.
     stop : read after every step.
-    watch : called as ``watch(step, network)`` after every step; an event it returns is yielded.
+    between : called as ``between(step, network)`` after every step, and again and again during a pause; what it
+        yields is yielded.
+    weights : state of a trained network to go on from, in place of random weights.
 
     Raises
     ------
-    ComputeError
-        If the loss stops being finite.
+    Collapsed
+        If the loss explodes, or the result becomes flat or a checkerboard.
     Cancelled
         If ``stop.cancel()`` was called.
     """
-    run = _Run(image, psf, config, choice, bounds)
+    run = _Run(frames, psf, config, choice, bounds, weights)
     yield run.started()
     start = last = time.perf_counter()
-    for step in range(1, config.steps + 1):
+    step, ending = 0, False
+    while not ending:
+        step += 1
         values = run.step()
+        run.advance()
         stop.raise_if_cancelled()
+        ending = stop.stopped or run.steps_left == 0
+        held_out = run.inspect(step, values["total"], ending)
         now = time.perf_counter()
-        ending = stop.stopped or step == config.steps
-        if ending or step == 1 or now - last >= _REPORT_EVERY_S:
+        if ending or step == 1 or held_out is not None or now - last >= _REPORT_EVERY_S:
             last = now
-            losses = run.record(values)
-            eta = (now - start) / step * (config.steps - step)
             yield Progress(
-                stage="train", step=step, steps=config.steps, seconds=now - start, eta_s=eta, losses=losses
+                stage="train",
+                step=step,
+                steps=step + run.steps_left,
+                seconds=now - start,
+                eta_s=(now - start) / step * run.steps_left,
+                losses=run.record(values),
+                held_out=held_out,
             )
-        if watch is not None:
-            event = watch(step, run.network)
-            if event is not None:
-                yield event
-        if ending:
-            break
-    return Trained(network=run.finish(), losses=run.history, steps_done=step)
+        if not ending:
+            before = time.perf_counter()
+            yield from _between(between, step, run.network, stop)
+            start += time.perf_counter() - before
+    return run.finish(step)
+
+
+def _between(between: Between | None, step: int, network: Deconvolver, stop: StopToken) -> Iterator[Event]:
+    """Let others look at the network between two steps, for as long as a pause lasts."""
+    while True:
+        if between is not None:
+            yield from between(step, network)
+        stop.raise_if_cancelled()
+        if not stop.paused:
+            return
+        stop.wait_while_paused(_PAUSE_SLICE_S)
 
 
 class _Run:
-    """The state of one run: network, optimiser, sampler."""
+    """The state of one run: network, optimiser, sampler, held-out pixels."""
 
     def __init__(
         self,
-        image: NDArray[np.float32],
+        frames: Sequence[NDArray[np.float32]],
         psf: NDArray[Any],
         config: TrainConfig,
         choice: Choice,
         bounds: tuple[float, float],
+        weights: Mapping[str, Tensor] | None,
     ) -> None:
         self.config, self.choice, self.bounds = config, choice, bounds
         self.symmetries = psf_symmetries(psf) if config.augment else (IDENTITY,)
         # Patches and masks come from the CPU generator: the same on every device.
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.sampler = Sampler(torch.from_numpy(image), config, self.symmetries, self.generator)
+        truths = [torch.from_numpy(frame) for frame in frames]
+        filled, held = _hold_out(frames, config)
+        self.sampler = Sampler(filled, held, config, self.symmetries, self.generator)
+        self.validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
+        self.watch = Watch(config.steps)
         self.blur = Blur(psf, boundary=config.boundary)
         self.network = build_network(config, psf)
-        place(self.network, choice, image.ndim)
+        if weights is not None:
+            self.network.load_state_dict(weights)
+        place(self.network, choice, psf.ndim)
         self.network.train()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         self.schedule = _schedule(self.optimizer, config)
         self.history: dict[str, list[float]] = {}
+        self.converged = False
+        self._position = 0
+        self._stride = 1
+        self._first_loss = math.nan
+        self._last_f: Tensor | None = None
+        self._best: dict[str, Tensor] = {}
 
     def started(self) -> Started:
         return Started(
@@ -147,13 +178,13 @@ class _Run:
             parameters=sum(p.numel() for p in self.network.parameters()),
             steps=self.config.steps,
             symmetries=len(self.symmetries),
+            remedy=self.choice.remedy,
         )
 
     def step(self) -> dict[str, Tensor]:
         """Do one optimiser step; return the loss terms as device tensors."""
-        x = self.sampler.draw()
-        size = x.shape[2:]
-        mask = stratified_mask(len(x), size, self.config.mask_percent, self.generator)
+        x, held = self.sampler.draw()
+        mask = stratified_mask(len(x), x.shape[2:], self.config.mask_percent, self.generator) & ~held
         masked = fill_with_noise(x, mask, self.config.mask_sigma, self.generator)
         device = self.choice.device
         x, mask, masked = x.to(device), mask.to(device), masked.to(device)
@@ -161,8 +192,52 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.schedule.step()
         return {"total": loss.detach(), **values}
+
+    def advance(self) -> None:
+        """Move on along the schedule: by one, faster once the error no longer falls."""
+        for _ in range(min(self._stride, self.config.steps - self._position)):
+            self.schedule.step()
+            self._position += 1
+
+    @property
+    def steps_left(self) -> int:
+        return -(-(self.config.steps - self._position) // self._stride)
+
+    def inspect(self, step: int, loss: Tensor, ending: bool) -> float | None:
+        """Look at fixed steps, not at times, whether all is well, and return the held-out error then.
+
+        Raises `Collapsed`; keeps the best weights; begins to end on a plateau.
+        """
+        every = min(max(5, self.config.steps // 10), _INSPECT_EVERY)
+        if step % every and step > 1 and not ending:
+            return None
+        self._check_health(step, float(loss))
+        if self.validator is None or (step % every and not ending):
+            return None
+        error = self.validator.error(self.network, self.blur)
+        if self.watch.add(step, error):
+            self._best = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        if self.config.auto_stop and not self.converged and not ending and self.watch.plateau:
+            self.converged = True
+            # The rest of the learning-rate cycle in a few steps: a network left at a high rate is a noisy one.
+            # The other schedule has no end to come to.
+            left = self.config.steps - self._position
+            cooldown = max(1, self.config.steps // 10) if self.config.schedule == "one-cycle" else 1
+            self._stride = -(-left // cooldown)
+        return error
+
+    def _check_health(self, step: int, loss: float) -> None:
+        if step == 1:
+            self._first_loss = loss
+        # Early on a network may well be flat; a loss that is no longer finite is never well.
+        early = step < max(_GRACE_STEPS, 0.3 * self.config.steps) and not self.converged
+        if math.isfinite(loss) and early:
+            return
+        assert self._last_f is not None
+        reason = collapsed(self._last_f, loss, self._first_loss)
+        if reason:
+            raise Collapsed(reason)
 
     def _passes(self, x: Tensor, mask: Tensor, masked: Tensor) -> Passes:
         unmasked_pass, masked_pass = needed_passes(self.config.loss)
@@ -170,6 +245,7 @@ class _Run:
         inputs = [x] * unmasked_pass + [masked] * masked_pass
         with autocast(self.choice):
             f = self.network(torch.cat(inputs)).float()
+        self._last_f = f.detach()
         g = self.blur(f)
         first, second = slice(0, len(x)), slice(-len(x), None)
         return Passes(
@@ -188,18 +264,33 @@ class _Run:
         """Fetch the losses in one transfer and keep them."""
         numbers = torch.stack(list(values.values())).cpu().tolist()
         losses = dict(zip(values, numbers, strict=True))
-        if not math.isfinite(losses["total"]):
-            raise ComputeError(
-                "training diverged (the loss is no longer finite): try another seed or a lower learning rate"
-            )
         for name, number in losses.items():
             self.history.setdefault(name, []).append(number)
         return losses
 
-    def finish(self) -> Deconvolver:
-        """Return the network, in evaluation mode."""
+    def finish(self, step: int) -> Trained:
+        """Return the network as it is now, or as it was at its best if it has clearly become worse since."""
+        kept = step
+        if self.config.auto_stop and self.watch.worse_than_best:
+            self.network.load_state_dict(self._best)
+            kept = self.watch.best_step
         self.network.eval()
-        return self.network
+        return Trained(
+            network=self.network,
+            losses=self.history,
+            held_out=self.watch.history,
+            steps_done=step,
+            kept_step=kept,
+            converged=self.converged,
+        )
+
+
+def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the frames with the held-out pixels replaced, and where those are."""
+    if config.held_out_percent == 0:
+        return [torch.from_numpy(f) for f in frames], [torch.zeros(f.shape, dtype=torch.bool) for f in frames]
+    pairs = [hold_out(frame, config.held_out_percent, config.seed + k) for k, frame in enumerate(frames)]
+    return [torch.from_numpy(filled) for filled, _ in pairs], [torch.from_numpy(held) for _, held in pairs]
 
 
 def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig) -> torch.optim.lr_scheduler.LRScheduler:

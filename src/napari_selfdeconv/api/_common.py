@@ -59,8 +59,11 @@ def new_provenance(
     choice: device.Choice,
     steps_done: int,
     voxel_um: Sequence[float] | None,
+    *,
+    continued: Model | None = None,
 ) -> dict[str, Any]:
-    return {
+    """Return the JSON-ready record of a training run; ``continued`` is the model it went on from."""
+    record: dict[str, Any] = {
         "software": "napari-selfdeconv",
         "version": napari_selfdeconv.__version__,
         "torch": str(torch.__version__),
@@ -74,6 +77,9 @@ def new_provenance(
         "precision": str(choice.dtype).removeprefix("torch."),
         "steps_done": steps_done,
     }
+    if continued is not None:
+        record["continued_from"] = dict(continued.provenance)
+    return record
 
 
 @contextmanager

@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import new_provenance, predict, translated
-from napari_selfdeconv.config import TileConfig, TrainConfig, preset
-from napari_selfdeconv.events import Event, Finished, StopToken, Warned, drain
+from napari_selfdeconv.api._common import predict, translated
+from napari_selfdeconv.api._training import iter_train
+from napari_selfdeconv.config import TileConfig, TrainConfig
+from napari_selfdeconv.events import Event, Finished, StopToken, drain
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model
-from napari_selfdeconv.preview import Previewer, Region
-from napari_selfdeconv.psf_check import check_psf
+from napari_selfdeconv.preview import Region
 from napari_selfdeconv.scaling import Standardizer
-from napari_selfdeconv.train import train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +30,22 @@ class Deconvolution:
     image : float32, the input's shape and intensity units, not clipped.
     model : the trained network; `apply_model` or `save_model` take it.
     losses : history of every loss term as reported (not every step).
-    seconds, device, precision, steps_done, stopped : how the run went.
+    held_out : (step, blind-spot error on the held-out pixels) of every measurement, standardised units.
+    seconds, device, precision, steps_done, stopped, converged : how the run went; ``stopped`` by the user,
+        ``converged`` by itself.
     provenance : JSON-ready: version, settings, seed, PSF hash, and the above.
     """
 
     image: NDArray[np.float32]
     model: Model
     losses: dict[str, list[float]]
+    held_out: list[tuple[int, float]]
     seconds: float
     device: str
     precision: str
     steps_done: int
     stopped: bool
+    converged: bool
     provenance: dict[str, Any]
 
 
@@ -56,6 +59,8 @@ def iter_deconvolve(
     stop: StopToken | None = None,
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+    start_from: Model | None = None,
 ) -> Generator[Event, None, Deconvolution]:
     """Train on one image, then predict it in tiles; yield events, return the result.
 
@@ -71,6 +76,13 @@ def iter_deconvolve(
     preview_every_s : seconds between previews, None for no previews.
     preview_region : asked before each preview for the slices to predict (None: the centre). It is called
         in the thread that runs the generator, and must not touch a widget.
+    preview_extra : asked likewise whether previews are to hold g(f(x)) and x - g(f(x)) too.
+    start_from : a model to train further, of the same architecture.
+
+    Notes
+    -----
+    A run that collapses (loss exploding, result flat or a checkerboard) begins anew once, with the next seed; a
+    `Warned` says so, and the provenance holds the seed that was used.
 
     Raises
     ------
@@ -83,44 +95,42 @@ def iter_deconvolve(
     """
     started = time.perf_counter()
     image = check_image(image)
-    config = config or preset("quick", image.ndim)
-    psf, notes = check_psf(psf, image.shape)
-    choice = device.choose(config.device, config.precision)
+    stop, tiles = stop or StopToken(), tiles or TileConfig()
     scale = Standardizer.of(image)
-    stop = stop or StopToken()
-    standard = scale.apply(image)
 
-    watch = (
-        Previewer(standard, scale, choice, config, psf, preview_every_s, preview_region)
-        if preview_every_s is not None
-        else None
+    def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+        choice = device.choose(model.config.device, model.config.precision)
+        return scale.undo((yield from predict(model, scale.apply(image), choice, tiles, stop)))
+
+    training = yield from iter_train(
+        [image],
+        psf,
+        config,
+        voxel_um=voxel_um,
+        start_from=start_from,
+        stop=stop,
+        preview_every_s=preview_every_s,
+        preview_region=preview_region,
+        preview_extra=preview_extra,
+        whole=whole,
     )
-    for note in notes:
-        yield Warned(note)
+    run, model = training.run, training.model
     with translated():
-        trained = yield from train(standard, psf, config, choice, bounds=scale.bounds, stop=stop, watch=watch)
-        stopped = stop.stopped and trained.steps_done < config.steps
-        provenance = new_provenance(config, psf, choice, trained.steps_done, voxel_um)
-        model = Model(
-            config=config,
-            psf=psf,
-            network=trained.network,
-            voxel_um=None if voxel_um is None else tuple(map(float, voxel_um)),
-            provenance=provenance,
-        )
-        result = yield from predict(model, standard, choice, tiles or TileConfig(), stop)
+        result = yield from whole(model)
     seconds = time.perf_counter() - started
-    yield Finished(seconds=seconds, steps_done=trained.steps_done, stopped=stopped)
+    yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
+    outcome = {"stopped": training.stopped, "converged": run.converged}
     return Deconvolution(
-        image=scale.undo(result),
+        image=result,
         model=model,
-        losses=trained.losses,
+        losses=run.losses,
+        held_out=run.held_out,
         seconds=seconds,
-        device=str(choice.device),
-        precision=str(choice.dtype).removeprefix("torch."),
-        steps_done=trained.steps_done,
-        stopped=stopped,
-        provenance={**provenance, "seconds": round(seconds, 3), "stopped": stopped},
+        device=str(training.choice.device),
+        precision=str(training.choice.dtype).removeprefix("torch."),
+        steps_done=run.steps_done,
+        provenance={**model.provenance, "seconds": round(seconds, 3), "kept_step": run.kept_step, **outcome},
+        **outcome,
     )
 
 

@@ -1,0 +1,168 @@
+"""Train one model on one image, or on several frames of a series: checks, scaling, restarts, previews."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv import device
+from napari_selfdeconv.api._common import new_provenance, translated
+from napari_selfdeconv.config import TrainConfig, preset
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Interim, StopToken, Warned
+from napari_selfdeconv.io import check_image
+from napari_selfdeconv.model import Deconvolver, Model, psf_hash
+from napari_selfdeconv.preview import Previewer, Region
+from napari_selfdeconv.psf_check import check_psf
+from napari_selfdeconv.scaling import Standardizer
+from napari_selfdeconv.train import Between, Collapsed, Trained, train
+
+# What decides the shape of the network: a model can be trained further only where all of it is the same.
+_ARCHITECTURE = ("features", "levels", "skip", "inverse_channels")
+Whole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The trained model, how the run went, and the scaling of each frame."""
+
+    model: Model
+    run: Trained
+    choice: device.Choice
+    scales: tuple[Standardizer, ...]
+    stopped: bool
+
+
+def iter_train(
+    frames: Sequence[NDArray[Any]],
+    psf: NDArray[Any],
+    config: TrainConfig | None = None,
+    *,
+    voxel_um: Sequence[float] | None = None,
+    start_from: Model | None = None,
+    stop: StopToken,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+    whole: Whole | None = None,
+) -> Generator[Event, None, Training]:
+    """Train one model on frames of one shape; yield events, return the model.
+
+    Parameters
+    ----------
+    frames : 2D or 3D arrays of any real dtype and of one shape; each is standardised by itself. Previews show the
+        first one.
+    psf, config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
+        `iter_deconvolve`.
+    whole : deconvolves the whole image with a model: called when `StopToken.request_result` asks for an `Interim`.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`.
+    """
+    frames = [check_image(frame) for frame in frames]
+    shape = frames[0].shape
+    if any(frame.shape != shape for frame in frames):
+        raise ConfigError(f"all frames must have one shape, got {sorted({frame.shape for frame in frames})}")
+    config = config or preset("quick", len(shape))
+    psf, notes = check_psf(psf, shape)
+    if start_from is not None:
+        notes = [*notes, *_check_start(start_from, config, psf)]
+    choice = device.choose(config.device, config.precision)
+    scales = tuple(Standardizer.of(frame) for frame in frames)
+    standard = [scale.apply(frame) for scale, frame in zip(scales, frames, strict=True)]
+    lows, highs = zip(*(scale.bounds for scale in scales), strict=True)
+    for note in notes:
+        yield Warned(note)
+
+    def record(network: Deconvolver, config: TrainConfig, steps: int) -> Model:
+        provenance = new_provenance(config, psf, choice, steps, voxel_um, continued=start_from)
+        voxel = None if voxel_um is None else tuple(map(float, voxel_um))
+        return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
+
+    for attempt in (config, replace(config, seed=(config.seed + 1) % 2**31)):
+        preview = None
+        if preview_every_s is not None:
+            preview = Previewer(
+                standard[0], scales[0], choice, attempt, psf, preview_every_s, preview_region, preview_extra
+            )
+        between = _between(attempt, preview, whole, record, stop)
+        weights = None if start_from is None else start_from.network.state_dict()
+        try:
+            with translated():
+                run = yield from train(
+                    standard,
+                    psf,
+                    attempt,
+                    choice,
+                    bounds=(min(lows), max(highs)),
+                    stop=stop,
+                    between=between,
+                    weights=weights,
+                )
+            break
+        except Collapsed as error:
+            if attempt is not config:
+                raise Collapsed(
+                    f"training collapsed twice ({error}): try a lower learning rate, the preset 'standard', "
+                    "or look whether the image holds anything but noise"
+                ) from None
+            yield Warned(f"Training collapsed ({error}); it begins anew with seed {config.seed + 1}.")
+    if run.kept_step < run.steps_done:
+        yield Warned(
+            f"The held-out error was lowest at step {run.kept_step} and rose after it: "
+            "the model of that step is used."
+        )
+    return Training(
+        model=record(run.network, attempt, run.steps_done),
+        run=run,
+        choice=choice,
+        scales=scales,
+        stopped=stop.stopped and not run.converged and run.steps_done < config.steps,
+    )
+
+
+def _between(
+    config: TrainConfig,
+    preview: Previewer | None,
+    whole: Whole | None,
+    record: Callable[[Deconvolver, TrainConfig, int], Model],
+    stop: StopToken,
+) -> Between:
+    """Return what happens between two steps: a preview when it is time, the whole image when asked for."""
+
+    def between(step: int, network: Deconvolver) -> Iterator[Event]:
+        event = None if preview is None else preview(step, network)
+        if event is not None:
+            yield event
+        if whole is None or not stop.take_request():
+            return
+        model = record(network, config, step)
+        network.eval()
+        try:
+            image = yield from whole(model)
+        finally:
+            network.train()
+        yield Interim(step=step, image=image, provenance=model.provenance)
+
+    return between
+
+
+def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) -> list[str]:
+    """Refuse a model of another architecture; say where it was trained with another PSF."""
+    if model.psf.ndim != psf.ndim:
+        raise ConfigError(f"the model is for {model.psf.ndim}D images and the PSF is {psf.ndim}D: train a new one")
+    for name in _ARCHITECTURE:
+        had, wanted = getattr(model.config, name), getattr(config, name)
+        if had != wanted:
+            raise ConfigError(
+                f"the model cannot be trained further with these settings: its {name} is {had!r}, not {wanted!r}"
+            )
+    if psf_hash(model.psf) != psf_hash(psf):
+        return ["The model was trained with another PSF than the one it is now trained further with."]
+    return []

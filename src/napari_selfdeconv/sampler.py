@@ -1,0 +1,56 @@
+"""Random training patches of one image or of several frames, turned by symmetries of the PSF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from napari_selfdeconv.config import TrainConfig
+from napari_selfdeconv.symmetry import Symmetry
+
+
+class Sampler:
+    """Draws patches, and with each the pixels of it that are held out of training.
+
+    Parameters
+    ----------
+    frames : standardised images of one shape.
+    held_out : boolean, one for each frame.
+    config : patch size and batch size.
+    symmetries : the flips and rotations to choose from.
+    generator : source of randomness.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Tensor],
+        held_out: Sequence[Tensor],
+        config: TrainConfig,
+        symmetries: Sequence[Symmetry],
+        generator: torch.Generator,
+    ) -> None:
+        self._frames, self._held_out = frames, held_out
+        self._shape = frames[0].shape
+        self._patch = [min(n, config.patch) for n in self._shape]
+        # A patch that is not square in yx cannot be swapped and stacked with the others.
+        square = self._patch[-1] == self._patch[-2]
+        self._symmetries = [s for s in symmetries if square or not s.swap]
+        self._batch = config.batch_size
+        self._generator = generator
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Return patches (batch, 1, *patch), float32, and their held-out pixels, boolean."""
+        patches, held = [], []
+        for _ in range(self._batch):
+            frame = self._integer(len(self._frames)) if len(self._frames) > 1 else 0
+            starts = [self._integer(n - p + 1) for n, p in zip(self._shape, self._patch, strict=True)]
+            where = tuple(slice(s, s + p) for s, p in zip(starts, self._patch, strict=True))
+            symmetry = self._symmetries[self._integer(len(self._symmetries))]
+            patches.append(symmetry.apply(self._frames[frame][where]))
+            held.append(symmetry.apply(self._held_out[frame][where]))
+        return torch.stack(patches)[:, None], torch.stack(held)[:, None]
+
+    def _integer(self, below: int) -> int:
+        return int(torch.randint(below, (), generator=self._generator))
