@@ -2,7 +2,7 @@
 # Windows has no make: README.md says what to type there.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint screenshots clean system-libs-window system-libs-test moved
+.PHONY: help demo test lint docs screenshots clean system-libs-window system-libs-test moved
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -49,6 +49,12 @@ lint: $(STAMP)  ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+docs: $(STAMP)  ## the documentation as HTML in docs/_build; a warning is an error
+	@$(PY) -c "import furo, myst_parser" 2>/dev/null || \
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[docs]"
+	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
 screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images anew
 	@if [ -z "$(MAC)" ] && command -v xvfb-run >/dev/null 2>&1; then \
 	  $(XVFB) $(PY) -m napari_selfdeconv._gui.demo --screenshots docs/images; \
@@ -57,7 +63,7 @@ screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images an
 	fi
 
 clean:  ## remove what was built, the caches and demo/ (for a new environment: rm -r .venv)
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system-libs-window:
