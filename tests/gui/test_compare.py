@@ -20,11 +20,11 @@ def test_one_layer_per_count_and_side_by_side(open_dock: Callable[..., Any], fin
     dock = open_dock()
     viewer = dock.viewer
     other = viewer.add_image(np.zeros((8, 8)), name="other", scale=(1, 1), units=("um", "um"))
-    dock.compare_button.click()
+    dock.compare.side_button.click()
     assert "nothing to compare" in dock.run_panel.status.text()
     assert not viewer.canvas.grid.enabled
-    dock.counts.setText("4, 2")
-    dock.lucy_button.click()
+    dock.compare.counts.setText("4, 2")
+    dock.compare.lucy_button.click()
     finish(dock)
     results = [viewer.layers["spots [RL 2]"], viewer.layers["spots [RL 4]"]]
     image, psf = viewer.layers["spots"], viewer.layers["spots PSF"]
@@ -33,8 +33,8 @@ def test_one_layer_per_count_and_side_by_side(open_dock: Callable[..., Any], fin
     assert results_of(viewer, image) == results
 
     limits = image.contrast_limits
-    dock.compare_button.click()
-    assert dock.compare_button.text() == "Back to one view"
+    dock.compare.side_button.click()
+    assert dock.compare.side_button.text() == "Back to one view"
     assert viewer.canvas.grid.enabled
     shown = [layer for layer in viewer.layers if layer.visible]
     assert shown == [image, *results]
@@ -42,7 +42,7 @@ def test_one_layer_per_count_and_side_by_side(open_dock: Callable[..., Any], fin
     results[0].contrast_limits = (1, 2)
     assert image.contrast_limits == [1, 2]
     viewer.layers.remove(results[1])
-    dock.compare_button.click()
+    dock.compare.side_button.click()
     assert not viewer.canvas.grid.enabled
     assert other.visible
     assert not psf.visible
@@ -55,8 +55,8 @@ def test_stop_keeps_the_counts_reached(
     open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
 ) -> None:
     dock = open_dock()
-    dock.counts.setText("1 90000")
-    dock.lucy_button.click()
+    dock.compare.counts.setText("1 90000")
+    dock.compare.lucy_button.click()
     qtbot.waitUntil(lambda: dock.run_panel.bar.value() > 1, timeout=60_000)
     dock.run_panel.stop_button.click()
     finish(dock)
@@ -66,8 +66,8 @@ def test_stop_keeps_the_counts_reached(
 
 def test_bad_counts_start_nothing(open_dock: Callable[..., Any]) -> None:
     dock = open_dock()
-    dock.counts.setText("ten")
-    dock.lucy_button.click()
+    dock.compare.counts.setText("ten")
+    dock.compare.lucy_button.click()
     assert not dock.busy
     assert "whole numbers" in dock.run_panel.status.text()
 

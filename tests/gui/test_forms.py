@@ -79,7 +79,7 @@ def test_bad_optics_say_so_and_start_nothing(
     dock = open_dock()
     dock.psf_form.generated.click()
     getattr(dock.psf_form, field).setValue(value)
-    for start in (dock.run_panel.train_button, dock.lucy_button):
+    for start in (dock.run_panel.train_button, dock.compare.lucy_button):
         dock.run_panel.status.say("")
         start.click()
         assert not dock.busy
@@ -195,11 +195,11 @@ def test_the_panel_shows_what_it_is_told(open_dock: Callable[..., Any]) -> None:
     panel.start("Training", trains=True)
     panel.plot.restart(5000)
     for step in range(1, 5000):
-        panel.plot.add(step, 1.0 / step)
-    panel.plot.add(5000, float("nan"))
-    assert 1000 < panel.plot.points <= 2000
+        panel.plot.add(step, {"total": 1.0 / step})
+    panel.plot.add(5000, {"total": float("nan")})
+    assert 300 < panel.plot.points <= 600
     panel.show_event(Progress(stage="train", step=3, steps=9, seconds=1.0, eta_s=125.0, losses={"total": 1.0}))
-    assert panel.bar.text() == "Training 3/9 · 2 min 05 s left"
+    assert panel.bar.text() == "Training 3/9 · 2 min 05 s left · 3.0 steps/s"
     panel.show_event(Warned("first"))
     panel.show_event(Warned("second"))
     assert panel.warning.text() == "first\nsecond"
@@ -216,7 +216,7 @@ def test_the_plot_is_drawn_in_the_colours_of_the_theme(open_dock: Callable[..., 
     plot = dock.run_panel.plot
     plot.restart(100)
     for step in range(1, 60):
-        plot.add(step, 1.0 / step)
+        plot.add(step, {"total": 1.0 / step})
     dark = colours(plot)
     dock.viewer.theme = "light"
     light = colours(plot)

@@ -7,7 +7,7 @@ import pytest
 from napari.layers import Image
 
 from napari_selfdeconv._gui.fields import looks_like_input, looks_like_psf
-from napari_selfdeconv._gui.layers import METADATA_KEY, _window, display_limits, freeze, voxel_um
+from napari_selfdeconv._gui.layers import METADATA_KEY, display_limits, freeze, voxel_um, window
 from napari_selfdeconv.errors import ConfigError
 
 
@@ -77,8 +77,8 @@ def test_what_cannot_be_deconvolved_says_what_to_do(layer: Image | None, words: 
 def test_the_previewed_window_stays_inside(
     low: int, high: int, cap: int, size: int, expected: tuple[int, int]
 ) -> None:
-    window = _window(low, high, cap, size)
-    assert (window.start, window.stop) == expected
+    found = window(low, high, cap, size)
+    assert (found.start, found.stop) == expected
 
 
 def test_contrast_limits_never_collapse() -> None:

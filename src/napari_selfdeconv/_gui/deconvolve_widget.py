@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import napari
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QSize, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, QTimer, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, TallForm, looks_like_input
-from napari_selfdeconv._gui.jobs import deconvolve_job, lucy_job, parse_counts
-from napari_selfdeconv._gui.layers import (
-    Frozen,
-    PreviewLayer,
-    add_result,
-    check_image,
-    freeze,
-    looked_at,
-    results_of,
-    voxel_um,
-)
+from napari_selfdeconv._gui.compare_row import CompareRow
+from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
+from napari_selfdeconv._gui.jobs import deconvolve_job, lucy_job
+from napari_selfdeconv._gui.layers import Frozen, add_result, check_image, freeze, voxel_um
+from napari_selfdeconv._gui.preview_panel import PreviewPanel
 from napari_selfdeconv._gui.psf_form import PsfForm
 from napari_selfdeconv._gui.run_panel import RunPanel
-from napari_selfdeconv._gui.side_by_side import SideBySide
 from napari_selfdeconv._gui.train_form import TrainForm
 from napari_selfdeconv._gui.worker import Discarded, Done, Failure, Job, Outcome, Run, warm_up
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Interim
 
-REGION_EVERY_MS = 200
 DOCK_NAME = "Self-supervised deconvolution"
 
 
@@ -39,7 +32,11 @@ class DeconvolveWidget(QWidget):
     Parameters
     ----------
     napari_viewer : the viewer it is docked in.
+
+    Signal ``model_changed`` says that ``model``, the one trained or loaded last, is another one.
     """
+
+    model_changed = Signal()
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
@@ -51,20 +48,14 @@ class DeconvolveWidget(QWidget):
         self.psf_form = PsfForm(viewer)
         self.train_form = TrainForm()
         self.run_panel = RunPanel()
-        self.counts = QLineEdit("2 5 10 20")
-        self.lucy_button = QPushButton("Lucy-Richardson")
-        self.compare_button = QPushButton("Side by side")
-        self.side_by_side = SideBySide(viewer)
+        self.preview_panel = PreviewPanel(viewer)
+        self.compare = CompareRow(viewer)
         self.run: Run | None = None
-        self.preview: PreviewLayer | None = None
-        self._source: Frozen | None = None
-        self._image: Image | None = None  # of the run
+        self._on_done: Callable[[Any], str] = str
+        self._source: Frozen | None = None  # of the run
         self._shown: Image | None = None  # in the form
+        self._model: Any = None
         self._closed = False
-        # Written here by a timer in the main thread, read by the worker: one reference, replaced whole.
-        self._region: tuple[slice, ...] | None = None
-        self._region_timer = QTimer(self)
-        self._region_timer.setInterval(REGION_EVERY_MS)
         self._build()
         self._connect()
         self._on_image(self.image_box.layer)
@@ -74,6 +65,17 @@ class DeconvolveWidget(QWidget):
     def busy(self) -> bool:
         return self.run is not None
 
+    @property
+    def model(self) -> Any:
+        """The model trained or loaded last (`napari_selfdeconv.model.Model`), or None."""
+        return self._model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = model
+        self.run_panel.offer_continue(model is not None)
+        self.model_changed.emit()
+
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layers; napari calls this when one comes, goes, moves or is renamed."""
         if self._closed:
@@ -81,8 +83,8 @@ class DeconvolveWidget(QWidget):
         self.image_box.refresh()
         self.psf_form.layer_box.refresh()
 
-    def train(self) -> None:
-        """Start training on the chosen image, or say why not."""
+    def train(self, *, start_from: Any = None) -> None:
+        """Start training on the chosen image, anew or from a model, or say why not."""
         layer = self.image_box.layer
         try:
             source = freeze(layer)
@@ -91,37 +93,56 @@ class DeconvolveWidget(QWidget):
         except ConfigError as error:
             self.run_panel.failed(str(error), "")
             return
-        self._image = layer
-        self._update_region()
-        self._region_timer.start()
-        self.preview = PreviewLayer(self.viewer, source)
-        job = deconvolve_job(source, psf, config, tiles, self._current_region)
-        self._start(job, source, "Training", trains=True)
+        panel = self.preview_panel
+        panel.start(layer, source)
+        job = deconvolve_job(source, psf, config, tiles, panel.region, panel.extra, start_from)
+        self.start_job(job, source, "Training", self._add_deconvolved, trains=True)
+
+    def go_on(self) -> None:
+        """Train the last model further."""
+        self.train(start_from=self.model)
 
     def lucy_richardson(self) -> None:
         """Start Lucy-Richardson on the chosen image, or say why not."""
         try:
             source = freeze(self.image_box.layer)
             psf = self.psf_form.freeze(self.image_box.layer)
-            counts = parse_counts(self.counts.text())
+            counts = self.compare.iterations()
         except ConfigError as error:
             self.run_panel.failed(str(error), "")
             return
         job = lucy_job(source, psf, counts, self.train_form.device.value())
-        self._start(job, source, "Lucy-Richardson", trains=False)
+        self.start_job(job, source, "Lucy-Richardson", self._add_lucy)
+
+    def start_job(
+        self, job: Job, source: Frozen, what: str, on_done: Callable[[Any], str], *, trains: bool = False
+    ) -> None:
+        """Run ``job`` in a worker, with the buttons and the progress of this dock.
+
+        Parameters
+        ----------
+        source : the layer it works on.
+        what : shown while it prepares.
+        on_done : gets the result in the main thread; returns what to say.
+        trains : whether it trains (a loss curve, pause and 'Use now').
+        """
+        if self.busy:
+            self.run_panel.warning.say("A run is under way in this dock: stop it first.", "warning")
+            return
+        self._source, self._on_done = source, on_done
+        self.compare.lucy_button.setEnabled(False)
+        self.run_panel.start(what, trains=trains)
+        self.run = run = Run(job, self)
+        self.destroyed.connect(run.token.cancel)
+        run.happened.connect(self._on_event)
+        run.preview.connect(self.preview_panel.show_preview)
+        run.ended.connect(self._on_ended)
+        run.start()
 
     def toggle_side_by_side(self) -> None:
         """Lay the image and its results side by side, or go back."""
-        if self.side_by_side.active:
-            self.side_by_side.restore()
-        else:
-            layer = self.image_box.layer
-            results = [] if layer is None else results_of(self.viewer, layer)
-            if results:
-                self.side_by_side.show([layer, *results])
-            else:
-                self.run_panel.failed("There is nothing to compare yet.", "Press Train or Lucy-Richardson first.")
-        self.compare_button.setText("Back to one view" if self.side_by_side.active else "Side by side")
+        if not self.compare.toggle(self.image_box.layer):
+            self.run_panel.failed("There is nothing to compare yet.", "Press Train or Lucy-Richardson first.")
 
     def sizeHint(self) -> QSize:
         """Ask for the width that the form reads well at."""
@@ -129,8 +150,7 @@ class DeconvolveWidget(QWidget):
 
     def close_run(self) -> None:
         """The dock is closing: end the run, discard what it has."""
-        self._region_timer.stop()
-        self._drop_preview()
+        self.preview_panel.stop()
         if self.run is not None:
             self.run.cancel()
 
@@ -146,18 +166,17 @@ class DeconvolveWidget(QWidget):
         if self.parent() is None:
             self._closed = True
             self._watch(None)
+            self.preview_panel.close_panel()
             self.deleteLater()
 
-    def _start(self, job: Job, source: Frozen, what: str, *, trains: bool) -> None:
-        self._source = source
-        self.lucy_button.setEnabled(False)
-        self.run_panel.start(what, trains=trains)
-        self.run = Run(job, self)
-        self.destroyed.connect(self.run.token.cancel)
-        self.run.happened.connect(self.run_panel.show_event)
-        self.run.preview.connect(self._on_preview)
-        self.run.ended.connect(self._on_ended)
-        self.run.start()
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Interim):
+            assert self._source is not None
+            tag = f"deconvolved, step {event.step}"
+            add_result(self.viewer, self._source, event.image, tag, event.provenance, link=self.linked)
+            self.run_panel.used()
+        else:
+            self.run_panel.show_event(event)
 
     def _on_stop(self) -> None:
         if self.run is not None:
@@ -169,28 +188,28 @@ class DeconvolveWidget(QWidget):
             self.run_panel.cancelling()
             self.run.cancel()
 
-    def _on_preview(self, preview: Any) -> None:
-        if self.preview is not None:
-            self.preview.show(preview)
+    def _on_pause(self, paused: bool) -> None:
+        if self.run is not None:
+            self.run.pause(paused)
+            self.run_panel.paused(paused)
+
+    def _on_use_now(self) -> None:
+        if self.run is not None:
+            self.run_panel.using()
+            self.run.token.request_result()
 
     def _on_ended(self, outcome: Outcome) -> None:
         run, self.run = self.run, None
         if run is not None:
             run.deleteLater()
-        self._region_timer.stop()
-        self._drop_preview()
-        self.lucy_button.setEnabled(True)
+        self.preview_panel.stop()
+        self.compare.lucy_button.setEnabled(True)
         if isinstance(outcome, Discarded):
             self.run_panel.cancelled()
         elif isinstance(outcome, Failure):
             self._show_failure(outcome)
         elif isinstance(outcome, Done):
-            self._add(outcome.value)
-
-    def _drop_preview(self) -> None:
-        preview, self.preview = self.preview, None
-        if preview is not None:
-            preview.remove()
+            self.run_panel.done(self._on_done(outcome.value))
 
     def _show_failure(self, failure: Failure) -> None:
         self.run_panel.failed(failure.message, failure.remedy)
@@ -198,17 +217,23 @@ class DeconvolveWidget(QWidget):
         if error is not None:
             notification_manager.receive_error(type(error), error, error.__traceback__)
 
-    def _add(self, value: Any) -> None:
-        source = self._source
-        assert source is not None
-        if isinstance(value, dict):
-            for count, array in value.items():
-                provenance = {"method": "richardson-lucy", "iterations": count}
-                add_result(self.viewer, source, array, f"RL {count}", provenance)
-            self.run_panel.done("Lucy-Richardson done")
-        else:
-            add_result(self.viewer, source, value.image, "deconvolved", value.provenance)
-            self.run_panel.done("Deconvolved")
+    @property
+    def linked(self) -> bool:
+        """Whether results get the image's contrast limits and keep them in common."""
+        return bool(self.preview_panel.link.isChecked())
+
+    def _add_deconvolved(self, value: Any) -> str:
+        assert self._source is not None
+        add_result(self.viewer, self._source, value.image, "deconvolved", value.provenance, link=self.linked)
+        self.model = value.model
+        return "Deconvolved"
+
+    def _add_lucy(self, value: dict[int, Any]) -> str:
+        assert self._source is not None
+        for count, array in value.items():
+            provenance = {"method": "richardson-lucy", "iterations": count}
+            add_result(self.viewer, self._source, array, f"RL {count}", provenance, link=self.linked)
+        return "Lucy-Richardson done"
 
     def _on_image(self, layer: Image | None) -> None:
         self._watch(layer)
@@ -231,6 +256,7 @@ class DeconvolveWidget(QWidget):
         layer = self.image_box.layer
         self.psf_form.follow(layer)
         self.train_form.follow(layer)
+        self.preview_panel.follow(layer)
         if layer is None:
             self.image_note.say("")
             return
@@ -243,51 +269,38 @@ class DeconvolveWidget(QWidget):
         voxels = voxel_um(layer)
         self.image_note.say(f"{size}, {' × '.join(f'{v:g}' for v in voxels)} µm" if voxels else size)
 
-    def _update_region(self) -> None:
-        if self._image is not None:
-            self._region = looked_at(self.viewer, self._image)
-
-    def _current_region(self) -> tuple[slice, ...] | None:
-        return self._region
-
     def _connect(self) -> None:
+        panel = self.run_panel
         self.image_box.layer_changed.connect(self._on_image)
-        self.run_panel.train.connect(self.train)
-        self.run_panel.stop.connect(self._on_stop)
-        self.run_panel.cancel.connect(self._on_cancel)
-        self.lucy_button.clicked.connect(self.lucy_richardson)
-        self.compare_button.clicked.connect(self.toggle_side_by_side)
-        self._region_timer.timeout.connect(self._update_region)
+        panel.train.connect(self.train)
+        panel.go_on.connect(self.go_on)
+        panel.pause.connect(self._on_pause)
+        panel.use_now.connect(self._on_use_now)
+        panel.stop.connect(self._on_stop)
+        panel.cancel.connect(self._on_cancel)
+        self.compare.lucy_button.clicked.connect(self.lucy_richardson)
+        self.compare.side_button.clicked.connect(self.toggle_side_by_side)
 
     def _build(self) -> None:
-        compare = QHBoxLayout()
-        self.counts.setToolTip("Iteration counts; one layer is added for each")
-        self.lucy_button.setToolTip("Run Lucy-Richardson with the same image and PSF")
-        self.compare_button.setToolTip("Show the image and its results in a grid that moves together")
-        for widget in (self.lucy_button, self.counts):
-            compare.addWidget(widget)
         inside = FormBody()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(8, 2, 8, 2)
         layout.setSpacing(4)
-        layout.addWidget(_heading("Image"))
-        layout.addWidget(self.image_box)
-        layout.addWidget(self.image_note)
-        layout.addWidget(_heading("Point spread function"))
-        layout.addWidget(self.psf_form)
-        layout.addWidget(_heading("Network"))
-        layout.addWidget(self.train_form)
-        layout.addWidget(self.run_panel)
-        layout.addWidget(_heading("Compare"))
-        layout.addLayout(compare)
-        layout.addWidget(self.compare_button)
+        self.sections = {
+            "image": Section("Image"),
+            "psf": Section("Point spread function"),
+            "network": Section("Network"),
+            "preview": Section("Preview and result", folded=True),
+            "compare": Section("Compare"),
+        }
+        self.sections["image"].add(self.image_box, self.image_note)
+        self.sections["psf"].add(self.psf_form)
+        self.sections["network"].add(self.train_form, self.run_panel)
+        self.sections["preview"].add(self.preview_panel)
+        self.sections["compare"].add(self.compare)
+        for section in self.sections.values():
+            layout.addWidget(section)
         layout.addStretch()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(TallForm(inside))
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet("font-weight: bold;")
-    return label

@@ -77,9 +77,9 @@ class Demo:
         self._wait(widget, half_way="training")
         self._picture("deconvolved")
         say("Lucy-Richardson, for comparison ...")
-        widget.lucy_button.click()
+        widget.compare.lucy_button.click()
         self._wait(widget)
-        widget.compare_button.click()
+        widget.compare.side_button.click()
         self._picture("side_by_side")
         self._report()
 

@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 from napari.layers import Image
 from qtpy.QtCore import QLocale, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFrame, QLabel, QScrollArea, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_selfdeconv._gui.layers import role
 
@@ -172,6 +183,44 @@ class Note(QLabel):
         self.setStyleSheet(f"QLabel {{ border-left: 3px solid {edge}; padding-left: 6px; }}" if edge else "")
         self.setText(text)
         self.setVisible(bool(text))
+
+
+class Section(QWidget):
+    """A heading that folds what lies below it."""
+
+    def __init__(self, title: str, *, folded: bool = False) -> None:
+        super().__init__()
+        self.heading = QToolButton()
+        self.heading.setText(title)
+        self.heading.setCheckable(True)
+        self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.heading.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 0; }")
+        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._inside = QWidget()
+        self.body = QVBoxLayout(self._inside)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(4)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.heading)
+        layout.addWidget(self._inside)
+        self.heading.toggled.connect(self._unfold)
+        self.heading.setChecked(not folded)
+        self._unfold(not folded)
+
+    def add(self, *widgets: QWidget) -> None:
+        """Put widgets below the heading, one below the other."""
+        for widget in widgets:
+            self.body.addWidget(widget)
+
+    def unfold(self) -> None:
+        """Show what is below the heading."""
+        self.heading.setChecked(True)
+
+    def _unfold(self, shown: bool) -> None:
+        self._inside.setVisible(shown)
+        self.heading.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
 
 
 class FormBody(QWidget):

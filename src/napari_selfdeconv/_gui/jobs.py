@@ -73,8 +73,14 @@ def deconvolve_job(
     config: TrainConfig,
     tiles: TileConfig,
     region: Callable[[], tuple[slice, ...] | None],
+    extra: Callable[[], bool],
+    start_from: Any = None,
 ) -> Job:
-    """Return the job that trains on ``image``; its result is an `api.Deconvolution`."""
+    """Return the job that trains on ``image``; its result is an `api.Deconvolution`.
+
+    ``region`` and ``extra`` are asked in the worker's thread (see `api.iter_deconvolve`); ``start_from`` is a
+    model to train further, or None.
+    """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
@@ -91,6 +97,8 @@ def deconvolve_job(
                 stop=token,
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=region,
+                preview_extra=extra,
+                start_from=start_from,
             )
         )
 

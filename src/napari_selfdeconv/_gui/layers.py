@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.transforms import Affine
 
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Preview
 
 #: Key of our entry in a layer's ``metadata``.
 METADATA_KEY = "selfdeconv"
@@ -116,9 +114,20 @@ def add_input(viewer: Any, array: np.ndarray, name: str, voxel_um: tuple[float, 
     return viewer.add_image(array, name=name, contrast_limits=display_limits(array), **placed)
 
 
-def add_result(viewer: Any, source: Frozen, array: np.ndarray, tag: str, provenance: Mapping[str, Any]) -> Image:
-    """Add ``array`` as the layer '<source> [tag]', lying exactly where the source lies."""
-    return viewer.add_image(
+def add_result(
+    viewer: Any,
+    source: Frozen,
+    array: np.ndarray,
+    tag: str,
+    provenance: Mapping[str, Any],
+    *,
+    link: bool = False,
+) -> Image:
+    """Add ``array`` as the layer '<source> [tag]', lying exactly where the source lies.
+
+    With ``link`` its contrast limits are the source layer's, now and whenever either is changed.
+    """
+    result = viewer.add_image(
         array,
         name=f"{source.name} [{tag}]",
         contrast_limits=display_limits(array),
@@ -133,6 +142,17 @@ def add_result(viewer: Any, source: Frozen, array: np.ndarray, tag: str, provena
         **source.transform,
         **source.look,
     )
+    layer = source_layer(viewer, source)
+    if link and layer is not None:
+        result.contrast_limits = layer.contrast_limits
+        viewer.layers.link_layers([layer, result], ("contrast_limits",))
+    return result
+
+
+def source_layer(viewer: Any, source: Frozen) -> Image | None:
+    """Return the layer that ``source`` was frozen from, if it is still there."""
+    images = (layer for layer in viewer.layers if isinstance(layer, Image))
+    return next((layer for layer in images if str(layer.unique_id) == source.source_id), None)
 
 
 def about(layer: Image) -> Mapping[str, Any]:
@@ -175,77 +195,12 @@ def looked_at(viewer: Any, layer: Image) -> tuple[slice, ...] | None:
             low, high = corners[0, axis], corners[1, axis] + 1
         elif axis not in displayed:
             low, high, cap = here[axis] - PREVIEW_PLANES / 2, here[axis] + PREVIEW_PLANES / 2, PREVIEW_PLANES
-        region.append(_window(low, high, cap, size))
+        region.append(window(low, high, cap, size))
     return tuple(region)
 
 
-def _window(low: float, high: float, cap: int, size: int) -> slice:
+def window(low: float, high: float, cap: int, size: int) -> slice:
     """Return the slice of ``cap`` voxels at most around the middle of [low, high), inside [0, size)."""
     length = int(min(max(high - low, min(cap, 16)), cap, size))
     start = int(np.clip(round((low + high - length) / 2), 0, size - length))
     return slice(start, start + length)
-
-
-class PreviewLayer:
-    """The layer '<source> [preview]': made at the first preview, moved and refilled by the next ones."""
-
-    def __init__(self, viewer: Any, source: Frozen) -> None:
-        self._viewer, self._source = viewer, source
-        self._layer: Image | None = None
-        self._limits: tuple[float, float] | None = None
-        self._dismissed = False
-        viewer.layers.events.removed.connect(self._on_removed)
-
-    @property
-    def layer(self) -> Image | None:
-        return self._layer
-
-    def show(self, preview: Preview) -> None:
-        """Show the preview where its voxels lie, unless the user has removed the layer."""
-        if self._dismissed:
-            return
-        limits, translate = display_limits(preview.image), self._translate(preview.offset)
-        if self._layer is None:
-            self._add(preview.image, translate, limits)
-            return
-        layer = self._layer
-        followed = tuple(layer.contrast_limits) == self._limits
-        layer.data = preview.image
-        if not np.allclose(layer.translate, translate):
-            layer.translate = translate
-        if followed:  # limits the user has set stay
-            layer.contrast_limits = limits
-            self._limits = tuple(layer.contrast_limits)
-
-    def remove(self) -> None:
-        """Take the layer away; nothing is shown after this."""
-        self._dismissed = True
-        self._viewer.layers.events.removed.disconnect(self._on_removed)
-        layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
-
-    def _add(self, image: np.ndarray, translate: np.ndarray, limits: tuple[float, float]) -> None:
-        selected = set(self._viewer.layers.selection)
-        # Translucent whatever the source's blending: an additive preview would show the sum of both.
-        look = {**self._source.look, "blending": "translucent"}
-        self._layer = self._viewer.add_image(
-            image,
-            name=f"{self._source.name} [preview]",
-            contrast_limits=limits,
-            metadata={METADATA_KEY: {"role": "preview"}},
-            **{**self._source.transform, "translate": translate},
-            **look,
-        )
-        self._limits = tuple(self._layer.contrast_limits)
-        # The user's layer stays selected: a preview must not take the controls away.
-        self._viewer.layers.selection = selected & set(self._viewer.layers)
-
-    def _translate(self, offset: tuple[int, ...]) -> np.ndarray:
-        transform = self._source.transform
-        keys = ("scale", "translate", "rotate", "shear")
-        return np.asarray(Affine(**{key: transform[key] for key in keys})(np.asarray(offset, float)))
-
-    def _on_removed(self, event: Any) -> None:
-        if event.value is self._layer:
-            self._layer, self._dismissed = None, True

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.fields import Note
 from napari_selfdeconv._gui.plots import LossPlot
@@ -24,38 +22,55 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class RunPanel(QWidget):
-    """Train, Stop (keep), Cancel, and how it is going.
+def pace(step: int, seconds: float) -> str:
+    """Return how fast it goes: 5.9 steps/s, or 8.1 s a step."""
+    if step == 0 or seconds <= 0:
+        return ""
+    rate = step / seconds
+    return f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s a step"
 
-    Signals ``train``, ``stop`` and ``cancel`` say what the user pressed.
+
+class RunPanel(QWidget):
+    """Train, Continue, Pause, Use now, Stop (keep), Cancel, and how it is going.
+
+    Signals ``train``, ``go_on`` (train the last model further), ``pause`` (True: pause, False: resume),
+    ``use_now``, ``stop`` and ``cancel`` say what the user pressed.
     """
 
     train = Signal()
+    go_on = Signal()
+    pause = Signal(bool)
+    use_now = Signal()
     stop = Signal()
     cancel = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.train_button = QPushButton("Train")
-        self.train_button.setToolTip("Train the network on this image, then deconvolve it")
-        self.stop_button = QPushButton("Stop (keep)")
-        self.stop_button.setToolTip("End now and keep what has been learned")
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("End now and discard")
+        self.train_button = _button("Train", "Train the network on this image, then deconvolve it")
+        self.continue_button = _button(
+            "Continue training", "Train the last (or the loaded) model further, with the settings above"
+        )
+        self.pause_button = _button("Pause", "Hold training; the preview goes on following the view")
+        self.use_button = _button(
+            "Use now", "Deconvolve the whole image with the model as it is; training goes on"
+        )
+        self.stop_button = _button("Stop (keep)", "End now and keep what has been learned")
+        self.cancel_button = _button("Cancel", "End now and discard")
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.status = Note()
         self.warning = Note()
         self.plot = LossPlot()
         self.plot.hide()
-        self._device = ""
+        self._started: Started | None = None
         self._finished: Finished | None = None
+        self._trains = False
         self._build()
         self.idle()
 
     def start(self, what: str, *, trains: bool) -> None:
         """A run begins: lock Train, unlock Stop and Cancel."""
-        self._device, self._finished = "", None
+        self._started, self._finished, self._trains = None, None, trains
         self._enable(running=True)
         self.bar.show()
         self.bar.setRange(0, 0)
@@ -68,30 +83,43 @@ class RunPanel(QWidget):
     def show_event(self, event: Event) -> None:
         """Draw one event of the run."""
         if isinstance(event, Started):
-            self._device = f"On {event.device} ({event.precision}): {event.device_reason}."
+            self._started = event
             self.plot.restart(event.steps)
-            self.status.say(self._device)
+            self.status.say(self._device())
         elif isinstance(event, Progress):
-            self.bar.setRange(0, event.steps)
-            self.bar.setValue(event.step)
-            left = "" if event.eta_s is None else f" · {clock(event.eta_s)} left"
-            self.bar.setFormat(f"{_STAGES.get(event.stage, event.stage)} {event.step}/{event.steps}{left}")
-            if "total" in event.losses:
-                self.plot.add(event.step, event.losses["total"])
+            self._show_progress(event)
         elif isinstance(event, Warned):
             shown = self.warning.text()
             self.warning.say(f"{shown}\n{event.message}" if shown else event.message, "warning")
         elif isinstance(event, Finished):
             self._finished = event
+            if event.converged:
+                self.plot.mark_end(event.steps_done)
+
+    def paused(self, paused: bool) -> None:
+        """Training is held, or goes on."""
+        self.pause_button.setText("Resume" if paused else "Pause")
+        self.status.say("Paused; the preview still follows the view." if paused else self._device())
+
+    def using(self) -> None:
+        """The user asked for the whole image with the model as it is."""
+        self.use_button.setEnabled(False)
+        self.status.say("Deconvolving the whole image with the model as it is; training goes on after it.")
+
+    def used(self) -> None:
+        """The result asked for is there."""
+        self.use_button.setEnabled(True)
+        self.status.say(self._device())
 
     def stopping(self) -> None:
         """The user pressed Stop; the current step is being finished."""
-        self.stop_button.setEnabled(False)
+        for button in (self.pause_button, self.use_button, self.stop_button):
+            button.setEnabled(False)
         self.stop_button.setText("Stopping …")
 
     def cancelling(self) -> None:
         """The user pressed Cancel; the current step is being finished."""
-        for button in (self.stop_button, self.cancel_button):
+        for button in (self.pause_button, self.use_button, self.stop_button, self.cancel_button):
             button.setEnabled(False)
         self.cancel_button.setText("Cancelling …")
 
@@ -100,10 +128,14 @@ class RunPanel(QWidget):
         text = what
         if self._finished is not None:
             text += f" in {clock(self._finished.seconds)}"
-            if self._finished.stopped:
+            if self._finished.converged:
+                text += f". It stopped by itself after step {self._finished.steps_done}"
+                text += ": the held-out error no longer fell"
+            elif self._finished.stopped:
                 text += f", stopped after step {self._finished.steps_done}"
+        device = self._device()
         self.idle()
-        self.status.say(f"{text}. {self._device}".strip(), "good")
+        self.status.say(f"{text}. {device}".strip(), "good")
 
     def failed(self, message: str, remedy: str) -> None:
         """The run failed, or could not start: say what to do."""
@@ -119,23 +151,67 @@ class RunPanel(QWidget):
         self._enable(running=False)
         self.bar.hide()
 
+    def offer_continue(self, offered: bool) -> None:
+        """Show or hide 'Continue training': there is a model for it, or none."""
+        self.continue_button.setVisible(offered)
+
+    def _show_progress(self, event: Progress) -> None:
+        self.bar.setRange(0, event.steps)
+        self.bar.setValue(event.step)
+        parts = [f"{_STAGES.get(event.stage, event.stage)} {event.step}/{event.steps}"]
+        if event.eta_s is not None:
+            parts.append(f"{clock(event.eta_s)} left")
+        if event.stage == "train":
+            parts.append(pace(event.step, event.seconds))
+        self.bar.setFormat(" · ".join(part for part in parts if part))
+        if event.losses:
+            self.plot.add(event.step, event.losses, event.held_out)
+
+    def _device(self) -> str:
+        """Say where it runs, why there, and what would make it faster."""
+        if self._started is None:
+            return ""
+        started = self._started
+        text = f"On {started.device} ({started.precision}): {started.device_reason}. {started.remedy}"
+        return text.strip()
+
     def _enable(self, *, running: bool) -> None:
         self.train_button.setEnabled(not running)
-        for button, text in ((self.stop_button, "Stop (keep)"), (self.cancel_button, "Cancel")):
+        self.continue_button.setEnabled(not running)
+        self._running_row.setVisible(running)
+        texts = ((self.pause_button, "Pause"), (self.use_button, "Use now"))
+        for button, text in (*texts, (self.stop_button, "Stop (keep)"), (self.cancel_button, "Cancel")):
             button.setEnabled(running)
             button.setText(text)
+        for button, _ in texts:
+            button.setVisible(running and self._trains)
 
     def _build(self) -> None:
-        buttons = QGridLayout()
-        for column, button in enumerate((self.train_button, self.stop_button, self.cancel_button)):
-            buttons.addWidget(button, 0, column)
-            buttons.setColumnStretch(column, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
-        parts: tuple[Any, ...] = (self.bar, self.status, self.warning, self.plot)
-        for part in parts:
+        layout.setSpacing(4)
+        first = QHBoxLayout()
+        first.addWidget(self.train_button)
+        first.addWidget(self.continue_button)
+        self.continue_button.hide()
+        self._running_row = QWidget()
+        second = QHBoxLayout(self._running_row)
+        second.setContentsMargins(0, 0, 0, 0)
+        second.setSpacing(4)
+        for button in (self.pause_button, self.use_button, self.stop_button, self.cancel_button):
+            second.addWidget(button)
+        layout.addLayout(first)
+        for part in (self._running_row, self.bar, self.status, self.warning, self.plot):
             layout.addWidget(part)
         self.train_button.clicked.connect(self.train)
+        self.continue_button.clicked.connect(self.go_on)
+        self.pause_button.clicked.connect(lambda: self.pause.emit(self.pause_button.text() == "Pause"))
+        self.use_button.clicked.connect(self.use_now)
         self.stop_button.clicked.connect(self.stop)
         self.cancel_button.clicked.connect(self.cancel)
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_selfdeconv._gui.fields import ChoiceBox, Note, WholeBox
 from napari_selfdeconv.config import TileConfig, TrainConfig, preset
@@ -46,6 +48,12 @@ class TrainForm(QWidget):
         self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
         self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
         self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
+        self.auto_stop = QCheckBox("Stop by itself")
+        self.auto_stop.setChecked(True)
+        self.auto_stop.setToolTip(
+            "2 % of the pixels are held out of training; it ends when their error no longer falls. "
+            "Not for the preset 'paper'."
+        )
         self.note = Note()
         self._ndim = 2
         self.advanced = QToolButton()
@@ -61,14 +69,17 @@ class TrainForm(QWidget):
 
     def config(self, ndim: int) -> TrainConfig:
         """Return the settings; ConfigError if one is out of range."""
-        chosen = {"steps": self.steps.value(), "patch": self.patch.value()}
+        numbers = {"steps": self.steps.value(), "patch": self.patch.value()}
+        chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value}
+        if not self.auto_stop.isChecked():
+            chosen["auto_stop"] = False
         return preset(
             self.preset.value(),
             ndim,
             loss=self.loss.value(),
             seed=self.seed.value(),
             device=self.device.value(),
-            **{name: value for name, value in chosen.items() if value},
+            **chosen,
         )
 
     def tiles(self) -> TileConfig:
@@ -84,10 +95,11 @@ class TrainForm(QWidget):
             layout.addWidget(field, 1, column)
             layout.setColumnStretch(column, 1)
         layout.addWidget(self.note, 2, 0, 1, 2)
+        layout.addWidget(self.auto_stop, 3, 1)
         self.advanced.setText("Advanced")
         self.advanced.setCheckable(True)
         self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        layout.addWidget(self.advanced, 3, 0, 1, 2)
+        layout.addWidget(self.advanced, 3, 0)
         self._more = QWidget()
         more = QFormLayout(self._more)
         more.setContentsMargins(0, 0, 0, 0)
@@ -111,6 +123,7 @@ class TrainForm(QWidget):
 
     def _describe(self) -> None:
         config = preset(self.preset.value(), self._ndim)
+        self.auto_stop.setEnabled(config.auto_stop)
         self.note.say(describe(self.preset.value(), self._ndim))
         self.steps.setSpecialValueText(f"preset's ({config.steps})")
         self.patch.setSpecialValueText(f"preset's ({config.patch})")

@@ -172,6 +172,13 @@ class Run(QObject):
         """End as soon as possible and discard."""
         self.token.cancel()
 
+    def pause(self, paused: bool) -> None:
+        """Hold training between two steps, or let it go on."""
+        if paused:
+            self.token.pause()
+        else:
+            self.token.resume()
+
     def _drain(self) -> None:
         newest = self._slot.take()
         if newest is not None and not self.token.cancelled:

@@ -117,6 +117,8 @@ def iter_deconvolve(
     run, model = training.run, training.model
     with translated():
         result = yield from whole(model)
+        # The model may be kept for long; the device's memory is not.
+        model.network.cpu()
     seconds = time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
     outcome = {"stopped": training.stopped, "converged": run.converged}
