@@ -45,6 +45,7 @@ LEVELS = {
     "classical": 2,
     "masks": 2,
     "held_out": 2,
+    "calibration": 2,
     "health": 2,
     "sampler": 2,
     "validation": 3,

@@ -186,6 +186,7 @@ class TrainConfig(_Settings):
     augment : flips and rotations in training, those that leave the PSF unchanged.
     average_symmetries : average the result over the same flips and rotations.
     held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
+    calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
     auto_stop : end when the held-out error no longer falls, and keep the best weights.
     boundary : how the image continues outside its border.
     seed, device, precision : "auto" picks the device, and bfloat16 where the processor has it.
@@ -210,6 +211,7 @@ class TrainConfig(_Settings):
     inverse_channels: tuple[float, ...] = ()
     augment: bool = True
     average_symmetries: bool = False
+    calibrate: bool = False
     held_out_percent: float = 0.0
     auto_stop: bool = False
     boundary: Boundary = "reflect"
@@ -282,12 +284,12 @@ _OURS: Mapping[int, dict[str, Any]] = {
     2: dict(
         loss=LossWeights(bsp=1.0, tv=0.06), steps=350, batch_size=8, patch=128, learning_rate=3e-3,
         mask_percent=5.0, data_term="huber", features=24, skip="concat",
-        inverse_channels=(0.1, 1.0), average_symmetries=True, held_out_percent=2.0, auto_stop=True,
+        inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, held_out_percent=2.0, auto_stop=True,
     ),
     3: dict(
         loss=LossWeights(bsp=1.0, tv=0.005), steps=150, batch_size=2, patch=48, learning_rate=4e-3,
         mask_percent=5.0, data_term="huber", features=16, skip="add",
-        inverse_channels=(0.1, 1.0), average_symmetries=True, held_out_percent=2.0, auto_stop=True,
+        inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, held_out_percent=2.0, auto_stop=True,
     ),
 }  # fmt: skip
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}

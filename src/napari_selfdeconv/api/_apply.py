@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import predict, translated
+from napari_selfdeconv.api._common import deconvolve_whole, translated
 from napari_selfdeconv.config import TileConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
@@ -44,9 +44,12 @@ def iter_apply_model(
     scale = Standardizer.of(image)
     with translated():
         place(model.network, choice, image.ndim)
-        result = yield from predict(model, scale.apply(image), choice, tiles or TileConfig(), stop or StopToken())
+        result = yield from deconvolve_whole(
+            model, image, scale, choice, tiles or TileConfig(), stop or StopToken()
+        )
+        model.network.cpu()
     yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)
-    return scale.undo(result)
+    return result
 
 
 def apply_model(

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 import napari_selfdeconv
 from napari_selfdeconv import device
+from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Progress, StopToken
 from napari_selfdeconv.model import Model, bytes_per_voxel, predictors, psf_hash
+from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.tiling import choose_tile, predict_tiled
 
 # Share of the free memory that tiled inference may plan with.
@@ -51,6 +53,23 @@ def predict(
         yield Progress(
             stage="predict", step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done)
         )
+
+
+def deconvolve_whole(
+    model: Model,
+    image: NDArray[Any],
+    scale: Standardizer,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+) -> Generator[Event, None, NDArray[np.float32]]:
+    """Deconvolve ``image`` with a trained model, in its own units."""
+    standard = scale.apply(image)
+    result = yield from predict(model, standard, choice, tiles, stop)
+    if model.config.calibrate:
+        gain, offset = calibrate(result, standard, model.psf, model.config.boundary)
+        result = (gain * result + offset).astype(np.float32)
+    return scale.undo(result)
 
 
 def new_provenance(

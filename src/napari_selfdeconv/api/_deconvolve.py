@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import predict, translated
+from napari_selfdeconv.api._common import deconvolve_whole, translated
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
@@ -100,7 +100,7 @@ def iter_deconvolve(
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         choice = device.choose(model.config.device, model.config.precision)
-        return scale.undo((yield from predict(model, scale.apply(image), choice, tiles, stop)))
+        return (yield from deconvolve_whole(model, image, scale, choice, tiles, stop))
 
     training = yield from iter_train(
         [image],
