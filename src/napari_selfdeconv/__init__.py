@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_selfdeconv.api import (
+        BeadPsf,
+        BeadSettings,
+        ClassicalResult,
         Deconvolution,
         apply_model,
+        beads_psf,
         deconvolve,
+        evaluate_without_truth,
         iter_apply_model,
+        iter_beads_psf,
+        iter_classical,
         iter_deconvolve,
         iter_richardson_lucy,
         load_model,
@@ -25,13 +32,18 @@ if TYPE_CHECKING:
         suggest_psf_shape,
     )
     from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig, preset
+    from napari_selfdeconv.config_classical import Classical
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.events import StopToken
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BeadPsf",
+    "BeadSettings",
     "Cancelled",
+    "Classical",
+    "ClassicalResult",
     "ComputeError",
     "ConfigError",
     "Deconvolution",
@@ -43,8 +55,12 @@ __all__ = [
     "TileConfig",
     "TrainConfig",
     "apply_model",
+    "beads_psf",
     "deconvolve",
+    "evaluate_without_truth",
     "iter_apply_model",
+    "iter_beads_psf",
+    "iter_classical",
     "iter_deconvolve",
     "iter_richardson_lucy",
     "load_model",
@@ -59,6 +75,7 @@ __all__ = [
 
 _ROOM = {
     "config": {"Layers", "LossWeights", "Optics", "TileConfig", "TrainConfig", "preset"},
+    "config_classical": {"Classical"},
     "errors": {"Cancelled", "ComputeError", "ConfigError", "SelfDeconvError"},
     "events": {"StopToken"},
 }

@@ -1,18 +1,33 @@
 """The one entry for the GUI, the command line and notebooks: arrays in, events on the way, arrays out."""
 
 from napari_selfdeconv.api._apply import apply_model, iter_apply_model
-from napari_selfdeconv.api._classical import iter_richardson_lucy, richardson_lucy
+from napari_selfdeconv.api._beads import beads_psf, iter_beads_psf
+from napari_selfdeconv.api._classical import (
+    ClassicalResult,
+    iter_classical,
+    iter_richardson_lucy,
+    richardson_lucy,
+)
 from napari_selfdeconv.api._deconvolve import Deconvolution, deconvolve, iter_deconvolve
+from napari_selfdeconv.beads import BeadPsf, BeadSettings
 from napari_selfdeconv.model_file import load_model, save_model
+from napari_selfdeconv.no_reference import evaluate_without_truth
 from napari_selfdeconv.psf import psf_for_image, richards_wolf_psf, suggest_psf_shape
 from napari_selfdeconv.psf_prepare import fit_to_voxels, prepare_psf
 
 __all__ = [
+    "BeadPsf",
+    "BeadSettings",
+    "ClassicalResult",
     "Deconvolution",
     "apply_model",
+    "beads_psf",
     "deconvolve",
+    "evaluate_without_truth",
     "fit_to_voxels",
     "iter_apply_model",
+    "iter_beads_psf",
+    "iter_classical",
     "iter_deconvolve",
     "iter_richardson_lucy",
     "load_model",

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+import napari_selfdeconv
 from napari_selfdeconv import classical, device
 from napari_selfdeconv.api._common import translated
 from napari_selfdeconv.config import check_whole
+from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, Warned, drain
 from napari_selfdeconv.io import check_image
+from napari_selfdeconv.model import psf_hash
 from napari_selfdeconv.psf_check import check_psf
+
+_MOST_LUCY = 200
+_RL_TV = 0.002
+_TV_ITERATIONS = 150
+# Enough to rank the weights; the chosen one is run to the end.
+_TV_SEARCH = 60
+_TV_GRID = tuple(0.0025 * 2.0**k for k in range(7))
+_WIENER_GRID = tuple(10.0 ** (k / 2) for k in range(-6, 3))
 
 
 def iter_richardson_lucy(
@@ -73,3 +86,154 @@ def richardson_lucy(
     1.0
     """
     return drain(iter_richardson_lucy(image, psf, (iterations,), device_name=device_name), None)[iterations]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassicalResult:
+    """One method's result: the settings as they were chosen, a label with them, float32 image, provenance."""
+
+    settings: Classical
+    label: str
+    image: NDArray[np.float32]
+    provenance: dict[str, Any]
+
+
+def iter_classical(
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    methods: Sequence[Classical],
+    *,
+    stop: StopToken | None = None,
+    device_name: str = "auto",
+) -> Generator[Event, None, list[ClassicalResult]]:
+    """Run several classical methods on one image.
+
+    Parameters
+    ----------
+    image, psf : as `iter_deconvolve`.
+    methods : in the order wanted. Richardson-Lucy at several counts is one run.
+    stop : ``stop()`` returns the results reached, ``cancel()`` discards them.
+
+    Returns
+    -------
+    One result a method; None in its settings is replaced by what was chosen.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((24, 24))
+    >>> work = iter_classical(image, np.ones((3, 3)) / 9, [Classical(method="wiener", regularisation=0.1)])
+    >>> [result.label for result in drain(work)]
+    ['Wiener 0.1']
+    """
+    started = time.perf_counter()
+    image = check_image(image).astype(np.float32)
+    psf, notes = check_psf(psf, image.shape)
+    if not methods:
+        raise ConfigError("no method was chosen: name at least one")
+    if image.max() <= 0 and any(m.method.startswith("rl") for m in methods):
+        raise ConfigError("Richardson-Lucy needs positive intensities, and the image has none")
+    chosen_device = device.choose(device_name, "float32").device
+    stop = stop or StopToken()
+    for note in notes:
+        yield Warned(note)
+    solver = _Solver(image, psf, chosen_device, stop)
+    results: list[ClassicalResult] = []
+    with translated():
+        for method in methods:
+            if stop.stopped and results:
+                break
+            settings, array = yield from solver.run(method)
+            results.append(_result(settings, method, array, psf, chosen_device))
+    yield Finished(seconds=time.perf_counter() - started, steps_done=len(results), stopped=stop.stopped)
+    return results
+
+
+class _Solver:
+    """Runs one method after the other on the same image."""
+
+    def __init__(
+        self, image: NDArray[np.float32], psf: NDArray[np.float32], device: torch.device, stop: StopToken
+    ) -> None:
+        self._image, self._psf, self._device, self._stop = image, psf, device, stop
+
+    def run(self, method: Classical) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+        """Return the settings with everything chosen, and the result."""
+        image = classical.without_specks(self._image) if method.median_guard else self._image
+        if method.method in ("rl", "rl-tv"):
+            return (yield from self._lucy(method, image))
+        if method.method == "tv":
+            return (yield from self._tv(method, image))
+        return (yield from self._wiener(method, image))
+
+    def _lucy(
+        self, method: Classical, image: NDArray[np.float32]
+    ) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+        tv = 0.0
+        if method.method == "rl-tv":
+            tv = _RL_TV if method.regularisation is None else method.regularisation
+            method = replace(method, regularisation=tv)
+        count = method.iterations
+        shared: dict[str, Any] = {"device": self._device, "stop": self._stop, "tv": tv}
+        if count is None:
+            count = yield from classical.choose_lucy(image, self._psf, most=_MOST_LUCY, **shared)
+        results = yield from classical.iter_lucy(image, self._psf, (count,), **shared)
+        reached = max(results)
+        return replace(method, iterations=reached), results[reached]
+
+    def _tv(
+        self, method: Classical, image: NDArray[np.float32]
+    ) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+        shared: dict[str, Any] = {"device": self._device, "stop": self._stop}
+        weight = method.regularisation
+        if weight is None:
+            weight = yield from classical.choose_regularisation(
+                image,
+                self._psf,
+                lambda x, value: classical.iter_tv(x, self._psf, value, _TV_SEARCH, **shared),
+                _TV_GRID,
+                **shared,
+            )
+        count = _TV_ITERATIONS if method.iterations is None else method.iterations
+        result = yield from classical.iter_tv(image, self._psf, weight, count, **shared)
+        return replace(method, regularisation=weight, iterations=count), result
+
+    def _wiener(
+        self, method: Classical, image: NDArray[np.float32]
+    ) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+        def solve(x: NDArray[np.float32], value: float) -> Generator[Event, None, NDArray[np.float32]]:
+            self._stop.raise_if_cancelled()
+            yield from ()
+            return classical.wiener(x, self._psf, value, device=self._device)
+
+        weight = method.regularisation
+        if weight is None:
+            weight = yield from classical.choose_regularisation(
+                image, self._psf, solve, _WIENER_GRID, device=self._device, stop=self._stop
+            )
+        return replace(method, regularisation=weight), (yield from solve(image, weight))
+
+
+def _result(
+    settings: Classical,
+    asked: Classical,
+    array: NDArray[np.float32],
+    psf: NDArray[np.float32],
+    device: torch.device,
+) -> ClassicalResult:
+    label = settings.label if asked.label == settings.label else f"{asked.label} ({settings.label.split()[-1]})"
+    provenance = {
+        "software": "napari-selfdeconv",
+        "version": napari_selfdeconv.__version__,
+        "method": settings.method,
+        "settings": settings.to_dict(),
+        "iterations": settings.iterations,
+        "psf_sha256": psf_hash(psf),
+        "psf_shape": list(psf.shape),
+        "device": str(device),
+    }
+    return ClassicalResult(settings=settings, label=label, image=array, provenance=provenance)

@@ -1,0 +1,193 @@
+"""Wiener, total variation, regularised Lucy-Richardson, and what they choose by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import convolve, gaussian_filter
+
+from napari_selfdeconv import api, classical
+from napari_selfdeconv.classical.gradient import adjoint_differences, differences
+from napari_selfdeconv.config_classical import Classical
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Finished, Progress, StopToken, drain
+from napari_selfdeconv.held_out import hold_out
+
+CPU = torch.device("cpu")
+ALL = [
+    Classical(method="rl"),
+    Classical(method="rl-tv", iterations=4),
+    Classical(method="tv", iterations=20),
+    Classical(method="wiener"),
+]
+
+
+def psf_of(ndim: int) -> np.ndarray:
+    line = np.array([1.0, 3.0, 5.0, 3.0, 1.0])
+    out = line
+    for _ in range(ndim - 1):
+        out = np.multiply.outer(out, line)
+    return out / out.sum()
+
+
+def scene(shape: tuple[int, ...] = (48, 40), noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    truth = gaussian_filter((random.random(shape) > 0.985).astype(float), 1.0)
+    truth /= truth.max()
+    return truth, convolve(truth, psf_of(len(shape))) + noise * random.normal(size=shape)
+
+
+@pytest.mark.parametrize("shape", [(9, 14), (5, 6, 7), (1, 8)])
+def test_differences_and_their_adjoint(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    f = torch.randn(1, 1, *shape, generator=generator, dtype=torch.float64)
+    q = [torch.randn(1, 1, *shape, generator=generator, dtype=torch.float64) for _ in shape]
+    left = sum(float((a * b).sum()) for a, b in zip(differences(f), q, strict=True))
+    assert left == pytest.approx(float((f * adjoint_differences(q)).sum()), abs=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (9, 24, 20)])
+def test_every_method_comes_nearer_to_the_truth_and_keeps_the_light(shape: tuple[int, ...]) -> None:
+    truth, image = scene(shape)
+    results = drain(api.iter_classical(1000 * image + 500, psf_of(len(shape)), ALL))
+    assert [r.settings.method for r in results] == ["rl", "rl-tv", "tv", "wiener"]
+    for result in results:
+        assert result.image.dtype == np.float32
+        assert result.image.shape == shape
+        error = np.sqrt(np.mean((result.image - (1000 * truth + 500)) ** 2))
+        assert error < 0.9 * 1000 * np.sqrt(np.mean((image - truth) ** 2)), result.label
+        assert result.image.mean() == pytest.approx(1000 * image.mean() + 500, rel=0.05), result.label
+        assert "auto" not in f"{result.settings.label}"
+
+
+def test_scale_and_offset_change_nothing_but_the_units() -> None:
+    _, image = scene()
+    for method in (Classical(method="tv", regularisation=0.02, iterations=20), Classical(method="wiener")):
+        one, other = (
+            drain(api.iter_classical(x, psf_of(2), [method]))[0].image for x in (image, 500 * image + 100)
+        )
+        np.testing.assert_allclose(500 * one + 100, other, atol=0.05)
+
+
+def test_total_variation_solves_its_problem() -> None:
+    """At the minimum no small step in any direction helps."""
+    _, image = scene((20, 22))
+    image = (image - image.min()) / np.ptp(image)
+    psf, weight = psf_of(2), 0.05
+    f = drain(classical.iter_tv(image, psf, weight, 2000, device=CPU, stop=StopToken())).astype(np.float64)
+
+    def energy(f: np.ndarray) -> float:
+        gradients = differences(torch.from_numpy(f)[None, None])
+        length = torch.sqrt(sum(g.square() for g in gradients)).sum()
+        misfit = convolve(f, psf, mode="reflect") - image
+        return 0.5 * float((misfit**2).sum()) + weight * float(length)
+
+    random, least = np.random.default_rng(0), energy(f)
+    steps = [random.normal(0, 1e-3, f.shape) for _ in range(20)] + [np.full(f.shape, 1e-3), image - f]
+    assert all(energy(f + 0.05 * step) > least - 1e-6 for step in steps)
+
+
+def test_total_variation_of_lucy_smooths() -> None:
+    _, image = scene()
+    plain, smooth = (
+        drain(classical.iter_lucy(image, psf_of(2), (20,), device=CPU, stop=StopToken(), tv=tv))[20]
+        for tv in (0.0, 0.05)
+    )
+    assert np.abs(np.diff(smooth)).sum() < 0.9 * np.abs(np.diff(plain)).sum()
+
+
+def test_the_choice_follows_the_noise() -> None:
+    chosen = []
+    for noise in (0.02, 0.3):
+        _, image = scene((64, 64), noise)
+        results = drain(api.iter_classical(image, psf_of(2), [ALL[0], Classical(method="tv"), ALL[3]]))
+        chosen.append([results[0].settings.iterations, *[r.settings.regularisation for r in results[1:]]])
+    (count, tv, wiener), (noisy_count, noisy_tv, noisy_wiener) = chosen
+    assert count > noisy_count
+    assert tv < noisy_tv
+    assert wiener < noisy_wiener
+
+
+def test_labels_say_what_was_chosen() -> None:
+    _, image = scene()
+    results = drain(
+        api.iter_classical(image, psf_of(2), [Classical(method="rl"), Classical(method="rl", iterations=3)])
+    )
+    count = results[0].settings.iterations
+    assert [r.label for r in results] == [f"RL auto ({count})", "RL 3"]
+    assert results[0].provenance["iterations"] == count
+
+
+def test_specks_are_replaced_and_nothing_else() -> None:
+    _, image = scene(noise=0.01)
+    spoiled = image.copy()
+    spoiled[10, 10], spoiled[20, 30] = 1.8, -1.5
+    clean = classical.without_specks(spoiled)
+    assert abs(clean[10, 10] - image[10, 10]) < 0.2
+    assert np.count_nonzero(clean != spoiled.astype(np.float32)) == 2
+
+
+def test_held_out_pixels_are_replaced_by_what_lies_around_them() -> None:
+    image = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+    filled, held = hold_out(image, 3.0, seed=1)
+    assert 0.02 < held.mean() < 0.045
+    assert np.array_equal(filled[~held], image[~held])
+    changed = image.copy()
+    changed[held] = 99.0
+    assert np.array_equal(hold_out(changed, 3.0, seed=1)[0], filled)
+    y, x = (int(i) for i in np.argwhere(held)[5])
+    around = image[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+    assert around.min() <= filled[y, x] <= around.max()
+    assert not np.array_equal(hold_out(image, 3.0, seed=2)[1], held)
+
+
+def test_stop_keeps_what_is_done_and_cancel_does_not() -> None:
+    _, image = scene()
+    token = StopToken()
+    methods = [Classical(method="rl", iterations=3), Classical(method="tv", iterations=100_000)]
+    seen = []
+
+    def stop_in_the_second(event: object) -> None:
+        if isinstance(event, Progress):
+            seen.append(event.stage)
+            if event.stage == "tv":
+                token.stop()
+
+    results = drain(api.iter_classical(image, psf_of(2), methods, stop=token), stop_in_the_second)
+    assert results[0].label == "RL 3"
+    assert isinstance(results[0].image, np.ndarray)
+    token = StopToken()
+    work = api.iter_classical(image, psf_of(2), methods, stop=token)
+    next(work)
+    token.cancel()
+    with pytest.raises(Cancelled):
+        drain(work)
+
+
+def test_events_end_with_finished() -> None:
+    events: list[object] = []
+    drain(api.iter_classical(scene()[1], psf_of(2), [ALL[3]]), events.append)
+    assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"method": "magic"}, "method must be one of rl, rl-tv, tv, wiener, got 'magic'"),
+        ({"method": "wiener", "iterations": 3}, "no iterations, got 3"),
+        ({"method": "rl", "regularisation": 0.1}, "no regularisation, got 0.1"),
+        ({"method": "rl", "iterations": 0}, "iterations must be a whole number from 1 to 100000, got 0"),
+        ({"method": "tv", "regularisation": -1.0}, r"regularisation must be a number in \(0, 1000\], got -1.0"),
+    ],
+)
+def test_bad_settings(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Classical(**values)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_run() -> None:
+    with pytest.raises(ConfigError, match="no method was chosen"):
+        drain(api.iter_classical(scene()[1], psf_of(2), []))
+    with pytest.raises(ConfigError, match="positive intensities"):
+        drain(api.iter_classical(-np.ones((16, 16)) - np.eye(16), psf_of(2), ALL[:1]))
