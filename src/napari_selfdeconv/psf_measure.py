@@ -123,10 +123,11 @@ def fwhm(data: Float, axis: int) -> float:
     peak = list(np.unravel_index(int(data.argmax()), data.shape))
     start = int(peak[axis])
     profile = data[tuple(slice(None) if a == axis else p for a, p in enumerate(peak))]
-    return _half_width(profile[start:]) + _half_width(profile[start::-1])
+    return half_width(profile[start:]) + half_width(profile[start::-1])
 
 
-def _half_width(profile: Float) -> float:
+def half_width(profile: Float) -> float:
+    """Return where ``profile`` falls below half its first value, linearly interpolated; its end if nowhere."""
     below = np.flatnonzero(profile < profile[0] / 2)
     if not len(below):
         return len(profile) - 0.5

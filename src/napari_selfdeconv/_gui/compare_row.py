@@ -25,12 +25,15 @@ class CompareRow(QWidget):
         self.lucy_button.setToolTip("Run Lucy-Richardson with the same image and PSF")
         self.side_button = QPushButton("Side by side")
         self.side_button.setToolTip("Show the image and its results in a grid that moves together")
+        self.more_button = QPushButton("Compare …")
+        self.more_button.setToolTip("More methods, a profile line and a table of metrics, in a dock of their own")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(4)
         layout.addWidget(self.lucy_button, 0, 0)
         layout.addWidget(self.counts, 0, 1)
         layout.addWidget(self.side_button, 1, 0)
+        layout.addWidget(self.more_button, 1, 1)
 
     def iterations(self) -> tuple[int, ...]:
         """Return the counts; ConfigError if they are none."""

@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.compare_row import CompareRow
+from napari_selfdeconv._gui.compare_widget import open_compare
 from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
 from napari_selfdeconv._gui.jobs import deconvolve_job, lucy_job
 from napari_selfdeconv._gui.layers import Frozen, add_result, check_image, freeze, voxel_um
@@ -143,6 +144,11 @@ class DeconvolveWidget(QWidget):
         """Lay the image and its results side by side, or go back."""
         if not self.compare.toggle(self.image_box.layer):
             self.run_panel.failed("There is nothing to compare yet.", "Press Train or Lucy-Richardson first.")
+
+    def open_compare(self) -> None:
+        """Open the Compare dock with the layers chosen here."""
+        psf = self.psf_form.layer_box.layer if self.psf_form.from_layer.isChecked() else None
+        open_compare(self.viewer, self.image_box.layer, psf)
 
     def sizeHint(self) -> QSize:
         """Ask for the width that the form reads well at."""
@@ -279,6 +285,7 @@ class DeconvolveWidget(QWidget):
         panel.stop.connect(self._on_stop)
         panel.cancel.connect(self._on_cancel)
         self.compare.lucy_button.clicked.connect(self.lucy_richardson)
+        self.compare.more_button.clicked.connect(self.open_compare)
         self.compare.side_button.clicked.connect(self.toggle_side_by_side)
 
     def _build(self) -> None:

@@ -171,7 +171,7 @@ class Demo:
         out = self.options.out
         self._shoot(out / "session.png")
         best = next(other for other in results if "config" in about(other))
-        provenance = {key: value for key, value in about(best).items() if key != "source_id"}
+        provenance = {key: value for key, value in about(best).items() if key not in ("source_id", "linked")}
         write_ome_tiff(out / "deconvolved.ome.tif", best.data, voxel_um(layer), provenance)
         say(f"\n{out / 'session.png'}: the window\n{out / 'deconvolved.ome.tif'}: the deconvolved image")
 

@@ -35,6 +35,10 @@ class GeneratedPsf:
 
         return api.psf_for_image(self.optics, self.voxel_um, image.data.shape)
 
+    def voxels(self, _image: Frozen) -> tuple[float, ...]:
+        """Return the voxel size of the image and the PSF, um."""
+        return self.voxel_um
+
 
 @dataclass(frozen=True)
 class MeasuredPsf:
@@ -62,6 +66,10 @@ class MeasuredPsf:
         sizes = {} if own is None or wanted is None else {"voxel_um": own, "target_voxel_um": wanted}
         prepared, report = api.prepare_psf(psf, max_shape=image.data.shape, **sizes)
         return prepared, [*report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
+
+    def voxels(self, image: Frozen) -> tuple[float, ...] | None:
+        """Return the voxel size of the image and the prepared PSF, um; None where it is unknown."""
+        return image.voxel_um
 
 
 Psf = GeneratedPsf | MeasuredPsf
@@ -93,7 +101,7 @@ def deconvolve_job(
                 kernel,
                 config,
                 tiles=tiles,
-                voxel_um=psf.voxel_um if isinstance(psf, GeneratedPsf) else image.voxel_um,
+                voxel_um=psf.voxels(image),
                 stop=token,
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=region,

@@ -6,7 +6,7 @@ the viewer, so renaming, editing or deleting the layer cannot disturb it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +136,7 @@ def add_result(
                 "role": "result",
                 "source": source.name,
                 "source_id": source.source_id,
+                "linked": link,
                 **provenance,
             }
         },
@@ -147,6 +148,15 @@ def add_result(
         result.contrast_limits = layer.contrast_limits
         viewer.layers.link_layers([layer, result], ("contrast_limits",))
     return result
+
+
+def relink_contrast(viewer: Any, layers: Sequence[Image]) -> None:
+    """Link results to the images they came from again, those that `add_result` had linked."""
+    by_id = {str(layer.unique_id): layer for layer in layers}
+    for layer in layers:
+        source = by_id.get(str(about(layer).get("source_id")))
+        if source is not None and about(layer).get("linked"):
+            viewer.layers.link_layers([source, layer], ("contrast_limits",))
 
 
 def source_layer(viewer: Any, source: Frozen) -> Image | None:

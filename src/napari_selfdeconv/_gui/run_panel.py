@@ -9,7 +9,13 @@ from napari_selfdeconv._gui.fields import Note
 from napari_selfdeconv._gui.plots import LossPlot
 from napari_selfdeconv.events import Event, Finished, Progress, Started, Warned
 
-_STAGES = {"train": "Training", "predict": "Deconvolving", "richardson-lucy": "Lucy-Richardson"}
+_STAGES = {
+    "train": "Training",
+    "predict": "Deconvolving",
+    "richardson-lucy": "Lucy-Richardson",
+    "tv": "Total variation",
+    "measure": "Measuring",
+}
 
 
 def clock(seconds: float) -> str:
@@ -44,9 +50,9 @@ class RunPanel(QWidget):
     stop = Signal()
     cancel = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, start_text: str = "Train") -> None:
         super().__init__()
-        self.train_button = _button("Train", "Train the network on this image, then deconvolve it")
+        self.train_button = _button(start_text, "Start with the settings above")
         self.continue_button = _button(
             "Continue training", "Train the last (or the loaded) model further, with the settings above"
         )
@@ -133,9 +139,9 @@ class RunPanel(QWidget):
                 text += ": the held-out error no longer fell"
             elif self._finished.stopped:
                 text += f", stopped after step {self._finished.steps_done}"
-        device = self._device()
+        where = "" if self._started is None else f" On {self._started.device} ({self._started.precision})."
         self.idle()
-        self.status.say(f"{text}. {device}".strip(), "good")
+        self.status.say(f"{text}.{where}", "good")
 
     def failed(self, message: str, remedy: str) -> None:
         """The run failed, or could not start: say what to do."""

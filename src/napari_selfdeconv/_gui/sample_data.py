@@ -24,6 +24,27 @@ def microtubules_3d() -> list[LayerTuple]:
     return _layers("microtubules", sample_3d)
 
 
+def beads_3d() -> list[LayerTuple]:
+    """Return a stack of beads, good and bad ones, and the PSF they were made with."""
+    from napari_selfdeconv.simulate.beads import sample_beads
+
+    sample = sample_beads()
+    about = {"sample": "beads", "optics": sample.optics.to_dict()}
+    layers = []
+    for role, array, name in (("image", sample.image, "beads"), ("psf", sample.psf, "beads true PSF")):
+        meta = {
+            "name": name,
+            "scale": sample.voxel_um,
+            "units": ("um",) * 3,
+            "axis_labels": ("z", "y", "x"),
+            "visible": role == "image",
+            "contrast_limits": display_limits(array),
+            "metadata": {METADATA_KEY: {"role": role, **about}},
+        }
+        layers.append((array, meta, "image"))
+    return layers
+
+
 def _layers(name: str, make: Callable[[], Any]) -> list[LayerTuple]:
     sample = make()
     about = {"sample": name, "optics": sample.optics.to_dict()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_selfdeconv._gui.layers import display_limits
+from napari_selfdeconv._gui.layers import display_limits, relink_contrast
 
 _LINKED = ("contrast_limits", "gamma")
 
@@ -67,6 +67,7 @@ class SideBySide:
                 layer.name_overlay.visible = False
         for name, value in self._grid_before.items():
             setattr(self._grid, name, value)
+        relink_contrast(self._viewer, shown)
         self._viewer.reset_view()
 
 
