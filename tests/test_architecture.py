@@ -25,6 +25,7 @@ LEVELS = {
     "errors": 0,
     "config": 0,
     "config_classical": 0,
+    "recipe": 0,
     "events": 0,
     "scaling": 1,
     "psf": 1,

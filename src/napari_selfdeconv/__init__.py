@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Deconvolution,
         apply_model,
         beads_psf,
+        classical_method,
         deconvolve,
         evaluate_without_truth,
         iter_apply_model,
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
         iter_classical,
         iter_deconvolve,
         iter_richardson_lucy,
+        iter_uncertainty,
         load_model,
         prepare_psf,
         psf_for_image,
+        residual,
         richards_wolf_psf,
         richardson_lucy,
         save_model,
         suggest_psf_shape,
+        uncertainty,
     )
     from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig, preset
     from napari_selfdeconv.config_classical import Classical
@@ -56,6 +60,7 @@ __all__ = [
     "TrainConfig",
     "apply_model",
     "beads_psf",
+    "classical_method",
     "deconvolve",
     "evaluate_without_truth",
     "iter_apply_model",
@@ -63,14 +68,17 @@ __all__ = [
     "iter_classical",
     "iter_deconvolve",
     "iter_richardson_lucy",
+    "iter_uncertainty",
     "load_model",
     "prepare_psf",
     "preset",
     "psf_for_image",
+    "residual",
     "richards_wolf_psf",
     "richardson_lucy",
     "save_model",
     "suggest_psf_shape",
+    "uncertainty",
 ]
 
 _ROOM = {

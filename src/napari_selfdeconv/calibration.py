@@ -49,7 +49,8 @@ def calibrate(
     """
     with torch.inference_mode():
         blurred = Blur(psf, boundary=boundary)(torch.from_numpy(np.ascontiguousarray(result))[None, None])
-    g, x = blurred[0, 0].numpy().ravel(), np.asarray(image).ravel()
+    g: NDArray[Any] = blurred[0, 0].numpy().ravel()
+    x: NDArray[Any] = np.asarray(image).ravel()
     every = max(1, g.size // _MOST_SAMPLES)
     g, x = g[::every].astype(np.float64), x[::every].astype(np.float64)
     if g.std() < _FLAT * x.std():

@@ -12,6 +12,7 @@ import napari_selfdeconv
 from napari_selfdeconv._cli import commands
 from napari_selfdeconv._cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config import LossName, PresetName
+from napari_selfdeconv.config_classical import Method
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError
 from napari_selfdeconv.events import StopToken
 
@@ -52,8 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
         ("apply", _add_apply, "deconvolve an image with a saved model"),
         ("rl", _add_rl, "Richardson-Lucy at several iteration counts"),
+        ("classical", _add_classical, "Wiener, total variation or Richardson-Lucy that choose their own settings"),
         ("degrade", _add_degrade, "blur and corrupt a truth as the benchmark does"),
-        ("evaluate", _add_evaluate, "compare a result with the truth"),
+        ("evaluate", _add_evaluate, "score a result against the truth, or against its image and PSF"),
         ("benchmark", _add_benchmark, "measure methods on a folder of truth images"),
     ):
         add(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
@@ -74,6 +76,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     _add_optics(p, required=False)
     p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
     p.add_argument("--preset", choices=get_args(PresetName), default="quick")
+    p.add_argument("--config", type=Path, metavar="FILE", help="settings of an earlier run; replaces all below")
     p.add_argument("--loss", choices=get_args(LossName), help="one of the paper's losses")
     p.add_argument("--steps", type=int)
     p.add_argument("--seed", type=int, default=0)
@@ -101,6 +104,18 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=commands.run_rl, interrupt="keep")
 
 
+def _add_classical(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path)
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--method", choices=get_args(Method), required=True)
+    p.add_argument("--iterations", type=int, help="default: chosen on held-out pixels (rl, rl-tv), 150 (tv)")
+    p.add_argument("--regularisation", type=float, help="default: chosen on held-out pixels; rl-tv: 0.002")
+    p.add_argument("--median-guard", action="store_true", help="replace lone bright or dark pixels first")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    _add_out(p)
+    p.set_defaults(run=commands.run_classical, interrupt="keep")
+
+
 def _add_degrade(p: argparse.ArgumentParser) -> None:
     p.add_argument("truth", type=Path)
     p.add_argument("--psf", type=Path, required=True)
@@ -112,7 +127,9 @@ def _add_degrade(p: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("result", type=Path)
-    p.add_argument("truth", type=Path)
+    p.add_argument("truth", type=Path, nargs="?")
+    p.add_argument("--image", type=Path, help="without a truth: the recorded image")
+    p.add_argument("--psf", type=Path, help="without a truth: its PSF")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.set_defaults(run=commands.run_evaluate, interrupt=None)
 

@@ -257,10 +257,14 @@ class TrainConfig(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TileConfig(_Settings):
-    """Tiled inference. ``tile`` is the side in voxels (None: from the memory there is), ``overlap`` likewise."""
+    """Tiled inference.
+
+    ``tile`` is the side in voxels (None: what fits into ``memory_share`` of the free memory), as is ``overlap``.
+    """
 
     tile: int | None = None
     overlap: int = 32
+    memory_share: float = 0.5
 
     def __post_init__(self) -> None:
         if self.tile is not None:
@@ -268,6 +272,7 @@ class TileConfig(_Settings):
             if self.overlap >= self.tile:
                 raise ConfigError(f"overlap must be below tile ({self.tile}), got {self.overlap}")
         check_whole("overlap", self.overlap, 0, 4096)
+        check_number("memory_share", self.memory_share, 0.05, 0.95)
 
 
 _PAPER: Mapping[int, dict[str, Any]] = {

@@ -14,6 +14,7 @@ from napari_selfdeconv.beads.register import round_about_z
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Finished, Progress, StopToken, Warned, drain
 from napari_selfdeconv.psf_measure import core_centre
+from napari_selfdeconv.simulate.beads import sample_beads
 
 SHAPE = (48, 120, 120)
 VOXEL = (0.2, 0.1, 0.1)
@@ -273,3 +274,13 @@ def test_cancel() -> None:
     token.cancel()
     with pytest.raises(Cancelled):
         drain(work)
+
+
+def test_the_sample_gives_its_true_psf_back() -> None:
+    sample = sample_beads()
+    window = tuple(n * v for n, v in zip((21, 31, 31), sample.voxel_um, strict=True))
+    result = beads_psf(sample.image, sample.voxel_um, settings=BeadSettings(window_um=window))
+    assert (result.used, result.rejected) == (14, {"saturated": 1, "clipped": 3, "overlapping": 2})
+    expected = sample.psf[2:-2, 30:-30, 30:-30].astype(float)
+    expected /= expected.sum()
+    assert np.linalg.norm(result.psf - expected) < 0.08 * np.linalg.norm(expected)

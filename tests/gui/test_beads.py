@@ -191,6 +191,21 @@ def test_a_second_run_replaces_the_bead_marks(
     assert sum(layer.name.startswith(BEADS_NAME) for layer in panel.viewer.layers) == 1
 
 
+def test_marks_that_a_person_has_thinned_out_are_taken_as_points(
+    open_panel: Callable[..., BeadsPanel], make_psf: Callable[[BeadsPanel], None]
+) -> None:
+    panel = open_panel()
+    make_psf(panel)
+    marks = panel.viewer.layers[BEADS_NAME]
+    marks.selected_data = {0}
+    marks.remove_selected()
+    panel.form.choose_points(marks)
+    make_psf(panel)
+    assert rows(panel)["used"] in ("4", "5")
+    assert sum(int(count) for count in rows(panel).values()) == 5
+    assert panel.form.points_box.value() is panel.viewer.layers[BEADS_NAME]
+
+
 def test_every_reason_has_words_and_a_colour() -> None:
     assert set(WORDS) == set(COLOURS) == {"used", *REASONS}
 

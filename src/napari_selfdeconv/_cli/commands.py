@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import napari_selfdeconv
 from napari_selfdeconv._cli.terminal import say, watch
-from napari_selfdeconv.config import Optics, preset
+from napari_selfdeconv.config import Optics, TileConfig, TrainConfig, preset
+from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import StopToken
 
@@ -45,14 +46,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
 
     file = read_image(args.image)
     image = check_image(file.data, file.axes)
-    config = preset(
-        args.preset,
-        image.ndim,
-        loss=args.loss,
-        seed=args.seed,
-        device=args.device,
-        **_given(steps=args.steps),
-    )
+    config, tiles = _settings(args, image.ndim)
     for path in (args.out, args.save_model):
         if path is not None:
             _check_folder(path)
@@ -60,7 +54,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
     psf = _psf_for(args, image, voxel)
     from napari_selfdeconv import api
 
-    result = watch(api.iter_deconvolve(image, psf, config, voxel_um=voxel, stop=token))
+    result = watch(api.iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel, stop=token))
     write_ome_tiff(
         args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}
     )
@@ -78,6 +72,19 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
     if args.save_model is not None:
         report["model"] = str(args.save_model)
     _finish(args, report)
+
+
+def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileConfig]:
+    """Return the settings: of an earlier run, or of a preset with what was given beside it."""
+    if args.config is None:
+        given = _given(steps=args.steps)
+        return preset(args.preset, ndim, loss=args.loss, seed=args.seed, device=args.device, **given), TileConfig()
+    try:
+        found = json.loads(args.config.read_text("utf-8"))
+        config = TrainConfig.from_dict(found["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{args.config} does not hold the settings of a run: {error}") from error
+    return config, TileConfig.from_dict(found.get("tiles") or {})
 
 
 def run_apply(args: argparse.Namespace, token: StopToken) -> None:
@@ -132,6 +139,33 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     _finish(args, {"seconds": seconds, "output": {str(n): str(path) for n, path in paths.items()}})
 
 
+def run_classical(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.io import check_image, read_image, write_ome_tiff
+
+    method = Classical(
+        method=args.method,
+        iterations=args.iterations,
+        regularisation=args.regularisation,
+        median_guard=args.median_guard,
+    )
+    file = read_image(args.image)
+    image = check_image(file.data, file.axes)
+    voxel = _voxel(None, file, image.ndim)
+    psf = _psf_from_file(args.psf, voxel)
+    _check_folder(args.out)
+    from napari_selfdeconv import api
+
+    started = time.perf_counter()
+    (result,) = watch(api.iter_classical(image, psf, [method], stop=token, device_name=args.device))
+    say(f"{result.label}: {', '.join(f'{k} {v}' for k, v in result.settings.to_dict().items() if v is not None)}")
+    write_ome_tiff(
+        args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}
+    )
+    _finish(
+        args, {"seconds": round(time.perf_counter() - started, 3), "output": str(args.out), **result.provenance}
+    )
+
+
 def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
     from napari_selfdeconv.io import check_image, read_image, read_psf, write_ome_tiff
     from napari_selfdeconv.simulate import degrade
@@ -145,16 +179,32 @@ def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
 
 
 def run_evaluate(args: argparse.Namespace, _token: StopToken) -> None:
-    from napari_selfdeconv.io import read_image
-    from napari_selfdeconv.metrics import evaluate
-
-    scores = evaluate(read_image(args.result).data, read_image(args.truth).data)
+    scores = _scores(args)
     if args.json:
         # An infinite PSNR (equal images) is no JSON number: null says "no error at all".
         print(json.dumps({k: v if math.isfinite(v) else None for k, v in scores.items()}))  # noqa: T201
     else:
         for name, value in scores.items():
             print(f"{name:5s} {value:.4f}")  # noqa: T201
+
+
+def _scores(args: argparse.Namespace) -> dict[str, float]:
+    from napari_selfdeconv.io import check_image, read_image
+
+    if args.truth is not None:
+        from napari_selfdeconv.metrics import evaluate
+
+        return evaluate(read_image(args.result).data, read_image(args.truth).data)
+    if args.image is None or args.psf is None:
+        raise ConfigError("give a truth, or --image and --psf: something to score the result against")
+    from napari_selfdeconv import api
+
+    file, result = read_image(args.image), read_image(args.result)
+    image = check_image(file.data, file.axes)
+    voxel = _voxel(None, file, image.ndim)
+    return api.evaluate_without_truth(
+        check_image(result.data, result.axes), image, _psf_from_file(args.psf, voxel), voxel
+    )
 
 
 def run_benchmark(args: argparse.Namespace, token: StopToken) -> None:

@@ -151,7 +151,11 @@ class BeadsPanel(QWidget):
     def _show(self, result: Any) -> None:
         assert self._source is not None
         self._reasons = [bead.reason or "used" for bead in result.beads]
-        self.beads_layer = show_beads(self.viewer, self._source, result, self.beads_layer)
+        marks = self.beads_layer
+        from_marks = marks is not None and self.form.points_box.value() is marks
+        self.beads_layer = show_beads(self.viewer, self._source, result, marks)
+        if from_marks:
+            self.form.choose_points(self.beads_layer)
         psf = add_psf(self.viewer, self._source, result)
         self._fill()
         axes = "zyx"[-result.psf.ndim :]

@@ -62,10 +62,11 @@ def compare_job(
         done: list[Compared] = []
         if methods:
             results = yield from api.iter_classical(data, kernel, methods, stop=token, device_name=device)
-            done += [Compared(r.label, r.image, r.provenance) for r in results]
+            done += [Compared(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
         if network is not None and not token.stopped:
             result = yield from api.iter_deconvolve(data, kernel, network, voxel_um=psf.voxels(image), stop=token)
-            done.append(Compared("deconvolved", result.image, result.provenance, result.model))
+            told = {**result.provenance, "psf": result.model.psf}
+            done.append(Compared("deconvolved", result.image, told, result.model))
         return done
 
     return job

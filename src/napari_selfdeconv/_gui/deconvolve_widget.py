@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import napari
+import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QSize, QTimer, Signal
@@ -14,13 +15,15 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_selfdeconv._gui.compare_row import CompareRow
 from napari_selfdeconv._gui.compare_widget import open_compare
 from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
-from napari_selfdeconv._gui.jobs import deconvolve_job, lucy_job
+from napari_selfdeconv._gui.jobs import GivenPsf, Psf, deconvolve_job, lucy_job
 from napari_selfdeconv._gui.layers import Frozen, add_result, check_image, freeze, voxel_um
+from napari_selfdeconv._gui.model_panel import ModelPanel
 from napari_selfdeconv._gui.preview_panel import PreviewPanel
 from napari_selfdeconv._gui.psf_form import PsfForm
 from napari_selfdeconv._gui.run_panel import RunPanel
 from napari_selfdeconv._gui.train_form import TrainForm
 from napari_selfdeconv._gui.worker import Discarded, Done, Failure, Job, Outcome, Run, warm_up
+from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Interim
 
@@ -57,6 +60,7 @@ class DeconvolveWidget(QWidget):
         self._shown: Image | None = None  # in the form
         self._model: Any = None
         self._closed = False
+        self.model_panel = ModelPanel(self)
         self._build()
         self._connect()
         self._on_image(self.image_box.layer)
@@ -93,6 +97,24 @@ class DeconvolveWidget(QWidget):
             config, tiles = self.train_form.config(source.ndim), self.train_form.tiles()
         except ConfigError as error:
             self.run_panel.failed(str(error), "")
+            return
+        self._train(layer, source, psf, config, tiles, start_from)
+
+    def repeat(self, layer: Image, psf: np.ndarray, config: TrainConfig, tiles: TileConfig) -> None:
+        """Train as an earlier run did, whatever the forms say now."""
+        source = freeze(layer)
+        self._train(layer, source, GivenPsf(psf, source.voxel_um), config, tiles)
+
+    def _train(
+        self,
+        layer: Image,
+        source: Frozen,
+        psf: Psf,
+        config: TrainConfig,
+        tiles: TileConfig,
+        start_from: Any = None,
+    ) -> None:
+        if self.busy:
             return
         panel = self.preview_panel
         panel.start(layer, source)
@@ -230,14 +252,15 @@ class DeconvolveWidget(QWidget):
 
     def _add_deconvolved(self, value: Any) -> str:
         assert self._source is not None
-        add_result(self.viewer, self._source, value.image, "deconvolved", value.provenance, link=self.linked)
+        # The PSF as it was used: what it takes to run this again, or to reblur it.
+        told = {**value.provenance, "psf": value.model.psf}
+        add_result(self.viewer, self._source, value.image, "deconvolved", told, link=self.linked)
         self.model = value.model
         return "Deconvolved"
 
     def _add_lucy(self, value: dict[int, Any]) -> str:
         assert self._source is not None
-        for count, array in value.items():
-            provenance = {"method": "richardson-lucy", "iterations": count}
+        for count, (array, provenance) in value.items():
             add_result(self.viewer, self._source, array, f"RL {count}", provenance, link=self.linked)
         return "Lucy-Richardson done"
 
@@ -297,13 +320,15 @@ class DeconvolveWidget(QWidget):
             "image": Section("Image"),
             "psf": Section("Point spread function"),
             "network": Section("Network"),
-            "preview": Section("Preview and result", folded=True),
+            "preview": Section("Preview", folded=True),
+            "model": Section("Model and result", folded=True),
             "compare": Section("Compare"),
         }
         self.sections["image"].add(self.image_box, self.image_note)
         self.sections["psf"].add(self.psf_form)
         self.sections["network"].add(self.train_form, self.run_panel)
         self.sections["preview"].add(self.preview_panel)
+        self.sections["model"].add(self.model_panel)
         self.sections["compare"].add(self.compare)
         for section in self.sections.values():
             layout.addWidget(section)

@@ -160,6 +160,7 @@ class Demo:
     def _report(self) -> None:
         """Print the metrics where there is a truth; write the result and the picture of the window."""
         from napari_selfdeconv._gui.layers import about, results_of, role, voxel_um
+        from napari_selfdeconv._gui.writer import SESSION_KEYS
         from napari_selfdeconv.io import write_ome_tiff
 
         layer = self.widget.image_box.layer
@@ -171,7 +172,7 @@ class Demo:
         out = self.options.out
         self._shoot(out / "session.png")
         best = next(other for other in results if "config" in about(other))
-        provenance = {key: value for key, value in about(best).items() if key not in ("source_id", "linked")}
+        provenance = {key: value for key, value in about(best).items() if key not in SESSION_KEYS}
         write_ome_tiff(out / "deconvolved.ome.tif", best.data, voxel_um(layer), provenance)
         say(f"\n{out / 'session.png'}: the window\n{out / 'deconvolved.ome.tif'}: the deconvolved image")
 

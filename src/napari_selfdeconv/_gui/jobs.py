@@ -41,6 +41,22 @@ class GeneratedPsf:
 
 
 @dataclass(frozen=True)
+class GivenPsf:
+    """A PSF that is used as it is: that of an earlier run."""
+
+    array: np.ndarray
+    voxel_um: tuple[float, ...] | None
+
+    def kernel(self, _image: Frozen) -> tuple[np.ndarray, list[str]]:
+        """Return the PSF; there is nothing to say about it."""
+        return self.array, []
+
+    def voxels(self, _image: Frozen) -> tuple[float, ...] | None:
+        """Return the voxel size of the earlier run, um."""
+        return self.voxel_um
+
+
+@dataclass(frozen=True)
 class MeasuredPsf:
     """A PSF that lies in a layer.
 
@@ -72,7 +88,7 @@ class MeasuredPsf:
         return image.voxel_um
 
 
-Psf = GeneratedPsf | MeasuredPsf
+Psf = GeneratedPsf | MeasuredPsf | GivenPsf
 
 
 def deconvolve_job(
@@ -114,7 +130,7 @@ def deconvolve_job(
 
 
 def lucy_job(image: Frozen, psf: Psf, counts: Sequence[int], device: str) -> Job:
-    """Return the Richardson-Lucy job; its result maps iteration counts to arrays."""
+    """Return the Richardson-Lucy job; its result maps iteration counts to (array, provenance)."""
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
@@ -122,7 +138,9 @@ def lucy_job(image: Frozen, psf: Psf, counts: Sequence[int], device: str) -> Job
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
-        return (yield from api.iter_richardson_lucy(data, kernel, counts, stop=token, device_name=device))
+        results = yield from api.iter_richardson_lucy(data, kernel, counts, stop=token, device_name=device)
+        provenance = {"method": "richardson-lucy", "psf": kernel}
+        return {n: (array, {**provenance, "iterations": n}) for n, array in results.items()}
 
     return job
 

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_selfdeconv._gui.fields import ChoiceBox, Note, WholeBox
+from napari_selfdeconv._gui.settings import preferences
 from napari_selfdeconv.config import TileConfig, TrainConfig, preset
 
 LOSS_CHOICES = [
@@ -54,6 +55,7 @@ class TrainForm(QWidget):
             "2 % of the pixels are held out of training; it ends when their error no longer falls. "
             "Not for the preset 'paper'."
         )
+        self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
         self.note = Note()
         self._ndim = 2
         self.advanced = QToolButton()
@@ -84,7 +86,7 @@ class TrainForm(QWidget):
 
     def tiles(self) -> TileConfig:
         """Return how to tile the result; ConfigError if the tile is too small."""
-        return TileConfig(tile=self.tile.value() or None)
+        return TileConfig(tile=self.tile.value() or None, memory_share=preferences().memory_share)
 
     def _build(self) -> None:
         layout = QGridLayout(self)

@@ -1,14 +1,16 @@
 """The one entry for the GUI, the command line and notebooks: arrays in, events on the way, arrays out."""
 
-from napari_selfdeconv.api._apply import apply_model, iter_apply_model
+from napari_selfdeconv.api._apply import apply_model, iter_apply_model, model_differences
 from napari_selfdeconv.api._beads import beads_psf, iter_beads_psf
 from napari_selfdeconv.api._classical import (
     ClassicalResult,
+    classical_method,
     iter_classical,
     iter_richardson_lucy,
     richardson_lucy,
 )
 from napari_selfdeconv.api._deconvolve import Deconvolution, deconvolve, iter_deconvolve
+from napari_selfdeconv.api._trust import iter_uncertainty, residual, uncertainty
 from napari_selfdeconv.beads import BeadPsf, BeadSettings
 from napari_selfdeconv.model_file import load_model, save_model
 from napari_selfdeconv.no_reference import evaluate_without_truth
@@ -22,6 +24,7 @@ __all__ = [
     "Deconvolution",
     "apply_model",
     "beads_psf",
+    "classical_method",
     "deconvolve",
     "evaluate_without_truth",
     "fit_to_voxels",
@@ -30,11 +33,15 @@ __all__ = [
     "iter_classical",
     "iter_deconvolve",
     "iter_richardson_lucy",
+    "iter_uncertainty",
     "load_model",
+    "model_differences",
     "prepare_psf",
     "psf_for_image",
+    "residual",
     "richards_wolf_psf",
     "richardson_lucy",
     "save_model",
     "suggest_psf_shape",
+    "uncertainty",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from napari_selfdeconv.config import TileConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
 from napari_selfdeconv.io import check_image
-from napari_selfdeconv.model import Model, place
+from napari_selfdeconv.model import Model, place, psf_hash
+from napari_selfdeconv.psf_check import check_psf
 from napari_selfdeconv.scaling import Standardizer
 
 
@@ -62,3 +63,31 @@ def apply_model(
 ) -> NDArray[np.float32]:
     """Deconvolve another image with a trained model; see `iter_apply_model`."""
     return drain(iter_apply_model(model, image, tiles=tiles, device_name=device_name), on_event)
+
+
+def model_differences(model: Model, psf: NDArray[Any] | None, voxel_um: Sequence[float] | None) -> list[str]:
+    """Say in sentences where a model was trained with another PSF or voxel size than these.
+
+    Parameters
+    ----------
+    model : trained.
+    psf : the one that belongs to the image, or None if it is not known.
+    voxel_um : of the image, or None.
+
+    Returns
+    -------
+    Sentences for the user; none where all is the same (voxel sizes to 1 %).
+    """
+    found = []
+    if psf is not None and psf_hash(check_psf(psf, [10**9] * psf.ndim)[0]) != psf_hash(model.psf):
+        sizes = [" x ".join(map(str, shape)) for shape in (model.psf.shape, psf.shape)]
+        found.append(
+            f"The model was trained with another PSF ({sizes[0]} voxels; the one chosen has {sizes[1]}): "
+            "its result is that of its own PSF."
+        )
+    if voxel_um is not None and model.voxel_um is not None:
+        same = len(voxel_um) == len(model.voxel_um) and np.allclose(voxel_um, model.voxel_um, rtol=0.01, atol=0)
+        if not same:
+            words = [" x ".join(f"{v:g}" for v in voxel) for voxel in (model.voxel_um, voxel_um)]
+            found.append(f"The model was trained on voxels of {words[0]} um and the image has {words[1]} um.")
+    return found

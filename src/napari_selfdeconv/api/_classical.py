@@ -153,6 +153,19 @@ def iter_classical(
     return results
 
 
+def classical_method(
+    image: NDArray[Any], psf: NDArray[Any], method: Classical, *, device_name: str = "auto"
+) -> ClassicalResult:
+    """Run one classical method; see `iter_classical`.
+
+    Examples
+    --------
+    >>> classical_method(np.eye(16), np.ones((1, 1)), Classical(method="rl", iterations=2)).image.shape
+    (16, 16)
+    """
+    return drain(iter_classical(image, psf, [method], device_name=device_name))[0]
+
+
 class _Solver:
     """Runs one method after the other on the same image."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,24 +22,34 @@ from napari_selfdeconv.model import Model, bytes_per_voxel, predictors, psf_hash
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.tiling import choose_tile, predict_tiled
 
-# Share of the free memory that tiled inference may plan with.
-_MEMORY_SHARE = 0.5
-
 
 def predict(
     model: Model, standard: NDArray[np.float32], choice: device.Choice, tiles: TileConfig, stop: StopToken
 ) -> Generator[Event, None, NDArray[np.float32]]:
+    """Return f of a standardised image, tile by tile, averaged as the model's settings say."""
+    functions = predictors(model, choice, average=model.config.average_symmetries)
+    return (yield from predict_with(functions, model, standard, choice, tiles, stop))
+
+
+def predict_with(
+    functions: Sequence[Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    model: Model,
+    standard: NDArray[np.float32],
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+) -> Generator[Event, None, NDArray[np.float32]]:
+    """Return the mean of ``functions`` over a standardised image, tile by tile."""
     tile = (
         choose_tile(
             standard.shape,
             bytes_per_voxel=bytes_per_voxel(model.config),
-            budget_bytes=_MEMORY_SHARE * device.free_memory_bytes(choice.device),
+            budget_bytes=tiles.memory_share * device.free_memory_bytes(choice.device),
             overlap=tiles.overlap,
         )
         if tiles.tile is None
         else tuple(min(tiles.tile, n) for n in standard.shape)
     )
-    functions = predictors(model, choice, average=model.config.average_symmetries)
     work = predict_tiled(functions, standard, tile=tile, overlap=tiles.overlap, align=model.network.unet.multiple)
     start = time.perf_counter()
     while True:

@@ -131,7 +131,13 @@ def iter_deconvolve(
         device=str(training.choice.device),
         precision=str(training.choice.dtype).removeprefix("torch."),
         steps_done=run.steps_done,
-        provenance={**model.provenance, "seconds": round(seconds, 3), "kept_step": run.kept_step, **outcome},
+        provenance={
+            **model.provenance,
+            "tiles": tiles.to_dict(),
+            "seconds": round(seconds, 3),
+            "kept_step": run.kept_step,
+            **outcome,
+        },
         **outcome,
     )
 

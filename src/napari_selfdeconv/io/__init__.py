@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,14 +150,14 @@ def write_ome_tiff(
     ----------
     path : str or path-like
         Replaced if it exists.
-    data : array_like, shape ([z,] y, x)
+    data : array_like, shape ([t, c, z,] y, x)
         float32 is kept to the last bit, other types are converted to it.
     voxel_um : tuple of float, optional
         Voxel size in micrometres, ([z,] y, x).
     provenance : dict, optional
         JSON-ready; stored as the image's description, given back by `read_image`.
     axes : str, optional
-        "YX" or "ZYX"; by default from the number of axes.
+        "YX" or "ZYX", with "T" and "C" before them for a series; by default from the number of axes.
 
     Raises
     ------
@@ -167,12 +168,16 @@ def write_ome_tiff(
     path = Path(path)
     image = np.ascontiguousarray(data, dtype=np.float32)
     axes = axes or {2: "YX", 3: "ZYX"}.get(image.ndim, "")
-    if axes not in ("YX", "ZYX") or len(axes) != image.ndim or image.size == 0:
-        raise ConfigError(f"can write axes YX or ZYX, got axes {axes!r} and shape {image.shape}")
+    fits = re.fullmatch("T?C?Z?YX", axes) and len(axes) == image.ndim and image.size
+    if not fits:
+        raise ConfigError(
+            f"can write axes YX or ZYX, with T and C before them, got axes {axes!r} and shape {image.shape}"
+        )
+    spatial = axes.lstrip("TC")
     metadata: dict[str, Any] = {"axes": axes}
     resolution: dict[str, Any] = {}
     if voxel_um is not None:
-        sizes = dict(zip(axes, _check_voxel(voxel_um, image.ndim), strict=True))
+        sizes = dict(zip(spatial, _check_voxel(voxel_um, len(spatial)), strict=True))
         for axis, size in sizes.items():
             metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
         # For readers that look at the TIFF tags alone.
