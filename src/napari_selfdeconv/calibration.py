@@ -1,7 +1,7 @@
 """The gain and the offset that make a result, blurred again, fit the image: one robust straight line.
 
-Batch-norm statistics lag behind a network that is still learning, and a deconvolved image whose contrast is a tenth
-too high or too low comes of it. Two numbers cannot invent structure, and they are fitted to the image alone.
+Batch-norm statistics lag behind a network that is still learning, and a deconvolved image whose contrast is a
+tenth too high or too low comes of it. Two numbers cannot invent structure, and they are fitted to the image alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def calibrate(
     Returns
     -------
     The minimum of a Huber function (delta three robust standard deviations of the residual), so that specks do not
-    lead and the mean of the light is kept. The gain is 1 where g(result) is flat or the best one lies outside 0.5 to 2.
+    lead and the mean of the light is kept. The gain is 1 where g(result) is flat or the best is not in 0.5 to 2.
 
     Examples
     --------

@@ -87,17 +87,6 @@ def test_samples_come_with_psf_and_truth(make_napari_viewer: Callable[..., Any],
     assert dock.psf_form.na.value() == pytest.approx(image.metadata[METADATA_KEY]["optics"]["na"])
 
 
-def test_the_manifest_names_what_exists() -> None:
-    from npe2 import PluginManager
-
-    manager = PluginManager.instance()
-    manifest = manager.get_manifest("napari-selfdeconv")
-    for command in manifest.contributions.commands:
-        assert callable(manager.commands.get(command.id))
-    filters = manifest.contributions.menus["napari/layers/filter"]
-    assert {item.command for item in filters} == {"napari-selfdeconv.deconvolve", "napari-selfdeconv.compare"}
-
-
 @pytest.fixture
 def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the 2D sample small enough for a test."""

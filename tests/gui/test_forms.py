@@ -69,7 +69,7 @@ def test_voxel_size_is_filled_from_the_layer_or_asked_for(open_dock: Callable[..
     ("field", "value", "words"),
     [
         ("na", 1.6, "na must be below refractive_index"),
-        ("wavelength", 525, "nanometres? then give 0.525"),
+        ("wavelength", 8000, "wavelength_um must be a number in [0.1, 5], got 8.0"),
         ("index", 0.9, "refractive_index"),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_sample_brings_its_optics(open_dock: Callable[..., Any]) -> None:
     layer = dock.viewer.add_image(np.zeros((8, 8)), name="air", metadata={"selfdeconv": {"optics": optics}})
     dock.image_box.choose(layer)
     form = dock.psf_form
-    assert (form.na.value(), form.wavelength.value(), form.index.value()) == (0.8, 0.6, 1.0)
+    assert (form.na.value(), form.wavelength.um(), form.index.value()) == (0.8, 0.6, 1.0)
 
 
 @pytest.mark.parametrize(("text", "counts"), [("2 5 10 20", (2, 5, 10, 20)), ("5, 2,2", (2, 5))])

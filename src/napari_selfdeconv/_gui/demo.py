@@ -115,7 +115,7 @@ class Demo:
     def _fill_optics(self) -> None:
         form, options = self.widget.psf_form, self.options
         form.na.setValue(options.na)
-        form.wavelength.setValue(options.wavelength_um)
+        form.wavelength.set_um(options.wavelength_um)
         form.index.setValue(options.refractive_index)
 
     def _wait(self, widget: DeconvolveWidget, half_way: str = "") -> None:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QRadioButton,
     QVBoxLayout,
     QWidget,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_selfdeconv._gui.fields import LayerBox, Note, NumberBox, looks_like_psf
 from napari_selfdeconv._gui.jobs import GeneratedPsf, MeasuredPsf, Psf
 from napari_selfdeconv._gui.layers import about, freeze, voxel_um
+from napari_selfdeconv._gui.optics_form import WavelengthBox
 from napari_selfdeconv.config import Optics
 from napari_selfdeconv.errors import ConfigError
 
@@ -34,16 +36,19 @@ class PsfForm(QWidget):
         self.clean = QCheckBox("Clean up (background, centre, crop)")
         self.clean.setToolTip("For a measured bead; a computed PSF is used as it is")
         self.na = NumberBox(1.4, 0.05, "Numerical aperture of the objective")
-        self.wavelength = NumberBox(0.525, 0.01, "Emission wavelength in micrometres (525 nm = 0.525)")
+        self.wavelength = WavelengthBox(0.525, "Emission wavelength")
         self.index = NumberBox(1.515, 0.01, "Refractive index of the immersion: oil 1.515, water 1.33, air 1")
         self.voxel = [
             NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
         ]
+        self.tools = QPushButton("PSF tools …")
+        self.tools.setToolTip("Generate with a picture, objectives, confocal, mismatch; check and repair; beads")
         self._touched = False
         self._ndim = 3
         self._build()
         self.layer_box.layer_changed.connect(self._suggest_source)
         self._sources.buttonClicked.connect(self._on_clicked)
+        self.tools.clicked.connect(lambda: _open_tools(viewer))
         self._suggest_source(self.layer_box.layer)
 
     def freeze(self, image: Image) -> Psf:
@@ -51,7 +56,7 @@ class PsfForm(QWidget):
         if self.generated.isChecked():
             optics = Optics(
                 na=self.na.value(),
-                wavelength_um=self.wavelength.value(),
+                wavelength_um=self.wavelength.um(),
                 refractive_index=self.index.value(),
             )
             return GeneratedPsf(optics, tuple(box.value() for box in self.voxel[-image.ndim :]))
@@ -70,7 +75,7 @@ class PsfForm(QWidget):
             optics = about(image).get("optics")
             if optics:
                 self.na.setValue(optics["na"])
-                self.wavelength.setValue(optics["wavelength_um"])
+                self.wavelength.set_um(optics["wavelength_um"])
                 self.index.setValue(optics["refractive_index"])
         for box, size in zip(self.voxel[-self._ndim :], sizes or (0.0,) * self._ndim, strict=True):
             box.setValue(size)
@@ -91,7 +96,7 @@ class PsfForm(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)
         self._z_label = QLabel("Voxel z, µm")
-        top = [("NA", self.na), ("Emission, µm", self.wavelength), ("Refr. index", self.index)]
+        top = [("NA", self.na), ("Emission", self.wavelength), ("Refr. index", self.index)]
         for column, (text, box) in enumerate(top):
             grid.addWidget(QLabel(text), 0, column)
             grid.addWidget(box, 1, column)
@@ -108,6 +113,7 @@ class PsfForm(QWidget):
         layout.addWidget(self.layer_box)
         layout.addWidget(self.clean)
         layout.addWidget(self._optics)
+        layout.addWidget(self.tools)
 
     def _on_clicked(self) -> None:
         self._touched = True
@@ -122,3 +128,9 @@ class PsfForm(QWidget):
         self._optics.setVisible(self.generated.isChecked())
         for widget in (self.layer_box, self.clean):
             widget.setVisible(self.from_layer.isChecked())
+
+
+def _open_tools(viewer: Any) -> None:
+    from napari_selfdeconv._gui.psf_widget import open_psf
+
+    open_psf(viewer)

@@ -15,18 +15,24 @@ from napari_selfdeconv.beads import BeadPsf, BeadSettings
 from napari_selfdeconv.model_file import load_model, save_model
 from napari_selfdeconv.no_reference import evaluate_without_truth
 from napari_selfdeconv.psf import psf_for_image, richards_wolf_psf, suggest_psf_shape
+from napari_selfdeconv.psf_doctor import Context, Finding, examine, repair
+from napari_selfdeconv.psf_file import PsfParameters, load_parameters, save_parameters
 from napari_selfdeconv.psf_prepare import fit_to_voxels, prepare_psf
 
 __all__ = [
     "BeadPsf",
     "BeadSettings",
     "ClassicalResult",
+    "Context",
     "Deconvolution",
+    "Finding",
+    "PsfParameters",
     "apply_model",
     "beads_psf",
     "classical_method",
     "deconvolve",
     "evaluate_without_truth",
+    "examine",
     "fit_to_voxels",
     "iter_apply_model",
     "iter_beads_psf",
@@ -35,13 +41,16 @@ __all__ = [
     "iter_richardson_lucy",
     "iter_uncertainty",
     "load_model",
+    "load_parameters",
     "model_differences",
     "prepare_psf",
     "psf_for_image",
+    "repair",
     "residual",
     "richards_wolf_psf",
     "richardson_lucy",
     "save_model",
+    "save_parameters",
     "suggest_psf_shape",
     "uncertainty",
 ]
