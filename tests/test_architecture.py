@@ -26,6 +26,8 @@ LEVELS = {
     "config": 0,
     "config_classical": 0,
     "recipe": 0,
+    "series": 0,
+    "lazy": 1,
     "events": 0,
     "scaling": 1,
     "psf": 1,

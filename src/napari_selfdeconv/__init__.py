@@ -17,12 +17,15 @@ if TYPE_CHECKING:
         apply_model,
         beads_psf,
         classical_method,
+        create_zarr,
         deconvolve,
         evaluate_without_truth,
         iter_apply_model,
         iter_beads_psf,
         iter_classical,
         iter_deconvolve,
+        iter_deconvolve_large,
+        iter_deconvolve_series,
         iter_richardson_lucy,
         iter_uncertainty,
         load_model,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.config_classical import Classical
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.events import StopToken
+    from napari_selfdeconv.series import SeriesPlan
 
 __version__ = "0.1.0"
 
@@ -55,18 +59,22 @@ __all__ = [
     "LossWeights",
     "Optics",
     "SelfDeconvError",
+    "SeriesPlan",
     "StopToken",
     "TileConfig",
     "TrainConfig",
     "apply_model",
     "beads_psf",
     "classical_method",
+    "create_zarr",
     "deconvolve",
     "evaluate_without_truth",
     "iter_apply_model",
     "iter_beads_psf",
     "iter_classical",
     "iter_deconvolve",
+    "iter_deconvolve_large",
+    "iter_deconvolve_series",
     "iter_richardson_lucy",
     "iter_uncertainty",
     "load_model",
@@ -86,6 +94,7 @@ _ROOM = {
     "config_classical": {"Classical"},
     "errors": {"Cancelled", "ComputeError", "ConfigError", "SelfDeconvError"},
     "events": {"StopToken"},
+    "series": {"SeriesPlan"},
 }
 
 

@@ -84,6 +84,16 @@ class Interim:
     provenance: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Filling:
+    """The array that the result is being written into, tile by tile: numpy, or zarr on disk.
+
+    It belongs to the run; whoever shows it reads it and no more.
+    """
+
+    image: Any
+
+
 @dataclass(frozen=True)
 class Warned:
     """Something the user should know; the run goes on."""
@@ -105,7 +115,7 @@ class Finished:
     converged: bool = False
 
 
-Event = Started | Progress | Preview | Interim | Warned | Finished
+Event = Started | Progress | Preview | Interim | Filling | Warned | Finished
 _T = TypeVar("_T")
 
 
@@ -155,9 +165,19 @@ class StopToken:
         self._running = threading.Event()
         self._running.set()
         self._requested = threading.Event()
+        self._children: list[StopToken] = []
+
+    def child(self) -> StopToken:
+        """Return a token for a part of the work: stopped with this one, but not by a stop before it was made."""
+        token = StopToken()
+        token._cancel, token._running, token._requested = self._cancel, self._running, self._requested
+        self._children.append(token)
+        return token
 
     def stop(self) -> None:
         self._stop.set()
+        for token in self._children:
+            token.stop()
         self._running.set()
 
     def cancel(self) -> None:

@@ -18,7 +18,7 @@ class Objective(NamedTuple):
 
 
 #: Refractive indices at about 23 degrees C and 550 nm; the manufacturer's figure for the oil in use is better.
-IMMERSIONS = {"air": 1.0, "water": 1.333, "glycerol": 1.45, "silicone": 1.406, "oil": 1.515}
+IMMERSIONS = {"air": 1.0, "water": 1.33, "glycerol": 1.45, "silicone": 1.406, "oil": 1.515}
 
 OBJECTIVES = (
     Objective(4, 0.16, "air"),

@@ -85,14 +85,16 @@ def predict_tiled(
     tile: Sequence[int],
     overlap: int,
     align: int = 1,
-) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
+    out: Any = None,
+) -> Generator[tuple[int, int], None, Any]:
     """Yield (done, total) after every piece of work; return the blended mean of ``functions`` over ``image``.
 
     Parameters
     ----------
     functions : each maps a float32 tile to a float32 tile of the same shape; their mean is taken.
-    image : any shape.
+    image : any shape; of a lazy array only the tile at hand is read.
     tile, overlap, align : see `tile_edges`.
+    out : array of zeros to write into, by default a new one; zarr will do. It is returned.
 
     Examples
     --------
@@ -103,7 +105,7 @@ def predict_tiled(
     """
     edges = [tile_edges(n, t, overlap, align) for n, t in zip(image.shape, tile, strict=True)]
     weights = [axis_weights(n, e, overlap) for n, e in zip(image.shape, edges, strict=True)]
-    result = np.zeros(image.shape, np.float32)
+    result = np.zeros(image.shape, np.float32) if out is None else out
     boxes = list(product(*[range(len(e)) for e in edges]))
     total, done = len(boxes) * len(functions), 0
     for box in boxes:
@@ -117,5 +119,6 @@ def predict_tiled(
         mean /= len(functions)
         for axis, i in enumerate(box):
             mean *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(mean.ndim)])
-        result[where] += mean
+        # Read and written whole: `+=` on a slice of a zarr array would do the same, twice.
+        result[where] = result[where] + mean
     return result

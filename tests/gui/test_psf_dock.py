@@ -83,7 +83,7 @@ def test_objectives_and_immersions_fill_in(dock: Callable[..., Any]) -> None:
     form = dock().generate.optics_form
     form.objective.setCurrentIndex(form.objective.findText("60× / 1.2 water"))
     form.objective.activated.emit(form.objective.currentIndex())
-    assert (form.na.value(), form.index.value(), form.immersion.currentText()) == (1.2, 1.333, "water")
+    assert (form.na.value(), form.index.value(), form.immersion.currentText()) == (1.2, 1.33, "water")
     form.index.setValue(1.4)
     assert form.immersion.currentText() == "other"
 

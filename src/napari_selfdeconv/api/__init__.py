@@ -10,6 +10,8 @@ from napari_selfdeconv.api._classical import (
     richardson_lucy,
 )
 from napari_selfdeconv.api._deconvolve import Deconvolution, deconvolve, iter_deconvolve
+from napari_selfdeconv.api._large import LargeDeconvolution, create_zarr, iter_deconvolve_large
+from napari_selfdeconv.api._series import SeriesDeconvolution, iter_deconvolve_series
 from napari_selfdeconv.api._trust import iter_uncertainty, residual, uncertainty
 from napari_selfdeconv.beads import BeadPsf, BeadSettings
 from napari_selfdeconv.model_file import load_model, save_model
@@ -18,6 +20,7 @@ from napari_selfdeconv.psf import psf_for_image, richards_wolf_psf, suggest_psf_
 from napari_selfdeconv.psf_doctor import Context, Finding, examine, repair
 from napari_selfdeconv.psf_file import PsfParameters, load_parameters, save_parameters
 from napari_selfdeconv.psf_prepare import fit_to_voxels, prepare_psf
+from napari_selfdeconv.series import SeriesPlan
 
 __all__ = [
     "BeadPsf",
@@ -26,10 +29,14 @@ __all__ = [
     "Context",
     "Deconvolution",
     "Finding",
+    "LargeDeconvolution",
     "PsfParameters",
+    "SeriesDeconvolution",
+    "SeriesPlan",
     "apply_model",
     "beads_psf",
     "classical_method",
+    "create_zarr",
     "deconvolve",
     "evaluate_without_truth",
     "examine",
@@ -38,6 +45,8 @@ __all__ = [
     "iter_beads_psf",
     "iter_classical",
     "iter_deconvolve",
+    "iter_deconvolve_large",
+    "iter_deconvolve_series",
     "iter_richardson_lucy",
     "iter_uncertainty",
     "load_model",

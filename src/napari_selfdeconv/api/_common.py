@@ -28,18 +28,20 @@ def predict(
 ) -> Generator[Event, None, NDArray[np.float32]]:
     """Return f of a standardised image, tile by tile, averaged as the model's settings say."""
     functions = predictors(model, choice, average=model.config.average_symmetries)
-    return (yield from predict_with(functions, model, standard, choice, tiles, stop))
+    result: NDArray[np.float32] = yield from predict_with(functions, model, standard, choice, tiles, stop)
+    return result
 
 
 def predict_with(
     functions: Sequence[Callable[[NDArray[np.float32]], NDArray[np.float32]]],
     model: Model,
-    standard: NDArray[np.float32],
+    standard: Any,
     choice: device.Choice,
     tiles: TileConfig,
     stop: StopToken,
-) -> Generator[Event, None, NDArray[np.float32]]:
-    """Return the mean of ``functions`` over a standardised image, tile by tile."""
+    out: Any = None,
+) -> Generator[Event, None, Any]:
+    """Return the mean of ``functions`` over a standardised image, tile by tile, written into ``out`` if given."""
     tile = (
         choose_tile(
             standard.shape,
@@ -50,14 +52,14 @@ def predict_with(
         if tiles.tile is None
         else tuple(min(tiles.tile, n) for n in standard.shape)
     )
-    work = predict_tiled(functions, standard, tile=tile, overlap=tiles.overlap, align=model.network.unet.multiple)
+    align = model.network.unet.multiple
+    work = predict_tiled(functions, standard, tile=tile, overlap=tiles.overlap, align=align, out=out)
     start = time.perf_counter()
     while True:
         try:
             done, total = next(work)
         except StopIteration as end:
-            result: NDArray[np.float32] = end.value
-            return result
+            return end.value
         stop.raise_if_cancelled()
         seconds = time.perf_counter() - start
         yield Progress(

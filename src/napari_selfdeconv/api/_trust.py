@@ -102,7 +102,8 @@ def iter_uncertainty(
         spread = yield from work
         model.network.cpu()
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
-    return (scale.std * spread).astype(np.float32)
+    scaled: NDArray[np.float32] = (scale.std * spread).astype(np.float32)
+    return scaled
 
 
 def uncertainty(

@@ -1,0 +1,171 @@
+"""Images larger than memory: trained on a block, predicted tile by tile, written as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv import device
+from napari_selfdeconv.api._common import deconvolve_whole, predict_with, translated
+from napari_selfdeconv.api._training import iter_train
+from napari_selfdeconv.calibration import calibrate
+from napari_selfdeconv.config import TileConfig, TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, StopToken, Warned
+from napari_selfdeconv.lazy import Mapped, block_around, create_zarr, training_block
+from napari_selfdeconv.model import Model, place, predictors
+from napari_selfdeconv.preview import Region
+from napari_selfdeconv.scaling import Standardizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeDeconvolution:
+    """The array that was written into, the model, and the record of the run."""
+
+    image: Any
+    model: Model
+    provenance: dict[str, Any]
+
+
+def iter_deconvolve_large(
+    image: Any,
+    psf: NDArray[Any],
+    config: TrainConfig | None = None,
+    *,
+    out: Any,
+    region: Region | None = None,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+) -> Generator[Event, None, LargeDeconvolution]:
+    """Deconvolve an image that need not fit into memory.
+
+    Parameters
+    ----------
+    image : 2D or 3D array-like that can be sliced: numpy, dask, zarr. Never read as a whole.
+    out : array of zeros of its shape that can be sliced and assigned to, such as `create_zarr`'s; the result is
+        written into it tile by tile, float32, in the image's units.
+    region : what to train around; None takes the block with the most contrast of eight at random.
+    psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`. A
+        preview shows the block that is trained on, whatever is asked for outside it.
+
+    Notes
+    -----
+    Mean and standard deviation, and the final gain and offset, are those of the block. The memory taken does not grow
+    with the image.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`; also if ``out`` has another shape.
+    """
+    started = time.perf_counter()
+    shape = tuple(int(n) for n in image.shape)
+    if tuple(out.shape) != shape:
+        raise ConfigError(f"out must have the image's shape {shape}, got {tuple(out.shape)}")
+    stop, tiles = stop or StopToken(), tiles or TileConfig()
+    block = training_block(image) if region is None else block_around(shape, region)
+    data = np.asarray(image[block])
+    if data.shape != shape:
+        where = ", ".join(f"{s.start} to {s.stop}" for s in block)
+        yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
+    work = iter_train(
+        [data],
+        psf,
+        config,
+        voxel_um=voxel_um,
+        stop=stop,
+        preview_every_s=preview_every_s,
+        preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
+        preview_extra=preview_extra,
+    )
+    training = yield from _moved(work, block)
+    model, choice = training.model, training.choice
+    with translated():
+        place(model.network, choice, len(shape))
+        gain, offset = yield from _gain(model, data, choice, tiles, stop)
+        yield Filling(image=out)
+        yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, gain, offset)
+        model.network.cpu()
+    run, seconds = training.run, time.perf_counter() - started
+    yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
+    provenance = {
+        **model.provenance,
+        "tiles": tiles.to_dict(),
+        "block": [[s.start, s.stop] for s in block],
+        "seconds": round(seconds, 3),
+        "stopped": training.stopped,
+        "converged": run.converged,
+    }
+    return LargeDeconvolution(image=out, model=model, provenance=provenance)
+
+
+def predict_into(
+    model: Model,
+    image: Any,
+    scale: Standardizer,
+    out: Any,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    gain: float,
+    offset: float,
+) -> Generator[Event, None, None]:
+    """Deconvolve ``image`` tile by tile into ``out``, in user units."""
+
+    def in_user_units(
+        view: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        return lambda tile: scale.undo((gain * view(tile) + offset).astype(np.float32))
+
+    views = predictors(model, choice, average=model.config.average_symmetries)
+    functions = [in_user_units(view) for view in views]
+    yield from predict_with(functions, model, Mapped(image, scale.apply), choice, tiles, stop, out=out)
+
+
+def _gain(
+    model: Model, data: NDArray[Any], choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, tuple[float, float]]:
+    """Return the gain and the offset of the training block; they hold for the whole."""
+    if not model.config.calibrate:
+        return 1.0, 0.0
+    plain = replace(model, config=replace(model.config, calibrate=False))
+    scale = Standardizer.of(data)
+    result = yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)
+    return calibrate(scale.apply(result), scale.apply(data), model.psf, model.config.boundary)
+
+
+def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:
+    """Return the part of ``region`` that lies in the block, in the block's own indices; None if none does."""
+    if region is None:
+        return None
+    parts = []
+    for s, b in zip(region, block, strict=True):
+        low, high = max(s.start, b.start), min(s.stop, b.stop)
+        if low >= high:
+            return None
+        parts.append(slice(low - b.start, high - b.start))
+    return tuple(parts)
+
+
+def _moved(work: Generator[Event, None, Any], block: tuple[slice, ...]) -> Generator[Event, None, Any]:
+    """Pass events on, with previews where they lie in the whole image."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            return end.value
+        if isinstance(event, Preview):
+            event = replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))
+        yield event
+
+
+__all__ = ["LargeDeconvolution", "create_zarr", "iter_deconvolve_large"]
