@@ -77,9 +77,10 @@ def test_bad_counts_start_nothing(open_dock: Callable[..., Any]) -> None:
 def test_samples_come_with_psf_and_truth(make_napari_viewer: Callable[..., Any], key: str, ndim: int) -> None:
     viewer = make_napari_viewer()
     layers = viewer.open_sample("napari-selfdeconv", key)
-    assert [role(layer) for layer in layers] == ["image", "psf", "truth"]
+    assert [role(layer) for layer in layers] == ["truth", "psf", "image"]
+    assert viewer.layers.selection.active is layers[-1]
     assert all(layer.ndim == ndim and voxel_um(layer) is not None for layer in layers)
-    image, psf, truth = layers
+    truth, psf, image = layers
     assert image.data.shape == truth.data.shape
     assert results_of(viewer, image) == [truth]
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")

@@ -98,11 +98,14 @@ def test_an_unknown_voxel_size_is_asked_for(open_dock: Callable[..., Any]) -> No
 def test_images_that_cannot_be_used_say_why_at_once(open_dock: Callable[..., Any]) -> None:
     dock = open_dock()
     dock.image_box.choose(dock.viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="photo"))
-    assert "Split RGB" in dock.image_note.text()
+    assert "'photo' is a colour picture: say what to do" in dock.axes_form.note.text()
     dock.image_box.choose(dock.viewer.add_image(np.zeros((2, 2, 8, 8)), name="film"))
-    assert "4 axes" in dock.image_note.text()
+    assert "Say what the axes of 'film' mean" in dock.axes_form.note.text()
     dock.run_panel.train_button.click()
     assert not dock.busy
+    assert "Say what the axes of 'film' mean" in dock.run_panel.status.text()
+    dock.compare.lucy_button.click()
+    assert "4 axes" in dock.run_panel.status.text()
     dock.image_box.choose(dock.viewer.layers["spots PSF"])
     dock.run_panel.train_button.click()
     assert "The PSF is the image itself" in dock.run_panel.status.text()

@@ -118,7 +118,9 @@ def test_pause_use_now_resume_and_stop(
     assert interim.data.shape == dock.viewer.layers["spots"].data.shape
     step = interim.metadata[METADATA_KEY]["steps_done"]
     assert interim.name == f"spots [deconvolved, step {step}]"
-    assert panel.use_button.isEnabled()
+    qtbot.waitUntil(panel.use_button.isEnabled, timeout=60_000)
+    assert panel.status.text().startswith("Paused")
+    assert panel.bar.text().startswith("Training")
     assert dock.busy
     panel.pause_button.click()
     assert panel.pause_button.text() == "Pause"
@@ -166,7 +168,7 @@ def test_reblurred_and_residual_previews(
     panel.residual.setChecked(True)
     dock.train()
     wanted = ("spots [preview]", "spots [preview reblurred]", "spots [preview residual]")
-    qtbot.waitUntil(lambda: all(name in layers for name in wanted), timeout=60_000)
+    qtbot.waitUntil(lambda: all(name in layers and layers[name].visible for name in wanted), timeout=60_000)
     residual = layers[wanted[2]]
     assert np.allclose(layers[wanted[1]].data + residual.data, layers["spots"].data, atol=1e-3)
     low, high = residual.contrast_limits

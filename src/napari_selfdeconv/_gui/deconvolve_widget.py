@@ -12,20 +12,23 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QSize, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_selfdeconv._gui.axes_form import AxesForm
 from napari_selfdeconv._gui.compare_row import CompareRow
 from napari_selfdeconv._gui.compare_widget import open_compare
 from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
-from napari_selfdeconv._gui.jobs import GivenPsf, Psf, deconvolve_job, lucy_job
-from napari_selfdeconv._gui.layers import Frozen, add_result, check_image, freeze, voxel_um
+from napari_selfdeconv._gui.jobs import lucy_job
+from napari_selfdeconv._gui.layers import Frozen, add_result, freeze, voxel_um
 from napari_selfdeconv._gui.model_panel import ModelPanel
 from napari_selfdeconv._gui.preview_panel import PreviewPanel
 from napari_selfdeconv._gui.psf_form import PsfForm
 from napari_selfdeconv._gui.run_panel import RunPanel
+from napari_selfdeconv._gui.series_job import LiveResult
 from napari_selfdeconv._gui.train_form import TrainForm
+from napari_selfdeconv._gui.train_plan import Planned, plan_repeat, plan_training
 from napari_selfdeconv._gui.worker import Discarded, Done, Failure, Job, Outcome, Run, warm_up
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Interim
+from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
 DOCK_NAME = "Self-supervised deconvolution"
 
@@ -59,7 +62,9 @@ class DeconvolveWidget(QWidget):
         self._source: Frozen | None = None  # of the run
         self._shown: Image | None = None  # in the form
         self._model: Any = None
+        self._live: LiveResult | None = None
         self._closed = False
+        self.axes_form = AxesForm(viewer)
         self.model_panel = ModelPanel(self)
         self._build()
         self._connect()
@@ -87,39 +92,29 @@ class DeconvolveWidget(QWidget):
             return
         self.image_box.refresh()
         self.psf_form.layer_box.refresh()
+        self.axes_form.refresh()
 
     def train(self, *, start_from: Any = None) -> None:
         """Start training on the chosen image, anew or from a model, or say why not."""
-        layer = self.image_box.layer
+        if self.busy:
+            return
         try:
-            source = freeze(layer)
-            psf = self.psf_form.freeze(layer)
-            config, tiles = self.train_form.config(source.ndim), self.train_form.tiles()
+            planned = plan_training(self, start_from)
         except ConfigError as error:
             self.run_panel.failed(str(error), "")
             return
-        self._train(layer, source, psf, config, tiles, start_from)
+        self._launch(planned)
 
     def repeat(self, layer: Image, psf: np.ndarray, config: TrainConfig, tiles: TileConfig) -> None:
         """Train as an earlier run did, whatever the forms say now."""
-        source = freeze(layer)
-        self._train(layer, source, GivenPsf(psf, source.voxel_um), config, tiles)
+        if not self.busy:
+            self._launch(plan_repeat(self, layer, psf, config, tiles))
 
-    def _train(
-        self,
-        layer: Image,
-        source: Frozen,
-        psf: Psf,
-        config: TrainConfig,
-        tiles: TileConfig,
-        start_from: Any = None,
-    ) -> None:
-        if self.busy:
-            return
-        panel = self.preview_panel
-        panel.start(layer, source)
-        job = deconvolve_job(source, psf, config, tiles, panel.region, panel.extra, start_from)
-        self.start_job(job, source, "Training", self._add_deconvolved, trains=True)
+    def _launch(self, planned: Planned) -> None:
+        self.preview_panel.start(planned.layer, planned.source)
+        self._live = LiveResult(self.viewer, planned.source)
+        on_done = self._finish_live if planned.fills else self._add_deconvolved
+        self.start_job(planned.job, planned.source, "Training", on_done, trains=True)
 
     def go_on(self) -> None:
         """Train the last model further."""
@@ -203,7 +198,12 @@ class DeconvolveWidget(QWidget):
             tag = f"deconvolved, step {event.step}"
             add_result(self.viewer, self._source, event.image, tag, event.provenance, link=self.linked)
             self.run_panel.used()
+        elif isinstance(event, Filling):
+            assert self._live is not None
+            self._live.open(event.image, tuple(self.preview_panel.shown_limits()))
         else:
+            if self._live is not None and isinstance(event, Progress):
+                self._live.progress()
             self.run_panel.show_event(event)
 
     def _on_stop(self) -> None:
@@ -232,6 +232,8 @@ class DeconvolveWidget(QWidget):
             run.deleteLater()
         self.preview_panel.stop()
         self.compare.lucy_button.setEnabled(True)
+        if self._live is not None and not isinstance(outcome, Done):
+            self._live.discard()
         if isinstance(outcome, Discarded):
             self.run_panel.cancelled()
         elif isinstance(outcome, Failure):
@@ -256,6 +258,13 @@ class DeconvolveWidget(QWidget):
         told = {**value.provenance, "psf": value.model.psf}
         add_result(self.viewer, self._source, value.image, "deconvolved", told, link=self.linked)
         self.model = value.model
+        return "Deconvolved"
+
+    def _finish_live(self, value: Any) -> str:
+        assert self._live is not None
+        self._live.finish(value.provenance)
+        models = getattr(value, "models", None)
+        self.model = models[0] if models else value.model
         return "Deconvolved"
 
     def _add_lucy(self, value: dict[int, Any]) -> str:
@@ -283,24 +292,26 @@ class DeconvolveWidget(QWidget):
 
     def _describe_image(self) -> None:
         layer = self.image_box.layer
-        self.psf_form.follow(layer)
-        self.train_form.follow(layer)
+        self.axes_form.follow(layer)
         self.preview_panel.follow(layer)
+        self._on_axes()
         if layer is None:
             self.image_note.say("")
-            return
-        try:
-            check_image(layer)
-        except ConfigError as error:
-            self.image_note.say(str(error), "warning")
             return
         size = " × ".join(map(str, layer.data[0].shape if layer.multiscale else layer.data.shape))
         voxels = voxel_um(layer)
         self.image_note.say(f"{size}, {' × '.join(f'{v:g}' for v in voxels)} µm" if voxels else size)
 
+    def _on_axes(self) -> None:
+        layer = self.image_box.layer
+        ndim = self.axes_form.spatial_ndim()
+        self.psf_form.follow(layer, ndim if layer is not None else None)
+        self.train_form.follow(ndim)
+
     def _connect(self) -> None:
         panel = self.run_panel
         self.image_box.layer_changed.connect(self._on_image)
+        self.axes_form.changed.connect(self._on_axes)
         panel.train.connect(self.train)
         panel.go_on.connect(self.go_on)
         panel.pause.connect(self._on_pause)
@@ -324,7 +335,7 @@ class DeconvolveWidget(QWidget):
             "model": Section("Model and result", folded=True),
             "compare": Section("Compare"),
         }
-        self.sections["image"].add(self.image_box, self.image_note)
+        self.sections["image"].add(self.image_box, self.image_note, self.axes_form)
         self.sections["psf"].add(self.psf_form)
         self.sections["network"].add(self.train_form, self.run_panel)
         self.sections["preview"].add(self.preview_panel)

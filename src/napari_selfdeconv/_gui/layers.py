@@ -54,12 +54,17 @@ def voxel_um(layer: Image) -> tuple[float, ...] | None:
     A length unit is needed, and a scale of exactly 1 everywhere is what a file without a voxel size
     looks like: neither pixels nor ones are trusted.
     """
+    return length_um(layer.scale, layer.units)
+
+
+def length_um(scales: Sequence[float], units: Sequence[Any]) -> tuple[float, ...] | None:
+    """Return ``scales`` in um; None if a unit is no length, or all are exactly 1."""
     sizes = []
-    for scale, unit in zip(layer.scale, layer.units, strict=True):
+    for scale, unit in zip(scales, units, strict=True):
         if not unit.is_compatible_with("micrometer"):
             return None
         sizes.append(abs(float((float(scale) * unit).to("micrometer").magnitude)))
-    return None if all(float(scale) == 1.0 for scale in layer.scale) else tuple(sizes)
+    return None if all(float(scale) == 1.0 for scale in scales) else tuple(sizes)
 
 
 def check_image(layer: Image | None) -> None:
@@ -68,13 +73,14 @@ def check_image(layer: Image | None) -> None:
         raise ConfigError("No image chosen: open one, or take File > Open Sample > Self-supervised deconvolution.")
     if layer.rgb:
         raise ConfigError(
-            f"'{layer.name}' is an RGB picture and one grey channel is needed: right-click the layer, "
-            "choose 'Split RGB', and take one of the channels."
+            f"'{layer.name}' is an RGB picture and one grey channel is needed: train on it in the main dock, "
+            "which asks about the colours, or right-click the layer and choose 'Split RGB'."
         )
     if layer.ndim not in (2, 3):
         raise ConfigError(
             f"'{layer.name}' has {layer.ndim} axes and an image (y, x) or a stack (z, y, x) is needed: "
-            "right-click the layer, choose 'Split Stack', and take one channel or time point."
+            "train on it in the main dock, which asks about its axes, or right-click the layer, choose 'Split "
+            "Stack', and take one channel or time point."
         )
 
 
@@ -82,6 +88,11 @@ def freeze(layer: Image | None) -> Frozen:
     """Return what a run needs to know of ``layer``; ConfigError if it cannot be deconvolved."""
     check_image(layer)
     assert layer is not None
+    return freeze_any(layer)
+
+
+def freeze_any(layer: Image) -> Frozen:
+    """Return what a run needs to know of ``layer``, whatever its axes."""
     return Frozen(
         data=layer.data[0] if layer.multiscale else layer.data,
         name=layer.name,
@@ -192,14 +203,14 @@ def looked_at(viewer: Any, layer: Image) -> tuple[slice, ...] | None:
     """
     if layer not in viewer.layers:
         return None
-    shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+    shape = (layer.data[0] if layer.multiscale else layer.data).shape[: layer.ndim]  # without the colours
     # napari computes the corners for the axes it displays, in 2D display only.
     displayed = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.displayed]
     here = np.asarray(layer.world_to_data(viewer.dims.point), float)
     corners = np.sort(np.asarray(layer.corner_pixels, float), axis=0)
     region = []
     for axis, size in enumerate(shape):
-        cap = PREVIEW_SIDE[layer.ndim]
+        cap = PREVIEW_SIDE[min(3, layer.ndim)]
         low, high = 0.0, float(size)
         if viewer.dims.ndisplay == 2 and axis in displayed and corners[1, axis] > corners[0, axis]:
             low, high = corners[0, axis], corners[1, axis] + 1

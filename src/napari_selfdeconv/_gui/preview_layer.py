@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,17 @@ class PreviewLayer:
         self._layer: Image | None = None
         self._limits: Limits | None = None
         self._dismissed = False
+        self._blank = False
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
     def layer(self) -> Image | None:
         return self._layer
+
+    def prepare(self, region: tuple[slice, ...]) -> None:
+        """Make the layer, hidden, as the run begins: a new layer costs the window more than anything later."""
+        blank = np.zeros([part.stop - part.start for part in region], np.float32)
+        self._add(blank, self._translate(tuple(part.start for part in region)), (0.0, 1.0), visible=False)
 
     def show(self, image: np.ndarray, offset: tuple[int, ...]) -> None:
         """Show ``image``, whose first voxel is ``offset`` of the source, unless the user has removed the layer."""
@@ -57,6 +64,8 @@ class PreviewLayer:
         if followed:
             layer.contrast_limits = limits
             self._limits = tuple(layer.contrast_limits)
+        if self._blank:
+            self._blank, layer.visible = False, True
 
     def hide(self) -> None:
         """Take the layer away for now; the next `show` makes it anew."""
@@ -75,7 +84,7 @@ class PreviewLayer:
         # A residual is read against zero.
         return (-max(-low, high), max(-low, high)) if self._signed else (low, high)
 
-    def _add(self, image: np.ndarray, translate: np.ndarray, limits: Limits) -> None:
+    def _add(self, image: np.ndarray, translate: np.ndarray, limits: Limits, *, visible: bool = True) -> None:
         selected = set(self._viewer.layers.selection)
         # Translucent whatever the source's blending: an additive preview would show the sum of both.
         look = {**self._source.look, "blending": "translucent"}
@@ -85,11 +94,12 @@ class PreviewLayer:
             image,
             name=f"{self._source.name} [{self._tag}]",
             contrast_limits=limits,
+            visible=visible,
             metadata={METADATA_KEY: {"role": "preview"}},
             **{**self._source.transform, "translate": translate},
             **look,
         )
-        self._limits = tuple(self._layer.contrast_limits)
+        self._limits, self._blank = tuple(self._layer.contrast_limits), not visible
         # The user's layer stays selected: a preview must not take the controls away.
         self._viewer.layers.selection = selected & set(self._viewer.layers)
 
@@ -111,17 +121,26 @@ class PreviewLayers:
         self._reblurred = PreviewLayer(viewer, source, "preview reblurred")
         self._residual = PreviewLayer(viewer, source, "preview residual", signed=True)
 
-    def show(self, preview: Preview, *, reblurred: bool, residual: bool) -> None:
-        """Show the arrays that are wanted and there."""
+    def preparations(
+        self, region: tuple[slice, ...], *, reblurred: bool, residual: bool
+    ) -> list[Callable[[], None]]:
+        """Return what makes the layers that are wanted, hidden until there is something to show."""
+        wanted = ((self._reblurred, reblurred), (self._residual, residual), (self._preview, True))
+        return [partial(layer.prepare, region) for layer, asked in wanted if asked]
+
+    def updates(self, preview: Preview, *, reblurred: bool, residual: bool) -> list[Callable[[], None]]:
+        """Return what brings the layers up to date, one call a layer: the window may breathe between them."""
+        calls: list[Callable[[], None]] = []
         for layer, image, wanted in (
             (self._reblurred, preview.reblurred, reblurred),
             (self._residual, preview.residual, residual),
             (self._preview, preview.image, True),
         ):
             if wanted and image is not None:
-                layer.show(image, preview.offset)
+                calls.append(partial(layer.show, image, preview.offset))
             elif not wanted:
-                layer.hide()
+                calls.append(layer.hide)
+        return calls
 
     def remove(self) -> None:
         """Take all of them away for good."""
@@ -192,7 +211,7 @@ class PreviewBox:
         world = np.tile(here, (len(corners), 1))
         world[:, -2:] = [self._layer.data_to_world(corner)[-2:] for corner in corners]
         inside = np.asarray([image.world_to_data(point) for point in world], float)
-        shape = image.data[0].shape if image.multiscale else image.data.shape
+        shape = (image.data[0] if image.multiscale else image.data).shape[: image.ndim]
         side = PREVIEW_SIDE[min(3, len(shape))]
         region = []
         for axis, size in enumerate(shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from napari.layers import Image
@@ -13,6 +14,7 @@ from napari_selfdeconv._gui.preview_layer import PreviewBox, PreviewLayers
 from napari_selfdeconv.events import Preview
 
 REGION_EVERY_MS = 200
+REFILL_EVERY_MS = 30
 
 
 class PreviewPanel(QWidget):
@@ -39,9 +41,14 @@ class PreviewPanel(QWidget):
         # Written here by a timer in the main thread, read by the worker: one reference each, replaced whole.
         self._region: tuple[slice, ...] | None = None
         self._extra = False
+        self._ndim = 2
         self._timer = QTimer(self)
         self._timer.setInterval(REGION_EVERY_MS)
         self._timer.timeout.connect(self._update)
+        self._waiting: list[Callable[[], None]] = []
+        self._refill = QTimer(self)
+        self._refill.setInterval(REFILL_EVERY_MS)
+        self._refill.timeout.connect(self._show_next)
         self.box_button.clicked.connect(self._toggle_box)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -57,14 +64,19 @@ class PreviewPanel(QWidget):
 
     def start(self, image: Image, source: Frozen) -> None:
         """A run begins on ``image``."""
-        self._image = image
+        self._image, self._ndim = image, source.ndim
         self._layers = PreviewLayers(self._viewer, source)
         self._update()
+        if self._region is not None:
+            self._waiting = self._layers.preparations(self._region, **self._wanted())
+            self._refill.start()
         self._timer.start()
 
     def stop(self) -> None:
         """The run is over: the previews go, the box stays."""
         self._timer.stop()
+        self._refill.stop()
+        self._waiting = []
         layers, self._layers, self._image = self._layers, None, None
         if layers is not None:
             layers.remove()
@@ -73,6 +85,11 @@ class PreviewPanel(QWidget):
         """The dock is gone: take the box away and hear nothing of the viewer any more."""
         self.box.remove()
         self.box.close()
+
+    def shown_limits(self) -> tuple[float, float]:
+        """Return contrast limits for a result that is only beginning to come: the image's own."""
+        low, high = (0.0, 1.0) if self._image is None else self._image.contrast_limits
+        return float(low), float(high)
 
     def region(self) -> tuple[slice, ...] | None:
         """Return what to preview; called from the worker's thread."""
@@ -85,13 +102,25 @@ class PreviewPanel(QWidget):
     def show_preview(self, preview: Preview) -> None:
         """Draw the newest preview."""
         if self._layers is not None:
-            self._layers.show(preview, reblurred=self.reblurred.isChecked(), residual=self.residual.isChecked())
+            self._waiting = self._layers.updates(preview, **self._wanted())
+            self._refill.start()
+
+    def _wanted(self) -> dict[str, bool]:
+        return {"reblurred": self.reblurred.isChecked(), "residual": self.residual.isChecked()}
+
+    def _show_next(self) -> None:
+        if self._waiting:
+            self._waiting.pop(0)()
+        else:
+            self._refill.stop()
 
     def _update(self) -> None:
-        self._extra = self.reblurred.isChecked() or self.residual.isChecked()
+        self._extra = any(self._wanted().values())
         if self._image is not None:
             boxed = self.box.region(self._image) if self.box.active else None
-            self._region = boxed or looked_at(self._viewer, self._image)
+            seen = boxed or looked_at(self._viewer, self._image)
+            # The colours of a picture have become a first axis that the layer does not have.
+            self._region = None if seen is None else (slice(0, 1),) * (self._ndim - len(seen)) + seen
 
     def _toggle_box(self) -> None:
         if self.box.active:

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_selfdeconv._gui.fields import LayerBox, Note, NumberBox, looks_like_psf
 from napari_selfdeconv._gui.jobs import GeneratedPsf, MeasuredPsf, Psf
-from napari_selfdeconv._gui.layers import about, freeze, voxel_um
+from napari_selfdeconv._gui.layers import about, freeze, length_um
 from napari_selfdeconv._gui.optics_form import WavelengthBox
 from napari_selfdeconv.config import Optics
 from napari_selfdeconv.errors import ConfigError
@@ -51,15 +51,17 @@ class PsfForm(QWidget):
         self.tools.clicked.connect(lambda: _open_tools(viewer))
         self._suggest_source(self.layer_box.layer)
 
-    def freeze(self, image: Image) -> Psf:
-        """Return the PSF asked for; ConfigError if it makes no sense."""
+    def freeze(self, image: Image, layer: Image | None = None) -> Psf:
+        """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
+        if layer is not None:
+            return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
         if self.generated.isChecked():
             optics = Optics(
                 na=self.na.value(),
                 wavelength_um=self.wavelength.um(),
                 refractive_index=self.index.value(),
             )
-            return GeneratedPsf(optics, tuple(box.value() for box in self.voxel[-image.ndim :]))
+            return GeneratedPsf(optics, tuple(box.value() for box in self.voxel[-self._ndim :]))
         layer = self.layer_box.layer
         if layer is None:
             raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
@@ -67,11 +69,12 @@ class PsfForm(QWidget):
             raise ConfigError("The PSF is the image itself: choose the layer that holds the PSF, or 'Generated'.")
         return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
 
-    def follow(self, image: Image | None) -> None:
-        """Fill in what the image knows: its number of axes, its voxel size, a sample's optics."""
+    def follow(self, image: Image | None, ndim: int | None = None) -> None:
+        """Fill in what the image knows: its voxel size, a sample's optics; ``ndim`` axes make one frame."""
         sizes: tuple[float, ...] | None = None
-        if image is not None and image.ndim in (2, 3):
-            self._ndim, sizes = image.ndim, voxel_um(image)
+        ndim = ndim or (image.ndim if image is not None else 0)
+        if image is not None and ndim in (2, 3):
+            self._ndim, sizes = ndim, length_um(image.scale[-ndim:], image.units[-ndim:])
             optics = about(image).get("optics")
             if optics:
                 self.na.setValue(optics["na"])

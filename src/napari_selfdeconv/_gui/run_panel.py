@@ -70,13 +70,14 @@ class RunPanel(QWidget):
         self.plot.hide()
         self._started: Started | None = None
         self._finished: Finished | None = None
+        self._trained: Progress | None = None
         self._trains = False
         self._build()
         self.idle()
 
     def start(self, what: str, *, trains: bool) -> None:
         """A run begins: lock Train, unlock Stop and Cancel."""
-        self._started, self._finished, self._trains = None, None, trains
+        self._started, self._finished, self._trained, self._trains = None, None, None, trains
         self._enable(running=True)
         self.bar.show()
         self.bar.setRange(0, 0)
@@ -105,7 +106,7 @@ class RunPanel(QWidget):
     def paused(self, paused: bool) -> None:
         """Training is held, or goes on."""
         self.pause_button.setText("Resume" if paused else "Pause")
-        self.status.say("Paused; the preview still follows the view." if paused else self._device())
+        self._say_state()
 
     def using(self) -> None:
         """The user asked for the whole image with the model as it is."""
@@ -115,18 +116,23 @@ class RunPanel(QWidget):
     def used(self) -> None:
         """The result asked for is there."""
         self.use_button.setEnabled(True)
-        self.status.say(self._device())
+        if self._trained is not None:
+            self._show_bar(self._trained)
+        self._say_state()
 
     def stopping(self) -> None:
         """The user pressed Stop; the current step is being finished."""
-        for button in (self.pause_button, self.use_button, self.stop_button):
-            button.setEnabled(False)
+        self.pause_button.hide()
+        self.use_button.hide()
+        self.stop_button.setEnabled(False)
         self.stop_button.setText("Stopping …")
 
     def cancelling(self) -> None:
         """The user pressed Cancel; the current step is being finished."""
-        for button in (self.pause_button, self.use_button, self.stop_button, self.cancel_button):
-            button.setEnabled(False)
+        # Out of the way: the text needs their room in a narrow dock.
+        for button in (self.pause_button, self.use_button, self.stop_button):
+            button.hide()
+        self.cancel_button.setEnabled(False)
         self.cancel_button.setText("Cancelling …")
 
     def done(self, what: str) -> None:
@@ -162,6 +168,13 @@ class RunPanel(QWidget):
         self.continue_button.setVisible(offered)
 
     def _show_progress(self, event: Progress) -> None:
+        self._show_bar(event)
+        if event.stage == "train":
+            self._trained = event
+        if event.losses:
+            self.plot.add(event.step, event.losses, event.held_out)
+
+    def _show_bar(self, event: Progress) -> None:
         self.bar.setRange(0, event.steps)
         self.bar.setValue(event.step)
         parts = [f"{_STAGES.get(event.stage, event.stage)} {event.step}/{event.steps}"]
@@ -170,8 +183,10 @@ class RunPanel(QWidget):
         if event.stage == "train":
             parts.append(pace(event.step, event.seconds))
         self.bar.setFormat(" · ".join(part for part in parts if part))
-        if event.losses:
-            self.plot.add(event.step, event.losses, event.held_out)
+
+    def _say_state(self) -> None:
+        paused = self.pause_button.text() == "Resume"
+        self.status.say("Paused; the preview still follows the view." if paused else self._device())
 
     def _device(self) -> str:
         """Say where it runs, why there, and what would make it faster."""
@@ -189,6 +204,7 @@ class RunPanel(QWidget):
         for button, text in (*texts, (self.stop_button, "Stop (keep)"), (self.cancel_button, "Cancel")):
             button.setEnabled(running)
             button.setText(text)
+            button.show()
         for button, _ in texts:
             button.setVisible(running and self._trains)
 

@@ -31,7 +31,8 @@ def beads_3d() -> list[LayerTuple]:
     sample = sample_beads()
     about = {"sample": "beads", "optics": sample.optics.to_dict()}
     layers = []
-    for role, array, name in (("image", sample.image, "beads"), ("psf", sample.psf, "beads true PSF")):
+    # napari selects the last layer: the image.
+    for role, array, name in (("psf", sample.psf, "beads true PSF"), ("image", sample.image, "beads")):
         meta = {
             "name": name,
             "scale": sample.voxel_um,
@@ -49,7 +50,8 @@ def _layers(name: str, make: Callable[[], Any]) -> list[LayerTuple]:
     sample = make()
     about = {"sample": name, "optics": sample.optics.to_dict()}
     layers = []
-    for role, array in (("image", sample.image), ("psf", sample.psf), ("truth", sample.truth)):
+    # napari selects the last layer: the image.
+    for role, array in (("truth", sample.truth), ("psf", sample.psf), ("image", sample.image)):
         suffix = {"image": "", "psf": " PSF", "truth": " truth"}[role]
         meta = {
             "name": name + suffix,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
 
@@ -56,6 +55,11 @@ class TrainForm(QWidget):
             "Not for the preset 'paper'."
         )
         self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
+        self.to_disk = QCheckBox("Result on disk (zarr)")
+        self.to_disk.setToolTip(
+            "Train on a block, predict tile by tile into a folder: for images larger than memory. Taken by itself "
+            "where a dask or zarr layer does not fit. The folder is set in the Preferences."
+        )
         self.note = Note()
         self._ndim = 2
         self.advanced = QToolButton()
@@ -63,10 +67,10 @@ class TrainForm(QWidget):
         self.preset.currentIndexChanged.connect(self._describe)
         self._describe()
 
-    def follow(self, image: Image | None) -> None:
-        """Describe the presets for an image with this many axes."""
-        if image is not None and image.ndim in (2, 3):
-            self._ndim = image.ndim
+    def follow(self, ndim: int) -> None:
+        """Describe the presets for images with this many axes."""
+        if ndim in (2, 3):
+            self._ndim = ndim
         self._describe()
 
     def config(self, ndim: int) -> TrainConfig:
@@ -115,6 +119,7 @@ class TrainForm(QWidget):
             ("Tile, voxels", self.tile),
         ):
             more.addRow(text, field)
+        more.addRow("", self.to_disk)
         layout.addWidget(self._more, 4, 0, 1, 2)
         self.advanced.toggled.connect(self._show_more)
         self._show_more(False)

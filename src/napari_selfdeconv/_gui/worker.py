@@ -213,7 +213,12 @@ def _import_api() -> None:
     # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        import torch
+
         import napari_selfdeconv.api  # noqa: F401
+
+        # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)

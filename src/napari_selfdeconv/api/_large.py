@@ -59,8 +59,8 @@ def iter_deconvolve_large(
 
     Notes
     -----
-    Mean and standard deviation, and the final gain and offset, are those of the block. The memory taken does not grow
-    with the image.
+    Mean and standard deviation, and the final gain and offset, are those of the block. The memory taken does not
+    grow with the image.
 
     Raises
     ------
