@@ -57,9 +57,9 @@ docs: $(STAMP)  ## the documentation as HTML in docs/_build; a warning is an err
 
 screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images anew
 	@if [ -z "$(MAC)" ] && command -v xvfb-run >/dev/null 2>&1; then \
-	  $(XVFB) $(PY) -m napari_selfdeconv._gui.demo --screenshots docs/images; \
+	  $(XVFB) $(PY) -m napari_selfdeconv._gui.screenshots docs/images; \
 	else \
-	  $(PY) -m napari_selfdeconv._gui.demo --screenshots docs/images; \
+	  $(PY) -m napari_selfdeconv._gui.screenshots docs/images; \
 	fi
 
 clean:  ## remove what was built, the caches and demo/ (for a new environment: rm -r .venv)

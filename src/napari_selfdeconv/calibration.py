@@ -17,6 +17,11 @@ from napari_selfdeconv.forward import Blur
 
 _MOST_SAMPLES = 1_000_000
 _ROUNDS = 20
+# Residuals beyond this many robust standard deviations count linearly: specks do not lead, and photon noise, which
+# is lopsided but has no such tails, very nearly keeps its mean.
+_DELTA = 1.0
+# The slope is biased a little below 1, because g(result) has an error of its own: a gain this near to 1 is left.
+_NEAR = 0.1
 # A gain further from 1 is no small correction: the two images have nothing to do with each other.
 _GAINS = (0.5, 2.0)
 # Below this share of the image's variation there is nothing to fit a gain to.
@@ -36,8 +41,8 @@ def calibrate(
 
     Returns
     -------
-    The minimum of a Huber function (delta three robust standard deviations of the residual), so that specks do not
-    lead and the mean of the light is kept. The gain is 1 where g(result) is flat or the best is not in 0.5 to 2.
+    The minimum of a Huber function (delta one robust standard deviation of the residual). The gain is 1 where the
+    best one is within 0.1 of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
 
     Examples
     --------
@@ -53,18 +58,28 @@ def calibrate(
     x: NDArray[Any] = np.asarray(image).ravel()
     every = max(1, g.size // _MOST_SAMPLES)
     g, x = g[::every].astype(np.float64), x[::every].astype(np.float64)
+    plain = 1.0, _location(x - g)
     if g.std() < _FLAT * x.std():
-        return 1.0, float(np.median(x - g))
+        return plain
     gain, offset = _line(g, x)
-    if not _GAINS[0] <= gain <= _GAINS[1]:
-        return 1.0, float(np.median(x - g))
-    return gain, offset
+    possible = _GAINS[0] <= gain <= _GAINS[1] and abs(gain - 1) > _NEAR
+    return (gain, offset) if possible else plain
+
+
+def _location(residual: NDArray[np.float64]) -> float:
+    """Return the robust mean: a Huber fit of a constant."""
+    value = float(np.median(residual))
+    scale = _DELTA * 1.4826 * float(np.median(np.abs(residual - value))) + 1e-12
+    for _ in range(_ROUNDS):
+        weight = 1.0 / np.maximum(1.0, np.abs(residual - value) / scale)
+        value = float(weight @ residual / weight.sum())
+    return value
 
 
 def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, float]:
     """Fit x = gain g + offset by iteratively reweighted least squares."""
     gain, offset = 1.0, float(np.median(x - g))
-    scale = 3 * 1.4826 * float(np.median(np.abs(x - g - offset))) + 1e-12
+    scale = _DELTA * 1.4826 * float(np.median(np.abs(x - g - offset))) + 1e-12
     for _ in range(_ROUNDS):
         weight = 1.0 / np.maximum(1.0, np.abs(x - gain * g - offset) / scale)
         weight /= weight.sum()

@@ -84,7 +84,7 @@ def test_residual_and_uncertainty_layers(trained: Any, finish: Callable[..., Non
     result, image = viewer.layers["spots [deconvolved]"], viewer.layers["spots"]
     panel.residual_button.click()
     finish(trained)
-    residual = viewer.layers["spots [residual of spots [deconvolved]]"]
+    residual = viewer.layers["spots [residual of deconvolved]"]
     assert np.array_equal(residual.data, api.residual(image.data, result.data, viewer.layers["spots PSF"].data))
     assert residual.contrast_limits[0] == -residual.contrast_limits[1]
     assert "should look like noise" in panel.note.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,7 @@ def measure_job(image: Frozen, psf: Psf, results: Sequence[tuple[str, Any]], tru
     def job(token: StopToken) -> Generator[Event, None, list[Row]]:
         from napari_selfdeconv import api
 
+        started = time.perf_counter()
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
@@ -97,7 +99,7 @@ def measure_job(image: Frozen, psf: Psf, results: Sequence[tuple[str, Any]], tru
             if scores:
                 rows.append(Row(name, scores))
             yield Progress(stage="measure", step=n, steps=len(everything), seconds=0.0, eta_s=None)
-        yield Finished(seconds=0.0, steps_done=len(rows), stopped=False)
+        yield Finished(seconds=time.perf_counter() - started, steps_done=len(rows), stopped=False)
         return rows
 
     return job

@@ -280,7 +280,9 @@ class CompareWidget(QWidget):
         for button in (self.copy_button, self.csv_button):
             button.setEnabled(False)
         self.truth_box.setEnabled(False)
-        sections = {name: Section(name) for name in ("Image and PSF", "Methods", "Look", "Measure")}
+        self.sections = sections = {
+            name: Section(name) for name in ("Image and PSF", "Methods", "Look", "Measure")
+        }
         truth = _row(self.use_truth, self.truth_box, stretch=1)
         sections["Image and PSF"].add(self.image_box, self.psf_form, truth)
         sections["Methods"].add(self.methods, self.run_panel)

@@ -51,7 +51,6 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=("quick", "standard", "paper"), default="quick")
     parser.add_argument("--steps", type=int, default=0, help="training steps in place of the preset's")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture and the result")
-    parser.add_argument("--screenshots", type=Path, help="folder for one picture per stage")
     parser.add_argument("--headless", action="store_true", help="end when done instead of staying open")
     options = parser.parse_args(words)
     # xvfb-run names its authority file after itself: nobody sits in front of that screen.
@@ -70,17 +69,14 @@ class Demo:
     def play(self) -> None:
         """Go through all stages; SelfDeconvError when one fails."""
         self._open()
-        self._picture("input")
         widget = self.widget
         say("Training (the button 'Train') ...")
         widget.run_panel.train_button.click()
-        self._wait(widget, half_way="training")
-        self._picture("deconvolved")
+        self._wait(widget)
         say("Lucy-Richardson, for comparison ...")
         widget.compare.lucy_button.click()
         self._wait(widget)
         widget.compare.side_button.click()
-        self._picture("side_by_side")
         self._report()
 
     def _open(self) -> None:
@@ -118,15 +114,12 @@ class Demo:
         form.wavelength.set_um(options.wavelength_um)
         form.index.setValue(options.refractive_index)
 
-    def _wait(self, widget: DeconvolveWidget, half_way: str = "") -> None:
-        """Let the window live until the run is over; say how it goes, take a picture half way."""
+    def _wait(self, widget: DeconvolveWidget) -> None:
+        """Let the window live until the run is over; say how it goes."""
         last = 0.0
         while widget.busy:
             self._spin(0.05)
             bar = widget.run_panel.bar
-            if half_way and bar.maximum() > 0 and bar.value() > 0.6 * bar.maximum():
-                self._picture(half_way)
-                half_way = ""
             now = time.perf_counter()
             if now - last >= _SAY_EVERY_S:
                 last = now
@@ -147,10 +140,6 @@ class Demo:
             if time.perf_counter() >= end:
                 return
             time.sleep(0.01)
-
-    def _picture(self, name: str) -> None:
-        if self.options.screenshots is not None:
-            self._shoot(self.options.screenshots / f"{name}.png")
 
     def _shoot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

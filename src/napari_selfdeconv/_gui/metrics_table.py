@@ -37,8 +37,9 @@ class MetricsTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.verticalHeader().setVisible(False)
+        self.verticalHeader().setDefaultSectionSize(22)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.setMinimumHeight(120)
+        self.setMinimumHeight(190)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show ``rows``, as they come; a click on a title sorts."""

@@ -54,14 +54,15 @@ class ModelPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         rows: tuple[tuple[QPushButton, ...], ...] = (
-            (self.save_button, self.load_button, self.apply_button),
-            (self.residual_button, self.uncertainty_button, self.repeat_button),
+            (self.save_button, self.load_button),
+            (self.apply_button, self.repeat_button),
+            (self.residual_button, self.uncertainty_button),
             (self.python_button, self.command_button),
         )
         for row, buttons in enumerate(rows):
             for column, button in enumerate(buttons):
                 layout.addWidget(button, row, column)
-        layout.addWidget(self.note, len(rows), 0, 1, 3)
+        layout.addWidget(self.note, len(rows), 0, 1, 2)
         for button, slot in (
             (self.save_button, self._ask_save),
             (self.load_button, self._ask_load),
@@ -118,7 +119,8 @@ class ModelPanel(QWidget):
             yield from ()
             return api.residual(np.asarray(source.data), data, made.psf)
 
-        self._dock.start_job(job, source, "Residual", self._adder(source, f"residual of {result}", "residual"))
+        tag = f"residual of {result.removeprefix(source.name).strip(' []')}"
+        self._dock.start_job(job, source, "Residual", self._adder(source, tag, "residual"))
 
     def uncertainty(self) -> None:
         """Add the spread of the model's answers for the chosen image."""
