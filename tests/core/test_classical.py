@@ -8,6 +8,7 @@ import torch
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api, classical
+from napari_selfdeconv.classical.choose import smoothest
 from napari_selfdeconv.classical.gradient import adjoint_differences, differences
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import Cancelled, ConfigError
@@ -75,7 +76,7 @@ def test_total_variation_solves_its_problem() -> None:
     _, image = scene((20, 22))
     image = (image - image.min()) / np.ptp(image)
     psf, weight = psf_of(2), 0.05
-    f = drain(classical.iter_tv(image, psf, weight, 2000, device=CPU, stop=StopToken())).astype(np.float64)
+    f = drain(classical.iter_tv(image, psf, weight, 2000, device=CPU, stop=StopToken()))[0].astype(np.float64)
 
     def energy(f: np.ndarray) -> float:
         gradients = differences(torch.from_numpy(f)[None, None])
@@ -107,6 +108,27 @@ def test_the_choice_follows_the_noise() -> None:
     assert count > noisy_count
     assert tv < noisy_tv
     assert wiener < noisy_wiener
+
+
+def test_of_settings_that_cannot_be_told_apart_the_smoothest_is_taken() -> None:
+    random = np.random.default_rng(0)
+    error = random.random(2000).astype(np.float32)
+    scatter = random.normal(0, 0.1, 2000).astype(np.float32)
+    alike = error + 1e-4 + scatter - scatter.mean()
+    assert smoothest([error + 0.1, alike, error]) == 1
+    assert smoothest([error + 0.1 + scatter, error + 0.1, error]) == 2
+    assert smoothest([error, alike, error + 0.1]) == 0
+
+
+def test_the_chosen_count_is_near_the_best() -> None:
+    truth, image = scene((96, 96), 0.15)
+    counts = [*range(1, 15)]
+    chosen = drain(api.iter_classical(image, psf_of(2), [Classical(method="rl")]))[0].image
+    errors = [
+        float(np.mean((estimate - truth) ** 2))
+        for estimate in drain(api.iter_richardson_lucy(image, psf_of(2), counts)).values()
+    ]
+    assert float(np.mean((chosen - truth) ** 2)) < min(errors) + 0.2 * (max(errors) - min(errors))
 
 
 def test_labels_say_what_was_chosen() -> None:
@@ -145,7 +167,7 @@ def test_held_out_pixels_are_replaced_by_what_lies_around_them() -> None:
 def test_stop_keeps_what_is_done_and_cancel_does_not() -> None:
     _, image = scene()
     token = StopToken()
-    methods = [Classical(method="rl", iterations=3), Classical(method="tv", iterations=100_000)]
+    methods = [Classical(method="rl", iterations=3), Classical(method="tv")]
     seen = []
 
     def stop_in_the_second(event: object) -> None:
@@ -155,14 +177,48 @@ def test_stop_keeps_what_is_done_and_cancel_does_not() -> None:
                 token.stop()
 
     results = drain(api.iter_classical(image, psf_of(2), methods, stop=token), stop_in_the_second)
+    assert [r.settings.method for r in results] == ["rl"]
     assert results[0].label == "RL 3"
-    assert isinstance(results[0].image, np.ndarray)
     token = StopToken()
     work = api.iter_classical(image, psf_of(2), methods, stop=token)
     next(work)
     token.cancel()
     with pytest.raises(Cancelled):
         drain(work)
+
+
+@pytest.mark.parametrize(
+    "method", [Classical(method="tv", regularisation=0.02), Classical(method="rl", iterations=9)]
+)
+def test_a_result_stopped_early_states_the_iterations_it_reached(method: Classical) -> None:
+    _, image = scene()
+    token = StopToken()
+    results = drain(
+        api.iter_classical(image, psf_of(2), [method, method], stop=token),
+        lambda event: token.stop() if isinstance(event, Progress) else None,
+    )
+    assert [r.provenance["iterations"] for r in results] == [1]
+
+
+def test_a_choice_on_a_few_pixels_is_refused() -> None:
+    with pytest.raises(ConfigError, match="36 pixels is too small to choose by"):
+        drain(api.iter_classical(np.eye(6), np.ones((3, 3)) / 9, [Classical(method="wiener")]))
+
+
+@pytest.mark.parametrize("shape", [(33, 40), (8, 20, 22)])
+def test_wiener_is_the_whole_filter_on_the_reflected_image(shape: tuple[int, ...]) -> None:
+    _, image = scene(shape)
+    psf, weight = psf_of(len(shape)), 0.05
+    whole = image
+    for axis in range(image.ndim):
+        whole = np.concatenate([whole, np.flip(whole, axis)], axis)
+    kernel = np.zeros(whole.shape)
+    kernel[tuple(slice(0, n) for n in psf.shape)] = psf
+    otf = np.fft.fftn(np.roll(kernel, [-(n // 2) for n in psf.shape], range(image.ndim)))
+    answer = np.fft.ifftn(np.fft.fftn(whole) * (1 + weight) * otf.conj() / (np.abs(otf) ** 2 + weight)).real
+    result = classical.wiener(image, psf, weight, device=CPU)
+    expected = answer[tuple(slice(0, n) for n in shape)]
+    assert np.sqrt(np.mean((result - expected) ** 2)) < 0.01 * expected.std()
 
 
 def test_events_end_with_finished() -> None:

@@ -211,7 +211,7 @@ def test_every_reason_has_words_and_a_colour() -> None:
 
 
 def test_the_sample_has_its_true_psf() -> None:
-    (image, about, kind), (psf, meta, _) = beads_3d()
+    (psf, meta, _), (image, about, kind) = beads_3d()
     assert (image.dtype, kind, about["name"]) == (np.uint16, "image", "beads")
     assert about["scale"] == meta["scale"] == (0.25, 0.1, 0.1)
     assert psf.sum(dtype=float) == pytest.approx(1, abs=1e-5)

@@ -13,6 +13,7 @@ from napari.settings import get_plugin_settings
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers import METADATA_KEY
+from napari_selfdeconv.api import _series
 from napari_selfdeconv.config import preset
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.series import SeriesPlan
@@ -83,7 +84,7 @@ def test_an_unnamed_stack_is_one_in_depth_until_told_otherwise(
 
 
 def test_a_stack_over_time_from_dask_is_not_loaded_whole(
-    with_layer: Callable[..., Any], finish: Callable[..., None]
+    with_layer: Callable[..., Any], finish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: set[int] = set()
 
@@ -100,11 +101,18 @@ def test_a_stack_over_time_from_dask_is_not_loaded_whole(
     psf = np.multiply.outer(np.array([0.25, 0.5, 0.25], np.float32), flat)
     dock.psf_form.layer_box.choose(dock.viewer.add_image(psf, name="deep PSF", visible=False))
     seen: list[int] = []
+    iter_train = _series.iter_train
+
+    def watched(*arguments: Any, **settings: Any) -> Any:
+        training = yield from iter_train(*arguments, **settings)
+        seen.append(len(read))
+        return training
+
+    monkeypatch.setattr(_series, "iter_train", watched)
     read.clear()
-    dock.run_panel.plot.add = lambda *_: seen.append(len(read))  # type: ignore[method-assign]
     dock.train()
     finish(dock)
-    assert max(seen) <= 1  # while it trained, one frame had been read
+    assert seen == [1]  # when training was over, one frame had been read
     assert dock.viewer.layers["series [deconvolved]"].data.shape == (4, 5, 24, 24)
 
 

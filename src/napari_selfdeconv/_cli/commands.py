@@ -15,7 +15,7 @@ import napari_selfdeconv
 from napari_selfdeconv._cli.terminal import say, watch
 from napari_selfdeconv.config import Optics, TileConfig, TrainConfig, preset
 from napari_selfdeconv.config_classical import Classical
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import StopToken
 
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     started = time.perf_counter()
-    (result,) = watch(api.iter_classical(image, psf, [method], stop=token, device_name=args.device))
+    results = watch(api.iter_classical(image, psf, [method], stop=token, device_name=args.device))
+    if not results:
+        raise Cancelled("stopped before the settings were chosen")
+    result = results[0]
     say(f"{result.label}: {', '.join(f'{k} {v}' for k, v in result.settings.to_dict().items() if v is not None)}")
     write_ome_tiff(
         args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}

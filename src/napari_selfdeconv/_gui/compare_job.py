@@ -25,7 +25,7 @@ COLUMNS = {
     "mi": ("MI", 1),
     "smi": ("SMI", 1),
     "whiteness": ("Whiteness", 1),
-    "i_divergence": ("I-divergence", -1),
+    "i_divergence": ("I-divergence", 0),
     "residual_rms": ("Residual RMS", 0),
     "frc_resolution": ("FRC", 0),
 }

@@ -28,7 +28,7 @@ _TV_ITERATIONS = 150
 # Enough to rank the weights; the chosen one is run to the end.
 _TV_SEARCH = 60
 _TV_GRID = tuple(0.0025 * 2.0**k for k in range(7))
-_WIENER_GRID = tuple(10.0 ** (k / 2) for k in range(-6, 3))
+_WIENER_GRID = tuple(10.0 ** (k / 4) for k in range(-10, 5))
 
 
 def iter_richardson_lucy(
@@ -116,7 +116,8 @@ def iter_classical(
 
     Returns
     -------
-    One result a method; None in its settings is replaced by what was chosen.
+    One result a method; None in its settings is replaced by what was chosen. A method stopped while it was
+    choosing gives none; one stopped later states the iterations it reached.
 
     Raises
     ------
@@ -145,9 +146,12 @@ def iter_classical(
     results: list[ClassicalResult] = []
     with translated():
         for method in methods:
-            if stop.stopped and results:
+            if stop.stopped:
                 break
-            settings, array = yield from solver.run(method)
+            found = yield from solver.run(method)
+            if found is None:
+                break
+            settings, array = found
             results.append(_result(settings, method, array, psf, chosen_device))
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(results), stopped=stop.stopped)
     return results
@@ -166,6 +170,9 @@ def classical_method(
     return drain(iter_classical(image, psf, [method], device_name=device_name))[0]
 
 
+_Run = Generator[Event, None, tuple[Classical, NDArray[np.float32]] | None]
+
+
 class _Solver:
     """Runs one method after the other on the same image."""
 
@@ -174,8 +181,8 @@ class _Solver:
     ) -> None:
         self._image, self._psf, self._device, self._stop = image, psf, device, stop
 
-    def run(self, method: Classical) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
-        """Return the settings with everything chosen, and the result."""
+    def run(self, method: Classical) -> _Run:
+        """Return the settings with everything chosen, and the result; None if stopped while choosing."""
         image = classical.without_specks(self._image) if method.median_guard else self._image
         if method.method in ("rl", "rl-tv"):
             return (yield from self._lucy(method, image))
@@ -183,9 +190,7 @@ class _Solver:
             return (yield from self._tv(method, image))
         return (yield from self._wiener(method, image))
 
-    def _lucy(
-        self, method: Classical, image: NDArray[np.float32]
-    ) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+    def _lucy(self, method: Classical, image: NDArray[np.float32]) -> _Run:
         tv = 0.0
         if method.method == "rl-tv":
             tv = _RL_TV if method.regularisation is None else method.regularisation
@@ -194,30 +199,28 @@ class _Solver:
         shared: dict[str, Any] = {"device": self._device, "stop": self._stop, "tv": tv}
         if count is None:
             count = yield from classical.choose_lucy(image, self._psf, most=_MOST_LUCY, **shared)
+            if count is None:
+                return None
         results = yield from classical.iter_lucy(image, self._psf, (count,), **shared)
         reached = max(results)
         return replace(method, iterations=reached), results[reached]
 
-    def _tv(
-        self, method: Classical, image: NDArray[np.float32]
-    ) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+    def _tv(self, method: Classical, image: NDArray[np.float32]) -> _Run:
         shared: dict[str, Any] = {"device": self._device, "stop": self._stop}
+
+        def search(x: NDArray[np.float32], value: float) -> Generator[Event, None, NDArray[np.float32]]:
+            return (yield from classical.iter_tv(x, self._psf, value, _TV_SEARCH, **shared))[0]
+
         weight = method.regularisation
         if weight is None:
-            weight = yield from classical.choose_regularisation(
-                image,
-                self._psf,
-                lambda x, value: classical.iter_tv(x, self._psf, value, _TV_SEARCH, **shared),
-                _TV_GRID,
-                **shared,
-            )
+            weight = yield from classical.choose_regularisation(image, self._psf, search, _TV_GRID, **shared)
+            if weight is None:
+                return None
         count = _TV_ITERATIONS if method.iterations is None else method.iterations
-        result = yield from classical.iter_tv(image, self._psf, weight, count, **shared)
-        return replace(method, regularisation=weight, iterations=count), result
+        result, reached = yield from classical.iter_tv(image, self._psf, weight, count, **shared)
+        return replace(method, regularisation=weight, iterations=reached), result
 
-    def _wiener(
-        self, method: Classical, image: NDArray[np.float32]
-    ) -> Generator[Event, None, tuple[Classical, NDArray[np.float32]]]:
+    def _wiener(self, method: Classical, image: NDArray[np.float32]) -> _Run:
         def solve(x: NDArray[np.float32], value: float) -> Generator[Event, None, NDArray[np.float32]]:
             self._stop.raise_if_cancelled()
             yield from ()
@@ -228,6 +231,8 @@ class _Solver:
             weight = yield from classical.choose_regularisation(
                 image, self._psf, solve, _WIENER_GRID, device=self._device, stop=self._stop
             )
+            if weight is None:
+                return None
         return replace(method, regularisation=weight), (yield from solve(image, weight))
 
 

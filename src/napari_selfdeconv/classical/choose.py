@@ -1,7 +1,13 @@
-"""How many iterations, how much regularisation: what predicts held-out pixels best, no truth needed."""
+"""How many iterations, how much regularisation: what held-out pixels can tell apart, no truth needed.
+
+Noise in what the PSF suppresses costs next to nothing in the reblurred image, so the least held-out error alone
+takes too many iterations and too little regularisation. Taken is the smoothest setting that is not measurably
+worse than the best: by no more than two standard errors of the difference at the held-out pixels.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -11,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.classical.lucy import iter_lucy
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, StopToken
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.held_out import hold_out
@@ -18,6 +25,11 @@ from napari_selfdeconv.held_out import hold_out
 HELD_OUT_PERCENT = 4.0
 #: An error that has not fallen for this many iterations will not fall again.
 _PATIENCE = 6
+#: Pixels measured at most; with many more, differences too small to matter become measurable.
+_MOST_PIXELS = 10_000
+_LEAST_PIXELS = 10
+_STANDARD_ERRORS = 2.0
+_RISES = 2
 Solve = Callable[[NDArray[np.float32], float], Generator[Event, None, NDArray[np.float32]]]
 
 
@@ -29,22 +41,49 @@ class HeldOutError:
 
     def __init__(self, image: NDArray[np.float32], psf: NDArray[Any], seed: int, device: torch.device) -> None:
         self.filled, held = hold_out(image, HELD_OUT_PERCENT, seed)
-        self._where = torch.from_numpy(held).to(device)[None, None]
-        self._truth = torch.from_numpy(image[held]).to(device)
+        where = np.flatnonzero(held)
+        if len(where) < _LEAST_PIXELS:
+            raise ConfigError(
+                f"an image of {held.size} pixels is too small to choose by: give iterations or regularisation"
+            )
+        where = where[:: math.ceil(len(where) / _MOST_PIXELS)]
+        self._where = torch.from_numpy(where).to(device)
+        self._truth = torch.from_numpy(image.ravel()[where]).to(device)
         self._blur = Blur(psf)
         self._device = device
         scatter = image[held] - self.filled[held]
         self._delta = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter)))) or 1.0
 
-    def of(self, estimate: Tensor) -> float:
-        """Return the mean error of an estimate, (1, 1, *space)."""
+    def of(self, estimate: Tensor) -> NDArray[np.float32]:
+        """Return the error of an estimate, (1, 1, *space), at each pixel measured."""
         with torch.inference_mode():
-            residual = self._blur(estimate)[self._where] - self._truth
-            return float(torch.nn.functional.huber_loss(residual, torch.zeros_like(residual), delta=self._delta))
+            predicted = self._blur(estimate).flatten()[self._where]
+            error = torch.nn.functional.huber_loss(predicted, self._truth, delta=self._delta, reduction="none")
+        errors: NDArray[np.float32] = error.cpu().numpy()
+        return errors
 
-    def of_array(self, estimate: NDArray[np.float32]) -> float:
-        """Return the mean error of an array."""
+    def of_array(self, estimate: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the error of an array at each pixel measured."""
         return self.of(torch.from_numpy(np.ascontiguousarray(estimate)).to(self._device)[None, None])
+
+
+def smoothest(errors: Sequence[NDArray[np.float32]]) -> int:
+    """Return the first of ``errors`` (smoothest setting first) that is not measurably worse than the least.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    >>> smoothest([noise + 9, noise + 0.001 * noise**2, noise])
+    2
+    >>> smoothest([noise + 9, noise + 0.01 * noise[::-1], noise])
+    1
+    """
+    best = errors[int(np.argmin([e.mean() for e in errors]))]
+    for place, error in enumerate(errors):
+        worse = (error - best).astype(np.float64)
+        if worse.mean() <= _STANDARD_ERRORS * worse.std() / math.sqrt(worse.size):
+            return place
+    raise AssertionError("the least is not worse than itself")
 
 
 def choose_lucy(
@@ -56,17 +95,19 @@ def choose_lucy(
     stop: StopToken,
     tv: float = 0.0,
     seed: int = 0,
-) -> Generator[Event, None, int]:
-    """Return the count of Richardson-Lucy iterations, at most ``most``, that predicts held-out pixels best."""
+) -> Generator[Event, None, int | None]:
+    """Return the count of Richardson-Lucy iterations, at most ``most``; None if stopped before it was found."""
     measure = HeldOutError(image, psf, seed, device)
-    errors: list[float] = []
+    errors: list[NDArray[np.float32]] = []
+    means: list[float] = []
 
     def each(_count: int, estimate: Tensor) -> bool:
         errors.append(measure.of(estimate))
-        return len(errors) - 1 - int(np.argmin(errors)) >= _PATIENCE
+        means.append(float(errors[-1].mean()))
+        return len(means) - 1 - int(np.argmin(means)) >= _PATIENCE
 
     yield from iter_lucy(measure.filled, psf, (most,), device=device, stop=stop, tv=tv, each=each)
-    return int(np.argmin(errors)) + 1
+    return None if stop.stopped else smoothest(errors) + 1
 
 
 def choose_regularisation(
@@ -78,20 +119,20 @@ def choose_regularisation(
     device: torch.device,
     stop: StopToken,
     seed: int = 0,
-) -> Generator[Event, None, float]:
-    """Return the value of ``grid`` (rising) whose solution predicts held-out pixels best.
+) -> Generator[Event, None, float | None]:
+    """Return the value of ``grid`` (rising) to take; None if stopped before it was found.
 
     ``solve(image, value)`` is called from the largest value down, and no further once the error has risen twice.
     """
     measure = HeldOutError(image, psf, seed, device)
-    best, chosen, risen = float("inf"), grid[-1], 0
+    errors: list[NDArray[np.float32]] = []
+    means: list[float] = []
     for value in reversed(grid):
         estimate = yield from solve(measure.filled, value)
-        error = measure.of_array(estimate)
-        if error < best:
-            best, chosen, risen = error, value, 0
-        else:
-            risen += 1
-        if risen == 2 or stop.stopped:
+        if stop.stopped:
+            return None
+        errors.append(measure.of_array(estimate))
+        means.append(float(errors[-1].mean()))
+        if len(means) - 1 - int(np.argmin(means)) == _RISES:
             break
-    return chosen
+    return grid[len(grid) - 1 - smoothest(errors)]

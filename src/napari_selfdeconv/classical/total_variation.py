@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_selfdeconv.classical.gradient import adjoint_differences, differences
 from napari_selfdeconv.config import Boundary
@@ -28,8 +27,7 @@ def iter_tv(
     device: torch.device,
     boundary: Boundary = "reflect",
     stop: StopToken,
-    start: NDArray[np.float32] | None = None,
-) -> Generator[Event, None, NDArray[np.float32]]:
+) -> Generator[Event, None, tuple[NDArray[np.float32], int]]:
     """Deconvolve with isotropic total variation.
 
     Parameters
@@ -40,22 +38,17 @@ def iter_tv(
         works for any camera.
     iterations : of the primal-dual method; 100 to 300 are usual.
     stop : when set, the estimate reached is returned.
-    start : where to begin, by default the image.
 
     Returns
     -------
-    float32 in the image's own units. Source: Chambolle and Pock 2011, step sizes of Pock and Chambolle 2011.
+    float32 in the image's own units, and the iterations done. Source: Chambolle and Pock 2011, step sizes of
+    Pock and Chambolle 2011.
     """
     data = np.asarray(image, np.float32)
     low, span = float(data.min()), float(np.ptp(data)) or 1.0
-
-    def scaled(array: NDArray[Any]) -> Tensor:
-        return torch.as_tensor((np.asarray(array, np.float32) - low) / span, device=device)[None, None]
-
     blur = Blur(psf, boundary=boundary)
-    x = scaled(data)
-    f = x.clone() if start is None else scaled(start)
-    ahead, p = f.clone(), torch.zeros_like(f)
+    x = torch.as_tensor((data - low) / span, device=device)[None, None]
+    f, ahead, p = x.clone(), x.clone(), torch.zeros_like(x)
     q = [torch.zeros_like(f) for _ in range(data.ndim)]
     tau = 1.0 / (1.0 + 2.0 * data.ndim)
     began = time.perf_counter()
@@ -80,4 +73,4 @@ def iter_tv(
         if stop.stopped:
             break
     result: NDArray[np.float32] = (f[0, 0] * span + low).cpu().numpy()
-    return result
+    return result, n
