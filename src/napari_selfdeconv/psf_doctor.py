@@ -105,7 +105,7 @@ def repair(
 ) -> tuple[NDArray[np.float32], tuple[float, ...] | None, list[str]]:
     """Repair what ``keys`` name (findings of `examine` with a fix); everything else stays.
 
-    What has to be resampled loses its background too.
+    What has to be resampled or cropped loses its background too, and what gets other voxels is cropped to its light.
 
     Returns
     -------
@@ -141,12 +141,15 @@ def repair(
         if voxel is not None:
             voxel = (voxel[longest], *[v for axis, v in enumerate(voxel) if axis != longest])
         did.append(f"moved axis {longest} to the front")
-    dark = bool({"background", "negative", "nan"} & set(keys))
+    # "large" is judged above the background, however low: the crop has to be judged so too.
+    dark = bool({"background", "negative", "nan", "large"} & set(keys))
     if {"centre", "voxels"} & set(keys):
         # Resampling continues with zeros: beside a background they would be an edge, and hide it.
         data = np.nan_to_num(real_psf(array), posinf=0.0, neginf=0.0)
         dark = dark or background_level(data, "auto") > _BACKGROUND * data.max()
     target = context.image_voxel_um if "voxels" in keys else None
+    # With other voxels an array of a good size can become too large: its size is chosen anew.
+    resized = target is not None or "large" in keys
     limits = context.image_shape if "larger" in keys else None
     prepared, report = prepare_psf(
         array,
@@ -154,7 +157,7 @@ def repair(
         target_voxel_um=target,
         background="auto" if dark else 0.0,
         center="centre" in keys,
-        energy=_ENERGY if "large" in keys else 1.0,
+        energy=_ENERGY if resized else 1.0,
         noise_sigmas=3.0 if dark else 0.0,
         max_shape=limits,
     )

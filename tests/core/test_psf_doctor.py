@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_selfdeconv.config import Optics
@@ -69,6 +69,7 @@ def test_the_image_is_asked_too() -> None:
 
 
 @settings(max_examples=25, deadline=None)
+@example(shift=(0.0, 0.0, 0.0), background=1.0, shape=(24, 25, 26), transposed=False)
 @given(
     st.tuples(*[st.floats(-2, 2)] * 3),
     st.floats(0, 50),
