@@ -105,7 +105,7 @@ def repair(
 ) -> tuple[NDArray[np.float32], tuple[float, ...] | None, list[str]]:
     """Repair what ``keys`` name (findings of `examine` with a fix); everything else stays.
 
-    What has to be resampled or cropped loses its background too, and what gets other voxels is cropped to its light.
+    What is resampled or cropped loses its background too, and what gets other voxels is cropped to its light.
 
     Returns
     -------
