@@ -136,9 +136,16 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
 
 def _add_benchmark(p: argparse.ArgumentParser) -> None:
     p.add_argument("kind", choices=["quality"])
-    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="truth images (PNG or TIFF)")
+    p.add_argument("--images", type=Path, metavar="DIR", help="truth images or volumes (PNG, TIFF or NPY)")
+    p.add_argument(
+        "--volume", type=int, nargs=3, metavar=("Z", "Y", "X"), help="also a generated volume of microtubules"
+    )
     p.add_argument("--psf", type=Path, required=True)
-    p.add_argument("--methods", nargs="+", default=["input", "rl", "quick"])
+    p.add_argument(
+        "--methods", nargs="+", default=["input", "rl", "quick"],
+        help="input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, or networks as "
+        "preset[:loss[+bound]][@seed]: quick, standard@1, paper:noise2self+bound",
+    )  # fmt: skip
     p.add_argument("--crop", type=int, help="side of the centre crop; default: whole images")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")

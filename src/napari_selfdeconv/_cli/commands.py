@@ -211,6 +211,8 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
 
 
 def run_benchmark(args: argparse.Namespace, token: StopToken) -> None:
+    if args.images is None and args.volume is None:
+        raise ConfigError("give --images DIR, --volume Z Y X, or both: something to measure on")
     from napari_selfdeconv.benchmark import run_quality
 
     run_quality(
@@ -222,6 +224,8 @@ def run_benchmark(args: argparse.Namespace, token: StopToken) -> None:
         out=args.out,
         stop=token,
         say=say,
+        drain=watch,
+        volume=args.volume,
     )
 
 

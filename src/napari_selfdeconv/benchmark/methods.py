@@ -1,0 +1,221 @@
+"""What the quality benchmark can run: names, and what each of them measures on one image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv import device
+from napari_selfdeconv.api import iter_classical, iter_deconvolve, iter_richardson_lucy
+from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
+from napari_selfdeconv.classical import without_specks
+from napari_selfdeconv.config import TrainConfig, preset
+from napari_selfdeconv.config_classical import Classical
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, StopToken
+
+RL_COUNTS = (2, 3, 5, 10, 20)
+# Weights of the total variation and regularisations of the Wiener filter among which the best one for all images
+# is sought. 0.1 and 1 are those whose filtered copies our network gets.
+TV_WEIGHTS = (0.01, 0.02, 0.04, 0.08)
+WIENER = (0.01, 0.03, 0.1, 0.3, 1.0)
+_SMOOTH_TV_STEPS = 150
+_BOUND_WEIGHT = 0.1
+
+#: The paper's own rows, at its settings: days on a processor, meant for a GPU.
+PAPER_METHODS = tuple(
+    f"paper:{loss}{bound}" for loss in ("noise2self", "noise2same", "noise2same_d") for bound in ("", "+bound")
+)
+CLASSICAL_METHODS = ("rl", "rl-auto", "wiener", "wiener-auto", "rl-tv", "tv", "tv-auto", "tv-cg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One result: ``label`` names it in the tables, rows of one ``family`` differ in a fixed setting only."""
+
+    label: str
+    family: str
+    image: NDArray[np.float32]
+    seconds: float
+    device: str
+    held_out: float | None = None
+
+
+def labels(method: str) -> list[str]:
+    """Return the labels of what a method measures on every image.
+
+    Examples
+    --------
+    >>> labels("rl")
+    ['RL 2', 'RL 3', 'RL 5', 'RL 10', 'RL 20']
+    >>> labels("quick")
+    ['quick']
+
+    Raises
+    ------
+    ConfigError
+        For a name that is no method.
+    """
+    if method in _CLASSICAL:
+        return [_label(settings) for settings in _CLASSICAL[method]]
+    if method == "rl":
+        return [f"RL {n}" for n in RL_COUNTS]
+    if method == "tv-cg":
+        return [f"TV-CG {weight:g}" for weight in TV_WEIGHTS]
+    if method != "input":
+        network(method, 2)
+    return [method]
+
+
+def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
+    """Return the settings of a network: ``preset[:loss[+bound]][@seed]``.
+
+    Examples
+    --------
+    >>> network("paper:noise2same_d+bound", 2).loss.bound_d
+    0.1
+    >>> network("quick@3", 3).seed
+    3
+
+    Raises
+    ------
+    ConfigError
+        For an unknown preset or loss, or a seed that is none.
+    """
+    rest, _, seed = method.partition("@")
+    name, _, loss = rest.partition(":")
+    loss, _, bound = loss.partition("+")
+    if bound not in ("", "bound") or (seed and not seed.isdigit()):
+        raise ConfigError(f"unknown method {method!r}: {expected()}")
+    try:
+        config = preset(name, ndim, loss=loss or None, device=device_name, seed=int(seed or 0))
+    except ConfigError as error:
+        raise ConfigError(f"unknown method {method!r} ({error}): {expected()}") from error
+    if bound:
+        # The bound is taken where the invariance is: on the deconvolved image for noise2same_d.
+        field = "bound_d" if config.loss.inv_d else "bound"
+        config = replace(config, loss=replace(config.loss, **{field: _BOUND_WEIGHT}))
+    return config
+
+
+def expected() -> str:
+    """Say which names there are."""
+    return (
+        f"expected input, {', '.join(CLASSICAL_METHODS)}, or a network as preset[:loss[+bound]][@seed], "
+        "such as quick, standard@1 or paper:noise2self+bound"
+    )
+
+
+def measure(
+    method: str, noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+) -> Generator[Event, None, list[Measured]]:
+    """Run one method on one image; what a stop cut short is left out.
+
+    Parameters
+    ----------
+    method : as in `labels`.
+    noisy, psf : 2D or 3D.
+    device_name, stop : as elsewhere.
+    """
+    if method == "input":
+        return [Measured(label="input", family="input", image=noisy, seconds=0.0, device="-")]
+    if method == "rl":
+        return (yield from _lucy(noisy, psf, device_name, stop))
+    if method in _CLASSICAL:
+        return (yield from _classical(_CLASSICAL[method], noisy, psf, device_name, stop))
+    if method == "tv-cg":
+        return (yield from _smooth_tv(noisy, psf, device_name, stop))
+    result = yield from iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop)
+    # A network cut short by the user is no measurement of the preset.
+    if result.stopped:
+        return []
+    return [
+        Measured(
+            label=method,
+            family=method.partition("@")[0],
+            image=result.image,
+            seconds=result.seconds,
+            device=f"{result.device} {result.precision}",
+            held_out=result.held_out[-1][1] if result.held_out else None,
+        )
+    ]
+
+
+# Least squares need the salt and pepper taken out first, or they would not be worth comparing with.
+_CLASSICAL: dict[str, Sequence[Classical]] = {
+    "rl-auto": (Classical(method="rl"),),
+    "rl-tv": (Classical(method="rl-tv"),),
+    "wiener": tuple(Classical(method="wiener", regularisation=w, median_guard=True) for w in WIENER),
+    "wiener-auto": (Classical(method="wiener", median_guard=True),),
+    "tv": tuple(Classical(method="tv", regularisation=w, median_guard=True) for w in TV_WEIGHTS),
+    "tv-auto": (Classical(method="tv", median_guard=True),),
+}
+
+
+def _label(settings: Classical) -> str:
+    return settings.label
+
+
+def _family(settings: Classical) -> str:
+    fixed = settings.iterations if settings.method.startswith("rl") else settings.regularisation
+    return settings.label if fixed is None else settings.label.rpartition(" ")[0]
+
+
+def _lucy(
+    noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+) -> Generator[Event, None, list[Measured]]:
+    start = time.perf_counter()
+    results = yield from iter_richardson_lucy(noisy, psf, RL_COUNTS, device_name=device_name, stop=stop)
+    seconds = time.perf_counter() - start
+    where = str(device.choose(device_name, "float32").device)
+    # One run gives all counts; a count's own share of the time is its share of the iterations.
+    return [
+        Measured(label=f"RL {n}", family="RL", image=image, seconds=seconds * n / max(results), device=where)
+        for n, image in results.items()
+        if n in RL_COUNTS
+    ]
+
+
+def _classical(
+    methods: Sequence[Classical], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+) -> Generator[Event, None, list[Measured]]:
+    found = []
+    for method in methods:
+        start = time.perf_counter()
+        results = yield from iter_classical(noisy, psf, [method], device_name=device_name, stop=stop)
+        if stop.stopped:
+            break
+        found += [
+            Measured(
+                label=_label(method),
+                family=_family(method),
+                image=result.image,
+                seconds=time.perf_counter() - start,
+                device=result.provenance["device"],
+            )
+            for result in results
+        ]
+    return found
+
+
+def _smooth_tv(
+    noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+) -> Generator[Event, None, list[Measured]]:
+    where = device.choose(device_name, "float32").device
+    found = []
+    for weight in TV_WEIGHTS:
+        start = time.perf_counter()
+        guarded = without_specks(noisy)
+        image = yield from iter_smooth_tv(guarded, psf, weight, _SMOOTH_TV_STEPS, device=where, stop=stop)
+        if stop.stopped:
+            break
+        seconds = time.perf_counter() - start
+        found.append(
+            Measured(label=f"TV-CG {weight:g}", family="TV-CG", image=image, seconds=seconds, device=str(where))
+        )
+    return found

@@ -1,0 +1,151 @@
+"""The quality benchmark: what it measures, that it resumes, its tables, its rivals."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdeconv.benchmark import run_quality
+from napari_selfdeconv.benchmark.methods import PAPER_METHODS, labels, network
+from napari_selfdeconv.benchmark.report import best_fixed
+from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import StopToken, drain
+from napari_selfdeconv.forward import Blur
+
+
+@pytest.fixture
+def truths(tmp_path: Path) -> Path:
+    folder = tmp_path / "truths"
+    folder.mkdir()
+    for seed in (0, 1):
+        field = gaussian_filter(np.random.default_rng(seed).random((40, 40)), 2)
+        iio.imwrite(folder / f"t{seed}.png", (255 * field / field.max()).astype(np.uint8))
+    spot = np.zeros((7, 7))
+    spot[3, 3] = 1
+    np.save(folder / "psf.npy", gaussian_filter(spot, 1))  # a PSF among the truths is no truth
+    return folder
+
+
+def run(
+    folder: Path | None, psf: Path, out: Path, *methods: str, volume: tuple[int, ...] | None = None
+) -> list[str]:
+    said: list[str] = []
+    run_quality(
+        folder, psf, methods=methods, crop=None, device="cpu", out=out, stop=StopToken(), say=said.append,
+        drain=drain, volume=volume,
+    )  # fmt: skip
+    return said
+
+
+def test_it_measures_resumes_tabulates_and_draws(truths: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    methods = ("input", "rl", "wiener")
+    said = run(truths, truths / "psf.npy", out, *methods)
+    assert len(said) == 2 * (1 + 5 + 5) + 1
+    assert "min left" in said[-2]
+    first = (out / "quality.csv").read_text()
+    rows = list(csv.DictReader(first.splitlines()))
+    assert len(rows) == 2 * (1 + 5 + 5)
+    assert all(0.9 < float(row["mean_ratio"]) < 1.1 for row in rows)
+    report = (out / "quality.md").read_text()
+    assert "| RL 3 | 2 |" in report
+    assert "noise2same_d, its best" in report
+    picture = iio.imread(out / "quality.png")
+    # Truth, input, best of RL and best of Wiener, for two images.
+    assert picture.shape == (2 * (192 + 16), 4 * (192 + 2))
+    assert picture.std() > 10
+    assert run(truths, truths / "psf.npy", out, *methods) == said[-1:]
+    assert (out / "quality.csv").read_text() == first
+
+
+def test_a_stopped_benchmark_goes_on_where_it_stopped(truths: Path, tmp_path: Path) -> None:
+    out, stop, said = tmp_path / "bench", StopToken(), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        stop.stop()
+
+    def measure(token: StopToken) -> None:
+        run_quality(
+            truths, truths / "psf.npy", methods=["input", "rl-auto"], crop=32, device="cpu", out=out,
+            stop=token, say=say, drain=drain,
+        )  # fmt: skip
+
+    measure(stop)
+    assert len(said) == 1
+    assert not (out / "quality.md").exists()
+    measure(StopToken())
+    assert len(said) == 1 + 3 + 1
+
+
+def test_a_generated_volume_is_measured(truths: Path, tmp_path: Path) -> None:
+    spot = np.zeros((5, 5, 5))
+    spot[2, 2, 2] = 1
+    np.save(tmp_path / "psf3.npy", gaussian_filter(spot, 1))
+    said = run(None, tmp_path / "psf3.npy", tmp_path / "bench", "input", "rl-auto", volume=(8, 24, 24))
+    assert said[0].startswith("1/1 microtubules-8x24x24 input")
+    assert "SSI" in (tmp_path / "bench" / "quality.md").read_text()
+
+
+def test_a_table_of_another_version_is_refused(truths: Path, tmp_path: Path) -> None:
+    (tmp_path / "quality.csv").write_text("image,method\n")
+    with pytest.raises(ConfigError, match="choose another folder"):
+        run(truths, truths / "psf.npy", tmp_path, "input")
+
+
+def test_names() -> None:
+    assert [len(labels(m)) for m in ("input", "rl", "tv", "tv-auto", "tv-cg", "quick@2")] == [1, 5, 4, 1, 4, 1]
+    for method in PAPER_METHODS:
+        config = network(method, 2)
+        assert config.steps == 3000
+        assert (config.loss.bound + config.loss.bound_d > 0) == method.endswith("+bound")
+    for wrong in ("rl-n", "quick:noise", "quick@one", "paper:noise2self+box"):
+        with pytest.raises(ConfigError, match="expected input, rl"):
+            labels(wrong)
+
+
+def test_the_best_fixed_setting_is_the_same_for_all_images() -> None:
+    rows = [
+        {"family": "TV", "method": m, "image": i, "psnr": p}
+        for m, i, p in [("TV 1", "a", "30"), ("TV 1", "b", "10"), ("TV 2", "a", "22"), ("TV 2", "b", "21")]
+    ]
+    assert best_fixed(rows) == {"TV": "TV 2"}
+
+
+def test_smooth_tv_goes_down_to_where_its_gradient_is_zero() -> None:
+    random = np.random.default_rng(0)
+    truth = np.zeros((24, 24), np.float32)
+    truth[8:16, 8:16] = 1
+    spot = np.zeros((5, 5))
+    spot[2, 2] = 1
+    psf = gaussian_filter(spot, 1)
+    psf /= psf.sum()
+    blur = Blur(psf)
+    x = blur(torch.from_numpy(truth)[None, None])[0, 0].numpy() + 0.05 * random.normal(size=truth.shape)
+    x = x.astype(np.float32)
+
+    def energy(f: np.ndarray) -> float:
+        f = torch.from_numpy(f).double()
+        gradients = torch.stack([torch.diff(f, dim=0, append=f[-1:]), torch.diff(f, dim=1, append=f[:, -1:])])
+        smooth = torch.sqrt(gradients.square().sum(0) + 0.01**2).sum()
+        return float(
+            0.5 * (blur(f.float()[None, None])[0, 0] - torch.from_numpy(x)).square().sum() + 0.02 * smooth
+        )
+
+    energies, result = [energy(x)], x
+    for steps in (1, 2, 5, 20, 100, 400):
+        result = drain(iter_smooth_tv(x, psf, 0.02, steps, device=torch.device("cpu"), stop=StopToken()))
+        energies.append(energy(result))
+    assert energies == sorted(energies, reverse=True)
+    # At the minimum no small change, in any direction, goes lower.
+    for _ in range(10):
+        change = 1e-2 * random.normal(size=x.shape).astype(np.float32)
+        assert energy(result + change) > energies[-1]
+    assert np.abs(result - truth).mean() < 0.7 * np.abs(x - truth).mean()
