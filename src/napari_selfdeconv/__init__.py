@@ -38,10 +38,11 @@ if TYPE_CHECKING:
         suggest_psf_shape,
         uncertainty,
     )
-    from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig, preset
+    from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig
     from napari_selfdeconv.config_classical import Classical
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.events import StopToken
+    from napari_selfdeconv.presets import preset
     from napari_selfdeconv.series import SeriesPlan
 
 __version__ = "0.1.0"
@@ -90,10 +91,11 @@ __all__ = [
 ]
 
 _ROOM = {
-    "config": {"Layers", "LossWeights", "Optics", "TileConfig", "TrainConfig", "preset"},
+    "config": {"Layers", "LossWeights", "Optics", "TileConfig", "TrainConfig"},
     "config_classical": {"Classical"},
     "errors": {"Cancelled", "ComputeError", "ConfigError", "SelfDeconvError"},
     "events": {"StopToken"},
+    "presets": {"preset"},
     "series": {"SeriesPlan"},
 }
 

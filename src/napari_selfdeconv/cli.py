@@ -11,10 +11,11 @@ from typing import NoReturn, get_args
 import napari_selfdeconv
 from napari_selfdeconv._cli import commands
 from napari_selfdeconv._cli.terminal import interruptible, say, warnings_as_lines
-from napari_selfdeconv.config import LossName, PresetName
+from napari_selfdeconv.config import LossName
 from napari_selfdeconv.config_classical import Method
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError
 from napari_selfdeconv.events import StopToken
+from napari_selfdeconv.presets import PresetName
 
 _INTERRUPTED = 130
 
@@ -79,6 +80,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--config", type=Path, metavar="FILE", help="settings of an earlier run; replaces all below")
     p.add_argument("--loss", choices=get_args(LossName), help="one of the paper's losses")
     p.add_argument("--steps", type=int)
+    p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--save-model", type=Path, metavar="FILE")
@@ -135,16 +137,17 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
 
 
 def _add_benchmark(p: argparse.ArgumentParser) -> None:
-    p.add_argument("kind", choices=["quality"])
+    p.add_argument("kind", choices=["quality", "validation"], help="how good; does the held-out error know it")
     p.add_argument("--images", type=Path, metavar="DIR", help="truth images or volumes (PNG, TIFF or NPY)")
     p.add_argument(
         "--volume", type=int, nargs=3, metavar=("Z", "Y", "X"), help="also a generated volume of microtubules"
     )
     p.add_argument("--psf", type=Path, required=True)
     p.add_argument(
-        "--methods", nargs="+", default=["input", "rl", "quick"],
-        help="input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, or networks as "
-        "preset[:loss[+bound]][@seed]: quick, standard@1, paper:noise2self+bound",
+        "--methods", nargs="+",
+        help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
+        "or networks as preset[:loss[+bound]][@seed]: quick, standard@1, paper:noise2self+bound. "
+        "Validation: networks only",
     )  # fmt: skip
     p.add_argument("--crop", type=int, help="side of the centre crop; default: whole images")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")

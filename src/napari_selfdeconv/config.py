@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 from napari_selfdeconv.errors import ConfigError
@@ -16,7 +16,6 @@ Schedule = Literal["halving", "one-cycle"]
 DataTerm = Literal["square", "huber"]
 Skip = Literal["concat", "add"]
 LossName = Literal["noise2self", "noise2same", "noise2same_d"]
-PresetName = Literal["quick", "standard", "paper"]
 
 
 def check_number(
@@ -180,10 +179,13 @@ class TrainConfig(_Settings):
     steps, batch_size, patch : optimiser steps, patches a step, patch side in voxels (less on a short axis).
     learning_rate, schedule, halve_every : Adam; "halving" every ``halve_every`` steps, or "one-cycle".
     mask_percent : share of masked pixels in percent, stratified; mask_sigma : noise put there, in standard units.
+    mask_percent_start : share at the first step, from which it falls to ``mask_percent`` by half every 138 steps
+        (SSI); None = the same throughout.
     data_term, huber_delta : square or Huber loss for bsp and rec; delta in standard units.
     features, levels, skip, bn_momentum : the U-Net; ``levels`` counts resolutions (3 = two down-samplings).
     inverse_channels : regularisations of the Wiener-filtered copies given to the network; () = image only.
     augment : flips and rotations in training, those that leave the PSF unchanged.
+    pretrained : start from weights learned on generated scenes in place of random ones.
     average_symmetries : average the result over the same flips and rotations.
     held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
@@ -201,6 +203,7 @@ class TrainConfig(_Settings):
     schedule: Schedule = "one-cycle"
     halve_every: int = 500
     mask_percent: float = 0.5
+    mask_percent_start: float | None = None
     mask_sigma: float = 0.2
     data_term: DataTerm = "square"
     huber_delta: float = 1.0
@@ -210,6 +213,7 @@ class TrainConfig(_Settings):
     bn_momentum: float = 0.05
     inverse_channels: tuple[float, ...] = ()
     augment: bool = True
+    pretrained: bool = False
     average_symmetries: bool = False
     calibrate: bool = False
     held_out_percent: float = 0.0
@@ -227,6 +231,8 @@ class TrainConfig(_Settings):
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_whole("halve_every", self.halve_every, 1, 10_000_000)
         check_number("mask_percent", self.mask_percent, 0.0, 50.0, open_low=True)
+        if self.mask_percent_start is not None:
+            check_number("mask_percent_start", self.mask_percent_start, 0.0, 50.0, open_low=True)
         check_number("mask_sigma", self.mask_sigma, 0.0, 100.0)
         check_choice("data_term", self.data_term, get_args(DataTerm))
         check_number("huber_delta", self.huber_delta, 0.0, 1e6, open_low=True)
@@ -275,70 +281,5 @@ class TileConfig(_Settings):
         check_number("memory_share", self.memory_share, 0.05, 0.95)
 
 
-_PAPER: Mapping[int, dict[str, Any]] = {
-    2: dict(
-        loss=LOSSES["noise2same_d"], steps=3000, batch_size=16, patch=128, learning_rate=4e-4,
-        schedule="halving", halve_every=500, features=96, skip="concat", bn_momentum=0.003,
-    ),
-    3: dict(
-        loss=LOSSES["noise2same"], steps=15_000, batch_size=4, patch=64, learning_rate=4e-4,
-        schedule="halving", halve_every=2000, features=48, skip="add", bn_momentum=0.003,
-    ),
-}  # fmt: skip
-_OURS: Mapping[int, dict[str, Any]] = {
-    2: dict(
-        loss=LossWeights(bsp=1.0, tv=0.06), steps=350, batch_size=8, patch=128, learning_rate=3e-3,
-        mask_percent=5.0, data_term="huber", features=24, skip="concat",
-        inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, held_out_percent=2.0, auto_stop=True,
-    ),
-    3: dict(
-        loss=LossWeights(bsp=1.0, tv=0.005), steps=150, batch_size=2, patch=48, learning_rate=4e-3,
-        mask_percent=5.0, data_term="huber", features=16, skip="add",
-        inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, held_out_percent=2.0, auto_stop=True,
-    ),
-}  # fmt: skip
-_STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}
-
-
-def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
-    """Return the settings of a preset for a 2D or 3D image.
-
-    Parameters
-    ----------
-    name : "quick" (64 s for 512 x 512 pixels, 63 s for 64 x 128 x 128 voxels), "standard" (about three times
-        that) or "paper" (the paper's settings exactly; hours to days). Times on 2 CPU cores: docs/benchmarks.md.
-    ndim : 2 or 3.
-    loss : in place of the preset's own: the paper's "noise2self", "noise2same" or "noise2same_d", or weights.
-    **overrides : any field of `TrainConfig`.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown preset, loss or field, or a value out of range.
-
-    Examples
-    --------
-    >>> preset("quick", 2).steps
-    350
-    >>> preset("paper", 3, loss="noise2self", seed=1).loss.bsp
-    1.0
-    """
-    check_choice("preset", name, get_args(PresetName))
-    if ndim not in (2, 3):
-        raise ConfigError(f"an image has 2 or 3 axes here, got {ndim}")
-    values = dict(_PAPER[ndim] if name == "paper" else _OURS[ndim])
-    if name == "standard":
-        values |= _STANDARD[ndim]
-    if isinstance(loss, LossWeights):
-        values["loss"] = loss
-    elif loss is not None:
-        check_choice("loss", loss, get_args(LossName))
-        values["loss"] = LOSSES[loss]
-    return replace(TrainConfig.from_dict({"name": name, **values}), **_known(overrides))
-
-
-def _known(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-    unknown = sorted(set(overrides) - {f.name for f in fields(TrainConfig)})
-    if unknown:
-        raise ConfigError(f"unknown setting for TrainConfig: {', '.join(unknown)}")
-    return overrides
+#: What decides the shape and the input of the network; weights fit only where all of it is the same.
+ARCHITECTURE = ("features", "levels", "skip", "inverse_channels")

@@ -19,6 +19,17 @@ def box_side(percent: float, ndim: int) -> int:
     return max(1, round(float((100.0 / percent) ** (1.0 / ndim))))
 
 
+def falling_percent(start: float | None, end: float, step: int) -> float:
+    """Return the share of masked pixels at a step (from 0): it nears ``end`` by half a percent a step.
+
+    Examples
+    --------
+    >>> falling_percent(25, 5, 0), round(falling_percent(25, 5, 138), 1), falling_percent(None, 5, 0)
+    (25.0, 15.0, 5)
+    """
+    return end if start is None else end + (start - end) * 0.995**step
+
+
 def stratified_mask(batch: int, size: Sequence[int], percent: float, generator: torch.Generator) -> Tensor:
     """Return a boolean mask (batch, 1, *size), one random pixel in every box of the stratification.
 

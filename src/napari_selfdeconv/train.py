@@ -21,7 +21,7 @@ from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.health import collapsed
 from napari_selfdeconv.held_out import hold_out
 from napari_selfdeconv.losses import Passes, needed_passes, total
-from napari_selfdeconv.masks import fill_with_noise, stratified_mask
+from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
 from napari_selfdeconv.sampler import Sampler
 from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
@@ -184,7 +184,8 @@ class _Run:
     def step(self) -> dict[str, Tensor]:
         """Do one optimiser step; return the loss terms as device tensors."""
         x, held = self.sampler.draw()
-        mask = stratified_mask(len(x), x.shape[2:], self.config.mask_percent, self.generator) & ~held
+        percent = falling_percent(self.config.mask_percent_start, self.config.mask_percent, self._position)
+        mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~held
         masked = fill_with_noise(x, mask, self.config.mask_sigma, self.generator)
         device = self.choice.device
         x, mask, masked = x.to(device), mask.to(device), masked.to(device)

@@ -11,13 +11,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdeconv.benchmark import run_quality
+from napari_selfdeconv.benchmark import run_quality, run_validation, validation
 from napari_selfdeconv.benchmark.methods import PAPER_METHODS, labels, network
 from napari_selfdeconv.benchmark.report import best_fixed
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import StopToken, drain
 from napari_selfdeconv.forward import Blur
+from napari_selfdeconv.presets import preset
 
 
 @pytest.fixture
@@ -149,3 +150,23 @@ def test_smooth_tv_goes_down_to_where_its_gradient_is_zero() -> None:
         change = 1e-2 * random.normal(size=x.shape).astype(np.float32)
         assert energy(result + change) > energies[-1]
     assert np.abs(result - truth).mean() < 0.7 * np.abs(x - truth).mean()
+
+
+def test_validation_follows_every_knob(truths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = preset("quick", 2, steps=12, patch=16, features=4, batch_size=2, device="cpu", auto_stop=False)
+    monkeypatch.setattr(validation, "network", lambda *_: config)
+    said: list[str] = []
+    run_validation(
+        truths, truths / "psf.npy", methods=["quick"], crop=32, device_name="cpu", out=tmp_path, stop=StopToken(),
+        say=said.append, drain=drain,
+    )  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "validation.csv").read_text().splitlines()))
+    steps = [
+        int(float(row["setting"])) for row in rows if row["knob"] == "quick, step" and row["image"] == "t0.png"
+    ]
+    assert steps == [5, 10]
+    counts = [row for row in rows if row["knob"] == "Lucy-Richardson, count" and row["image"] == "t1.png"]
+    assert [float(row["setting"]) for row in counts] == list(range(1, 21))
+    # Too many iterations fit the noise, and the held-out pixels notice.
+    assert float(counts[-1]["held_out"]) > min(float(row["held_out"]) for row in counts)
+    assert "| total variation, weight | 2 |" in (tmp_path / "validation.md").read_text()

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig, preset
+from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.presets import preset
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -34,7 +35,7 @@ def test_the_papers_settings():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: preset("fast", 2), "preset must be one of quick, standard, paper, got 'fast'"),
+        (lambda: preset("fast", 2), "preset must be one of quick, standard, paper, ssi, got 'fast'"),
         (lambda: preset("quick", 4), "2 or 3 axes here, got 4"),
         (lambda: preset("quick", 2, steps=0), r"steps must be a whole number from 1 to 10000000, got 0"),
         (lambda: preset("quick", 2, stepz=1), "unknown setting for TrainConfig: stepz"),

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_selfdeconv.config import preset
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.masks import box_side, fill_with_noise, stratified_mask
 from napari_selfdeconv.model import build_network
+from napari_selfdeconv.presets import preset
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.symmetry import psf_symmetries
 from napari_selfdeconv.unet import UNet

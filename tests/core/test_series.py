@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from napari_selfdeconv import api
-from napari_selfdeconv.config import TileConfig, TrainConfig, preset
+from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Filling, Preview, Progress, StopToken, Warned, drain
 from napari_selfdeconv.lazy import block_around, create_zarr, training_block
+from napari_selfdeconv.presets import preset
 from napari_selfdeconv.series import SeriesPlan
 from napari_selfdeconv.tiling import predict_tiled
 

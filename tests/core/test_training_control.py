@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from napari_selfdeconv import api, train
-from napari_selfdeconv.config import TrainConfig, preset
+from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Interim, Preview, Progress, Started, StopToken, Warned, drain
 from napari_selfdeconv.health import checkerboard, collapsed
+from napari_selfdeconv.presets import preset
 from napari_selfdeconv.validation import Watch
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
@@ -297,3 +298,19 @@ def test_several_frames_train_one_model() -> None:
     assert any(not torch.equal(state[k], other[k]) for k in state)
     with pytest.raises(ConfigError, match="one shape"):
         drain(api._training.iter_train([blobs(), blobs((32, 40))], PSF, tiny(), stop=StopToken()))
+
+
+def test_ssis_masks_begin_dense_and_thin_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    drawn = train.stratified_mask
+
+    def record(batch: int, size: Any, percent: float, generator: torch.Generator) -> torch.Tensor:
+        seen.append(percent)
+        return drawn(batch, size, percent, generator)
+
+    monkeypatch.setattr(train, "stratified_mask", record)
+    config = preset("ssi", 2, steps=4, patch=32, features=2, batch_size=1, device="cpu")
+    assert api.deconvolve(blobs(), PSF, config).steps_done == 4
+    assert seen[0] == 25
+    assert all(a > b > 5 for a, b in zip(seen, seen[1:], strict=False))
+    assert preset("ssi", 3).batch_size == 2

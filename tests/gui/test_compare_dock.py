@@ -102,7 +102,7 @@ def test_without_a_truth_the_residual_speaks(compare: Callable[..., Any], finish
 def test_the_network_in_the_same_go(
     compare: Callable[..., Any], finish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_selfdeconv.config import preset
+    from napari_selfdeconv.presets import preset
 
     small = preset("quick", 2, steps=2, patch=16, features=4)
     monkeypatch.setattr("napari_selfdeconv._gui.compare_widget.preset", lambda *_: small)

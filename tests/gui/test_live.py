@@ -159,6 +159,17 @@ def test_the_stop_can_be_left_to_the_user(open_dock: Callable[..., Any]) -> None
     assert not form.config(2).auto_stop
 
 
+def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
+    form = open_dock(steps=40).train_form
+    assert form.config(2).pretrained
+    form.pretrained.setChecked(False)
+    assert not form.config(2).pretrained
+    form.pretrained.setChecked(True)
+    form.preset.setCurrentIndex(form.preset.findData("paper"))
+    assert not form.pretrained.isEnabled()
+    assert not form.config(2).pretrained
+
+
 def test_reblurred_and_residual_previews(
     open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
 ) -> None:

@@ -16,8 +16,8 @@ from napari_selfdeconv import api
 from napari_selfdeconv._gui.jobs import MeasuredPsf
 from napari_selfdeconv._gui.layers import METADATA_KEY, looked_at
 from napari_selfdeconv._gui.worker import explain
-from napari_selfdeconv.config import preset
 from napari_selfdeconv.errors import ComputeError
+from napari_selfdeconv.presets import preset
 
 FOREVER = 1_000_000
 

@@ -14,8 +14,8 @@ from napari.settings import get_plugin_settings
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers import METADATA_KEY
 from napari_selfdeconv.api import _series
-from napari_selfdeconv.config import preset
 from napari_selfdeconv.events import drain
+from napari_selfdeconv.presets import preset
 from napari_selfdeconv.series import SeriesPlan
 
 

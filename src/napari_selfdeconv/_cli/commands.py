@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import napari_selfdeconv
 from napari_selfdeconv._cli.terminal import say, watch
-from napari_selfdeconv.config import Optics, TileConfig, TrainConfig, preset
+from napari_selfdeconv.config import Optics, TileConfig, TrainConfig
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import StopToken
+from napari_selfdeconv.presets import preset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
 def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileConfig]:
     """Return the settings: of an earlier run, or of a preset with what was given beside it."""
     if args.config is None:
-        given = _given(steps=args.steps)
+        given = _given(steps=args.steps, pretrained=False if args.random_start else None)
         return preset(args.preset, ndim, loss=args.loss, seed=args.seed, device=args.device, **given), TileConfig()
     try:
         found = json.loads(args.config.read_text("utf-8"))
@@ -213,20 +214,16 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
 def run_benchmark(args: argparse.Namespace, token: StopToken) -> None:
     if args.images is None and args.volume is None:
         raise ConfigError("give --images DIR, --volume Z Y X, or both: something to measure on")
-    from napari_selfdeconv.benchmark import run_quality
+    from napari_selfdeconv.benchmark import run_quality, run_validation
 
-    run_quality(
-        args.images,
-        args.psf,
-        methods=args.methods,
-        crop=args.crop,
-        device=args.device,
-        out=args.out,
-        stop=token,
-        say=say,
-        drain=watch,
-        volume=args.volume,
-    )
+    shared: dict[str, Any] = {"crop": args.crop, "out": args.out, "stop": token, "say": say, "drain": watch}
+    if args.kind == "quality":
+        methods = args.methods or ["input", "rl", "quick"]
+        run_quality(args.images, args.psf, methods=methods, device=args.device, volume=args.volume, **shared)
+        return
+    if args.images is None:
+        raise ConfigError("benchmark validation needs --images DIR")
+    run_validation(args.images, args.psf, methods=args.methods or ["quick"], device_name=args.device, **shared)
 
 
 def _optics(args: argparse.Namespace) -> Optics:

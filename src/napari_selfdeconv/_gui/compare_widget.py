@@ -29,8 +29,8 @@ from napari_selfdeconv._gui.psf_form import PsfForm
 from napari_selfdeconv._gui.run_panel import RunPanel
 from napari_selfdeconv._gui.side_by_side import SideBySide
 from napari_selfdeconv._gui.worker import Discarded, Done, Failure, Job, Outcome, Run, warm_up
-from napari_selfdeconv.config import preset
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.presets import preset
 
 DOCK_NAME = "Compare deconvolutions"
 _WITH_TRUTH = "PSNR, SSIM, MI, SMI: more is better; RMSE: less is better. All against the truth, on its scale."

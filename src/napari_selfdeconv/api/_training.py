@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_selfdeconv import device
 from napari_selfdeconv.api._common import new_provenance, translated
-from napari_selfdeconv.config import TrainConfig, preset
+from napari_selfdeconv.config import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Interim, StopToken, Warned
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Deconvolver, Model, psf_hash
+from napari_selfdeconv.presets import preset
+from napari_selfdeconv.pretrained import initial_weights
 from napari_selfdeconv.preview import Previewer, Region
 from napari_selfdeconv.psf_check import check_psf
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.train import Between, Collapsed, Trained, train
 
-# What decides the shape of the network: a model can be trained further only where all of it is the same.
-_ARCHITECTURE = ("features", "levels", "skip", "inverse_channels")
 Whole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 
 
@@ -73,6 +74,11 @@ def iter_train(
     psf, notes = check_psf(psf, shape)
     if start_from is not None:
         notes = [*notes, *_check_start(start_from, config, psf)]
+    weights: Mapping[str, Tensor] | None = None
+    if start_from is not None:
+        weights = start_from.network.state_dict()
+    elif config.pretrained:
+        weights = initial_weights(config, len(shape))
     choice = device.choose(config.device, config.precision)
     scales = tuple(Standardizer.of(frame) for frame in frames)
     standard = [scale.apply(frame) for scale, frame in zip(scales, frames, strict=True)]
@@ -92,7 +98,6 @@ def iter_train(
                 standard[0], scales[0], choice, attempt, psf, preview_every_s, preview_region, preview_extra
             )
         between = _between(attempt, preview, whole, record, stop)
-        weights = None if start_from is None else start_from.network.state_dict()
         try:
             with translated():
                 run = yield from train(
@@ -157,7 +162,7 @@ def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) ->
     """Refuse a model of another architecture; say where it was trained with another PSF."""
     if model.psf.ndim != psf.ndim:
         raise ConfigError(f"the model is for {model.psf.ndim}D images and the PSF is {psf.ndim}D: train a new one")
-    for name in _ARCHITECTURE:
+    for name in ARCHITECTURE:
         had, wanted = getattr(model.config, name), getattr(config, name)
         if had != wanted:
             raise ConfigError(

@@ -1,5 +1,6 @@
 """The benchmarks, as commands: how good, how fast, on images whose truth is known."""
 
 from napari_selfdeconv.benchmark.quality import run_quality
+from napari_selfdeconv.benchmark.validation import run_validation
 
-__all__ = ["run_quality"]
+__all__ = ["run_quality", "run_validation"]

@@ -14,10 +14,11 @@ from napari_selfdeconv import device
 from napari_selfdeconv.api import iter_classical, iter_deconvolve, iter_richardson_lucy
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.classical import without_specks
-from napari_selfdeconv.config import TrainConfig, preset
+from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, StopToken
+from napari_selfdeconv.presets import preset
 
 RL_COUNTS = (2, 3, 5, 10, 20)
 # Weights of the total variation and regularisations of the Wiener filter among which the best one for all images

@@ -6,26 +6,19 @@ Rows are appended to one CSV as they are measured, so an interrupted benchmark g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_selfdeconv.benchmark import figure, records
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.benchmark.report import markdown
+from napari_selfdeconv.benchmark.truths import degraded, files, generated
 from napari_selfdeconv.config import check_whole
-from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, StopToken
-from napari_selfdeconv.io import check_image, read_image, read_psf
-from napari_selfdeconv.simulate import degrade, microtubules_3d, rescale_to_unit
+from napari_selfdeconv.io import read_psf
 
-_ENDINGS = (".png", ".tif", ".tiff", ".npy")
-
-Array = NDArray[np.float32]
-Truth = tuple[str, Callable[[], NDArray[Any]]]
 Drain = Callable[[Generator[Event, None, list[Measured]]], list[Measured]]
 
 
@@ -61,7 +54,7 @@ def run_quality(
     ConfigError
         For a folder without images, an unknown method, or a table of another version.
     """
-    truths = [*_generated(volume), *_files(images, psf_path)]
+    truths = [*generated(volume), *files(images, psf_path)]
     if crop is not None:
         check_whole("crop", crop, 16, 100_000)
     wanted = {method: labels(method) for method in methods}
@@ -80,7 +73,7 @@ def run_quality(
         mine = [method for other, method in todo if other == name]
         if not mine:
             continue
-        truth, noisy = _degraded(load(), psf, crop)
+        truth, noisy = degraded(load(), psf, crop)
         figure.save_crop(out, name, "truth", truth)
         for method in mine:
             start = time.perf_counter()
@@ -121,41 +114,3 @@ class _Pace:
             return f"{len(self._todo)} runs left"
         minutes = sum(float(np.median(self._took[method])) for method in self._todo) / 60
         return f"about {minutes:.0f} min left"
-
-
-def _generated(shape: Sequence[int] | None) -> Iterator[Truth]:
-    if shape is None:
-        return
-    if len(shape) != 3:
-        raise ConfigError(f"--volume needs 3 numbers, Z Y X, got {' '.join(map(str, shape))}")
-    size = (shape[0], shape[1], shape[2])
-    yield f"microtubules-{'x'.join(map(str, size))}", lambda: microtubules_3d(size)
-
-
-def _files(folder: Path | None, psf_path: Path) -> Iterator[Truth]:
-    """Yield the images of a folder; a PSF that lies among them is none."""
-    if folder is None:
-        return
-    files = sorted(folder.glob("*")) if folder.is_dir() else []
-    paths = [p for p in files if p.suffix.lower() in _ENDINGS and p.resolve() != psf_path.resolve()]
-    if not paths:
-        raise ConfigError(f"no truth images (PNG, TIFF or NPY) in {folder}")
-    for path in paths:
-        yield path.name, lambda path=path: _read(path)  # type: ignore[misc]
-
-
-def _read(path: Path) -> NDArray[Any]:
-    file = read_image(path)
-    return check_image(file.data, file.axes)
-
-
-def _degraded(data: NDArray[Any], psf: NDArray[Any], crop: int | None) -> tuple[Array, Array]:
-    noisy = degrade(data, psf, seed=0, salt=data.ndim == 2)
-    truth = rescale_to_unit(data)
-    where = tuple(_centre(n, crop) for n in truth.shape)
-    return truth[where], noisy[where]
-
-
-def _centre(n: int, crop: int | None) -> slice:
-    size = n if crop is None else min(n, crop)
-    return slice((n - size) // 2, (n - size) // 2 + size)

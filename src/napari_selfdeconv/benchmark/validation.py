@@ -1,0 +1,162 @@
+"""Does the held-out error know what the truth knows? Both, along every knob that is turned by it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from napari_selfdeconv import classical, device
+from napari_selfdeconv.api import iter_deconvolve
+from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
+from napari_selfdeconv.benchmark.truths import degraded, files
+from napari_selfdeconv.events import Event, Interim, Progress, StopToken
+from napari_selfdeconv.io import read_psf
+from napari_selfdeconv.metrics import psnr
+
+_MOST_LUCY = 20
+_TV_ITERATIONS = 100
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting on one image: ``knob`` is what is turned, ``setting`` how far."""
+
+    image: str
+    knob: str
+    setting: float
+    held_out: float
+    psnr: float
+
+
+def run_validation(
+    images: Path,
+    psf_path: Path,
+    *,
+    methods: Sequence[str],
+    crop: int | None,
+    device_name: str,
+    out: Path,
+    stop: StopToken,
+    say: Callable[[str], None],
+    drain: Callable[[Generator[Event, None, list[Point]]], list[Point]],
+) -> None:
+    """Measure held-out error and PSNR on every truth image; write validation.csv and validation.md.
+
+    Parameters
+    ----------
+    images, psf_path, crop, out, stop, say, drain : as `run_quality`.
+    methods : networks whose training is followed, as in `benchmark.methods.network`; Richardson-Lucy counts and
+        weights of the total variation are always measured.
+    device_name : where to compute.
+    """
+    psf = read_psf(psf_path).data
+    points: list[Point] = []
+    for name, load in files(images, psf_path):
+        truth, noisy = degraded(load(), psf, crop)
+        curves = [
+            _lucy(name, truth, noisy, psf, device_name, stop),
+            _tv(name, truth, noisy, psf, device_name, stop),
+        ]
+        curves += [_training(name, truth, noisy, psf, method, device_name, stop) for method in methods]
+        for curve in curves:
+            points += drain(curve)
+            if stop.stopped:
+                return
+        say(f"{name}: {sum(p.image == name for p in points)} points")
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "validation.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(field.name for field in fields(Point))
+        writer.writerows(astuple(point) for point in points)
+    (out / "validation.md").write_text(markdown(points), encoding="utf-8")
+    say(f"wrote {out / 'validation.md'}")
+
+
+def markdown(points: Sequence[Point]) -> str:
+    """Return a table: for each knob, what following the held-out error costs against knowing the truth.
+
+    Examples
+    --------
+    >>> print(markdown([Point("a", "RL", 1, 0.2, 20), Point("a", "RL", 2, 0.1, 22), Point("a", "RL", 3, 0.3, 21)]))
+    | knob | images | rank correlation with PSNR | PSNR chosen by it | best there is | lost, dB |
+    |---|---|---|---|---|---|
+    | RL | 1 | -0.50 | 22.00 | 22.00 | 0.00 |
+    <BLANKLINE>
+    """
+    lines = [
+        "| knob | images | rank correlation with PSNR | PSNR chosen by it | best there is | lost, dB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for knob in dict.fromkeys(p.knob for p in points):
+        correlations, chosen, best = [], [], []
+        for image in dict.fromkeys(p.image for p in points if p.knob == knob):
+            curve = [p for p in points if p.knob == knob and p.image == image]
+            correlations.append(float(spearmanr([p.held_out for p in curve], [p.psnr for p in curve]).statistic))
+            chosen.append(min(curve, key=lambda p: p.held_out).psnr)
+            best.append(max(p.psnr for p in curve))
+        lost = float(np.mean(best)) - float(np.mean(chosen))
+        lines.append(
+            f"| {knob} | {len(best)} | {np.mean(correlations):.2f} | {np.mean(chosen):.2f} | {np.mean(best):.2f} "
+            f"| {lost:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+_Curve = Generator[Event, None, list[Point]]
+
+
+def _lucy(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
+    where = device.choose(device_name, "float32").device
+    measure = classical.HeldOutError(noisy, psf, 0, where)
+    points: list[Point] = []
+
+    def each(count: int, estimate: Tensor) -> bool:
+        error = float(measure.of(estimate).mean())
+        points.append(
+            Point(name, "Lucy-Richardson, count", count, error, psnr(estimate[0, 0].cpu().numpy(), truth))
+        )
+        return False
+
+    yield from classical.iter_lucy(measure.filled, psf, (_MOST_LUCY,), device=where, stop=stop, each=each)
+    return points
+
+
+def _tv(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
+    where = device.choose(device_name, "float32").device
+    measure = classical.HeldOutError(classical.without_specks(noisy), psf, 0, where)
+    points: list[Point] = []
+    for weight in (0.5 * TV_WEIGHTS[0], *TV_WEIGHTS):
+        image, _ = yield from classical.iter_tv(
+            measure.filled, psf, weight, _TV_ITERATIONS, device=where, stop=stop
+        )
+        error = float(measure.of_array(image).mean())
+        points.append(Point(name, "total variation, weight", weight, error, psnr(image, truth)))
+    return points
+
+
+def _training(
+    name: str, truth: Array, noisy: Array, psf: NDArray[Any], method: str, device_name: str, stop: StopToken
+) -> _Curve:
+    """Ask for the whole image at every measurement of the held-out error."""
+    points: list[Point] = []
+    errors: dict[int, float] = {}
+    for event in iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop):
+        yield event
+        # After the last step nobody would answer, and the next run would find the request.
+        if isinstance(event, Progress) and event.held_out is not None and event.step < event.steps:
+            errors[event.step] = event.held_out
+            stop.request_result()
+        elif isinstance(event, Interim):
+            score = psnr(event.image, truth)
+            points.append(Point(name, f"{method}, step", event.step, errors[event.step], score))
+    return points

@@ -1,0 +1,109 @@
+"""Weights to start from: the scenes and PSFs they are learned on, the file, and what starting from it gives."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_selfdeconv import api, pretrained
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.metrics import psnr
+from napari_selfdeconv.presets import preset
+from napari_selfdeconv.pretraining import __main__ as pretraining
+from napari_selfdeconv.pretraining.kernels import kernel
+from napari_selfdeconv.pretraining.scenes import scene
+from napari_selfdeconv.simulate import degrade
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (20, 24, 28)])
+def test_scenes_fill_their_range_and_depend_on_the_seed_alone(shape: tuple[int, ...]) -> None:
+    for seed in range(12):
+        image = scene(np.random.default_rng(seed), shape)
+        assert image.shape == shape
+        assert image.dtype == np.float32
+        assert (image.min(), image.max()) == (0, 1)
+        assert np.array_equal(image, scene(np.random.default_rng(seed), shape))
+    assert not np.array_equal(image, scene(np.random.default_rng(0), shape))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_kernels_are_psfs(ndim: int) -> None:
+    for seed in range(12):
+        psf = kernel(np.random.default_rng(seed), ndim)
+        assert psf.ndim == ndim
+        assert all(n % 2 for n in psf.shape)
+        assert psf.min() >= 0
+        assert psf.sum() == pytest.approx(1, abs=1e-5)
+        # Bright in the middle, not at the rim.
+        assert psf[tuple(slice(n // 4, -(n // 4)) for n in psf.shape)].sum() > 0.4
+
+
+def test_problems_are_solvable_and_look_like_a_users_image() -> None:
+    config = preset("quick", 2)
+    problems = pretraining.Problems(config, 2, scenes=4, kernels=2, seed=0)
+    inputs, truths, contrasts = problems.batch()
+    assert inputs.shape == (16, 1 + len(config.inverse_channels), 96, 96)
+    assert truths.shape == (16, 1, 96, 96)
+    assert torch.isfinite(inputs).all()
+    # The noise has no mean and the specks are few: image and truth share their level.
+    level = ((inputs[:, :1] - truths) / contrasts).mean((1, 2, 3))
+    assert level.abs().median() < 0.1
+
+
+def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = {**pretraining._SIZES, 2: (64, 24, 1, 2)}
+    monkeypatch.setattr(pretraining, "_SIZES", tiny)
+    out = tmp_path / "unet2d.safetensors"
+    arguments = ["--minutes", "0.02", "--scenes", "2", "--kernels", "1", "--device", "cpu", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["pretraining", *arguments])
+    pretraining.main()
+    monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)
+    pretrained._read.cache_clear()
+    try:
+        weights = pretrained.initial_weights(preset("quick", 2), 2)
+    finally:
+        pretrained._read.cache_clear()
+    assert {t.dtype for t in weights.values() if t.is_floating_point()} == {torch.float32}
+    assert all(torch.isfinite(t).all() for t in weights.values())
+
+
+def test_another_architecture_starts_at_random_and_says_so_in_its_settings() -> None:
+    assert preset("quick", 2).pretrained
+    assert not preset("quick", 2, features=8).pretrained
+    assert not preset("paper", 2).pretrained
+    wrong = replace(preset("quick", 2), features=8)
+    with pytest.raises(ConfigError, match=r"features=8, not 24.*set pretrained=False"):
+        pretrained.initial_weights(wrong, 2)
+
+
+def problem() -> tuple[Any, Any, Any]:
+    """Return a scene that no training has seen, degraded, and its PSF."""
+    truth = scene(np.random.default_rng(123_456), (96, 96))
+    y, x = np.mgrid[-6:7, -6:7]
+    psf = np.exp(-(x**2 + y**2) / (2 * 1.8**2))
+    psf /= psf.sum()
+    return truth, degrade(truth, psf), psf
+
+
+def test_after_one_step_the_result_is_already_good() -> None:
+    truth, noisy, psf = problem()
+    few = {"steps": 1, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
+    started, random = (
+        psnr(api.deconvolve(noisy, psf, preset("quick", 2, pretrained=p, **few)).image, truth)
+        for p in (True, False)
+    )
+    assert started > psnr(noisy, truth) + 3
+    assert started > random + 3
+
+
+def test_where_there_are_no_weights_it_is_an_error_not_a_random_start() -> None:
+    with pytest.raises(ConfigError, match="no pre-trained weights for 4D"):
+        pretrained.initial_weights(preset("quick", 2), 4)
