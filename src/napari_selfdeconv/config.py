@@ -143,7 +143,11 @@ class Optics(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights(_Settings):
-    """Weights of the paper's six terms (method.md) and of the total variation of f(x). Zero = not computed."""
+    """Weights of the paper's six terms (method.md) and of two of ours. Zero = not computed.
+
+    ``tv`` is the total variation of f(x); ``anchor`` keeps f near what it was when training began, and needs
+    weights to begin with (`TrainConfig.pretrained`, or a model to go on from).
+    """
 
     bsp: float = 0.0
     rec: float = 0.0
@@ -152,6 +156,7 @@ class LossWeights(_Settings):
     bound: float = 0.0
     bound_d: float = 0.0
     tv: float = 0.0
+    anchor: float = 0.0
 
     def __post_init__(self) -> None:
         for f in fields(self):

@@ -1,4 +1,4 @@
-"""The paper's six loss terms and the total variation, one pure function each, and the table that adds them.
+"""The paper's six loss terms and two of ours, one pure function each, and the table that adds them.
 
 All tensors are (batch, 1, *space) in standardised units; ``mask`` is boolean of the same shape. Source of
 the six: Papkov, Palo and Parts 2023.
@@ -25,7 +25,8 @@ class Passes:
     """What one training step computed. A pass that no term needs is None.
 
     ``x`` noisy patch; ``f_x``, ``g_x``: f(x), g(f(x)); ``f_masked``, ``g_masked``: the same of the masked patch.
-    ``low``, ``high``: the image's extremes; ``delta``: Huber threshold, None for the square.
+    ``low``, ``high``: the image's extremes; ``delta``: Huber threshold, None for the square; ``f_start``: f(x) as
+    it was when training began.
     """
 
     x: Tensor
@@ -37,6 +38,7 @@ class Passes:
     low: float
     high: float
     delta: float | None = None
+    f_start: Tensor | None = None
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -99,6 +101,11 @@ def total_variation(p: Passes) -> Tensor:
     return torch.sqrt(square + 1e-6).mean()
 
 
+def anchor(p: Passes) -> Tensor:
+    """Mean of (f(x) - f_start(x))^2: where the image says nothing, what was learned before stays."""
+    return (_need(p.f_masked if p.f_x is None else p.f_x) - _need(p.f_start)).square().mean()
+
+
 class Term(NamedTuple):
     """A row of the table: its function, and which passes it needs."""
 
@@ -107,7 +114,7 @@ class Term(NamedTuple):
     masked: bool
 
 
-# A bound or total-variation term takes whichever pass there is.
+# Bounds, total variation and anchor take whichever pass there is.
 TERMS: Mapping[str, Term] = {
     "bsp": Term(blind_spot, False, True),
     "rec": Term(reconstruction, True, False),
@@ -116,6 +123,7 @@ TERMS: Mapping[str, Term] = {
     "bound": Term(bound, False, False),
     "bound_d": Term(bound_deconvolved, False, False),
     "tv": Term(total_variation, False, False),
+    "anchor": Term(anchor, False, False),
 }
 
 

@@ -25,8 +25,7 @@ _OURS: Mapping[int, dict[str, Any]] = {
     2: dict(
         loss=LossWeights(bsp=1.0, tv=0.06), steps=350, batch_size=8, patch=128, learning_rate=3e-3,
         mask_percent=5.0, data_term="huber", features=24, skip="concat",
-        inverse_channels=(0.01, 0.1, 1.0), pretrained=True, average_symmetries=True, calibrate=True,
-        held_out_percent=2.0, auto_stop=True,
+        inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, held_out_percent=2.0, auto_stop=True,
     ),
     3: dict(
         loss=LossWeights(bsp=1.0, tv=0.005), steps=150, batch_size=2, patch=48, learning_rate=4e-3,
@@ -41,6 +40,14 @@ _SSI: Mapping[str, Any] = dict(
 )  # fmt: skip
 _SSI_SIZE: Mapping[int, dict[str, Any]] = {2: dict(batch_size=8, patch=128), 3: dict(batch_size=2, patch=64)}
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}
+# From weights that know what images look like: few steps, a low rate, and not far from where they began.
+_PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
+    (name, 2): dict(
+        loss=LossWeights(bsp=1.0, anchor=1.0), steps=steps, learning_rate=1e-3,
+        inverse_channels=(0.01, 0.1, 1.0), pretrained=True,
+    )
+    for name, steps in (("quick", 100), ("standard", 400))
+}  # fmt: skip
 
 
 def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
@@ -52,8 +59,8 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
         "ssi" (the recipe of Kobayashi et al. 2020). Times: docs/benchmarks.md.
     ndim : 2 or 3.
     loss : in place of the preset's own: the paper's "noise2self", "noise2same" or "noise2same_d", or weights.
-    **overrides : any field of `TrainConfig`. Another architecture (features, levels, skip, inverse_channels) turns
-        ``pretrained`` off, unless that is given too: there are no weights for it.
+    **overrides : any field of `TrainConfig`. With ``pretrained=False``, another loss or another architecture
+        (features, levels, skip, inverse_channels) training starts at random, and takes more steps.
 
     Raises
     ------
@@ -62,8 +69,8 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
 
     Examples
     --------
-    >>> preset("quick", 2).steps
-    350
+    >>> preset("quick", 2).steps, preset("quick", 2, pretrained=False).steps
+    (100, 350)
     >>> preset("paper", 3, loss="noise2self", seed=1).loss.bsp
     1.0
     """
@@ -76,13 +83,14 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
         "paper": _PAPER[ndim],
         "ssi": {**_SSI, **_SSI_SIZE[ndim]},
     }[name].copy()
+    own = loss is None and not set(ARCHITECTURE) & set(overrides)
+    if overrides.get("pretrained", own):
+        values |= _PRETRAINED.get((name, ndim), {})
     if isinstance(loss, LossWeights):
         values["loss"] = loss
     elif loss is not None:
         check_choice("loss", loss, get_args(LossName))
         values["loss"] = LOSSES[loss]
-    if set(ARCHITECTURE) & set(overrides):
-        values["pretrained"] = False
     return replace(TrainConfig.from_dict({"name": name, **values}), **_known(overrides))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -159,6 +160,7 @@ class _Run:
         if weights is not None:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)
+        self.start = copy.deepcopy(self.network).eval() if config.loss.anchor else None
         self.network.train()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         self.schedule = _schedule(self.optimizer, config)
@@ -246,6 +248,10 @@ class _Run:
         inputs = [x] * unmasked_pass + [masked] * masked_pass
         with autocast(self.choice):
             f = self.network(torch.cat(inputs)).float()
+            f_start = None
+            if self.start is not None:
+                with torch.no_grad():
+                    f_start = self.start(x).float()
         self._last_f = f.detach()
         g = self.blur(f)
         first, second = slice(0, len(x)), slice(-len(x), None)
@@ -259,6 +265,7 @@ class _Run:
             low=self.bounds[0],
             high=self.bounds[1],
             delta=self.config.huber_delta if self.config.data_term == "huber" else None,
+            f_start=f_start,
         )
 
     def record(self, values: dict[str, Tensor]) -> dict[str, float]:

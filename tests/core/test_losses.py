@@ -14,7 +14,7 @@ def make(shape=(2, 1, 8, 9), seed=0, **changes):
     g = torch.Generator().manual_seed(seed)
     x, f, g_x, fm, gm = (torch.randn(shape, generator=g, dtype=torch.float64) for _ in range(5))
     mask = torch.rand(shape, generator=g) < 0.2
-    values = dict(x=x, mask=mask, f_x=f, g_x=g_x, f_masked=fm, g_masked=gm, low=-1.0, high=2.0)
+    values = dict(x=x, mask=mask, f_x=f, g_x=g_x, f_masked=fm, g_masked=gm, low=-1.0, high=2.0, f_start=x)
     return Passes(**{**values, **changes})
 
 
@@ -31,6 +31,13 @@ def test_terms_are_their_formulas(shape):
     torch.testing.assert_close(losses.bound(p), ((0 - unit).abs() + (unit - 1).abs()).mean())
     unit = (p.f_x - p.low) / (p.high - p.low)
     torch.testing.assert_close(losses.bound_deconvolved(p), ((0 - unit).abs() + (unit - 1).abs()).mean())
+
+
+def test_the_anchor_is_the_distance_from_the_start():
+    p = make()
+    torch.testing.assert_close(losses.anchor(p), ((p.f_x - p.x) ** 2).mean())
+    torch.testing.assert_close(losses.anchor(make(f_x=None)), ((p.f_masked - p.x) ** 2).mean())
+    assert losses.anchor(make(f_start=p.f_x)) == 0
 
 
 def test_bound_is_one_inside_and_grows_with_slope_two_outside():
@@ -60,7 +67,10 @@ def test_total_variation_of_a_ramp():
 @pytest.mark.parametrize("name", TERMS)
 def test_gradients_are_finite_where_the_terms_vanish(name):
     x = torch.zeros(1, 1, 6, 6, requires_grad=True)
-    p = make(x=x.detach(), mask=torch.ones_like(x, dtype=torch.bool), f_x=x, g_x=x, f_masked=x, g_masked=x)
+    still = x.detach()
+    p = make(
+        x=still, mask=torch.ones_like(x, dtype=torch.bool), f_x=x, g_x=x, f_masked=x, g_masked=x, f_start=still
+    )
     (gradient,) = torch.autograd.grad(TERMS[name].function(p), x)
     assert gradient.isfinite().all()
 

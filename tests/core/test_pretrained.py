@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from napari_selfdeconv import api, pretrained
+from napari_selfdeconv.config import LossWeights
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics import psnr
 from napari_selfdeconv.presets import preset
@@ -75,10 +76,19 @@ def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
     assert all(torch.isfinite(t).all() for t in weights.values())
 
 
-def test_another_architecture_starts_at_random_and_says_so_in_its_settings() -> None:
+def test_where_nothing_fits_training_starts_at_random_and_the_settings_say_so() -> None:
     assert preset("quick", 2).pretrained
-    assert not preset("quick", 2, features=8).pretrained
-    assert not preset("paper", 2).pretrained
+    for other in (
+        preset("quick", 2, features=8),
+        preset("quick", 2, pretrained=False),
+        preset("quick", 2, loss="noise2self"),
+        preset("paper", 2),
+        preset("quick", 3),
+    ):
+        assert not other.pretrained
+        assert other.loss.anchor == 0
+    assert preset("quick", 2, loss="noise2self", pretrained=True).pretrained
+    assert preset("quick", 2, pretrained=False).steps > 3 * preset("quick", 2).steps
     wrong = replace(preset("quick", 2), features=8)
     with pytest.raises(ConfigError, match=r"features=8, not 24.*set pretrained=False"):
         pretrained.initial_weights(wrong, 2)
@@ -107,3 +117,22 @@ def test_after_one_step_the_result_is_already_good() -> None:
 def test_where_there_are_no_weights_it_is_an_error_not_a_random_start() -> None:
     with pytest.raises(ConfigError, match="no pre-trained weights for 4D"):
         pretrained.initial_weights(preset("quick", 2), 4)
+
+
+def test_the_anchor_holds_the_network_where_it_began() -> None:
+    _, noisy, psf = problem()
+    few = {"steps": 12, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
+    start = api.deconvolve(noisy, psf, preset("quick", 2, **{**few, "learning_rate": 1e-9})).image
+
+    def moved(weight: float) -> float:
+        config = preset("quick", 2, loss=LossWeights(bsp=1.0, anchor=weight), pretrained=True, **few)
+        return float(np.abs(api.deconvolve(noisy, psf, config).image - start).mean())
+
+    assert moved(30.0) < 0.7 * moved(0.0)
+
+
+def test_an_anchor_needs_something_to_hold_on_to() -> None:
+    _, noisy, psf = problem()
+    config = preset("quick", 2, loss=LossWeights(bsp=1.0, anchor=1.0), steps=1)
+    with pytest.raises(ConfigError, match=r"anchor \(1\) needs weights to begin with"):
+        api.deconvolve(noisy, psf, config)

@@ -178,6 +178,7 @@ _NAMES = {
     "bound": "bound",
     "bound_d": "bound (deconvolved)",
     "tv": "total variation",
+    "anchor": "anchor",
 }
 
 

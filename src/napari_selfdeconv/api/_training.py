@@ -79,6 +79,11 @@ def iter_train(
         weights = start_from.network.state_dict()
     elif config.pretrained:
         weights = initial_weights(config, len(shape))
+    elif config.loss.anchor:
+        raise ConfigError(
+            f"the loss weight anchor ({config.loss.anchor:g}) needs weights to begin with: pretrained=True, or a "
+            "model to go on from"
+        )
     choice = device.choose(config.device, config.precision)
     scales = tuple(Standardizer.of(frame) for frame in frames)
     standard = [scale.apply(frame) for scale, frame in zip(scales, frames, strict=True)]
