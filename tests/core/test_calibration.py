@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.calibration import calibrate
+from napari_selfdeconv.calibration import calibrate, has_specks
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 
@@ -55,3 +55,35 @@ def test_the_light_is_kept(seed: int) -> None:
     result = api.deconvolve(image, PSF, config)
     assert result.image.mean() == pytest.approx(image.mean(), rel=0.01)
     np.testing.assert_array_equal(api.apply_model(result.model, image), result.image)
+
+
+def dark(salt: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image whose noise is cut off at black over most of it, and the truth."""
+    from napari_selfdeconv.simulate import degrade
+
+    truth = np.zeros((96, 96), np.float32)
+    truth[20:60, 30:70] = gaussian_filter(np.random.default_rng(0).random((40, 40)), 3)
+    return degrade(truth, PSF, salt=salt), truth / truth.max()
+
+
+def test_without_specks_the_light_is_kept_even_where_noise_is_cut_off() -> None:
+    image, truth = dark(salt=False)
+    assert calibrate(truth, image, PSF, "reflect")[1] == pytest.approx(float((image - truth).mean()), abs=1e-3)
+    few = preset("quick", 2, steps=2, patch=32, batch_size=2)
+    assert api.deconvolve(image, PSF, few).image.mean() == pytest.approx(image.mean(), rel=0.01)
+
+
+def test_with_specks_black_stays_black() -> None:
+    image, truth = dark(salt=True)
+    assert abs(calibrate(truth, image, PSF, "reflect")[1]) < 0.2 * float((image - truth).mean())
+
+
+@pytest.mark.parametrize("photons", [0.5, 2.0, 20.0, 200.0])
+def test_photon_noise_is_no_speck(photons: float) -> None:
+    expected = photons * (scene((256, 256)) - scene((256, 256)).min())
+    image = np.random.default_rng(2).poisson(expected).astype(np.float64)
+    assert not has_specks(image, expected)
+    if photons < 1:  # nearly all dark: noise of no photons or one has no width to judge a speck by
+        return
+    hot = np.where(np.random.default_rng(3).random(image.shape) < 0.005, 30 * image.max(), image)
+    assert has_specks(np.minimum(hot, 2 * image.max()), expected)

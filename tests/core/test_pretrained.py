@@ -121,14 +121,14 @@ def test_where_there_are_no_weights_it_is_an_error_not_a_random_start() -> None:
 
 def test_the_anchor_holds_the_network_where_it_began() -> None:
     _, noisy, psf = problem()
-    few = {"steps": 12, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
-    start = api.deconvolve(noisy, psf, preset("quick", 2, **{**few, "learning_rate": 1e-9})).image
+    few = {"steps": 40, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
+    start = api.deconvolve(noisy, psf, preset("quick", 2, **{**few, "steps": 1, "learning_rate": 1e-9})).image
 
     def moved(weight: float) -> float:
         config = preset("quick", 2, loss=LossWeights(bsp=1.0, anchor=weight), pretrained=True, **few)
         return float(np.abs(api.deconvolve(noisy, psf, config).image - start).mean())
 
-    assert moved(30.0) < 0.7 * moved(0.0)
+    assert moved(1.0) < 0.7 * moved(0.0)
 
 
 def test_an_anchor_needs_something_to_hold_on_to() -> None:
