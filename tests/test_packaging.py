@@ -90,6 +90,12 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         assert any(PurePosixPath(name).name == "LICENSE" for name in names)
 
 
+def test_wheel_carries_the_pre_trained_weights(wheel: Path) -> None:
+    name = f"{PACKAGE}/weights/unet2d.safetensors"
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read(name) == (ROOT / "src" / name).read_bytes()
+
+
 def test_wheel_has_the_entry_points(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
