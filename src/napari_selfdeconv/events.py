@@ -141,6 +141,27 @@ def drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | 
             on_event(event)
 
 
+def mapped(work: Generator[Event, None, _T], change: Callable[[Event], Event]) -> Generator[Event, None, _T]:
+    """Pass the events of a computation on, each as ``change`` returns it; return its result.
+
+    Examples
+    --------
+    >>> def work():
+    ...     yield Warned("low")
+    ...     return 3
+    >>> drain(mapped(work(), lambda event: Warned(event.message.upper())), print)
+    Warned(message='LOW')
+    3
+    """
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+        yield change(event)
+
+
 class StopToken:
     """Shared between the one who runs and the one who watches; safe from any thread.
 

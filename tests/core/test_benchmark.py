@@ -12,9 +12,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv.benchmark import run_quality, run_validation, validation
-from napari_selfdeconv.benchmark.methods import PAPER_METHODS, labels, network
-from napari_selfdeconv.benchmark.report import best_fixed
+from napari_selfdeconv.benchmark.methods import labels, network
+from napari_selfdeconv.benchmark.report import best_fixed, markdown
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
+from napari_selfdeconv.config import LOSSES
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import StopToken, drain
 from napari_selfdeconv.forward import Blur
@@ -103,7 +104,7 @@ def test_a_table_of_another_version_is_refused(truths: Path, tmp_path: Path) -> 
 
 def test_names() -> None:
     assert [len(labels(m)) for m in ("input", "rl", "tv", "tv-auto", "tv-cg", "quick@2")] == [1, 5, 4, 1, 4, 1]
-    for method in PAPER_METHODS:
+    for method in [f"paper:{loss}{end}" for loss in LOSSES for end in ("", "+bound")]:
         config = network(method, 2)
         assert config.steps == 3000
         assert (config.loss.bound + config.loss.bound_d > 0) == method.endswith("+bound")
@@ -118,6 +119,18 @@ def test_the_best_fixed_setting_is_the_same_for_all_images() -> None:
         for m, i, p in [("TV 1", "a", "30"), ("TV 1", "b", "10"), ("TV 2", "a", "22"), ("TV 2", "b", "21")]
     ]
     assert best_fixed(rows) == {"TV": "TV 2"}
+
+
+def test_networks_are_set_against_classical_methods_and_not_against_each_other() -> None:
+    numbers = dict.fromkeys(("ssim", "mi", "smi", "rmse", "mean_ratio", "seconds"), "1") | {"shape": "8x8"}
+    found = [("RL", "RL 3", "20"), ("quick", "quick", "22"), ("ssi", "ssi", "19"), ("paper", "paper", "21")]
+    rows = [{**numbers, "image": "a", "family": f, "method": m, "psnr": p, "held_out": ""} for f, m, p in found]
+    lines = [line for line in markdown(rows).splitlines() if line.startswith("- ")]
+    assert lines == [
+        "- paper against RL 3: +1.00 dB in the mean, better on 1 of 1",
+        "- quick against RL 3: +2.00 dB in the mean, better on 1 of 1",
+        "- ssi against RL 3: -1.00 dB in the mean, better on 0 of 1",
+    ]
 
 
 def test_smooth_tv_goes_down_to_where_its_gradient_is_zero() -> None:

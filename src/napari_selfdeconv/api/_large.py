@@ -16,7 +16,7 @@ from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Filling, Finished, Preview, StopToken, Warned
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, StopToken, Warned, mapped
 from napari_selfdeconv.lazy import Mapped, block_around, create_zarr, training_block
 from napari_selfdeconv.model import Model, place, predictors
 from napari_selfdeconv.preview import Region
@@ -87,7 +87,7 @@ def iter_deconvolve_large(
         preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
         preview_extra=preview_extra,
     )
-    training = yield from _moved(work, block)
+    training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
     with translated():
         place(model.network, choice, len(shape))
@@ -156,16 +156,11 @@ def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:
     return tuple(parts)
 
 
-def _moved(work: Generator[Event, None, Any], block: tuple[slice, ...]) -> Generator[Event, None, Any]:
-    """Pass events on, with previews where they lie in the whole image."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            return end.value
-        if isinstance(event, Preview):
-            event = replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))
-        yield event
+def _moved(event: Event, block: tuple[slice, ...]) -> Event:
+    """Put a preview where it lies in the whole image."""
+    if not isinstance(event, Preview):
+        return event
+    return replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))
 
 
 __all__ = ["LargeDeconvolution", "create_zarr", "iter_deconvolve_large"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_selfdeconv.api._common import deconvolve_whole, translated
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, StopToken, Warned
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, StopToken, Warned, mapped
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model, place
 from napari_selfdeconv.preview import Region
@@ -92,7 +93,8 @@ def iter_deconvolve_series(
             preview_region=_of_frame(preview_region, plan),
             preview_extra=preview_extra,
         )
-        training = yield from _placed(work, plan, chosen[0], channel)
+        shown = partial(_placed, plan=plan, time_index=chosen[0], channel=channel)
+        training = yield from mapped(work, shown)
         models.append(training.model)
         if training.stopped:
             config = replace(training.model.config, steps=training.run.steps_done)
@@ -110,7 +112,7 @@ def iter_deconvolve_series(
                 frame = check_image(frame)
                 scale = Standardizer.of(frame)
                 one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop)
-                done = yield from _counted(one, t, times)
+                done = yield from mapped(one, partial(_counted, done=t, total=times))
                 result[plan.index(t, channel)] = done
             training.model.network.cpu()
     seconds = time.perf_counter() - started
@@ -140,47 +142,31 @@ def _of_frame(region: Callable[[], Region | None] | None, plan: SeriesPlan) -> C
     return spatial
 
 
-def _placed(
-    work: Generator[Event, None, Any], plan: SeriesPlan, time_index: int, channel: int
-) -> Generator[Event, None, Any]:
-    """Pass events on; previews get all axes of the series."""
+def _placed(event: Event, plan: SeriesPlan, time_index: int, channel: int) -> Event:
+    """Give a preview all axes of the series."""
+    if not isinstance(event, Preview):
+        return event
     at = {"t": time_index, "c": channel}
     extra = [(axis, at[letter]) for axis, letter in enumerate(plan.axes) if letter in at]
 
-    def widen(array: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-        return None if array is None else np.expand_dims(array, tuple(axis for axis, _ in extra))
+    def widen(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.expand_dims(array, tuple(axis for axis, _ in extra))
 
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            return end.value
-        if isinstance(event, Preview):
-            offset = list(event.offset)
-            for axis, place_ in extra:
-                offset.insert(axis, place_)
-            image = widen(event.image)
-            assert image is not None
-            event = replace(
-                event,
-                image=image,
-                offset=tuple(offset),
-                reblurred=widen(event.reblurred),
-                residual=widen(event.residual),
-            )
-        yield event
+    offset = list(event.offset)
+    for axis, place_ in extra:
+        offset.insert(axis, place_)
+    return replace(
+        event,
+        image=widen(event.image),
+        offset=tuple(offset),
+        reblurred=None if event.reblurred is None else widen(event.reblurred),
+        residual=None if event.residual is None else widen(event.residual),
+    )
 
 
-def _counted(work: Generator[Event, None, Any], done: int, total: int) -> Generator[Event, None, Any]:
-    """Pass events on; the progress of one frame becomes that of all."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            return end.value
-        if isinstance(event, Progress):
-            left = (
-                None if event.eta_s is None else event.eta_s + (total - done - 1) * (event.seconds + event.eta_s)
-            )
-            event = replace(event, step=done * event.steps + event.step, steps=total * event.steps, eta_s=left)
-        yield event
+def _counted(event: Event, done: int, total: int) -> Event:
+    """Make the progress of one frame that of all."""
+    if not isinstance(event, Progress):
+        return event
+    left = None if event.eta_s is None else event.eta_s + (total - done - 1) * (event.seconds + event.eta_s)
+    return replace(event, step=done * event.steps + event.step, steps=total * event.steps, eta_s=left)

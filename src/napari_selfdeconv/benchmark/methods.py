@@ -28,10 +28,6 @@ WIENER = (0.01, 0.03, 0.1, 0.3, 1.0)
 _SMOOTH_TV_STEPS = 150
 _BOUND_WEIGHT = 0.1
 
-#: The paper's own rows, at its settings: days on a processor, meant for a GPU.
-PAPER_METHODS = tuple(
-    f"paper:{loss}{bound}" for loss in ("noise2self", "noise2same", "noise2same_d") for bound in ("", "+bound")
-)
 CLASSICAL_METHODS = ("rl", "rl-auto", "wiener", "wiener-auto", "rl-tv", "tv", "tv-auto", "tv-cg")
 
 
@@ -63,7 +59,7 @@ def labels(method: str) -> list[str]:
         For a name that is no method.
     """
     if method in _CLASSICAL:
-        return [_label(settings) for settings in _CLASSICAL[method]]
+        return [settings.label for settings in _CLASSICAL[method]]
     if method == "rl":
         return [f"RL {n}" for n in RL_COUNTS]
     if method == "tv-cg":
@@ -158,10 +154,6 @@ _CLASSICAL: dict[str, Sequence[Classical]] = {
 }
 
 
-def _label(settings: Classical) -> str:
-    return settings.label
-
-
 def _family(settings: Classical) -> str:
     fixed = settings.iterations if settings.method.startswith("rl") else settings.regularisation
     return settings.label if fixed is None else settings.label.rpartition(" ")[0]
@@ -193,7 +185,7 @@ def _classical(
             break
         found += [
             Measured(
-                label=_label(method),
+                label=method.label,
                 family=_family(method),
                 image=result.image,
                 seconds=time.perf_counter() - start,
