@@ -55,7 +55,7 @@ class TrainForm(QWidget):
             "2 % of the pixels are held out of training; it ends when their error no longer falls. "
             "Not for the preset 'paper'."
         )
-        self.pretrained = QCheckBox("Start from pre-trained weights")
+        self.pretrained = QCheckBox("Pre-trained start")
         self.pretrained.setChecked(True)
         self.pretrained.setToolTip(
             "Learned on computer-generated scenes, no photograph and no micrograph among them: better and sooner. "
@@ -71,7 +71,8 @@ class TrainForm(QWidget):
         self._ndim = 2
         self.advanced = QToolButton()
         self._build()
-        self.preset.currentIndexChanged.connect(self._describe)
+        for changed in (self.preset.currentIndexChanged, self.loss.currentIndexChanged, self.pretrained.toggled):
+            changed.connect(self._describe)
         self._describe()
 
     def follow(self, ndim: int) -> None:
@@ -139,9 +140,14 @@ class TrainForm(QWidget):
         self.advanced.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
 
     def _describe(self) -> None:
-        config = preset(self.preset.value(), self._ndim)
-        self.auto_stop.setEnabled(config.auto_stop)
-        self.pretrained.setEnabled(config.pretrained)
-        self.note.say(describe(self.preset.value(), self._ndim))
+        own = preset(self.preset.value(), self._ndim)
+        self.auto_stop.setEnabled(own.auto_stop)
+        self.pretrained.setEnabled(own.pretrained and self.loss.value() is None)
+        config = own
+        if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
+            config = preset(self.preset.value(), self._ndim, pretrained=False)
+            self.note.say(f"{config.steps} steps from a random start: two to three times as long.")
+        else:
+            self.note.say(describe(self.preset.value(), self._ndim))
         self.steps.setSpecialValueText(f"preset's ({config.steps})")
         self.patch.setSpecialValueText(f"preset's ({config.patch})")
