@@ -38,12 +38,22 @@ class Problems:
         self.random = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
         side, self.patch, self.groups, self.per_group = _SIZES[ndim]
-        self.scenes = np.stack([_packed(scene(self.random, (side,) * ndim)) for _ in range(scenes)])
+        self.scenes = np.stack([_packed(self._scene(side)) for _ in range(scenes)])
         self.operators = []
         for _ in range(kernels):
             psf = kernel(self.random, ndim)
             inverses = [Blur(wiener_kernel(psf, value)) for value in config.inverse_channels]
             self.operators.append((Blur(psf), inverses))
+
+    def _scene(self, side: int) -> NDArray[np.float32]:
+        """Return a scene; in 3D often one whose voxels are longer along z, as a microscope's are."""
+        if self.ndim == 2:
+            return scene(self.random, (side, side))
+        longer = int(self.random.choice([1, 1, 2, 3]))
+        fine = scene(self.random, (longer * side, side, side))
+        coarse: NDArray[np.float32] = fine.reshape(side, longer, side, side).mean(1)
+        coarse /= coarse.max()
+        return coarse
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return inputs (batch, channels, *patch), truths and contrasts (batch, 1, ...)."""

@@ -12,6 +12,8 @@ from napari_selfdeconv.config import Optics
 from napari_selfdeconv.psf import richards_wolf_psf
 
 _HALF = {2: (8, 10, 12, 16), 3: (5, 8)}
+# In 3D the PSF is longer along z than across, as a microscope's is.
+_LONGER = (1.0, 1.0, 1.5)
 
 
 def kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
@@ -25,6 +27,8 @@ def kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
     """
     half = int(random.choice(_HALF[ndim]))
     shape = (2 * half + 1,) * ndim
+    if ndim == 3:
+        shape = (2 * int(half * random.choice(_LONGER)) + 1, *shape[1:])
     kind = random.random()
     if kind < 0.3:
         psf = _gaussian(random, shape)
@@ -43,7 +47,7 @@ def _gaussian(
 ) -> NDArray[np.float64]:
     ndim = len(shape)
     offset = np.stack(np.indices(shape) - np.reshape([n // 2 for n in shape], (-1, *[1] * ndim)), -1)
-    sigma = random.uniform(low, min(high, shape[0] / 5)) * np.ones(ndim)
+    sigma = random.uniform(low, min(high, shape[-1] / 5)) * np.ones(ndim)
     if random.random() < 0.3:
         turn, _ = np.linalg.qr(random.normal(size=(ndim, ndim)))
         offset, sigma = offset @ turn, sigma * random.uniform(0.7, 1.4, ndim)
@@ -57,7 +61,7 @@ def _ball(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.flo
     distance = np.linalg.norm(
         np.indices(shape) - np.reshape([n // 2 for n in shape], (-1, *[1] * len(shape))), axis=0
     )
-    radius = random.uniform(1, 0.45 * shape[0])
+    radius = random.uniform(1, 0.45 * shape[-1])
     return np.asarray(gaussian_filter(np.clip(radius + 0.5 - distance, 0, 1), random.uniform(0.3, 1)), np.float64)
 
 

@@ -23,11 +23,12 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
     >>> image.shape, image.dtype, float(image.min()), float(image.max())
     ((48, 64), dtype('float32'), 0.0, 1.0)
     """
-    kinds: list[tuple[float, Callable[[Random, Sequence[int]], Array]]] = [
-        (0.34, leaves), (0.1, islands), (0.14, curves), (0.08, spots), (0.1, tissue), (0.06, clouds),
-        (0.18, mixture),
+    # With the share of each in 2D and in 3D: volumes are emptier.
+    kinds: list[tuple[tuple[float, float], Callable[[Random, Sequence[int]], Array]]] = [
+        ((0.34, 0.2), leaves), ((0.1, 0.14), islands), ((0.14, 0.22), curves), ((0.08, 0.12), spots),
+        ((0.1, 0.1), tissue), ((0.06, 0.06), clouds), ((0.18, 0.16), mixture),
     ]  # fmt: skip
-    chosen = random.choice(len(kinds), p=[weight for weight, _ in kinds])
+    chosen = random.choice(len(kinds), p=[shares[len(shape) - 2] for shares, _ in kinds])
     image = _unit(kinds[chosen][1](random, shape))
     if random.random() < 0.4:
         image = image ** random.uniform(0.5, 2.5)
