@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -53,9 +54,11 @@ def stratified_mask(batch: int, size: Sequence[int], percent: float, generator: 
         where = cell * side - shift + torch.randint(side, shape, generator=generator, device=device)
         inside &= (where >= 0) & (where < n)
         index = index * n + where.clamp(0, n - 1)
-    mask = torch.zeros(batch, 1, *size, dtype=torch.bool, device=device)
-    mask.view(-1)[index[inside]] = True
-    return mask
+    # What lies outside goes to one voxel too many: picking what lies inside would wait for the device.
+    voxels = batch * math.prod(size)
+    mask = torch.zeros(voxels + 1, dtype=torch.bool, device=device)
+    mask.scatter_(0, torch.where(inside, index, voxels).reshape(-1), True)
+    return mask[:-1].view(batch, 1, *size)
 
 
 def fill_with_noise(x: Tensor, mask: Tensor, sigma: float, generator: torch.Generator) -> Tensor:

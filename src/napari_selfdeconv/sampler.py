@@ -16,11 +16,11 @@ class Sampler:
 
     Parameters
     ----------
-    frames : standardised images of one shape.
-    held_out : boolean, one for each frame.
+    frames : standardised images of one shape; the patches lie on their device.
+    held_out : boolean, one for each frame, on the same device.
     config : patch size and batch size.
     symmetries : the flips and rotations to choose from.
-    generator : source of randomness.
+    generator : source of randomness, on the CPU.
     """
 
     def __init__(

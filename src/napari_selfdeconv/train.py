@@ -148,11 +148,19 @@ class _Run:
     ) -> None:
         self.config, self.choice, self.bounds = config, choice, bounds
         self.symmetries = psf_symmetries(psf) if config.augment else (IDENTITY,)
-        # Patches and masks come from the CPU generator: the same on every device.
-        self.generator = torch.Generator().manual_seed(config.seed)
+        # Where patches lie is drawn on the CPU, their masks and noise on the device: nothing is copied in a step.
+        places = torch.Generator().manual_seed(config.seed)
+        on_cpu = choice.device.type == "cpu"
+        self.generator = places if on_cpu else torch.Generator(choice.device).manual_seed(config.seed)
         truths = [torch.from_numpy(frame) for frame in frames]
         filled, held = _hold_out(frames, config)
-        self.sampler = Sampler(filled, held, config, self.symmetries, self.generator)
+        self.sampler = Sampler(
+            [frame.to(choice.device) for frame in filled],
+            [pixels.to(choice.device) for pixels in held],
+            config,
+            self.symmetries,
+            places,
+        )
         self.validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
         self.watch = Watch(config.steps)
         self.blur = Blur(psf, boundary=config.boundary)
@@ -162,7 +170,9 @@ class _Run:
         place(self.network, choice, psf.ndim)
         self.start = copy.deepcopy(self.network).eval() if config.loss.anchor else None
         self.network.train()
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.learning_rate, fused=choice.device.type == "cuda"
+        )
         self.schedule = _schedule(self.optimizer, config)
         self.history: dict[str, list[float]] = {}
         self.converged = False
@@ -189,8 +199,6 @@ class _Run:
         percent = falling_percent(self.config.mask_percent_start, self.config.mask_percent, self._position)
         mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~held
         masked = fill_with_noise(x, mask, self.config.mask_sigma, self.generator)
-        device = self.choice.device
-        x, mask, masked = x.to(device), mask.to(device), masked.to(device)
         loss, values = total(self._passes(x, mask, masked), self.config.loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
