@@ -56,6 +56,7 @@ LEVELS = {
     "masks": 2,
     "held_out": 2,
     "calibration": 2,
+    "refinement": 2,
     "health": 2,
     "sampler": 2,
     "validation": 3,

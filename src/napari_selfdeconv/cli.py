@@ -146,7 +146,8 @@ def _add_benchmark(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--methods", nargs="+",
         help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
-        "or networks as preset[:loss[+bound]][@seed]: quick, standard@1, paper:noise2self+bound. "
+        "or networks as preset[:loss[+bound]][@seed][,field=value...]: quick, standard@1, paper:noise2self+bound, "
+        "quick,steps=50. "
         "Validation: networks only",
     )  # fmt: skip
     p.add_argument("--crop", type=int, help="side of the centre crop; default: whole images")

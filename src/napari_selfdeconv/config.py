@@ -194,6 +194,7 @@ class TrainConfig(_Settings):
     average_symmetries : average the result over the same flips and rotations.
     held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
+    refine : put back what the residual x - g(f(x)) still holds, as strongly as held-out pixels say.
     auto_stop : end when the held-out error no longer falls, and keep the best weights.
     boundary : how the image continues outside its border.
     seed, device, precision : "auto" picks the device, and bfloat16 where the processor has it.
@@ -221,6 +222,7 @@ class TrainConfig(_Settings):
     pretrained: bool = False
     average_symmetries: bool = False
     calibrate: bool = False
+    refine: bool = False
     held_out_percent: float = 0.0
     auto_stop: bool = False
     boundary: Boundary = "reflect"

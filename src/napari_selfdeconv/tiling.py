@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Finish = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
 # A tile larger than this gains no speed, and the user would wait for it when stopping.
 _MOST_VOXELS = 2_500_000
 
@@ -86,6 +88,7 @@ def predict_tiled(
     overlap: int,
     align: int = 1,
     out: Any = None,
+    finish: Finish | None = None,
 ) -> Generator[tuple[int, int], None, Any]:
     """Yield (done, total) after every piece of work; return the blended mean of ``functions`` over ``image``.
 
@@ -95,6 +98,7 @@ def predict_tiled(
     image : any shape; of a lazy array only the tile at hand is read.
     tile, overlap, align : see `tile_edges`.
     out : array of zeros to write into, by default a new one; zarr will do. It is returned.
+    finish : called with the mean of ``functions`` over a tile and with the tile; what it returns is blended.
 
     Examples
     --------
@@ -117,6 +121,8 @@ def predict_tiled(
             done += 1
             yield done, total
         mean /= len(functions)
+        if finish is not None:
+            mean = finish(mean, piece)
         for axis, i in enumerate(box):
             mean *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(mean.ndim)])
         # Read and written whole: `+=` on a slice of a zarr array would do the same, twice.

@@ -80,6 +80,10 @@ def test_the_frame_trained_on_is_deconvolved_as_it_would_be_alone() -> None:
     series = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx", current=1), tiny(2)))
     alone = api.deconvolve(movie[1], PSF2, tiny(2))
     np.testing.assert_array_equal(series.image[1], alone.image)
+    # How strongly the residual is put back is chosen once for a series, and anew for every image by itself.
+    plain = tiny(2, refine=False)
+    series = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx", current=1), plain))
+    alone = api.deconvolve(movie[1], PSF2, plain)
     np.testing.assert_array_equal(series.image[2], api.apply_model(alone.model, movie[2]))
 
 

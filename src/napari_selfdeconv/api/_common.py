@@ -19,8 +19,9 @@ from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Progress, StopToken
 from napari_selfdeconv.model import Model, bytes_per_voxel, predictors, psf_hash
+from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
-from napari_selfdeconv.tiling import choose_tile, predict_tiled
+from napari_selfdeconv.tiling import Finish, choose_tile, predict_tiled
 
 
 def predict(
@@ -40,8 +41,9 @@ def predict_with(
     tiles: TileConfig,
     stop: StopToken,
     out: Any = None,
+    finish: Finish | None = None,
 ) -> Generator[Event, None, Any]:
-    """Return the mean of ``functions`` over a standardised image, tile by tile, written into ``out`` if given."""
+    """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`."""
     tile = (
         choose_tile(
             standard.shape,
@@ -53,7 +55,9 @@ def predict_with(
         else tuple(min(tiles.tile, n) for n in standard.shape)
     )
     align = model.network.unet.multiple
-    work = predict_tiled(functions, standard, tile=tile, overlap=tiles.overlap, align=align, out=out)
+    work = predict_tiled(
+        functions, standard, tile=tile, overlap=tiles.overlap, align=align, out=out, finish=finish
+    )
     start = time.perf_counter()
     while True:
         try:
@@ -74,13 +78,16 @@ def deconvolve_whole(
     choice: device.Choice,
     tiles: TileConfig,
     stop: StopToken,
+    refiner: Refiner | None = None,
 ) -> Generator[Event, None, NDArray[np.float32]]:
-    """Deconvolve ``image`` with a trained model, in its own units."""
+    """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series."""
     standard = scale.apply(image)
     result = yield from predict(model, standard, choice, tiles, stop)
     if model.config.calibrate:
         gain, offset = calibrate(result, standard, model.psf, model.config.boundary)
         result = (gain * result + offset).astype(np.float32)
+    if model.config.refine:
+        result = (refiner or Refiner())(result, standard, model.psf, model.config.boundary)
     return scale.undo(result)
 
 

@@ -18,6 +18,7 @@ from napari_selfdeconv.events import Event, Finished, StopToken, drain
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model
 from napari_selfdeconv.preview import Region
+from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
 
 
@@ -96,11 +97,13 @@ def iter_deconvolve(
     started = time.perf_counter()
     image = check_image(image)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
-    scale = Standardizer.of(image)
+    scale, refiner = Standardizer.of(image), Refiner()
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+        nonlocal refiner
+        refiner = Refiner()
         choice = device.choose(model.config.device, model.config.precision)
-        return (yield from deconvolve_whole(model, image, scale, choice, tiles, stop))
+        return (yield from deconvolve_whole(model, image, scale, choice, tiles, stop, refiner))
 
     training = yield from iter_train(
         [image],
@@ -136,6 +139,7 @@ def iter_deconvolve(
             "tiles": tiles.to_dict(),
             "seconds": round(seconds, 3),
             "kept_step": run.kept_step,
+            "refined_with": refiner.regularisation,
             **outcome,
         },
         **outcome,

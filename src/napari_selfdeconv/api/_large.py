@@ -20,7 +20,9 @@ from napari_selfdeconv.events import Event, Filling, Finished, Preview, StopToke
 from napari_selfdeconv.lazy import Mapped, block_around, create_zarr, training_block
 from napari_selfdeconv.model import Model, place, predictors
 from napari_selfdeconv.preview import Region
+from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
+from napari_selfdeconv.tiling import Finish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +61,8 @@ def iter_deconvolve_large(
 
     Notes
     -----
-    Mean and standard deviation, and the final gain and offset, are those of the block. The memory taken does not
-    grow with the image.
+    Mean and standard deviation, the final gain and offset, and how strongly the residual is put back are those
+    of the block. The memory taken does not grow with the image.
 
     Raises
     ------
@@ -91,9 +93,9 @@ def iter_deconvolve_large(
     model, choice = training.model, training.choice
     with translated():
         place(model.network, choice, len(shape))
-        gain, offset = yield from _gain(model, data, choice, tiles, stop)
+        finish = yield from _finish(model, data, choice, tiles, stop)
         yield Filling(image=out)
-        yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, gain, offset)
+        yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
         model.network.cpu()
     run, seconds = training.run, time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
@@ -116,31 +118,39 @@ def predict_into(
     choice: device.Choice,
     tiles: TileConfig,
     stop: StopToken,
-    gain: float,
-    offset: float,
+    finish: Finish,
 ) -> Generator[Event, None, None]:
-    """Deconvolve ``image`` tile by tile into ``out``, in user units."""
+    """Deconvolve ``image`` tile by tile into ``out``, in user units; ``finish`` is done to every tile."""
 
-    def in_user_units(
-        view: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        return lambda tile: scale.undo((gain * view(tile) + offset).astype(np.float32))
+    def in_user_units(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        return scale.undo(finish(result, tile))
 
     views = predictors(model, choice, average=model.config.average_symmetries)
-    functions = [in_user_units(view) for view in views]
-    yield from predict_with(functions, model, Mapped(image, scale.apply), choice, tiles, stop, out=out)
+    standard = Mapped(image, scale.apply)
+    yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=in_user_units)
 
 
-def _gain(
+def _finish(
     model: Model, data: NDArray[Any], choice: device.Choice, tiles: TileConfig, stop: StopToken
-) -> Generator[Event, None, tuple[float, float]]:
-    """Return the gain and the offset of the training block; they hold for the whole."""
-    if not model.config.calibrate:
-        return 1.0, 0.0
-    plain = replace(model, config=replace(model.config, calibrate=False))
+) -> Generator[Event, None, Finish]:
+    """Return what is done to every tile: gain, offset and refinement, all of them chosen on the training block."""
+    config, refiner = model.config, Refiner()
+    gain, offset = 1.0, 0.0
     scale = Standardizer.of(data)
-    result = yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)
-    return calibrate(scale.apply(result), scale.apply(data), model.psf, model.config.boundary)
+    standard = scale.apply(data)
+    if config.calibrate or config.refine:
+        plain = replace(model, config=replace(config, calibrate=False, refine=False))
+        block = scale.apply((yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)))
+        if config.calibrate:
+            gain, offset = calibrate(block, standard, model.psf, config.boundary)
+        if config.refine:
+            refiner((gain * block + offset).astype(np.float32), standard, model.psf, config.boundary)
+
+    def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        result = (gain * result + offset).astype(np.float32)
+        return refiner(result, tile, model.psf, config.boundary) if config.refine else result
+
+    return finish
 
 
 def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:

@@ -19,6 +19,7 @@ from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model, place
 from napari_selfdeconv.preview import Region
+from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.series import SeriesPlan
 
@@ -101,9 +102,12 @@ def iter_deconvolve_series(
         steps += training.run.steps_done
         if channel == 0:
             yield Filling(image=result)
+        refiner = Refiner()
         with translated():
             place(training.model.network, training.choice, len(plan.spatial))
-            for t in range(times):
+            # The frame that was trained on comes first: what is chosen on it holds for the others.
+            order = sorted(range(times), key=lambda t: (t != chosen[0], t))
+            for done, t in enumerate(order):
                 frame = np.asarray(image[plan.index(t, channel)])
                 if frame.min() == frame.max():
                     yield Warned(f"Frame {t} of channel {channel} is constant and was left as it is.")
@@ -111,9 +115,9 @@ def iter_deconvolve_series(
                     continue
                 frame = check_image(frame)
                 scale = Standardizer.of(frame)
-                one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop)
-                done = yield from mapped(one, partial(_counted, done=t, total=times))
-                result[plan.index(t, channel)] = done
+                one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
+                deconvolved = yield from mapped(one, partial(_counted, done=done, total=times))
+                result[plan.index(t, channel)] = deconvolved
             training.model.network.cpu()
     seconds = time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=steps, stopped=stop.stopped)

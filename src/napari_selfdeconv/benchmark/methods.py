@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ from napari_selfdeconv import device
 from napari_selfdeconv.api import iter_classical, iter_deconvolve, iter_richardson_lucy
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.classical import without_specks
-from napari_selfdeconv.config import TrainConfig
+from napari_selfdeconv.config import LossWeights, TrainConfig
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, StopToken
@@ -70,41 +72,64 @@ def labels(method: str) -> list[str]:
 
 
 def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
-    """Return the settings of a network: ``preset[:loss[+bound]][@seed]``.
+    """Return the settings of a network: ``preset[:loss[+bound]][@seed][,field=value...]``.
+
+    A field is one of `TrainConfig`, or of its loss as ``loss.anchor``; its value is written as in JSON.
 
     Examples
     --------
     >>> network("paper:noise2same_d+bound", 2).loss.bound_d
     0.1
-    >>> network("quick@3", 3).seed
+    >>> network("quick@3,average_symmetries=false", 3).seed
     3
+    >>> network("quick,loss.anchor=0,loss.tv=0.06", 2).loss.tv
+    0.06
 
     Raises
     ------
     ConfigError
-        For an unknown preset or loss, or a seed that is none.
+        For an unknown preset, loss or field, or a seed that is none.
     """
-    rest, _, seed = method.partition("@")
+    rest, *changes = _split_fields(method)
+    rest, _, seed = rest.partition("@")
     name, _, loss = rest.partition(":")
     loss, _, bound = loss.partition("+")
     if bound not in ("", "bound") or (seed and not seed.isdigit()):
         raise ConfigError(f"unknown method {method!r}: {expected()}")
     try:
-        config = preset(name, ndim, loss=loss or None, device=device_name, seed=int(seed or 0))
+        fields = dict(_field(change) for change in changes)
+        weights = {k.removeprefix("loss."): fields.pop(k) for k in list(fields) if k.startswith("loss.")}
+        config = preset(name, ndim, loss=loss or None, device=device_name, seed=int(seed or 0), **fields)
+        config = replace(config, loss=LossWeights.from_dict({**config.loss.to_dict(), **weights}))
     except ConfigError as error:
         raise ConfigError(f"unknown method {method!r} ({error}): {expected()}") from error
     if bound:
         # The bound is taken where the invariance is: on the deconvolved image for noise2same_d.
-        field = "bound_d" if config.loss.inv_d else "bound"
-        config = replace(config, loss=replace(config.loss, **{field: _BOUND_WEIGHT}))
+        where = "bound_d" if config.loss.inv_d else "bound"
+        config = replace(config, loss=replace(config.loss, **{where: _BOUND_WEIGHT}))
     return config
+
+
+def _split_fields(method: str) -> list[str]:
+    """Split at the commas that begin a field: lists have commas, too."""
+    return re.split(r",(?=[a-z_.]+=)", method)
+
+
+def _field(change: str) -> tuple[str, Any]:
+    name, _, text = change.partition("=")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    return name, tuple(value) if isinstance(value, list) else value
 
 
 def expected() -> str:
     """Say which names there are."""
     return (
-        f"expected input, {', '.join(CLASSICAL_METHODS)}, or a network as preset[:loss[+bound]][@seed], "
-        "such as quick, standard@1 or paper:noise2self+bound"
+        f"expected input, {', '.join(CLASSICAL_METHODS)}, or a network as "
+        "preset[:loss[+bound]][@seed][,field=value...], such as quick, standard@1, paper:noise2self+bound or "
+        "quick,steps=50"
     )
 
 
@@ -134,7 +159,7 @@ def measure(
     return [
         Measured(
             label=method,
-            family=method.partition("@")[0],
+            family=re.sub(r"@\d+", "", method),
             image=result.image,
             seconds=result.seconds,
             device=f"{result.device} {result.precision}",
