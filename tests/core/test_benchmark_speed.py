@@ -186,6 +186,24 @@ def test_it_measures_resumes_and_tabulates(no_memory: None, tmp_path: Path) -> N
     assert len(read(tmp_path / "speed.csv")) == len(rows)
 
 
+def test_a_figure_that_fails_does_not_end_the_others(
+    no_memory: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Blur, "_forward", lambda *_: torch.zeros(1).reshape(2))
+    said = run(tmp_path, "forward-5x5", "psf-widefield")
+    assert said[0].startswith("1/2 forward-5x5 failed: shape")
+    assert [row["name"] for row in read(tmp_path / "speed.csv")] == ["psf-widefield"]
+
+
+def test_a_stopped_benchmark_drops_the_figure_it_was_at(no_memory: None, tmp_path: Path) -> None:
+    stop = StopToken()
+    stop.stop()
+    run_speed(
+        tmp_path, device_name="cpu", only=["psf"], repeats=1, small=True, stop=stop, say=lambda _: None
+    )  # fmt: skip
+    assert not (tmp_path / "speed.csv").exists()
+
+
 def test_the_race_with_lucy_ends_with_a_preview_and_a_score() -> None:
     (race,) = winning.figures(SMALL, None, None)
     won, first = race.measure(SMALL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,13 +60,15 @@ class Breakdown:
             for _ in range(_STEPS):
                 run.step()
             _wait(setting)
-        found = shares(profiler.events() or [], "self_device_time_total" if on_cuda else "self_cpu_time_total")
+        found = shares(
+            _operations(profiler.events() or []), "self_device_time_total" if on_cuda else "self_cpu_time_total"
+        )
         precision = precision_name(device.choose(setting.device, "auto").dtype)
         for group, share in found.items():
             yield Result(
                 name=f"{self.name}/{group}",
                 size=self.size,
-                compares="share of a training step, by torch's profiler",
+                compares="share of the time in torch's operations in a training step, by its profiler",
                 timing=Timing((share * step_s,)),
                 precision=precision,
                 rate=100 * share,
@@ -107,6 +109,11 @@ def group_of(names: Sequence[str]) -> str:
         if any(name.startswith(beginnings) for name in names):
             return group
     return REST
+
+
+def _operations(events: Iterable[Any]) -> list[Any]:
+    """Leave out the accelerator's own events: their time is that of the operations that launched them, too."""
+    return [event for event in events if event.device_type.name == "CPU"]
 
 
 def _names(event: Any) -> list[str]:

@@ -50,10 +50,13 @@ def peak_of_call(call: Call, device: str) -> int:
 
 
 def peak_of_side(name: str, side: str, device: str, small: bool) -> int | None:
-    """Measure one side of the figure ``name`` in another process; None where it ran out of memory or broke."""
+    """Measure one side of the figure ``name`` in another process.
+
+    None where it ran out of memory or broke, or took none of the device's: then it computes elsewhere.
+    """
     command = [sys.executable, "-m", "napari_selfdeconv.benchmark.speed.one_side", name, side, device]
     try:
-        return int(output_of([*command, *(["--small"] if small else [])]).split()[-1])
+        return int(output_of([*command, *(["--small"] if small else [])]).split()[-1]) or None
     except ComputeError:
         return None
 

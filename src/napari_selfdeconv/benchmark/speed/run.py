@@ -12,6 +12,7 @@ from napari_selfdeconv.benchmark.speed.catalogue import chosen, figures
 from napari_selfdeconv.benchmark.speed.figure import Setting
 from napari_selfdeconv.benchmark.speed.report import markdown
 from napari_selfdeconv.config import check_whole
+from napari_selfdeconv.errors import SelfDeconvError
 from napari_selfdeconv.events import StopToken
 
 
@@ -36,7 +37,8 @@ def run_speed(
     only : names of figures, or their beginnings; empty for all.
     repeats : pairs of measurements a figure.
     small : at sizes that test the code and say nothing about speed.
-    stop, say : as in `run_quality`; ``stop`` ends the benchmark after the current figure.
+    stop, say : as in `run_quality`; ``stop`` ends the benchmark with the current figure, which is dropped: Ctrl-C
+        reaches the processes that measure its memory, too.
     images, psf_path : folder of truth images on which to find, too, how soon Lucy-Richardson is beaten.
 
     Raises
@@ -54,15 +56,21 @@ def run_speed(
     todo = [figure for figure in wanted if not records.has_figure(rows, figure, machine)]
     for number, figure in enumerate(todo, 1):
         start = time.perf_counter()
-        # All rows of a figure or none: a figure with one row counts as measured.
-        for result in list(figure.measure(setting)):
+        try:
+            # All rows of a figure or none: a figure with one row counts as measured.
+            results = list(figure.measure(setting))
+        except (RuntimeError, MemoryError, SelfDeconvError) as error:
+            # Not written down, so that the next run tries it again; the others can be measured still.
+            say(f"{number}/{len(todo)} {figure.name} failed: {' '.join(str(error).split())}")
+            continue
+        if stop.stopped:
+            return
+        for result in results:
             row = records.new_row(result, machine)
             rows.append(row)
             records.append_row(table, row)
             say(_line(f"{number}/{len(todo)}", row))
         say(f"{figure.name} took {time.perf_counter() - start:.0f} s")
-        if stop.stopped:
-            return
     (out / "speed.md").write_text(markdown(rows), encoding="utf-8")
     say(f"wrote {out / 'speed.md'}")
 
