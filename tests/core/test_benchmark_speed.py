@@ -280,6 +280,8 @@ def test_seconds_are_compared_on_one_machine_only(tmp_path: Path) -> None:
     (line,), compared = find_regressions(old, table(tmp_path / "slow.csv", 1.3, None))
     assert compared == 2
     assert "1.30 times slower" in line
+    short = table(tmp_path / "short.csv", 0.001, None)
+    assert find_regressions(short, table(tmp_path / "noise.csv", 0.002, None)) == ([], 2)
     assert find_regressions(old, table(tmp_path / "elsewhere.csv", 1.3, None, cpu="b")) == ([], 1)
 
 

@@ -69,7 +69,7 @@ def _seconds(text: str) -> str:
 
 
 def _peaks(row: Row) -> str:
-    peaks = [row["ours_peak_bytes"], row["baseline_peak_bytes"]]
+    peaks = [row["ours_peak_bytes"], *([row["baseline_peak_bytes"]] if row["baseline_s"] else [])]
     if not any(peaks):
         return ""
     return " / ".join(f"{int(peak) / 2**20:.0f} MiB" if peak else "?" for peak in peaks)
