@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 import napari_selfdeconv
-from napari_selfdeconv._cli import commands
+from napari_selfdeconv._cli import benchmark, commands
 from napari_selfdeconv._cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config import LossName
 from napari_selfdeconv.config_classical import Method
@@ -28,21 +28,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status (0, 2 for bad input, 130 after Ctrl-C)."""
+    """Run the command; return its exit status (0, 1 for a benchmark that became slower, 2 for bad input, 130)."""
     # Spinning OpenMP threads collapse on a busy machine; this must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = _parser().parse_args(argv)
     token = StopToken()
     try:
         with interruptible(token, args.interrupt), warnings_as_lines():
-            args.run(args, token)
+            status: int | None = args.run(args, token)
     except (Cancelled, KeyboardInterrupt):
         say("stopped; nothing was written")
         return _INTERRUPTED
     except (SelfDeconvError, OSError, MemoryError) as error:
         say(" ".join(str(error).split()) or type(error).__name__)
         return 2
-    return _INTERRUPTED if token.stopped else 0
+    return _INTERRUPTED if token.stopped else status or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         ("classical", _add_classical, "Wiener, total variation or Richardson-Lucy that choose their own settings"),
         ("degrade", _add_degrade, "blur and corrupt a truth as the benchmark does"),
         ("evaluate", _add_evaluate, "score a result against the truth, or against its image and PSF"),
-        ("benchmark", _add_benchmark, "measure methods on a folder of truth images"),
+        ("benchmark", _add_benchmark, "measure how good the methods are, and how fast"),
     ):
         add(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
     return parser
@@ -137,23 +137,66 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
 
 
 def _add_benchmark(p: argparse.ArgumentParser) -> None:
-    p.add_argument("kind", choices=["quality", "validation"], help="how good; does the held-out error know it")
+    kinds = p.add_subparsers(required=True, metavar="KIND", parser_class=_Parser)
+    for name, add, text in (
+        ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
+        ("validation", _add_validation, "whether the held-out error knows what the truth knows"),
+        ("speed", _add_speed, "how fast: every figure against a baseline in the same run"),
+        ("regressions", _add_regressions, "whether a newer table of speed figures is worse than an older one"),
+    ):
+        add(kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+
+
+def _add_quality(p: argparse.ArgumentParser) -> None:
     p.add_argument("--images", type=Path, metavar="DIR", help="truth images or volumes (PNG, TIFF or NPY)")
     p.add_argument(
         "--volume", type=int, nargs=3, metavar=("Z", "Y", "X"), help="also a generated volume of microtubules"
     )
     p.add_argument("--psf", type=Path, required=True)
     p.add_argument(
-        "--methods", nargs="+",
+        "--methods", nargs="+", default=["input", "rl", "quick"],
         help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
         "or networks as preset[:loss[+bound]][@seed][,field=value...]: quick, standard@1, paper:noise2self+bound, "
-        "quick,steps=50. "
-        "Validation: networks only",
+        "quick,steps=50",
     )  # fmt: skip
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_quality, interrupt="keep")
+
+
+def _add_validation(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="truth images (PNG, TIFF or NPY)")
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--methods", nargs="+", default=["quick"], help="networks, as for quality; default: quick")
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_validation, interrupt="keep")
+
+
+def _add_speed(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--only", nargs="+", default=[], metavar="NAME", help="figures, or how their names begin")
+    p.add_argument("--repeats", type=int, default=5, metavar="N", help="pairs of measurements; default: 5")
+    p.add_argument("--small", action="store_true", help="sizes that only show that it works")
+    p.add_argument(
+        "--images", type=Path, metavar="DIR", help="also truth images: how soon Lucy-Richardson is beaten"
+    )
+    p.add_argument("--psf", type=Path, help="the PSF that blurs them")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.set_defaults(run=benchmark.run_speed, interrupt="keep")
+
+
+def _add_regressions(p: argparse.ArgumentParser) -> None:
+    p.add_argument("old", type=Path, metavar="OLD.csv")
+    p.add_argument("new", type=Path, metavar="NEW.csv")
+    p.add_argument(
+        "--tolerance", type=float, default=0.15, metavar="SHARE", help="slower by this is no regression"
+    )
+    p.set_defaults(run=benchmark.run_regressions, interrupt=None)
+
+
+def _add_where(p: argparse.ArgumentParser) -> None:
     p.add_argument("--crop", type=int, help="side of the centre crop; default: whole images")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
-    p.set_defaults(run=commands.run_benchmark, interrupt="keep")
 
 
 def _add_optics(p: argparse.ArgumentParser, *, required: bool) -> None:

@@ -211,21 +211,6 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
     )
 
 
-def run_benchmark(args: argparse.Namespace, token: StopToken) -> None:
-    if args.images is None and args.volume is None:
-        raise ConfigError("give --images DIR, --volume Z Y X, or both: something to measure on")
-    from napari_selfdeconv.benchmark import run_quality, run_validation
-
-    shared: dict[str, Any] = {"crop": args.crop, "out": args.out, "stop": token, "say": say, "drain": watch}
-    if args.kind == "quality":
-        methods = args.methods or ["input", "rl", "quick"]
-        run_quality(args.images, args.psf, methods=methods, device=args.device, volume=args.volume, **shared)
-        return
-    if args.images is None:
-        raise ConfigError("benchmark validation needs --images DIR")
-    run_validation(args.images, args.psf, methods=args.methods or ["quick"], device_name=args.device, **shared)
-
-
 def _optics(args: argparse.Namespace) -> Optics:
     return Optics(
         na=args.na,
