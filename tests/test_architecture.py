@@ -41,6 +41,7 @@ LEVELS = {
     "radial": 1,
     "richards_wolf": 1,
     "forward": 1,
+    "fourier": 1,
     "unet": 1,
     "metrics": 1,
     "no_reference": 2,
