@@ -49,6 +49,8 @@ LEVELS = {
     "simulate": 1,
     "symmetry": 1,
     "device": 1,
+    "memory": 0,
+    "memory_plan": 0,
     "model": 2,
     "beads": 2,
     "losses": 2,

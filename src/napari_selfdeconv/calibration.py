@@ -6,6 +6,7 @@ tenth too high or too low comes of it. Two numbers cannot invent structure, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur
 
 _MOST_SAMPLES = 1_000_000
+# Voxels that are blurred at once.
+_SLAB = 2**23
 _ROUNDS = 20
 # Residuals beyond this many robust standard deviations count linearly in the fit of a gain.
 _DELTA = 1.0
@@ -34,7 +37,11 @@ _FLAT = 0.05
 
 
 def calibrate(
-    result: NDArray[np.float32], image: NDArray[np.float32], psf: NDArray[Any], boundary: Boundary
+    result: NDArray[np.float32],
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    boundary: Boundary,
+    standardize: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
 ) -> tuple[float, float]:
     """Return (gain, offset) with which ``gain * g(result) + offset`` fits ``image`` best.
 
@@ -43,6 +50,7 @@ def calibrate(
     result : deconvolved image, standardised units.
     image : the image it was made from, the same shape and units.
     psf, boundary : of g.
+    standardize : brings those pixels of ``image`` that are looked at into the units of ``result``.
 
     Returns
     -------
@@ -59,12 +67,10 @@ def calibrate(
     >>> round(gain, 3), round(offset, 3)
     (1.25, 0.125)
     """
-    with torch.inference_mode():
-        blurred = Blur(psf, boundary=boundary)(torch.from_numpy(np.ascontiguousarray(result))[None, None])
-    g: NDArray[Any] = blurred[0, 0].numpy().ravel()
-    x: NDArray[Any] = np.asarray(image).ravel()
-    every = max(1, g.size // _MOST_SAMPLES)
-    g, x = g[::every].astype(np.float64), x[::every].astype(np.float64)
+    every = max(1, result.size // _MOST_SAMPLES)
+    x: NDArray[Any] = np.asarray(image).ravel()[::every]
+    x = (x if standardize is None else standardize(x)).astype(np.float64)
+    g = _blurred_samples(result, Blur(psf, boundary=boundary), every)
     gain = 1.0
     if g.std() >= _FLAT * x.std():
         best = _line(g, x)
@@ -72,6 +78,22 @@ def calibrate(
             gain = best
     residual = x - gain * g
     return gain, float(np.median(residual) if has_specks(x, g) else residual.mean())
+
+
+def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
+    """Return every ``every``-th pixel of g(result); a large result is blurred slab by slab."""
+    n, row = len(result), result[0].size
+    margin = blur.psf.shape[0]
+    rows = n if result.size <= _SLAB else max(4 * margin, _SLAB // row)
+    samples = []
+    for start in range(0, n, rows):
+        stop = min(n, start + rows)
+        low, high = max(0, start - margin), min(n, stop + margin)
+        with torch.inference_mode():
+            slab = blur(torch.from_numpy(np.ascontiguousarray(result[low:high]))[None, None])[0, 0]
+        flat = slab[start - low : stop - low].numpy().ravel()
+        samples.append(flat[-start * row % every :: every].astype(np.float64))
+    return np.concatenate(samples)
 
 
 def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:

@@ -271,6 +271,7 @@ class TileConfig(_Settings):
     """Tiled inference.
 
     ``tile`` is the side in voxels (None: what fits into ``memory_share`` of the free memory), as is ``overlap``.
+    Training keeps within the same share.
     """
 
     tile: int | None = None

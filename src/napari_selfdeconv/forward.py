@@ -135,7 +135,9 @@ class Blur:
         core = list(zip(starts, size, strict=True))
         for i, (start, n) in enumerate(core):
             k = self.psf.shape[i]
-            inner = padded[(..., *[slice(None)] * (i + 1), *[slice(s, s + m) for s, m in core[i + 1 :]])]
+            later = [slice(s, s + m) for s, m in core[i + 1 :]]
+            where: tuple[Any, ...] = (..., *[slice(None)] * (i + 1), *later)
+            inner = padded[where]
             fill_outside(inner, i - self.ndim, start, n, k - 1 - start, self.boundary)
         spectrum = torch.fft.rfftn(padded, dim=tuple(range(-self.ndim, 0)))
         del padded, inner

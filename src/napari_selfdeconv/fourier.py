@@ -52,7 +52,7 @@ def inverse_real(spectrum: Tensor, shape: Sequence[int], window: Sequence[slice]
     if out is None:
         out = lines.real.new_empty((*spectrum.shape[:-ndim], *sizes))
     for part in _slabs(sizes[0], spectrum.numel()):
-        where = (..., part, *[slice(None)] * (ndim - 1))
+        where: tuple[Any, ...] = (..., part, *[slice(None)] * (ndim - 1))
         out[where] = torch.fft.irfft(lines[where], n=shape[-1], dim=-1, norm="forward")[..., window[-1]]
     return out.mul_(1.0 / math.prod(shape))
 

@@ -23,6 +23,7 @@ from napari_selfdeconv.health import collapsed
 from napari_selfdeconv.held_out import hold_out
 from napari_selfdeconv.losses import Passes, needed_passes, total
 from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
+from napari_selfdeconv.memory import training_bytes
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
 from napari_selfdeconv.sampler import Sampler
 from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
@@ -147,6 +148,10 @@ class _Run:
         weights: Mapping[str, Tensor] | None,
     ) -> None:
         self.config, self.choice, self.bounds = config, choice, bounds
+        precision = str(choice.dtype).removeprefix("torch.")
+        self.peak_bytes = training_bytes(
+            config, frames[0].shape, psf.shape, precision=precision, frames=len(frames)
+        )
         self.symmetries = psf_symmetries(psf) if config.augment else (IDENTITY,)
         # Patches and masks come from the CPU generator: the same on every device.
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -181,6 +186,7 @@ class _Run:
             steps=self.config.steps,
             symmetries=len(self.symmetries),
             remedy=self.choice.remedy,
+            peak_bytes=self.peak_bytes,
         )
 
     def step(self) -> dict[str, Tensor]:

@@ -86,6 +86,7 @@ def iter_deconvolve_large(
         preview_every_s=preview_every_s,
         preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
         preview_extra=preview_extra,
+        memory_share=tiles.memory_share,
     )
     training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
