@@ -14,23 +14,18 @@ from napari_selfdeconv.config import LossWeights, TrainConfig
 
 # Mirrored voxels that the prediction of a tile adds at each end of an axis, and the most that its phases do.
 _MARGIN, _PHASE = 16, 3
-# The Wiener kernels of the inverse channels are made in float64 on four times the PSF, in about this many arrays.
-_KERNEL_ARRAYS = 6
 
-#: Coefficients of `training_counts` for (axes, precision).
-TRAINING: Mapping[tuple[int, str], tuple[float, ...]] = {
-    (2, "float32"): (1.0,) * 5,
-    (3, "float32"): (1.0,) * 5,
-    (2, "bfloat16"): (1.0,) * 5,
-    (3, "bfloat16"): (1.0,) * 5,
+#: Coefficients of `training_counts` and of `tile_counts` for each precision.
+TRAINING: Mapping[str, tuple[float, ...]] = {
+    "float32": (1.53, 0.00, 0.00, 4.01, 4.22, 0.61, 33.67),
+    "bfloat16": (0.86, 12.80, 7.01, 0.23, 5.28, 0.49, 12.33),
 }
-#: Coefficients of `tile_counts` for (axes, precision).
-TILE: Mapping[tuple[int, str], tuple[float, ...]] = {
-    (2, "float32"): (1.0,) * 5,
-    (3, "float32"): (1.0,) * 5,
-    (2, "bfloat16"): (1.0,) * 5,
-    (3, "bfloat16"): (1.0,) * 5,
+TILE: Mapping[str, tuple[float, ...]] = {
+    "float32": (1.06, 5.33, 4.98, 14.07, 4.69, 78.42),
+    "bfloat16": (1.67, 3.53, 5.44, 9.03, 5.33, 41.52),
 }
+# What a run takes however small it is is counted in these.
+_MEGABYTE = 1e6
 
 
 def training_bytes(
@@ -54,12 +49,12 @@ def training_bytes(
     True
     """
     counts = training_counts(config, shape, psf_shape, precision, frames)
-    return _total(TRAINING[len(shape), precision], counts)
+    return _total(TRAINING[precision], counts)
 
 
 def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], *, precision: str) -> int:
     """Return the memory that deconvolving one tile takes at its peak, in bytes; the image and the result aside."""
-    return _total(TILE[len(tile), precision], tile_counts(config, tile, psf_shape, precision))
+    return _total(TILE[precision], tile_counts(config, tile, psf_shape, precision))
 
 
 def whole_bytes(shape: Sequence[int]) -> int:
@@ -70,24 +65,31 @@ def whole_bytes(shape: Sequence[int]) -> int:
 def training_counts(
     config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], precision: str, frames: int = 1
 ) -> list[float]:
-    """Return the bytes of what training holds: all layers, the widest, Fourier transforms, image, weights."""
+    """Return the bytes of what training holds.
+
+    All layers, one at full resolution, Fourier transforms, image and PSF, weights, all layers again where an anchor
+    runs a second network, and a constant.
+    """
     ndim = len(shape)
     patch = [min(n, config.patch) for n in shape]
     value = 2.0 if precision == "bfloat16" else 4.0
     batch = config.batch_size * passes(config.loss)
     voxels = batch * math.prod(patch)
+    kept = value * voxels * kept_channels(config, ndim)
     return [
-        value * voxels * kept_channels(config, ndim),
-        value * voxels * config.features * _joined(config),
+        kept,
+        value * voxels * config.features,
         4.0 * batch * (1 + len(config.inverse_channels)) * _padded(patch, psf_shape),
         # The frame, the same without its held-out pixels, and where those are.
         9.0 * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
         4.0 * parameters(config, ndim),
+        kept if config.loss.anchor > 0 else 0.0,
+        _MEGABYTE,
     ]
 
 
 def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], precision: str) -> list[float]:
-    """Return the bytes of what predicting a tile holds: widest layer, all levels, transforms, tile, weights."""
+    """Return the bytes of predicting a tile: its widest layer, another, transforms, tile, weights, a constant."""
     value = 2.0 if precision == "bfloat16" else 4.0
     sizes = [n + 2 * _MARGIN + _PHASE if n > config.patch else n + _PHASE for n in tile]
     voxels = math.prod(sizes)
@@ -97,6 +99,7 @@ def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[in
         4.0 * (1 + len(config.inverse_channels)) * _padded(sizes, psf_shape),
         4.0 * math.prod(tile),
         4.0 * parameters(config, len(tile)),
+        _MEGABYTE,
     ]
 
 
@@ -139,10 +142,11 @@ def _joined(config: TrainConfig) -> int:
 
 
 def _padded(size: Sequence[int], psf_shape: Sequence[int]) -> int:
-    return int(math.prod(n + k - 1 for n, k in zip(size, psf_shape, strict=True))
+    return int(math.prod(n + k - 1 for n, k in zip(size, psf_shape, strict=True)))
 
 
 def _kernel_bytes(config: TrainConfig, psf_shape: Sequence[int]) -> float:
+    # The Wiener kernels of the inverse channels are made in float64, on four times the PSF.
     return 8.0 * math.prod(4 * k + 1 for k in psf_shape) if config.inverse_channels else 0.0
 
 
