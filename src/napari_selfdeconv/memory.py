@@ -67,8 +67,8 @@ def training_counts(
 ) -> list[float]:
     """Return the bytes of what training holds.
 
-    All layers, one at full resolution, Fourier transforms, image and PSF, weights, all layers again where an anchor
-    runs a second network, and a constant.
+    All layers, one at full resolution, Fourier transforms, image and PSF, weights, all layers again where an
+    anchor runs a second network, and a constant.
     """
     ndim = len(shape)
     patch = [min(n, config.patch) for n in shape]
@@ -111,7 +111,8 @@ def passes(loss: LossWeights) -> int:
 
 def parameters(config: TrainConfig, ndim: int) -> int:
     """Return the number of weights of the network."""
-    kernel, corner = 3**ndim, 2**ndim
+    kernel: int = 3**ndim
+    corner: int = 2**ndim
 
     def block(width_in: int, width: int) -> int:
         return 2 * width_in + (kernel + 1) * width_in * width + 2 * width + kernel * width**2
