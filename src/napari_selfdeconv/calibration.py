@@ -6,14 +6,17 @@ tenth too high or too low comes of it. Two numbers cannot invent structure, and 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur
+from napari_selfdeconv.slabs import convolved, slabs
 
 _MOST_SAMPLES = 1_000_000
 _ROUNDS = 20
@@ -25,6 +28,10 @@ _SPECK, _SPECKS = 4.0, 1e-3
 _MOST_BINS, _LEAST_IN_BIN = 20, 250
 # Where more than this share of the pixels lies at the image's limits, noise is cut off, and has no such width.
 _CUT_OFF = 0.1
+# Where fewer than this do, next to nothing is cut off.
+_CLEAR = 0.02
+# A variance that is wrong by this factor, as a logarithm, is not explained.
+_POOR = 0.35
 # The slope is biased a little below 1, because g(result) has an error of its own: a gain this near to 1 is left.
 _NEAR = 0.1
 # A gain further from 1 is no small correction: the two images have nothing to do with each other.
@@ -34,7 +41,11 @@ _FLAT = 0.05
 
 
 def calibrate(
-    result: NDArray[np.float32], image: NDArray[np.float32], psf: NDArray[Any], boundary: Boundary
+    result: NDArray[np.float32],
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    boundary: Boundary,
+    standardize: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
 ) -> tuple[float, float]:
     """Return (gain, offset) with which ``gain * g(result) + offset`` fits ``image`` best.
 
@@ -43,13 +54,14 @@ def calibrate(
     result : deconvolved image, standardised units.
     image : the image it was made from, the same shape and units.
     psf, boundary : of g.
+    standardize : brings those pixels of ``image`` that are looked at into the units of ``result``.
 
     Returns
     -------
     gain : robust (Huber, delta one robust standard deviation of the residual); 1 where the best one is within 0.1
         of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
-    offset : the mean of the residual, so that the light is kept; its median where the image has outliers (salt and
-        pepper, hot pixels), which carry light that was never there.
+    offset : the mean of the residual, so that the light is kept; its median where the image's mean is not that of
+        the light: where it has outliers (salt and pepper, hot pixels), and where its noise is cut off at black.
 
     Examples
     --------
@@ -59,19 +71,27 @@ def calibrate(
     >>> round(gain, 3), round(offset, 3)
     (1.25, 0.125)
     """
-    with torch.inference_mode():
-        blurred = Blur(psf, boundary=boundary)(torch.from_numpy(np.ascontiguousarray(result))[None, None])
-    g: NDArray[Any] = blurred[0, 0].numpy().ravel()
-    x: NDArray[Any] = np.asarray(image).ravel()
-    every = max(1, g.size // _MOST_SAMPLES)
-    g, x = g[::every].astype(np.float64), x[::every].astype(np.float64)
+    every = max(1, result.size // _MOST_SAMPLES)
+    x: NDArray[Any] = np.asarray(image).ravel()[::every]
+    x = (x if standardize is None else standardize(x)).astype(np.float64)
+    g = _blurred_samples(result, Blur(psf, boundary=boundary), every)
     gain = 1.0
     if g.std() >= _FLAT * x.std():
         best = _line(g, x)
         if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > _NEAR:
             gain = best
     residual = x - gain * g
-    return gain, float(np.median(residual) if has_specks(x, g) else residual.mean())
+    biased = has_specks(x, g) or is_cut_off(x, g)
+    return gain, float(np.median(residual) if biased else residual.mean())
+
+
+def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
+    """Return every ``every``-th pixel of g(result); a large result is blurred slab by slab."""
+    row, samples = result[0].size, []
+    for core, wide in slabs(result.shape, blur.psf.shape[0]):
+        slab = convolved(blur, result[wide])[core.start - wide.start : core.stop - wide.start]
+        samples.append(slab.ravel()[-core.start * row % every :: every].astype(np.float64))
+    return np.concatenate(samples)
 
 
 def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
@@ -102,6 +122,45 @@ def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
         far += int(np.count_nonzero(np.abs(residual[group] - middle) > _SPECK * width))
         looked_at += len(group)
     return far > _SPECKS * looked_at
+
+
+def is_cut_off(image: NDArray[Any], expected: NDArray[Any]) -> bool:
+    """Say whether the noise of ``image`` is cut off at black, which makes dark pixels brighter in the mean.
+
+    Few photons leave many pixels at zero, too, and are no brighter for it: but they vary less than noise that is
+    cut off to the same share of zeros at the same mean.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> expected = np.repeat([0.0, 0.02, 1.0], 3000)
+    >>> noise = random.normal(0, 0.1, expected.size)
+    >>> is_cut_off(np.maximum(expected + noise, 0), expected), is_cut_off(expected + noise, expected)
+    (True, False)
+    >>> is_cut_off(random.poisson(50 * expected) / 50, expected)
+    False
+    """
+    image, expected = image.ravel(), expected.ravel()
+    black, order = float(image.min()), np.argsort(expected, kind="stable")
+    bins = max(1, min(_MOST_BINS, image.size // _LEAST_IN_BIN))
+    as_cut_off, as_photons = [], []
+    for group in np.array_split(order, bins):
+        values = image[group].astype(np.float64) - black
+        share, mean = float((values == 0).mean()), float(values.mean())
+        variance = float((values - expected[group]).var())
+        if not _CLEAR < share < 1 - _CUT_OFF or variance == 0:
+            continue
+        # From the share of black pixels and the mean follows the variance, for either kind of noise.
+        as_photons.append(math.log(variance / (mean**2 / -math.log(share))))
+        t = float(-ndtri(share))
+        density = math.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
+        sigma = mean / (t * (1 - share) + density)
+        cut_off = sigma**2 * ((t**2 + 1) * (1 - share) + t * density) - mean**2
+        as_cut_off.append(math.log(variance / cut_off))
+    if not as_photons:
+        return False
+    misfits = [float(np.median(np.abs(logs))) for logs in (as_cut_off, as_photons)]
+    return misfits[0] < min(misfits[1], _POOR)
 
 
 def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:

@@ -143,10 +143,11 @@ class Optics(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights(_Settings):
-    """Weights of the paper's six terms (method.md) and of two of ours. Zero = not computed.
+    """Weights of the paper's six terms (method.md) and of three of ours. Zero = not computed.
 
-    ``tv`` is the total variation of f(x); ``anchor`` keeps f near what it was when training began, and needs
-    weights to begin with (`TrainConfig.pretrained`, or a model to go on from).
+    ``tv`` is the total variation of f(x); ``anchor`` keeps f near what it was when training began; ``bootstrap``
+    has f recover its own first result from that result, blurred and made noisy anew. The last two need weights to
+    begin with (`TrainConfig.pretrained`, or a model to go on from).
     """
 
     bsp: float = 0.0
@@ -157,6 +158,12 @@ class LossWeights(_Settings):
     bound_d: float = 0.0
     tv: float = 0.0
     anchor: float = 0.0
+    bootstrap: float = 0.0
+
+    @property
+    def holds_on(self) -> str:
+        """The first of the active terms that needs weights to begin with, or ""."""
+        return next((name for name in ("anchor", "bootstrap") if getattr(self, name) > 0), "")
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -273,6 +280,7 @@ class TileConfig(_Settings):
     """Tiled inference.
 
     ``tile`` is the side in voxels (None: what fits into ``memory_share`` of the free memory), as is ``overlap``.
+    Training keeps within the same share.
     """
 
     tile: int | None = None

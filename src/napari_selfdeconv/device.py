@@ -67,7 +67,7 @@ def choose(device: str, precision: Precision) -> Choice:
     """
     chosen, reason = _auto() if device == "auto" else (_named(device), "as asked for")
     if precision == "auto":
-        dtype = torch.bfloat16 if _fast_bfloat16(chosen) else torch.float32
+        dtype = torch.bfloat16 if fast_bfloat16(chosen) else torch.float32
     else:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     remedy = _remedy() if chosen.type == "cpu" else ""
@@ -81,6 +81,22 @@ def free_memory_bytes(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps of the device's memory for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether a computation failed for want of memory, on the device or on the computer."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _auto() -> tuple[torch.device, str]:
@@ -124,7 +140,8 @@ def _named(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _fast_bfloat16(device: torch.device) -> bool:
+def fast_bfloat16(device: torch.device) -> bool:
+    """Say whether the device computes in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":

@@ -19,5 +19,9 @@ class ComputeError(SelfDeconvError):
     """The computation failed (out of memory, unusable device, numbers that stopped being finite)."""
 
 
+class OutOfMemory(ComputeError):
+    """The device, or the computer, has not the memory for it."""
+
+
 class Cancelled(SelfDeconvError):
     """The user asked to discard the run."""

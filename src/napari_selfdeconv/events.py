@@ -25,6 +25,7 @@ class Started:
     steps : training steps planned.
     symmetries : how many flips and rotations leave the PSF unchanged (1 = none but the identity).
     remedy : what to install or set to run faster; empty where nothing can be done.
+    peak_bytes : memory that training is expected to take beyond what the process holds.
 
     A run that collapsed and begins anew from another seed says so with `Warned`, and then starts again.
     """
@@ -36,6 +37,7 @@ class Started:
     steps: int
     symmetries: int
     remedy: str = ""
+    peak_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config import Boundary
+from napari_selfdeconv.fourier import inverse_real, transfer_function
 
 Method = Literal["auto", "fft", "direct"]
 
@@ -87,12 +88,23 @@ class Blur:
             return self.method == "fft"
         return self.psf.size > _FFT_ABOVE.get((device.type, self.ndim), _FFT_ABOVE["cpu", self.ndim])
 
+    def into(self, x: Tensor, out: Tensor, *, mirrored: bool = False) -> Tensor:
+        """Write A x into ``out``, or with ``mirrored`` what `flipped` would give; no gradient.
+
+        For volumes: both ways share one transfer function, and ``out`` may be ``x``. At the border ``mirrored``
+        differs from `adjoint`: it continues the image as A does.
+        """
+        with torch.no_grad():
+            if self.uses_fft(x.device):
+                return self._fft(x, mirrored=mirrored, out=out)
+            return out.copy_((self.flipped() if mirrored else self)._forward(x))
+
     def _forward(self, x: Tensor) -> Tensor:
+        if self.uses_fft(x.device):
+            return self._fft(x)
         padded = x
         for axis, (k, c) in self._axes():
             padded = extend(padded, axis, k - 1 - c, c, self.boundary)
-        if self.uses_fft(x.device):
-            return self._fft(padded, x.shape[-self.ndim :])
         conv = F.conv2d if self.ndim == 2 else F.conv3d
         flat = padded.reshape(-1, 1, *padded.shape[-self.ndim :])
         return conv(flat, self._kernel(x)).reshape(x.shape)
@@ -113,20 +125,42 @@ class Blur:
         for i, k in enumerate(self.psf.shape):
             yield i - self.ndim, (k, k // 2)
 
-    def _fft(self, padded: Tensor, size: Sequence[int]) -> Tensor:
-        dims = tuple(range(-self.ndim, 0))
-        shape = [smooth_size(n) for n in padded.shape[-self.ndim :]]
-        spectrum = torch.fft.rfftn(padded, s=shape, dim=dims)
-        full = torch.fft.irfftn(spectrum * self._transfer(shape, padded), s=shape, dim=dims)
-        valid: Tensor = full[self._window([k - 1 for k in self.psf.shape], size)]
-        return valid.contiguous()
+    def _fft(self, x: Tensor, *, mirrored: bool = False, out: Tensor | None = None) -> Tensor:
+        size = x.shape[-self.ndim :]
+        shape = [smooth_size(n + k - 1) for n, k in zip(size, self.psf.shape, strict=True)]
+        # One array for the image, its continuation and the zeros that the FFT's size asks for.
+        padded = x.new_zeros((*x.shape[: -self.ndim], *shape))
+        starts = [k // 2 if mirrored else k - 1 - k // 2 for k in self.psf.shape]
+        padded[self._window(starts, size)] = x
+        core = list(zip(starts, size, strict=True))
+        for i, (start, n) in enumerate(core):
+            k = self.psf.shape[i]
+            later = [slice(s, s + m) for s, m in core[i + 1 :]]
+            where: tuple[Any, ...] = (..., *[slice(None)] * (i + 1), *later)
+            inner = padded[where]
+            fill_outside(inner, i - self.ndim, start, n, k - 1 - start, self.boundary)
+        spectrum = torch.fft.rfftn(padded, dim=tuple(range(-self.ndim, 0)))
+        del padded, inner
+        self._filter(spectrum, shape, x, conjugate=mirrored)
+        first = [0 if mirrored else k - 1 for k in self.psf.shape]
+        return inverse_real(spectrum, shape, self._window(first, size)[1:], out)
+
+    def _filter(self, spectrum: Tensor, shape: Sequence[int], like: Tensor, *, conjugate: bool) -> None:
+        """Multiply ``spectrum`` in place by the transfer function or its conjugate."""
+        # conj(conj(s) h): the conjugate of h is never written out.
+        if conjugate:
+            torch.conj_physical(spectrum, out=spectrum)
+        spectrum.mul_(self._transfer(shape, like))
+        if conjugate:
+            torch.conj_physical(spectrum, out=spectrum)
 
     def _fft_transpose(self, y: Tensor) -> Tensor:
         dims = tuple(range(-self.ndim, 0))
         padded = [n + k - 1 for n, k in zip(y.shape[-self.ndim :], self.psf.shape, strict=True)]
         shape = [smooth_size(n) for n in padded]
         spectrum = torch.fft.rfftn(y, s=shape, dim=dims)
-        full = torch.fft.irfftn(spectrum * self._transfer(shape, y).conj(), s=shape, dim=dims)
+        self._filter(spectrum, shape, y, conjugate=True)
+        full = torch.fft.irfftn(spectrum, s=shape, dim=dims)
         # The forward pass cuts its window at k - 1, so the transpose puts y there: a circular shift.
         full = torch.roll(full, [k - 1 for k in self.psf.shape], dims)
         window: Tensor = full[self._window([0] * self.ndim, padded)]
@@ -149,9 +183,8 @@ class Blur:
             # One shape of tiles and one of patches is in use at a time: a few entries are plenty.
             if len(self._cache) > 8:
                 self._cache.clear()
-            otf = np.fft.rfftn(self.psf, s=shape, axes=tuple(range(self.ndim)))
-            dtype = torch.complex128 if like.dtype == torch.float64 else torch.complex64
-            self._cache[key] = torch.as_tensor(otf, device="cpu").to(dtype).to(like.device)
+            dtype = np.complex128 if like.dtype == torch.float64 else np.complex64
+            self._cache[key] = torch.from_numpy(transfer_function(self.psf, shape, dtype)).to(like.device)
         return self._cache[key]
 
 
@@ -190,6 +223,19 @@ def extend(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) ->
         x = torch.cat(parts, axis)
         before, after = before - b, after - a
     return x
+
+
+def fill_outside(x: Tensor, axis: int, start: int, n: int, after: int, boundary: Boundary) -> None:
+    """Write into ``x`` along one axis what `extend` would put before and after its ``n`` voxels at ``start``."""
+    if boundary == "replicate":
+        x.narrow(axis, 0, start).copy_(x.narrow(axis, start, 1))
+        x.narrow(axis, start + n, after).copy_(x.narrow(axis, start + n - 1, 1))
+        return
+    low, high = start, start + n
+    for b, a in _steps(n, start, after):
+        x.narrow(axis, low - b, b).copy_(x.narrow(axis, low, b).flip(axis))
+        x.narrow(axis, high, a).copy_(x.narrow(axis, high - a, a).flip(axis))
+        low, high = low - b, high + a
 
 
 def _steps(n: int, before: int, after: int) -> list[tuple[int, int]]:

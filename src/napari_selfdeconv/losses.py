@@ -1,4 +1,4 @@
-"""The paper's six loss terms and two of ours, one pure function each, and the table that adds them.
+"""The paper's six loss terms and three of ours, one pure function each, and the table that adds them.
 
 All tensors are (batch, 1, *space) in standardised units; ``mask`` is boolean of the same shape. Source of
 the six: Papkov, Palo and Parts 2023.
@@ -26,7 +26,7 @@ class Passes:
 
     ``x`` noisy patch; ``f_x``, ``g_x``: f(x), g(f(x)); ``f_masked``, ``g_masked``: the same of the masked patch.
     ``low``, ``high``: the image's extremes; ``delta``: Huber threshold, None for the square; ``f_start``: f(x) as
-    it was when training began.
+    it was when training began; ``f_again``: f of that, blurred and made noisy again.
     """
 
     x: Tensor
@@ -39,6 +39,7 @@ class Passes:
     high: float
     delta: float | None = None
     f_start: Tensor | None = None
+    f_again: Tensor | None = None
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -106,6 +107,11 @@ def anchor(p: Passes) -> Tensor:
     return (_need(p.f_masked if p.f_x is None else p.f_x) - _need(p.f_start)).square().mean()
 
 
+def bootstrap(p: Passes) -> Tensor:
+    """Mean of (f(g(f_start(x)) + noise) - f_start(x))^2: a parametric bootstrap of the first result."""
+    return (_need(p.f_again) - _need(p.f_start)).square().mean()
+
+
 class Term(NamedTuple):
     """A row of the table: its function, and which passes it needs."""
 
@@ -124,6 +130,7 @@ TERMS: Mapping[str, Term] = {
     "bound_d": Term(bound_deconvolved, False, False),
     "tv": Term(total_variation, False, False),
     "anchor": Term(anchor, False, False),
+    "bootstrap": Term(bootstrap, False, False),
 }
 
 

@@ -155,8 +155,3 @@ def _view(
         return result
 
     return predict
-
-
-def bytes_per_voxel(config: TrainConfig) -> float:
-    """Return about how much memory predicting one voxel takes at its peak (decoder at full resolution)."""
-    return 4.0 * (10 * config.features + 8 * (1 + len(config.inverse_channels)))

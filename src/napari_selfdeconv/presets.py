@@ -44,11 +44,14 @@ _SSI_SIZE: Mapping[int, dict[str, Any]] = {2: dict(batch_size=8, patch=128), 3: 
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}
 # From weights that know what images look like: few steps, a low rate, and not far from where they began.
 _PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
-    (name, 2): dict(
-        loss=LossWeights(bsp=1.0, anchor=1.0), steps=steps, learning_rate=1e-3,
-        inverse_channels=(0.01, 0.1, 1.0), pretrained=True,
+    (name, ndim): dict(
+        loss=loss, steps=steps, learning_rate=1e-3, inverse_channels=(0.01, 0.1, 1.0), pretrained=True,
     )
-    for name, steps in (("quick", 100), ("standard", 400))
+    for name, loss, lengths in (
+        ("quick", LossWeights(bsp=1.0, anchor=1.0), {2: 100, 3: 60}),
+        ("standard", LossWeights(bsp=1.0, bootstrap=1.0), {2: 300, 3: 180}),
+    )
+    for ndim, steps in lengths.items()
 }  # fmt: skip
 
 

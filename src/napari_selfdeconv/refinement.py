@@ -7,6 +7,7 @@ pixels say so and f is left as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_selfdeconv.calibration import has_specks
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur, wiener_kernel
 from napari_selfdeconv.masks import stratified_mask
+from napari_selfdeconv.slabs import convolved, slabs
 
 #: Regularisations of the Wiener filter, weakest correction first; each is tried only if the one before it helped.
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
@@ -46,49 +48,78 @@ class Refiner:
         self.regularisation: float | None = None
         self._chosen = False
 
-    def __call__(self, result: Array, image: Array, psf: NDArray[Any], boundary: Boundary) -> Array:
-        """Return ``result`` refined, or itself where the held-out pixels saw no gain.
+    def __call__(
+        self,
+        result: Array,
+        image: NDArray[Any],
+        psf: NDArray[Any],
+        boundary: Boundary,
+        standardize: Callable[[NDArray[Any]], Array] | None = None,
+    ) -> None:
+        """Refine ``result`` in place, or leave it where the held-out pixels saw no gain; its mean stays.
 
         Parameters
         ----------
         result : f(x), deconvolved; float32, 2D or 3D.
         image : x, the same shape and units.
         psf, boundary : of g.
-
-        Returns
-        -------
-        float32, the mean of ``result``.
+        standardize : brings a part of ``image`` into the units of ``result``.
 
         Examples
         --------
         >>> random = np.random.default_rng(0)
         >>> noise, refiner = random.normal(size=(64, 64)).astype(np.float32), Refiner()
-        >>> refined = refiner(np.zeros_like(noise), noise, np.ones((3, 3)) / 9, "reflect")
-        >>> refiner.regularisation is None, float(np.abs(refined).max())
+        >>> result = np.zeros_like(noise)
+        >>> refiner(result, noise, np.ones((3, 3)) / 9, "reflect")
+        >>> refiner.regularisation is None, float(np.abs(result).max())
         (True, 0.0)
         """
         if self._chosen and self.regularisation is None:
-            return result
+            return
         blur = Blur(psf, boundary=boundary)
-        residual = _residual(result, image, blur)
+
+        def recorded(where: tuple[slice, ...]) -> Array:
+            return image[where] if standardize is None else standardize(image[where])
+
+        middle = _middle(result.shape)
+        expected = convolved(blur, result[middle])
+        residual = np.asarray(recorded(middle) - expected, np.float32)
+        limits = _limits(residual) if has_specks(residual + expected, expected) else None
+        level = _trim(residual, limits)
         if not self._chosen:
-            self.regularisation, self._chosen = _choose(_middle(residual), blur), True
+            self.regularisation, self._chosen = _choose(residual, blur), True
         if self.regularisation is None:
-            return result
-        correction = _convolved(_filter(blur, self.regularisation), residual)
-        refined: Array = result + (correction - correction.mean())
-        return refined
+            return
+        wiener = _filter(blur, self.regularisation)
+        total = 0.0
+        waiting: tuple[slice, Array] | None = None
+        for core, wide in slabs(result.shape, blur.psf.shape[0] + wiener.psf.shape[0]):
+            residual = np.asarray(recorded((wide,)) - convolved(blur, result[wide]), np.float32)
+            _trim(residual, limits, level)
+            correction = convolved(wiener, residual)[core.start - wide.start : core.stop - wide.start]
+            total += float(correction.sum(dtype=np.float64))
+            # The next slab still looks at this one as it was.
+            if waiting is not None:
+                result[waiting[0]] += waiting[1]
+            waiting = core, correction
+        assert waiting is not None
+        result[waiting[0]] += waiting[1]
+        result -= np.float32(total / result.size)
 
 
-def _residual(result: Array, image: Array, blur: Blur) -> Array:
-    expected = _convolved(blur, result)
-    residual = np.asarray(image - expected, np.float32)
-    if has_specks(image, expected):
-        middle = np.median(residual)
-        width = _CUT * 1.4826 * float(np.median(np.abs(residual - middle)))
-        residual = np.clip(residual, middle - width, middle + width)
-    residual -= residual.mean()
-    return residual
+def _limits(residual: Array) -> tuple[float, float]:
+    middle = float(np.median(residual))
+    width = _CUT * 1.4826 * float(np.median(np.abs(residual - middle)))
+    return middle - width, middle + width
+
+
+def _trim(residual: Array, limits: tuple[float, float] | None, level: float | None = None) -> float:
+    """Cut in place at the limits, then take off the level (None: the mean), which is returned."""
+    if limits is not None:
+        np.clip(residual, *limits, out=residual)
+    level = float(residual.mean(dtype=np.float64)) if level is None else level
+    residual -= np.float32(level)
+    return level
 
 
 def _choose(residual: Array, blur: Blur) -> float | None:
@@ -99,7 +130,7 @@ def _choose(residual: Array, blur: Blur) -> float | None:
     recorded, chosen = residual[held].astype(np.float64), None
     best = recorded**2
     for strength in STRENGTHS:
-        predicted = _convolved(blur, _convolved(_filter(blur, strength), seen))[held]
+        predicted = convolved(blur, convolved(_filter(blur, strength), seen))[held]
         error = (recorded - predicted) ** 2
         gain = best - error
         if gain.mean() <= _SURE * gain.std() / np.sqrt(max(1, gain.size)):
@@ -112,15 +143,9 @@ def _filter(blur: Blur, strength: float) -> Blur:
     return Blur(wiener_kernel(blur.psf, strength, corner=_CORNER), boundary=blur.boundary)
 
 
-def _middle(array: Array) -> Array:
-    """Return the middle of an array, as much as the choice needs."""
-    shape = list(array.shape)
-    while np.prod(shape, dtype=float) > _MOST_VOXELS:
-        shape[int(np.argmax(shape))] -= max(1, max(shape) // 16)
-    return array[tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(array.shape, shape, strict=True))]
-
-
-def _convolved(blur: Blur, image: Array) -> Array:
-    with torch.inference_mode():
-        out: Array = blur(torch.from_numpy(np.ascontiguousarray(image))[None, None])[0, 0].numpy()
-    return out
+def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return where the middle lies, as much of it as the choice needs."""
+    size = list(shape)
+    while np.prod(size, dtype=float) > _MOST_VOXELS:
+        size[int(np.argmax(size))] -= max(1, max(size) // 16)
+    return tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, size, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.errors import ConfigError
+
+# Voxels that are turned into float64 at a time.
+_SLAB = 2**20
 
 
 @dataclass(frozen=True)
@@ -39,17 +44,38 @@ class Standardizer:
         low, high = float(image.min()), float(image.max())
         if low == high:
             raise ConfigError(f"the image is constant (every pixel is {low:g}): there is nothing to deconvolve")
-        return cls(float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64)), low, high)
+        mean = float(image.mean(dtype=np.float64))
+        return cls(mean, _deviation(image, mean), low, high)
 
     def apply(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return the standardised image, float32."""
-        return ((image.astype(np.float64) - self.mean) / self.std).astype(np.float32)
+        result = np.empty(image.shape, np.float32)
+        for part in _slabs(image.shape):
+            result[part] = (image[part].astype(np.float64) - self.mean) / self.std
+        return result
 
-    def undo(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Return user units, float32."""
-        return (image.astype(np.float64) * self.std + self.mean).astype(np.float32)
+    def undo(self, image: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return user units, float32; written into ``out`` if given, which may be ``image``."""
+        result = np.empty(image.shape, np.float32) if out is None else out
+        for part in _slabs(image.shape):
+            result[part] = image[part].astype(np.float64) * self.std + self.mean
+        return result
 
     @property
     def bounds(self) -> tuple[float, float]:
         """``low`` and ``high`` in standardised units."""
         return (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
+
+
+def _slabs(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut the first axis so that each part holds about a million voxels."""
+    rows = max(1, _SLAB // max(1, math.prod(shape[1:])))
+    return (slice(start, start + rows) for start in range(0, shape[0], rows))
+
+
+def _deviation(image: NDArray[Any], mean: float) -> float:
+    """Return the standard deviation in float64; of a large image without holding it in float64."""
+    if image.size <= 16 * _SLAB:
+        return float(image.std(dtype=np.float64))
+    squares = sum(float(np.square(image[part] - np.float64(mean)).sum()) for part in _slabs(image.shape))
+    return math.sqrt(squares / image.size)

@@ -11,34 +11,6 @@ from numpy.typing import NDArray
 
 Finish = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
-# A tile larger than this gains no speed, and the user would wait for it when stopping.
-_MOST_VOXELS = 2_500_000
-
-
-def choose_tile(
-    shape: Sequence[int], *, bytes_per_voxel: float, budget_bytes: float, overlap: int
-) -> tuple[int, ...]:
-    """Return the largest tile that fits the budget; the whole image where it fits.
-
-    Parameters
-    ----------
-    shape : of the image, voxels.
-    bytes_per_voxel : memory that predicting one voxel of a tile takes.
-    budget_bytes : memory that may be used.
-    overlap : of neighbouring tiles, voxels; a tile is never smaller than twice that.
-
-    Examples
-    --------
-    >>> choose_tile((40, 500, 500), bytes_per_voxel=1000, budget_bytes=2e9, overlap=32)
-    (40, 216, 216)
-    """
-    most = min(_MOST_VOXELS, budget_bytes / bytes_per_voxel)
-    tile = list(shape)
-    while np.prod(tile, dtype=float) > most and max(tile) > max(16, 2 * overlap):
-        longest = max(tile)
-        tile = [min(n, max(longest - 8, 16, 2 * overlap) // 8 * 8) for n in tile]
-    return tuple(tile)
-
 
 def tile_edges(n: int, tile: int, overlap: int, align: int) -> list[tuple[int, int]]:
     """Return (start, stop) of the tiles along one axis.

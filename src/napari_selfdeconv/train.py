@@ -22,7 +22,8 @@ from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.health import collapsed
 from napari_selfdeconv.held_out import hold_out
 from napari_selfdeconv.losses import Passes, needed_passes, total
-from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
+from napari_selfdeconv.masks import falling_percent, fill_with_noise, measured_again, stratified_mask
+from napari_selfdeconv.memory import training_bytes
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
 from napari_selfdeconv.sampler import Sampler
 from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
@@ -147,6 +148,10 @@ class _Run:
         weights: Mapping[str, Tensor] | None,
     ) -> None:
         self.config, self.choice, self.bounds = config, choice, bounds
+        precision = str(choice.dtype).removeprefix("torch.")
+        self.peak_bytes = training_bytes(
+            config, frames[0].shape, psf.shape, precision=precision, frames=len(frames)
+        )
         self.symmetries = psf_symmetries(psf) if config.augment else (IDENTITY,)
         # Where patches lie is drawn on the CPU, their masks and noise on the device: nothing is copied in a step.
         places = torch.Generator().manual_seed(config.seed)
@@ -168,7 +173,7 @@ class _Run:
         if weights is not None:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)
-        self.start = copy.deepcopy(self.network).eval() if config.loss.anchor else None
+        self.start = copy.deepcopy(self.network).eval() if config.loss.holds_on else None
         self.network.train()
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, fused=choice.device.type == "cuda"
@@ -191,6 +196,7 @@ class _Run:
             steps=self.config.steps,
             symmetries=len(self.symmetries),
             remedy=self.choice.remedy,
+            peak_bytes=self.peak_bytes,
         )
 
     def step(self) -> dict[str, Tensor]:
@@ -254,12 +260,16 @@ class _Run:
         unmasked_pass, masked_pass = needed_passes(self.config.loss)
         # Both passes in one batch: one set of kernels, and batch-norm statistics over both.
         inputs = [x] * unmasked_pass + [masked] * masked_pass
+        f_start, again = None, None
+        if self.start is not None:
+            with torch.no_grad(), autocast(self.choice):
+                f_start = self.start(x).float()
+            if self.config.loss.bootstrap:
+                inputs.append(measured_again(x, self.blur(f_start), self.generator))
         with autocast(self.choice):
             f = self.network(torch.cat(inputs)).float()
-            f_start = None
-            if self.start is not None:
-                with torch.no_grad():
-                    f_start = self.start(x).float()
+        if self.config.loss.bootstrap:
+            f, again = f[: -len(x)], f[-len(x) :]
         self._last_f = f.detach()
         g = self.blur(f)
         first, second = slice(0, len(x)), slice(-len(x), None)
@@ -274,6 +284,7 @@ class _Run:
             high=self.bounds[1],
             delta=self.config.huber_delta if self.config.data_term == "huber" else None,
             f_start=f_start,
+            f_again=again,
         )
 
     def record(self, values: dict[str, Tensor]) -> dict[str, float]:

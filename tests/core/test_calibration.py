@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.calibration import calibrate, has_specks
+from napari_selfdeconv.calibration import calibrate, has_specks, is_cut_off
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 
@@ -66,15 +66,35 @@ def dark(salt: bool) -> tuple[np.ndarray, np.ndarray]:
     return degrade(truth, PSF, salt=salt), truth / truth.max()
 
 
-def test_without_specks_the_light_is_kept_even_where_noise_is_cut_off() -> None:
-    image, truth = dark(salt=False)
+@pytest.mark.parametrize("photons", [2, 50])
+def test_of_few_photons_the_light_is_kept(photons: int) -> None:
+    _, truth = dark(salt=False)
+    random = np.random.default_rng(0)
+    image = (random.poisson(photons * convolve(truth, PSF)) / photons).astype(np.float32)
+    assert (image == 0).mean() > 0.5
     assert calibrate(truth, image, PSF, "reflect")[1] == pytest.approx(float((image - truth).mean()), abs=1e-3)
     few = preset("quick", 2, steps=2, patch=32, batch_size=2)
     assert api.deconvolve(image, PSF, few).image.mean() == pytest.approx(image.mean(), rel=0.01)
 
 
-def test_with_specks_black_stays_black() -> None:
-    image, truth = dark(salt=True)
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.3])
+def test_noise_that_is_cut_off_is_told_from_photons(sigma: float) -> None:
+    _, truth = dark(salt=False)
+    expected, random = convolve(truth, PSF), np.random.default_rng(0)
+    noise = random.normal(0, sigma, expected.shape)
+    assert is_cut_off(np.maximum(expected + noise, 0), expected)
+    assert not is_cut_off(expected + noise, expected)
+    assert not is_cut_off(0.3 + np.maximum(expected + noise, -3 * sigma), expected)
+    for photons in (1, 5, 50, 500):
+        assert not is_cut_off(random.poisson(photons * expected) / photons, expected)
+    # A border without data is black, but not noise.
+    padded = [np.pad(array, 30) for array in (0.5 + expected + noise, expected)]
+    assert not is_cut_off(*padded)
+
+
+@pytest.mark.parametrize("salt", [False, True])
+def test_where_noise_is_cut_off_black_stays_black(salt: bool) -> None:
+    image, truth = dark(salt)
     assert abs(calibrate(truth, image, PSF, "reflect")[1]) < 0.2 * float((image - truth).mean())
 
 

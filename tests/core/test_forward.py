@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve
 
+from napari_selfdeconv import forward, fourier
 from napari_selfdeconv.forward import Blur, smooth_size, wiener_kernel
 
 # (image shape, PSF shape): odd, even, non-cubic, and a PSF wider than the image.
@@ -107,8 +108,7 @@ def test_batch_and_channels_are_independent():
 
 def test_the_transfer_function_is_computed_once_per_shape(monkeypatch):
     blur, calls = Blur(lopsided((9, 9)), method="fft"), []
-    rfftn = np.fft.rfftn
-    monkeypatch.setattr(np.fft, "rfftn", lambda *a, **k: calls.append(1) or rfftn(*a, **k))
+    monkeypatch.setattr(forward, "transfer_function", lambda *a: calls.append(1) or fourier.transfer_function(*a))
     for shape in [(16, 16), (16, 16), (20, 16), (16, 16)]:
         blur(tensor(shape))
         blur.adjoint(tensor(shape))
@@ -139,3 +139,29 @@ def test_wiener_kernel_is_the_wiener_filter():
     otf = np.fft.fft2(np.roll(np.pad(psf, ((0, 83), (0, 83))), (-6, -6), (0, 1)))
     expected = np.fft.ifft2(np.fft.fft2(image) * otf.conj() / (abs(otf) ** 2 + 0.1)).real
     assert np.abs(got - expected).max() < 0.01 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize(("shape", "size"), CASES[:4])
+def test_in_place_both_ways(shape, size, boundary, method):
+    blur, x = Blur(lopsided(size), boundary=boundary, method=method), tensor(shape)
+    for mirrored, expected in ((False, blur(x)), (True, blur.flipped()(x))):
+        there = x.clone()
+        blur.into(there, there, mirrored=mirrored)
+        torch.testing.assert_close(there, expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize(("shape", "size"), CASES[:4])
+def test_a_large_volume_goes_slab_by_slab_to_the_same_numbers(shape, size, monkeypatch):
+    blur, x = Blur(lopsided(size), method="fft"), tensor(shape)
+    expected = blur(x)
+    monkeypatch.setattr(fourier, "_LARGE", 0)
+    monkeypatch.setattr(fourier, "_SLAB", 100)
+    torch.testing.assert_close(blur(x), expected, atol=1e-10, rtol=0)
+
+
+def test_the_transfer_function_is_the_fourier_transform():
+    psf = lopsided((3, 4, 5))
+    found = fourier.transfer_function(psf, (6, 7, 8), np.complex128)
+    np.testing.assert_allclose(found, np.fft.rfftn(psf, (6, 7, 8), axes=(0, 1, 2)), atol=1e-12)

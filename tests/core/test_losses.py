@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from napari_selfdeconv import losses
+from napari_selfdeconv import losses, masks
 from napari_selfdeconv.config import LOSSES, LossWeights
 from napari_selfdeconv.losses import TERMS, Passes, active_terms, needed_passes, total
 
@@ -14,7 +14,9 @@ def make(shape=(2, 1, 8, 9), seed=0, **changes):
     g = torch.Generator().manual_seed(seed)
     x, f, g_x, fm, gm = (torch.randn(shape, generator=g, dtype=torch.float64) for _ in range(5))
     mask = torch.rand(shape, generator=g) < 0.2
-    values = dict(x=x, mask=mask, f_x=f, g_x=g_x, f_masked=fm, g_masked=gm, low=-1.0, high=2.0, f_start=x)
+    values = dict(
+        x=x, mask=mask, f_x=f, g_x=g_x, f_masked=fm, g_masked=gm, low=-1.0, high=2.0, f_start=x, f_again=f
+    )
     return Passes(**{**values, **changes})
 
 
@@ -38,6 +40,25 @@ def test_the_anchor_is_the_distance_from_the_start():
     torch.testing.assert_close(losses.anchor(p), ((p.f_x - p.x) ** 2).mean())
     torch.testing.assert_close(losses.anchor(make(f_x=None)), ((p.f_masked - p.x) ** 2).mean())
     assert losses.anchor(make(f_start=p.f_x)) == 0
+
+
+def test_the_bootstrap_is_the_distance_from_what_was_measured_again():
+    p = make()
+    assert losses.bootstrap(make(f_start=p.x, f_again=p.x)) == 0
+    torch.testing.assert_close(losses.bootstrap(make(f_start=p.x, f_again=p.x + 2)), torch.tensor(4.0))
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 64, 64), (2, 1, 16, 16, 16)])
+def test_a_measurement_is_repeated_with_the_noise_it_had(shape):
+    generator = torch.Generator().manual_seed(0)
+    expected = torch.randn(shape, generator=generator)
+    sigma = torch.tensor([0.1, 0.5, 2.0][: shape[0]]).view(-1, *[1] * (len(shape) - 1))
+    x = expected + sigma * torch.randn(shape, generator=generator)
+    x.view(shape[0], -1)[:, ::100] = 50  # specks do not count
+    again = masks.measured_again(x, expected, generator) - expected
+    for patch, wanted in zip(again, sigma.flatten(), strict=True):
+        assert float(patch.std()) == pytest.approx(float(wanted), rel=0.1)
+        assert float(patch.mean()) == pytest.approx(0, abs=0.1 * float(wanted))
 
 
 def test_bound_is_one_inside_and_grows_with_slope_two_outside():
@@ -69,7 +90,14 @@ def test_gradients_are_finite_where_the_terms_vanish(name):
     x = torch.zeros(1, 1, 6, 6, requires_grad=True)
     still = x.detach()
     p = make(
-        x=still, mask=torch.ones_like(x, dtype=torch.bool), f_x=x, g_x=x, f_masked=x, g_masked=x, f_start=still
+        x=still,
+        mask=torch.ones_like(x, dtype=torch.bool),
+        f_x=x,
+        g_x=x,
+        f_masked=x,
+        g_masked=x,
+        f_start=still,
+        f_again=x,
     )
     (gradient,) = torch.autograd.grad(TERMS[name].function(p), x)
     assert gradient.isfinite().all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdeconv import api, preset
+from napari_selfdeconv import api, preset, slabs
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.refinement import STRENGTHS, Refiner
 from napari_selfdeconv.simulate import cells_2d
@@ -28,6 +28,12 @@ def measured(ndim: int, sigma: float, seed: int = 0) -> tuple[np.ndarray, np.nda
     return truth, (blurred(truth) + random.normal(0, sigma, truth.shape)).astype(np.float32)
 
 
+def refined_by(refiner: Refiner, result: np.ndarray, image: np.ndarray) -> np.ndarray:
+    refined = result.copy()
+    refiner(refined, image, PSFS[result.ndim], "reflect")
+    return refined
+
+
 def error(image: np.ndarray, truth: np.ndarray) -> float:
     return float(np.sqrt(np.mean((image - truth) ** 2)))
 
@@ -37,7 +43,7 @@ def test_what_a_smooth_result_has_missed_is_brought_back(ndim: int) -> None:
     truth, image = measured(ndim, 0.005)
     smooth = gaussian_filter(truth, 1.0)
     refiner = Refiner()
-    refined = refiner(smooth, image, PSFS[ndim], "reflect")
+    refined = refined_by(refiner, smooth, image)
     assert refiner.regularisation in STRENGTHS
     assert error(refined, truth) < 0.8 * error(smooth, truth)
     assert refined.mean() == pytest.approx(smooth.mean(), rel=1e-5)
@@ -48,7 +54,7 @@ def test_noise_is_not_taken_for_structure(ndim: int) -> None:
     for seed in range(5):
         truth, image = measured(ndim, 0.1, seed)
         refiner = Refiner()
-        assert np.array_equal(refiner(truth, image, PSFS[ndim], "reflect"), truth)
+        assert np.array_equal(refined_by(refiner, truth, image), truth)
         assert refiner.regularisation is None
 
 
@@ -57,7 +63,7 @@ def test_more_noise_never_asks_for_more() -> None:
     for sigma in (0.002, 0.02, 0.2):
         truth, image = measured(2, sigma)
         refiner = Refiner()
-        refiner(gaussian_filter(truth, 1.0), image, PSFS[2], "reflect")
+        refined_by(refiner, gaussian_filter(truth, 1.0), image)
         found.append(np.inf if refiner.regularisation is None else refiner.regularisation)
     assert found == sorted(found)
     assert found[0] < found[-1]
@@ -67,7 +73,7 @@ def test_specks_do_not_become_stars() -> None:
     truth, image = measured(2, 0.005)
     salted = np.where(np.random.default_rng(1).random(image.shape) < 0.01, 1.0, image).astype(np.float32)
     smooth = gaussian_filter(truth, 1.0)
-    refined = Refiner()(smooth, salted, PSFS[2], "reflect")
+    refined = refined_by(Refiner(), smooth, salted)
     assert error(refined, truth) <= 1.02 * error(smooth, truth)
 
 
@@ -76,10 +82,24 @@ def test_the_frames_of_a_series_share_one_choice() -> None:
     _, noisy = measured(2, 0.3)
     smooth = gaussian_filter(truth, 1.0)
     refiner = Refiner()
-    refiner(smooth, quiet, PSFS[2], "reflect")
+    refined_by(refiner, smooth, quiet)
     chosen = refiner.regularisation
-    assert not np.array_equal(refiner(smooth, noisy, PSFS[2], "reflect"), smooth)
+    assert not np.array_equal(refined_by(refiner, smooth, noisy), smooth)
     assert refiner.regularisation == chosen
+
+
+def test_a_large_result_is_refined_slab_by_slab(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, image = measured(2, 0.005)
+    truth, image = np.concatenate([truth] * 3), np.concatenate([image] * 3)
+    smooth = gaussian_filter(truth, 1.0)
+    whole = refined_by(Refiner(), smooth, image)
+    monkeypatch.setattr(slabs, "_SLAB", 2000)
+    assert len(list(slabs.slabs(smooth.shape, 20))) > 2
+    np.testing.assert_allclose(refined_by(Refiner(), smooth, image), whole, atol=1e-5)
+    user_units = Refiner()
+    refined = smooth.copy()
+    user_units(refined, 3 * image + 7, PSFS[2], "reflect", lambda x: ((x - 7) / 3).astype(np.float32))
+    np.testing.assert_allclose(refined, whole, atol=1e-5)
 
 
 def test_the_setting_turns_it_off() -> None:

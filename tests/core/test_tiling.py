@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_selfdeconv.tiling import axis_weights, choose_tile, predict_tiled, tile_edges
+from napari_selfdeconv.memory_plan import choose_tile
+from napari_selfdeconv.tiling import axis_weights, predict_tiled, tile_edges
 from napari_selfdeconv.unet import UNet
 
 
@@ -80,9 +81,13 @@ def test_a_tile_off_the_grid_would_be_seen():
     assert (shifted[..., 20:40] - whole[..., 21:41]).abs().max() > 1e-2 * whole.abs().max()
 
 
+def thousand_each(tile):
+    return 1000 * np.prod(tile, dtype=float)
+
+
 def test_the_tile_fits_the_memory():
     shape = (128, 256, 512)
-    tile = choose_tile(shape, bytes_per_voxel=1000, budget_bytes=1e8, overlap=16)
+    tile = choose_tile(shape, needed_bytes=thousand_each, budget_bytes=1e8, overlap=16)
     assert np.prod(tile) * 1000 <= 1e8
-    assert choose_tile((64, 64), bytes_per_voxel=1000, budget_bytes=1e9, overlap=16) == (64, 64)
-    assert min(choose_tile(shape, bytes_per_voxel=1000, budget_bytes=1.0, overlap=32)) >= 64
+    assert choose_tile((64, 64), needed_bytes=thousand_each, budget_bytes=1e9, overlap=16) == (64, 64)
+    assert min(choose_tile(shape, needed_bytes=thousand_each, budget_bytes=1.0, overlap=32)) >= 64

@@ -245,3 +245,18 @@ def test_the_loss_axis_holds_all_values_and_never_collapses() -> None:
     low, high = loss_range([1.0])
     assert high - low >= 0.04
     assert running_mean([1.0] * 50) == pytest.approx(np.ones(50))
+
+
+def test_the_memory_is_said_before_the_run_and_follows_the_forms(open_dock: Callable[..., Any]) -> None:
+    dock = open_dock()
+    note = dock.memory_note
+    before = note.text()
+    assert before.startswith("Memory: about ")
+    assert "for the result" in before
+    dock.train_form.patch.setValue(32)
+    larger = note.text()
+    assert larger != before
+    dock.image_box.choose(dock.viewer.add_image(np.random.default_rng(0).random((2048, 2048)), name="large"))
+    assert note.text() != larger
+    dock.viewer.layers.clear()
+    assert note.isHidden()

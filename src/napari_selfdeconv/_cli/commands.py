@@ -55,6 +55,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
     psf = _psf_for(args, image, voxel)
     from napari_selfdeconv import api
 
+    say(f"memory: {api.memory_outlook(config, image.shape, psf.shape, tiles=tiles).sentence}")
     result = watch(api.iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel, stop=token))
     write_ome_tiff(
         args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}

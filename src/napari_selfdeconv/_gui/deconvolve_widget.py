@@ -18,6 +18,7 @@ from napari_selfdeconv._gui.compare_widget import open_compare
 from napari_selfdeconv._gui.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
 from napari_selfdeconv._gui.jobs import lucy_job
 from napari_selfdeconv._gui.layers import Frozen, add_result, freeze, voxel_um
+from napari_selfdeconv._gui.memory_note import MemoryNote
 from napari_selfdeconv._gui.model_panel import ModelPanel
 from napari_selfdeconv._gui.preview_panel import PreviewPanel
 from napari_selfdeconv._gui.psf_form import PsfForm
@@ -54,6 +55,7 @@ class DeconvolveWidget(QWidget):
         self.image_note = Note()
         self.psf_form = PsfForm(viewer)
         self.train_form = TrainForm()
+        self.memory_note = MemoryNote(self)
         self.run_panel = RunPanel()
         self.preview_panel = PreviewPanel(viewer)
         self.compare = CompareRow(viewer)
@@ -281,16 +283,13 @@ class DeconvolveWidget(QWidget):
         """Hear of changes to the voxel size of the layer in the form, and of no other any more."""
         if self._shown is not None:
             for event in (self._shown.events.scale, self._shown.events.units):
-                event.disconnect(self._on_voxels)
+                event.disconnect(self._describe_image)
         self._shown = layer
         if layer is not None:
             for event in (layer.events.scale, layer.events.units):
-                event.connect(self._on_voxels)
+                event.connect(self._describe_image)
 
-    def _on_voxels(self, _event: Any = None) -> None:
-        self._describe_image()
-
-    def _describe_image(self) -> None:
+    def _describe_image(self, _event: Any = None) -> None:
         layer = self.image_box.layer
         self.axes_form.follow(layer)
         self.preview_panel.follow(layer)
@@ -307,6 +306,7 @@ class DeconvolveWidget(QWidget):
         ndim = self.axes_form.spatial_ndim()
         self.psf_form.follow(layer, ndim if layer is not None else None)
         self.train_form.follow(ndim)
+        self.memory_note.refresh()
 
     def _connect(self) -> None:
         panel = self.run_panel
@@ -337,7 +337,7 @@ class DeconvolveWidget(QWidget):
         }
         self.sections["image"].add(self.image_box, self.image_note, self.axes_form)
         self.sections["psf"].add(self.psf_form)
-        self.sections["network"].add(self.train_form, self.run_panel)
+        self.sections["network"].add(self.train_form, self.memory_note, self.run_panel)
         self.sections["preview"].add(self.preview_panel)
         self.sections["model"].add(self.model_panel)
         self.sections["compare"].add(self.compare)

@@ -179,6 +179,7 @@ _NAMES = {
     "bound_d": "bound (deconvolved)",
     "tv": "total variation",
     "anchor": "anchor",
+    "bootstrap": "bootstrap",
 }
 
 

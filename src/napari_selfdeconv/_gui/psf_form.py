@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -26,7 +27,12 @@ from napari_selfdeconv.errors import ConfigError
 
 
 class PsfForm(QWidget):
-    """PSF from a layer, or generated from the optics and the voxel size."""
+    """PSF from a layer, or generated from the optics and the voxel size.
+
+    Signal ``changed`` says that another source or layer is chosen.
+    """
+
+    changed = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -128,6 +134,7 @@ class PsfForm(QWidget):
         self._show_source()
 
     def _show_source(self) -> None:
+        self.changed.emit()
         self._optics.setVisible(self.generated.isChecked())
         for widget in (self.layer_box, self.clean):
             widget.setVisible(self.from_layer.isChecked())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
 
 from napari_selfdeconv._gui.fields import ChoiceBox, Note, WholeBox
@@ -38,7 +38,12 @@ def describe(name: str, ndim: int) -> str:
 
 
 class TrainForm(QWidget):
-    """Preset and loss, and under 'Advanced' what few need to touch."""
+    """Preset and loss, and under 'Advanced' what few need to touch.
+
+    Signal ``changed`` says that something is set that decides what a run takes of the memory.
+    """
+
+    changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +78,9 @@ class TrainForm(QWidget):
         self._build()
         for changed in (self.preset.currentIndexChanged, self.loss.currentIndexChanged, self.pretrained.toggled):
             changed.connect(self._describe)
+            changed.connect(self.changed)
+        for changed in (self.patch.valueChanged, self.tile.valueChanged, self.device.currentIndexChanged):
+            changed.connect(self.changed)
         self._describe()
 
     def follow(self, ndim: int) -> None:

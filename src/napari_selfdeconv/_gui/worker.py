@@ -203,6 +203,14 @@ class Run(QObject):
         self.ended.emit(self._outcome)
 
 
+_usual: list[tuple[str, str]] = []
+
+
+def usual_device() -> tuple[str, str]:
+    """Return the type and the precision that "auto" stands for here; until torch is loaded, cpu and float32."""
+    return _usual[0] if _usual else ("cpu", "float32")
+
+
 def warm_up() -> None:
     """Import the computation in the background: torch takes seconds, and the window must not wait."""
     threading.Thread(target=_import_api, name="selfdeconv-warm-up").start()
@@ -216,9 +224,12 @@ def _import_api() -> None:
         import torch
 
         import napari_selfdeconv.api  # noqa: F401
+        from napari_selfdeconv import device
 
         # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
         torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+        choice = device.choose("auto", "auto")
+        _usual[:] = [(choice.device.type, str(choice.dtype).removeprefix("torch."))]
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)

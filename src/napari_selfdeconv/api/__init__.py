@@ -11,6 +11,7 @@ from napari_selfdeconv.api._classical import (
 )
 from napari_selfdeconv.api._deconvolve import Deconvolution, deconvolve, iter_deconvolve
 from napari_selfdeconv.api._large import LargeDeconvolution, create_zarr, iter_deconvolve_large
+from napari_selfdeconv.api._memory import memory_outlook
 from napari_selfdeconv.api._series import SeriesDeconvolution, iter_deconvolve_series
 from napari_selfdeconv.api._trust import iter_uncertainty, residual, uncertainty
 from napari_selfdeconv.beads import BeadPsf, BeadSettings
@@ -51,6 +52,7 @@ __all__ = [
     "iter_uncertainty",
     "load_model",
     "load_parameters",
+    "memory_outlook",
     "model_differences",
     "prepare_psf",
     "psf_for_image",

@@ -16,16 +16,18 @@ import napari_selfdeconv
 from napari_selfdeconv import device
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
-from napari_selfdeconv.errors import ComputeError
-from napari_selfdeconv.events import Event, Progress, StopToken
-from napari_selfdeconv.model import Model, bytes_per_voxel, predictors, psf_hash
+from napari_selfdeconv.errors import ComputeError, OutOfMemory
+from napari_selfdeconv.events import Event, Progress, StopToken, Warned
+from napari_selfdeconv.lazy import Mapped
+from napari_selfdeconv.memory_plan import halve_tile, result_tile
+from napari_selfdeconv.model import Model, predictors, psf_hash
 from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
-from napari_selfdeconv.tiling import Finish, choose_tile, predict_tiled
+from napari_selfdeconv.tiling import Finish, predict_tiled
 
 
 def predict(
-    model: Model, standard: NDArray[np.float32], choice: device.Choice, tiles: TileConfig, stop: StopToken
+    model: Model, standard: Any, choice: device.Choice, tiles: TileConfig, stop: StopToken
 ) -> Generator[Event, None, NDArray[np.float32]]:
     """Return f of a standardised image, tile by tile, averaged as the model's settings say."""
     functions = predictors(model, choice, average=model.config.average_symmetries)
@@ -43,21 +45,48 @@ def predict_with(
     out: Any = None,
     finish: Finish | None = None,
 ) -> Generator[Event, None, Any]:
-    """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`."""
-    tile = (
-        choose_tile(
-            standard.shape,
-            bytes_per_voxel=bytes_per_voxel(model.config),
-            budget_bytes=tiles.memory_share * device.free_memory_bytes(choice.device),
-            overlap=tiles.overlap,
-        )
-        if tiles.tile is None
-        else tuple(min(tiles.tile, n) for n in standard.shape)
+    """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`.
+
+    Out of memory, it begins anew with half the tile, down to twice the overlap.
+    """
+    tile = result_tile(
+        model.config,
+        standard.shape,
+        model.psf.shape,
+        tiles,
+        precision=str(choice.dtype).removeprefix("torch."),
+        free_bytes=device.free_memory_bytes(choice.device),
     )
+    while True:
+        try:
+            return (yield from _with_tile(functions, model, standard, tile, tiles.overlap, stop, out, finish))
+        except (RuntimeError, MemoryError) as error:
+            if not device.is_out_of_memory(error):
+                raise
+            smaller = halve_tile(tile, tiles.overlap)
+            if smaller is None:
+                raise
+        # Out of the except block: until then the error holds the frames, and they hold the tile's memory.
+        device.release_memory(choice.device)
+        sizes = [" x ".join(map(str, size)) for size in (tile, smaller)]
+        yield Warned(f"Out of memory with tiles of {sizes[0]} voxels: begun anew with {sizes[1]}.")
+        tile = smaller
+        if out is not None:
+            out[...] = 0
+
+
+def _with_tile(
+    functions: Sequence[Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    model: Model,
+    standard: Any,
+    tile: tuple[int, ...],
+    overlap: int,
+    stop: StopToken,
+    out: Any,
+    finish: Finish | None,
+) -> Generator[Event, None, Any]:
     align = model.network.unet.multiple
-    work = predict_tiled(
-        functions, standard, tile=tile, overlap=tiles.overlap, align=align, out=out, finish=finish
-    )
+    work = predict_tiled(functions, standard, tile=tile, overlap=overlap, align=align, out=out, finish=finish)
     start = time.perf_counter()
     while True:
         try:
@@ -81,14 +110,15 @@ def deconvolve_whole(
     refiner: Refiner | None = None,
 ) -> Generator[Event, None, NDArray[np.float32]]:
     """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series."""
-    standard = scale.apply(image)
-    result = yield from predict(model, standard, choice, tiles, stop)
+    # Standardised tile by tile, and in place from there on: nothing of the image's size but itself and the result.
+    result = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
     if model.config.calibrate:
-        gain, offset = calibrate(result, standard, model.psf, model.config.boundary)
-        result = (gain * result + offset).astype(np.float32)
+        gain, offset = calibrate(result, image, model.psf, model.config.boundary, scale.apply)
+        result *= gain
+        result += offset
     if model.config.refine:
-        result = (refiner or Refiner())(result, standard, model.psf, model.config.boundary)
-    return scale.undo(result)
+        (refiner or Refiner())(result, image, model.psf, model.config.boundary, scale.apply)
+    return scale.undo(result, out=result)
 
 
 def new_provenance(
@@ -126,12 +156,12 @@ def translated() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise ComputeError(
+        raise OutOfMemory(
             "the device ran out of memory: use a smaller batch, patch or tile, or the CPU"
         ) from error
     except (RuntimeError, MemoryError) as error:
-        if "can't allocate memory" in str(error) or isinstance(error, MemoryError):
-            raise ComputeError(
+        if device.is_out_of_memory(error):
+            raise OutOfMemory(
                 "this computer ran out of memory: use a smaller batch, patch or tile, or a smaller image"
             ) from error
         raise ComputeError(f"the computation failed: {error}") from error

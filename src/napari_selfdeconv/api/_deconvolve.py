@@ -115,6 +115,7 @@ def iter_deconvolve(
         preview_every_s=preview_every_s,
         preview_region=preview_region,
         preview_extra=preview_extra,
+        memory_share=tiles.memory_share,
         whole=whole,
     )
     run, model = training.run, training.model

@@ -88,6 +88,7 @@ def iter_deconvolve_large(
         preview_every_s=preview_every_s,
         preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
         preview_extra=preview_extra,
+        memory_share=tiles.memory_share,
     )
     training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
@@ -148,7 +149,9 @@ def _finish(
 
     def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
         result = (gain * result + offset).astype(np.float32)
-        return refiner(result, tile, model.psf, config.boundary) if config.refine else result
+        if config.refine:
+            refiner(result, tile, model.psf, config.boundary)
+        return result
 
     return finish
 

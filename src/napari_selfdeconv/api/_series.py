@@ -93,6 +93,7 @@ def iter_deconvolve_series(
             preview_every_s=preview_every_s,
             preview_region=_of_frame(preview_region, plan),
             preview_extra=preview_extra,
+            memory_share=tiles.memory_share,
         )
         shown = partial(_placed, plan=plan, time_index=chosen[0], channel=channel)
         training = yield from mapped(work, shown)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from napari_selfdeconv import device
 from napari_selfdeconv.api._common import new_provenance, translated
-from napari_selfdeconv.config import ARCHITECTURE, TrainConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.config import ARCHITECTURE, TileConfig, TrainConfig
+from napari_selfdeconv.errors import ConfigError, OutOfMemory
 from napari_selfdeconv.events import Event, Interim, StopToken, Warned
 from napari_selfdeconv.io import check_image
+from napari_selfdeconv.memory_plan import differences, fit_training, halve_training
 from napari_selfdeconv.model import Deconvolver, Model, psf_hash
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.pretrained import initial_weights
@@ -50,6 +51,7 @@ def iter_train(
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
     whole: Whole | None = None,
+    memory_share: float = TileConfig.memory_share,
 ) -> Generator[Event, None, Training]:
     """Train one model on frames of one shape; yield events, return the model.
 
@@ -60,6 +62,8 @@ def iter_train(
     psf, config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
         `iter_deconvolve`.
     whole : deconvolves the whole image with a model: called when `StopToken.request_result` asks for an `Interim`.
+    memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
+        patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
 
     Raises
     ------
@@ -79,10 +83,10 @@ def iter_train(
         weights = start_from.network.state_dict()
     elif config.pretrained:
         weights = initial_weights(config, len(shape))
-    elif config.loss.anchor:
+    elif held := config.loss.holds_on:
         raise ConfigError(
-            f"the loss weight anchor ({config.loss.anchor:g}) needs weights to begin with: pretrained=True, or a "
-            "model to go on from"
+            f"the loss weight {held} ({getattr(config.loss, held):g}) needs weights to begin with: "
+            "pretrained=True, or a model to go on from"
         )
     choice = device.choose(config.device, config.precision)
     scales = tuple(Standardizer.of(frame) for frame in frames)
@@ -96,16 +100,30 @@ def iter_train(
         voxel = None if voxel_um is None else tuple(map(float, voxel_um))
         return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
 
-    for attempt in (config, replace(config, seed=(config.seed + 1) % 2**31)):
+    fitted = fit_training(
+        config,
+        shape,
+        psf.shape,
+        precision=str(choice.dtype).removeprefix("torch."),
+        frames=len(frames),
+        free_bytes=device.free_memory_bytes(choice.device),
+        memory_share=memory_share,
+        fast_bfloat16=device.fast_bfloat16(choice.device),
+    )
+    if fitted.note:
+        yield Warned(fitted.note)
+        choice = device.choose(config.device, fitted.config.precision)
+
+    def once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
         preview = None
         if preview_every_s is not None:
             preview = Previewer(
                 standard[0], scales[0], choice, attempt, psf, preview_every_s, preview_region, preview_extra
             )
         between = _between(attempt, preview, whole, record, stop)
-        try:
-            with translated():
-                run = yield from train(
+        with translated():
+            return (
+                yield from train(
                     standard,
                     psf,
                     attempt,
@@ -115,26 +133,49 @@ def iter_train(
                     between=between,
                     weights=weights,
                 )
-            break
-        except Collapsed as error:
-            if attempt is not config:
-                raise Collapsed(
-                    f"training collapsed twice ({error}): try a lower learning rate, the preset 'standard', "
-                    "or look whether the image holds anything but noise"
-                ) from None
-            yield Warned(f"Training collapsed ({error}); it begins anew with seed {config.seed + 1}.")
+            )
+
+    run, used = yield from _attempts(once, fitted.config, choice)
     if run.kept_step < run.steps_done:
         yield Warned(
             f"The held-out error was lowest at step {run.kept_step} and rose after it: "
             "the model of that step is used."
         )
     return Training(
-        model=record(run.network, attempt, run.steps_done),
+        model=record(run.network, used, run.steps_done),
         run=run,
         choice=choice,
         scales=scales,
         stopped=stop.stopped and not run.converged and run.steps_done < config.steps,
     )
+
+
+def _attempts(
+    once: Callable[[TrainConfig], Generator[Event, None, Trained]], config: TrainConfig, choice: device.Choice
+) -> Generator[Event, None, tuple[Trained, TrainConfig]]:
+    """Train; anew from another seed after a collapse, anew with half the batch or patch when out of memory."""
+    attempt, reseeded = config, False
+    while True:
+        try:
+            return (yield from once(attempt)), attempt
+        except Collapsed as error:
+            if reseeded:
+                raise Collapsed(
+                    f"training collapsed twice ({error}): try a lower learning rate, the preset 'standard', "
+                    "or look whether the image holds anything but noise"
+                ) from None
+            changed, reseeded = replace(attempt, seed=(attempt.seed + 1) % 2**31), True
+            said = f"Training collapsed ({error}); it begins anew with seed {changed.seed}."
+        except OutOfMemory:
+            smaller = halve_training(attempt)
+            if smaller is None:
+                raise
+            said = f"Training ran out of memory; it begins anew with {differences(attempt, smaller)}."
+            changed = smaller
+        # Out of the except block: until then the error holds the frames, and they hold the run's memory.
+        device.release_memory(choice.device)
+        yield Warned(said)
+        attempt = changed
 
 
 def _between(

@@ -17,6 +17,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.io import check_image
+from napari_selfdeconv.lazy import Mapped
 from napari_selfdeconv.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.model import Model, place, predictors
 from napari_selfdeconv.psf_check import check_psf
@@ -97,7 +98,12 @@ def iter_uncertainty(
         views = predictors(model, choice, average=True)
         members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]
         work = predict_with(
-            [_spread(members)], model, scale.apply(image), choice, tiles or TileConfig(), stop or StopToken()
+            [_spread(members)],
+            model,
+            Mapped(image, scale.apply),
+            choice,
+            tiles or TileConfig(),
+            stop or StopToken(),
         )
         spread = yield from work
         model.network.cpu()

@@ -1,0 +1,155 @@
+"""How much memory a run will take, from its settings alone: counts of the network's layers, fitted to measurement.
+
+What is counted are the bytes of what a run holds; the coefficients say how many times each is there at the peak.
+They are fitted by ``python -m napari_selfdeconv.benchmark.memory``, which measures runs in processes of their own.
+No torch here: the forms show the figure before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from napari_selfdeconv.config import LossWeights, TrainConfig
+
+# Mirrored voxels that the prediction of a tile adds at each end of an axis, and the most that its phases do.
+_MARGIN, _PHASE = 16, 3
+
+#: Coefficients of `training_counts` and of `tile_counts` for each precision.
+TRAINING: Mapping[str, tuple[float, ...]] = {
+    "float32": (1.53, 0.00, 0.00, 4.01, 4.22, 0.61, 33.67),
+    "bfloat16": (0.86, 12.80, 7.01, 0.23, 5.28, 0.49, 12.33),
+}
+TILE: Mapping[str, tuple[float, ...]] = {
+    "float32": (1.06, 5.33, 4.98, 14.07, 4.69, 78.42),
+    "bfloat16": (1.67, 3.53, 5.44, 9.03, 5.33, 41.52),
+}
+# What a run takes however small it is is counted in these.
+_MEGABYTE = 1e6
+
+
+def training_bytes(
+    config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], *, precision: str, frames: int = 1
+) -> int:
+    """Return the memory that training takes at its peak beyond what the process holds before, in bytes.
+
+    Parameters
+    ----------
+    config : settings of the run.
+    shape, psf_shape : of a frame and of the PSF, voxels.
+    precision : "float32" or "bfloat16", what the device computes in.
+    frames : how many frames it is trained on.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.presets import preset
+    >>> small, large = (preset("paper", 2, batch_size=n) for n in (1, 16))
+    >>> sizes = [training_bytes(c, (512, 512), (31, 31), precision="float32") for c in (small, large)]
+    >>> sizes[1] > 4 * sizes[0]
+    True
+    """
+    counts = training_counts(config, shape, psf_shape, precision, frames)
+    return _total(TRAINING[precision], counts)
+
+
+def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], *, precision: str) -> int:
+    """Return the memory that deconvolving one tile takes at its peak, in bytes; the image and the result aside."""
+    return _total(TILE[precision], tile_counts(config, tile, psf_shape, precision))
+
+
+def whole_bytes(shape: Sequence[int]) -> int:
+    """Return the memory of the result itself, in bytes: float32."""
+    return 4 * int(math.prod(shape))
+
+
+def training_counts(
+    config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], precision: str, frames: int = 1
+) -> list[float]:
+    """Return the bytes of what training holds.
+
+    All layers, one at full resolution, Fourier transforms, image and PSF, weights, all layers again where an
+    anchor or a bootstrap runs a second network, and a constant.
+    """
+    ndim = len(shape)
+    patch = [min(n, config.patch) for n in shape]
+    value = 2.0 if precision == "bfloat16" else 4.0
+    batch = config.batch_size * passes(config.loss)
+    voxels = batch * math.prod(patch)
+    kept = value * voxels * kept_channels(config, ndim)
+    return [
+        kept,
+        value * voxels * config.features,
+        4.0 * batch * (1 + len(config.inverse_channels)) * _padded(patch, psf_shape),
+        # The frame, the same without its held-out pixels, and where those are.
+        9.0 * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
+        4.0 * parameters(config, ndim),
+        kept if config.loss.holds_on else 0.0,
+        _MEGABYTE,
+    ]
+
+
+def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], precision: str) -> list[float]:
+    """Return the bytes of predicting a tile: its widest layer, another, transforms, tile, weights, a constant."""
+    value = 2.0 if precision == "bfloat16" else 4.0
+    sizes = [n + 2 * _MARGIN + _PHASE if n > config.patch else n + _PHASE for n in tile]
+    voxels = math.prod(sizes)
+    return [
+        value * voxels * config.features * _joined(config),
+        value * voxels * config.features,
+        4.0 * (1 + len(config.inverse_channels)) * _padded(sizes, psf_shape),
+        4.0 * math.prod(tile),
+        4.0 * parameters(config, len(tile)),
+        _MEGABYTE,
+    ]
+
+
+def passes(loss: LossWeights) -> int:
+    """Return how many times each patch goes through the network in a training step, with gradient: 1 to 3."""
+    between = loss.inv > 0 or loss.inv_d > 0
+    return (loss.rec > 0 or between) + (loss.bsp > 0 or between) + (loss.bootstrap > 0)
+
+
+def parameters(config: TrainConfig, ndim: int) -> int:
+    """Return the number of weights of the network."""
+    kernel: int = 3**ndim
+    corner: int = 2**ndim
+
+    def block(width_in: int, width: int) -> int:
+        return 2 * width_in + (kernel + 1) * width_in * width + 2 * width + kernel * width**2
+
+    widths = [config.features * 2**level for level in range(config.levels)]
+    count = (kernel * (1 + len(config.inverse_channels)) + 3) * config.features
+    count += sum(block(width, width) for width in widths)
+    for a, b in zip(widths, widths[1:], strict=False):
+        count += 2 * corner * a * b + a + b + block(_joined(config) * a, a)
+    return count
+
+
+def kept_channels(config: TrainConfig, ndim: int) -> float:
+    """Return how many values per voxel of a patch the network keeps for its backward pass."""
+    kept = 1.0 + len(config.inverse_channels) + 2 * config.features
+    for level in range(config.levels):
+        width = config.features * 2**level
+        # Of a block: both ReLUs, the value between its convolutions, its sum; below, what the way down made.
+        layers = 4 if level == 0 else 5
+        if level < config.levels - 1:
+            layers += 2 * _joined(config) + 3
+        kept += layers * width / 2 ** (ndim * level)
+    return kept
+
+
+def _joined(config: TrainConfig) -> int:
+    return 2 if config.skip == "concat" else 1
+
+
+def _padded(size: Sequence[int], psf_shape: Sequence[int]) -> int:
+    return int(math.prod(n + k - 1 for n, k in zip(size, psf_shape, strict=True)))
+
+
+def _kernel_bytes(config: TrainConfig, psf_shape: Sequence[int]) -> float:
+    # The Wiener kernels of the inverse channels are made in float64, on four times the PSF.
+    return 8.0 * math.prod(4 * k + 1 for k in psf_shape) if config.inverse_channels else 0.0
+
+
+def _total(coefficients: Sequence[float], counts: Sequence[float]) -> int:
+    return round(sum(a * n for a, n in zip(coefficients, counts, strict=True)))
