@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +40,22 @@ _GAINS = (0.5, 2.0)
 _FLAT = 0.05
 
 
+class Line(NamedTuple):
+    """See `calibrate`."""
+
+    gain: float
+    offset: float
+    cut_off: bool
+
+
 def calibrate(
     result: NDArray[np.float32],
     image: NDArray[Any],
     psf: NDArray[Any],
     boundary: Boundary,
     standardize: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
-) -> tuple[float, float]:
-    """Return (gain, offset) with which ``gain * g(result) + offset`` fits ``image`` best.
+) -> Line:
+    """Return the line with which ``gain * g(result) + offset`` fits ``image`` best.
 
     Parameters
     ----------
@@ -58,6 +66,8 @@ def calibrate(
 
     Returns
     -------
+    Its gain, its offset, and whether the noise of the image is cut off at black.
+
     gain : robust (Huber, delta one robust standard deviation of the residual); 1 where the best one is within 0.1
         of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
     offset : the mean of the residual, so that the light is kept; its median where the image's mean is not that of
@@ -67,7 +77,7 @@ def calibrate(
     --------
     >>> y, x = np.mgrid[:64, :64]
     >>> truth = (np.sin(x / 7.0) * np.cos(y / 5.0)).astype(np.float32)
-    >>> gain, offset = calibrate(0.8 * truth - 0.1, truth, np.ones((1, 1)), "reflect")
+    >>> gain, offset, _ = calibrate(0.8 * truth - 0.1, truth, np.ones((1, 1)), "reflect")
     >>> round(gain, 3), round(offset, 3)
     (1.25, 0.125)
     """
@@ -81,8 +91,9 @@ def calibrate(
         if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > _NEAR:
             gain = best
     residual = x - gain * g
-    biased = has_specks(x, g) or is_cut_off(x, g)
-    return gain, float(np.median(residual) if biased else residual.mean())
+    cut_off = is_cut_off(x, g)
+    biased = cut_off or has_specks(x, g)
+    return Line(gain, float(np.median(residual) if biased else residual.mean()), cut_off)
 
 
 def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:

@@ -143,8 +143,10 @@ def drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | 
             on_event(event)
 
 
-def mapped(work: Generator[Event, None, _T], change: Callable[[Event], Event]) -> Generator[Event, None, _T]:
-    """Pass the events of a computation on, each as ``change`` returns it; return its result.
+def mapped(
+    work: Generator[Event, None, _T], change: Callable[[Event], Event | None]
+) -> Generator[Event, None, _T]:
+    """Pass the events of a computation on, each as ``change`` returns it, or not for None; return its result.
 
     Examples
     --------
@@ -161,7 +163,9 @@ def mapped(work: Generator[Event, None, _T], change: Callable[[Event], Event]) -
         except StopIteration as end:
             result: _T = end.value
             return result
-        yield change(event)
+        changed = change(event)
+        if changed is not None:
+            yield changed
 
 
 class StopToken:

@@ -10,6 +10,8 @@ from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.calibration import calibrate, has_specks, is_cut_off
+from napari_selfdeconv.events import Warned, drain
+from napari_selfdeconv.series import SeriesPlan
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 
@@ -37,8 +39,9 @@ def test_the_line_is_found_in_spite_of_outliers(gain: float, offset: float) -> N
 
 def test_a_flat_result_gets_no_gain() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (64, 64)).astype(np.float32)
-    gain, offset = calibrate(np.full((64, 64), 0.3, np.float32), noise, PSF, "reflect")
+    gain, offset, cut_off = calibrate(np.full((64, 64), 0.3, np.float32), noise, PSF, "reflect")
     assert gain == 1.0
+    assert not cut_off
     assert offset == pytest.approx(-0.3, abs=0.1)
 
 
@@ -107,3 +110,23 @@ def test_photon_noise_is_no_speck(photons: float) -> None:
         return
     hot = np.where(np.random.default_rng(3).random(image.shape) < 0.005, 30 * image.max(), image)
     assert has_specks(np.minimum(hot, 2 * image.max()), expected)
+
+
+def test_noise_that_is_cut_off_is_said_once() -> None:
+    image, _ = dark(salt=False)
+    few = preset("quick", 2, steps=2, patch=32, batch_size=2)
+    said: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Warned):
+            said.append(event.message)
+
+    api.deconvolve(image, PSF, few, on_event=listen)
+    assert sum("cut off" in message for message in said) == 1
+    said.clear()
+    movie = np.stack([image, image[::-1]])
+    drain(api.iter_deconvolve_series(movie, PSF, SeriesPlan(axes="tyx"), few), listen)
+    assert sum("cut off" in message for message in said) == 1
+    said.clear()
+    drain(api.iter_deconvolve_large(image, PSF, few, out=np.zeros(image.shape, np.float32)), listen)
+    assert sum("cut off" in message for message in said) == 1

@@ -45,7 +45,9 @@ def test_the_anchor_is_the_distance_from_the_start():
 def test_the_bootstrap_is_the_distance_from_what_was_measured_again():
     p = make()
     assert losses.bootstrap(make(f_start=p.x, f_again=p.x)) == 0
-    torch.testing.assert_close(losses.bootstrap(make(f_start=p.x, f_again=p.x + 2)), torch.tensor(4.0))
+    torch.testing.assert_close(
+        losses.bootstrap(make(f_start=p.x, f_again=p.x + 2)), torch.tensor(4.0, dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 64, 64), (2, 1, 16, 16, 16)])

@@ -25,6 +25,11 @@ from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.tiling import Finish, predict_tiled
 
+CUT_OFF = (
+    "The noise of this image is cut off at its lowest value, which makes it brighter than its light in dark "
+    "places. The result is not: black is black in it, and its mean is below that of the image."
+)
+
 
 def predict(
     model: Model, standard: Any, choice: device.Choice, tiles: TileConfig, stop: StopToken
@@ -113,7 +118,9 @@ def deconvolve_whole(
     # Standardised tile by tile, and in place from there on: nothing of the image's size but itself and the result.
     result = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
     if model.config.calibrate:
-        gain, offset = calibrate(result, image, model.psf, model.config.boundary, scale.apply)
+        gain, offset, cut_off = calibrate(result, image, model.psf, model.config.boundary, scale.apply)
+        if cut_off:
+            yield Warned(CUT_OFF)
         result *= gain
         result += offset
     if model.config.refine:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import deconvolve_whole, predict_with, translated
+from napari_selfdeconv.api._common import CUT_OFF, deconvolve_whole, predict_with, translated
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -143,7 +143,9 @@ def _finish(
         plain = replace(model, config=replace(config, calibrate=False, refine=False))
         block = scale.apply((yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)))
         if config.calibrate:
-            gain, offset = calibrate(block, standard, model.psf, config.boundary)
+            gain, offset, cut_off = calibrate(block, standard, model.psf, config.boundary)
+            if cut_off:
+                yield Warned(CUT_OFF)
         if config.refine:
             refiner((gain * block + offset).astype(np.float32), standard, model.psf, config.boundary)
 

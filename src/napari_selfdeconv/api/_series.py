@@ -81,6 +81,7 @@ def iter_deconvolve_series(
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     models: list[Model] = []
     steps = 0
+    said: set[str] = set()
     for channel, kernel in enumerate(psfs):
         chosen = plan.training_times(shape)
         frames = [np.asarray(image[plan.index(t, channel)]) for t in chosen]
@@ -117,7 +118,7 @@ def iter_deconvolve_series(
                 frame = check_image(frame)
                 scale = Standardizer.of(frame)
                 one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
-                deconvolved = yield from mapped(one, partial(_counted, done=done, total=times))
+                deconvolved = yield from mapped(one, partial(_counted, done=done, total=times, said=said))
                 result[plan.index(t, channel)] = deconvolved
             training.model.network.cpu()
     seconds = time.perf_counter() - started
@@ -169,8 +170,12 @@ def _placed(event: Event, plan: SeriesPlan, time_index: int, channel: int) -> Ev
     )
 
 
-def _counted(event: Event, done: int, total: int) -> Event:
-    """Make the progress of one frame that of all."""
+def _counted(event: Event, done: int, total: int, said: set[str]) -> Event | None:
+    """Make the progress of one frame that of all; say once what is true of many frames."""
+    if isinstance(event, Warned) and event.message in said:
+        return None
+    if isinstance(event, Warned):
+        said.add(event.message)
     if not isinstance(event, Progress):
         return event
     left = None if event.eta_s is None else event.eta_s + (total - done - 1) * (event.seconds + event.eta_s)
