@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv.calibration import has_specks
+from napari_selfdeconv.calibration import has_specks, is_cut_off
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur, wiener_kernel
 from napari_selfdeconv.masks import stratified_mask
@@ -83,11 +83,19 @@ class Refiner:
 
         middle = _middle(result.shape)
         expected = convolved(blur, result[middle])
-        residual = np.asarray(recorded(middle) - expected, np.float32)
-        limits = _limits(residual) if has_specks(residual + expected, expected) else None
-        level = _trim(residual, limits)
+        looked_at = recorded(middle)
+        residual = np.asarray(looked_at - expected, np.float32)
+        limits = _limits(residual) if has_specks(looked_at, expected) else None
         if not self._chosen:
-            self.regularisation, self._chosen = _choose(residual, blur), True
+            self._chosen = True
+            # Noise that is cut off has a mean, and not the same one in dark places as in bright ones.
+            usual = slice(None) if limits is None else (residual > limits[0]) & (residual < limits[1])
+            if is_cut_off(looked_at[usual], expected[usual]):
+                return
+            level = _trim(residual, limits)
+            self.regularisation = _choose(residual, blur)
+        else:
+            level = _trim(residual, limits)
         if self.regularisation is None:
             return
         wiener = _filter(blur, self.regularisation)

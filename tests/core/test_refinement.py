@@ -77,6 +77,15 @@ def test_specks_do_not_become_stars() -> None:
     assert error(refined, truth) <= 1.02 * error(smooth, truth)
 
 
+@pytest.mark.parametrize("sigma", [0.02, 0.1])
+def test_what_cutting_off_has_added_is_not_taken_for_structure(sigma: float) -> None:
+    truth = np.zeros((128, 128), np.float32)
+    truth[30:90, 40:100] = cells_2d((60, 60))
+    noise = np.random.default_rng(0).normal(0, sigma, truth.shape)
+    image = np.maximum(blurred(truth) + noise, 0).astype(np.float32)
+    assert np.array_equal(refined_by(Refiner(), truth, image), truth)
+
+
 def test_the_frames_of_a_series_share_one_choice() -> None:
     truth, quiet = measured(2, 0.005)
     _, noisy = measured(2, 0.3)
