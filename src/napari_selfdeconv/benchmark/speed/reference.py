@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import extend
 from napari_selfdeconv.losses import Passes, needed_passes, total
-from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
+from napari_selfdeconv.masks import falling_percent, fill_with_noise, measured_again, stratified_mask
 from napari_selfdeconv.model import Deconvolver
 from napari_selfdeconv.symmetry import Symmetry
 from napari_selfdeconv.train import _Run
@@ -106,7 +106,15 @@ class PlainStep:
             high=run.bounds[1],
             delta=run.config.huber_delta if run.config.data_term == "huber" else None,
             f_start=f_start,
+            f_again=self._again(x, f_start),
         )
+
+    def _again(self, x: Tensor, f_start: Tensor | None) -> Tensor | None:
+        run = self._run
+        if f_start is None or not run.config.loss.bootstrap:
+            return None
+        again: Tensor = run.network(measured_again(x, self._blur(f_start), run.generator))
+        return again
 
 
 def make_plain(network: Deconvolver) -> None:
