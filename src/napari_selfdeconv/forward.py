@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config import Boundary
-from napari_selfdeconv.fourier import inverse_real, transfer_function
+from napari_selfdeconv.fourier import filtered, transfer_function
 
+# Voxels of a single image from which on it is transformed axis by axis. No training patch is that large.
+_LARGE = 2**20
 Method = Literal["auto", "fft", "direct"]
 
 # Kernel voxels above which the FFT wins, measured on 2 CPU cores (docs/benchmarks.md); on CUDA the paper's rule.
@@ -128,9 +130,20 @@ class Blur:
     def _fft(self, x: Tensor, *, mirrored: bool = False, out: Tensor | None = None) -> Tensor:
         size = x.shape[-self.ndim :]
         shape = [smooth_size(n + k - 1) for n, k in zip(size, self.psf.shape, strict=True)]
+        starts = [k // 2 if mirrored else k - 1 - k // 2 for k in self.psf.shape]
+        first = [0 if mirrored else k - 1 for k in self.psf.shape]
+        if x.device.type == "cpu" and x.numel() == math.prod(size) >= _LARGE:
+            out = torch.empty_like(x) if out is None else out
+            source, result = x.detach().reshape(size).numpy(), out.detach().view(size).numpy()
+            afters = [k - 1 - start for k, start in zip(self.psf.shape, starts, strict=True)]
+            transfer = self._transfer(shape, x).numpy()
+            filtered(
+                source, transfer, shape, starts, afters, first, self._fill,
+                conjugate=mirrored, out=result, workers=torch.get_num_threads(),
+            )  # fmt: skip
+            return out
         # One array for the image, its continuation and the zeros that the FFT's size asks for.
         padded = x.new_zeros((*x.shape[: -self.ndim], *shape))
-        starts = [k // 2 if mirrored else k - 1 - k // 2 for k in self.psf.shape]
         padded[self._window(starts, size)] = x
         core = list(zip(starts, size, strict=True))
         for i, (start, n) in enumerate(core):
@@ -142,8 +155,12 @@ class Blur:
         spectrum = torch.fft.rfftn(padded, dim=tuple(range(-self.ndim, 0)))
         del padded, inner
         self._filter(spectrum, shape, x, conjugate=mirrored)
-        first = [0 if mirrored else k - 1 for k in self.psf.shape]
-        return inverse_real(spectrum, shape, self._window(first, size)[1:], out)
+        full: Tensor = torch.fft.irfftn(spectrum, s=shape, dim=tuple(range(-self.ndim, 0)))
+        valid = full[self._window(first, size)]
+        return valid.contiguous() if out is None else out.copy_(valid)
+
+    def _fill(self, array: NDArray[Any], axis: int, start: int, n: int, after: int) -> None:
+        fill_outside(torch.from_numpy(array), axis - array.ndim, start, n, after, self.boundary)
 
     def _filter(self, spectrum: Tensor, shape: Sequence[int], like: Tensor, *, conjugate: bool) -> None:
         """Multiply ``spectrum`` in place by the transfer function or its conjugate."""

@@ -1,19 +1,17 @@
-"""Fourier transforms that hold little beside their input and output: large volumes go slab by slab."""
+"""Fourier transforms of large volumes: quick on a processor, and little held beside their input and output."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
+import scipy.fft
 from numpy.typing import NDArray
-from torch import Tensor
 
-# Voxels of one image above which memory counts more than one call for all axes. No training patch is that large.
-_LARGE = 2**23
 _SLAB = 2**20
+
+Fill = Callable[[NDArray[Any], int, int, int, int], None]
 
 
 def transfer_function(psf: NDArray[np.float64], shape: Sequence[int], dtype: Any) -> NDArray[Any]:
@@ -30,31 +28,60 @@ def transfer_function(psf: NDArray[np.float64], shape: Sequence[int], dtype: Any
     return result
 
 
-def inverse_real(spectrum: Tensor, shape: Sequence[int], window: Sequence[slice], out: Tensor | None) -> Tensor:
-    """Return the ``window`` of ``irfftn(spectrum, shape)``, contiguous.
+def filtered(
+    x: NDArray[Any],
+    transfer: NDArray[Any],
+    shape: Sequence[int],
+    starts: Sequence[int],
+    afters: Sequence[int],
+    first: Sequence[int],
+    fill: Fill,
+    *,
+    conjugate: bool,
+    out: NDArray[Any],
+    workers: int,
+) -> None:
+    """Write into ``out`` what convolving ``x`` with the kernel of ``transfer`` gives; ``out`` may be ``x``.
+
+    On the processor, axis by axis, and only the lines that are needed: what continues the image along one
+    axis repeats lines that are transformed already, and of the inverse only the window is wanted. For a volume
+    pocketfft (scipy) was 1.5 to 4 times faster than torch's FFT.
 
     Parameters
     ----------
-    spectrum : (batch, channel, *half), as ``rfftn`` over the last axes made it.
-    shape : of one image in space.
-    window : what to return, along every axis of space.
-    out : where to write it, None for a new tensor.
+    x : float32 or float64, 2D or 3D.
+    transfer : rfftn of the kernel on ``shape``; ``conjugate`` takes its conjugate.
+    starts, afters : how far the image is continued before and after it, along each axis.
+    first : where the result begins in the transformed array, along each axis.
+    fill : ``fill(array, axis, start, n, after)`` continues an array along one axis, in place.
+    workers : threads.
     """
-    ndim = len(shape)
-    if math.prod(shape) <= _LARGE:
-        full: Tensor = torch.fft.irfftn(spectrum, s=shape, dim=tuple(range(-ndim, 0)))[(..., *window)]
-        return full.contiguous() if out is None else out.copy_(full)
-    # irfftn would hold two copies of the spectrum, and the whole of the result with its padding. No factor:
-    # one multiplication at the end rounds less than one for every transform.
-    lines = torch.fft.ifftn(spectrum, dim=tuple(range(-ndim, -1)), norm="forward")
-    lines = lines[(..., *window[:-1], slice(None))]
-    sizes = [w.stop - w.start for w in window]
-    if out is None:
-        out = lines.real.new_empty((*spectrum.shape[:-ndim], *sizes))
-    for part in _slabs(sizes[0], spectrum.numel()):
-        where: tuple[Any, ...] = (..., part, *[slice(None)] * (ndim - 1))
-        out[where] = torch.fft.irfft(lines[where], n=shape[-1], dim=-1, norm="forward")[..., window[-1]]
-    return out.mul_(1.0 / math.prod(shape))
+    spectrum = np.zeros((*shape[:-1], shape[-1] // 2 + 1), transfer.dtype)
+    core = [slice(start, start + n) for start, n in zip(starts, x.shape, strict=True)]
+    lines = np.zeros((*x.shape[:-1], shape[-1]), x.dtype)
+    lines[..., core[-1]] = x
+    fill(lines, x.ndim - 1, starts[-1], x.shape[-1], afters[-1])
+    spectrum[tuple(core[:-1])] = scipy.fft.rfft(lines, axis=-1, workers=workers)
+    del lines
+    for axis in range(x.ndim - 2, -1, -1):
+        # Along the axes before this one there is nothing outside the image yet.
+        view = spectrum[tuple(core[:axis])]
+        fill(view, axis, starts[axis], x.shape[axis], afters[axis])
+        _in_place(scipy.fft.fft, view, axis, workers)
+    for plane, factor in zip(spectrum, transfer, strict=True):
+        plane *= factor.conj() if conjugate else factor
+    for axis in range(x.ndim - 1):
+        _in_place(scipy.fft.ifft, spectrum, axis, workers)
+        wanted = slice(first[axis], first[axis] + x.shape[axis])
+        spectrum = spectrum[(*[slice(None)] * axis, wanted)]
+    lines = scipy.fft.irfft(spectrum, n=shape[-1], axis=-1, workers=workers)
+    out[...] = lines[..., first[-1] : first[-1] + x.shape[-1]]
+
+
+def _in_place(transform: Callable[..., NDArray[Any]], view: NDArray[Any], axis: int, workers: int) -> None:
+    result = transform(view, axis=axis, overwrite_x=True, workers=workers)
+    if not np.shares_memory(result, view):
+        view[...] = result
 
 
 def _slabs(n: int, numel: int) -> Iterator[slice]:

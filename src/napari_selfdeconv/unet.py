@@ -29,8 +29,8 @@ class ResidualBlock(nn.Module):
         self.shortcut = conv(width_in, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.relu(self.norm1(x)))
-        y = self.conv2(F.relu(self.norm2(y)))
+        y = self.conv1(F.relu(self.norm1(x), inplace=True))
+        y = self.conv2(F.relu(self.norm2(y), inplace=True))
         return self.shortcut(x) + y  # type: ignore[no-any-return]
 
 
@@ -71,7 +71,7 @@ class UNet(nn.Module):
         joined = 2 if skip == "concat" else 1
         self.decoder = nn.ModuleList(ResidualBlock(ndim, joined * a, a, bn_momentum) for a, _ in pairs)
         self.head = nn.Sequential(
-            _NORM[ndim](features, momentum=bn_momentum), nn.ReLU(), conv(features, 1, 1, bias=False)
+            _NORM[ndim](features, momentum=bn_momentum), nn.ReLU(inplace=True), conv(features, 1, 1, bias=False)
         )
 
     def forward(self, x: Tensor) -> Tensor:
