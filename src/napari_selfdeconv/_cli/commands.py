@@ -16,7 +16,7 @@ from napari_selfdeconv._cli.terminal import say, watch
 from napari_selfdeconv.config import Optics, TileConfig, TrainConfig
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import Cancelled, ConfigError
-from napari_selfdeconv.events import StopToken
+from napari_selfdeconv.events import Event, Started, StopToken, mapped
 from napari_selfdeconv.presets import preset
 
 if TYPE_CHECKING:
@@ -55,8 +55,13 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
     psf = _psf_for(args, image, voxel)
     from napari_selfdeconv import api
 
-    say(f"memory: {api.memory_outlook(config, image.shape, psf.shape, tiles=tiles).sentence}")
-    result = watch(api.iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel, stop=token))
+    def announced(event: Event) -> Event:
+        if isinstance(event, Started):
+            say(f"memory: {api.memory_outlook(config, image.shape, psf.shape, tiles=tiles).sentence}")
+        return event
+
+    work = api.iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel, stop=token)
+    result = watch(mapped(work, announced))
     write_ome_tiff(
         args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}
     )

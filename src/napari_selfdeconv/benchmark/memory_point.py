@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
 from napari_selfdeconv.api._training import iter_train
+from napari_selfdeconv.benchmark.speed.memory import peak_of_call
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.events import StopToken, drain
 from napari_selfdeconv.model import Model, build_network, place, predictors
@@ -37,9 +35,9 @@ def measure(point: Mapping[str, Any]) -> int:
     warm = TrainConfig.from_dict({**config.to_dict(), **small})
     # Libraries, thread pools and the kernels' caches belong to the process, not to the run.
     _do(point["kind"], warm, (16,) * ndim, (3,) * ndim)
-    before = _held(config)
-    _do(point["kind"], config, tuple(point["shape"]), tuple(point["psf_shape"]))
-    return _peak(config) - before
+    where = str(device.choose(config.device, config.precision).device)
+    shape, psf_shape = tuple(point["shape"]), tuple(point["psf_shape"])
+    return peak_of_call(lambda: _do(point["kind"], config, shape, psf_shape), where, calls=1)
 
 
 def _do(kind: str, config: TrainConfig, shape: tuple[int, ...], psf_shape: tuple[int, ...]) -> None:
@@ -66,20 +64,6 @@ def _blob(shape: tuple[int, ...]) -> NDArray[np.float32]:
         psf = np.multiply.outer(psf, axis)
     blob: NDArray[np.float32] = (psf / psf.sum()).astype(np.float32)
     return blob
-
-
-def _held(config: TrainConfig) -> int:
-    if device.choose(config.device, config.precision).device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    return int(psutil.Process().memory_info().rss)
-
-
-def _peak(config: TrainConfig) -> int:
-    if device.choose(config.device, config.precision).device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 if __name__ == "__main__":

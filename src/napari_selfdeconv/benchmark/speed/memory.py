@@ -16,8 +16,8 @@ _SAMPLE_EVERY_S = 0.001
 _TIMEOUT_S = 1800
 
 
-def peak_of_call(call: Call, device: str) -> int:
-    """Return how many bytes two calls take at their peak, beyond what was there before.
+def peak_of_call(call: Call, device: str, calls: int = 2) -> int:
+    """Return how many bytes some calls take at their peak, beyond what was there before.
 
     The second call finds what the first left behind (the optimiser's state), as in a long run. On CUDA it is
     the memory of the device by torch's own count; elsewhere the resident memory of the process, sampled every
@@ -27,8 +27,8 @@ def peak_of_call(call: Call, device: str) -> int:
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        call()
-        call()
+        for _ in range(calls):
+            call()
         return torch.cuda.max_memory_allocated(device) - before
     process, done = psutil.Process(), threading.Event()
     before = most = process.memory_info().rss
@@ -41,8 +41,8 @@ def peak_of_call(call: Call, device: str) -> int:
     thread = threading.Thread(target=sample)
     thread.start()
     try:
-        call()
-        call()
+        for _ in range(calls):
+            call()
     finally:
         done.set()
         thread.join()
