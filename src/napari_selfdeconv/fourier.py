@@ -58,11 +58,12 @@ def filtered(
     """
     spectrum = np.zeros((*shape[:-1], shape[-1] // 2 + 1), transfer.dtype)
     core = [slice(start, start + n) for start, n in zip(starts, x.shape, strict=True)]
-    lines = np.zeros((*x.shape[:-1], shape[-1]), x.dtype)
-    lines[..., core[-1]] = x
-    fill(lines, x.ndim - 1, starts[-1], x.shape[-1], afters[-1])
-    spectrum[tuple(core[:-1])] = scipy.fft.rfft(lines, axis=-1, workers=workers)
-    del lines
+    image = spectrum[tuple(core[:-1])]
+    for part in _slabs(len(x), x.size):
+        lines = np.zeros((*x[part].shape[:-1], shape[-1]), x.dtype)
+        lines[..., core[-1]] = x[part]
+        fill(lines, x.ndim - 1, starts[-1], x.shape[-1], afters[-1])
+        image[part] = scipy.fft.rfft(lines, axis=-1, workers=workers)
     for axis in range(x.ndim - 2, -1, -1):
         # Along the axes before this one there is nothing outside the image yet.
         view = spectrum[tuple(core[:axis])]
@@ -74,8 +75,9 @@ def filtered(
         _in_place(scipy.fft.ifft, spectrum, axis, workers)
         wanted = slice(first[axis], first[axis] + x.shape[axis])
         spectrum = spectrum[(*[slice(None)] * axis, wanted)]
-    lines = scipy.fft.irfft(spectrum, n=shape[-1], axis=-1, workers=workers)
-    out[...] = lines[..., first[-1] : first[-1] + x.shape[-1]]
+    for part in _slabs(len(x), x.size):
+        lines = scipy.fft.irfft(spectrum[part], n=shape[-1], axis=-1, workers=workers)
+        out[part] = lines[..., first[-1] : first[-1] + x.shape[-1]]
 
 
 def _in_place(transform: Callable[..., NDArray[Any]], view: NDArray[Any], axis: int, workers: int) -> None:

@@ -26,8 +26,8 @@ from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.tiling import Finish, predict_tiled
 
 CUT_OFF = (
-    "The noise of this image is cut off at its lowest value, which makes it brighter than its light in dark "
-    "places. The result is not: black is black in it, and its mean is below that of the image."
+    "The noise of this image is cut off at its lowest value, which makes dark places brighter than their light. "
+    "In the result black is black, and the mean is below that of the image."
 )
 
 
