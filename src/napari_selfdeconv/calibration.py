@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur
@@ -138,9 +138,6 @@ def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
 def is_cut_off(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     """Say whether the noise of ``image`` is cut off at black, which makes dark pixels brighter in the mean.
 
-    Few photons leave many pixels at zero, too, and are no brighter for it: but they vary less than noise that is
-    cut off to the same share of zeros at the same mean.
-
     Examples
     --------
     >>> random = np.random.default_rng(0)
@@ -151,10 +148,24 @@ def is_cut_off(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     >>> is_cut_off(random.poisson(50 * expected) / 50, expected)
     False
     """
+    return cut_off_sigma(image, expected) > 0
+
+
+def cut_off_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return the standard deviation of noise that is cut off at the image's lowest value; 0 if it is not.
+
+    Few photons leave many pixels at zero, too, and are no brighter for it: but they vary less than noise that is
+    cut off to the same share of zeros at the same mean.
+
+    Parameters
+    ----------
+    image : the recorded one.
+    expected : the same pixels without noise.
+    """
     image, expected = image.ravel(), expected.ravel()
     black, order = float(image.min()), np.argsort(expected, kind="stable")
     bins = max(1, min(_MOST_BINS, image.size // _LEAST_IN_BIN))
-    as_cut_off, as_photons = [], []
+    as_cut_off, as_photons, sigmas = [], [], []
     for group in np.array_split(order, bins):
         values = image[group].astype(np.float64) - black
         share, mean = float((values == 0).mean()), float(values.mean())
@@ -168,10 +179,25 @@ def is_cut_off(image: NDArray[Any], expected: NDArray[Any]) -> bool:
         sigma = mean / (t * (1 - share) + density)
         cut_off = sigma**2 * ((t**2 + 1) * (1 - share) + t * density) - mean**2
         as_cut_off.append(math.log(variance / cut_off))
+        sigmas.append(sigma)
     if not as_photons:
-        return False
+        return 0.0
     misfits = [float(np.median(np.abs(logs))) for logs in (as_cut_off, as_photons)]
-    return misfits[0] < min(misfits[1], _POOR)
+    return float(np.median(sigmas)) if misfits[0] < min(misfits[1], _POOR) else 0.0
+
+
+def brightened_by(expected: NDArray[np.float32], black: float, sigma: float) -> NDArray[np.float32]:
+    """Return by how much noise of ``sigma`` that is cut off at ``black`` raises the mean of each pixel.
+
+    Examples
+    --------
+    >>> brightened_by(np.array([0.0, 1.0], np.float32), 0.0, 0.1).round(3).tolist()
+    [0.04, 0.0]
+    """
+    above = (expected - black) / sigma
+    density = np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi)
+    raised: NDArray[np.float32] = (sigma * (density - above * ndtr(-above))).astype(np.float32)
+    return raised
 
 
 def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:

@@ -282,9 +282,7 @@ def _fold(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> 
     return x
 
 
-def wiener_kernel(
-    psf: NDArray[Any], regularisation: float, *, corner: float | None = None, energy: float = 0.999
-) -> NDArray[np.float64]:
+def wiener_kernel(psf: NDArray[Any], regularisation: float, *, energy: float = 0.999) -> NDArray[np.float64]:
     """Return the Wiener filter ``conj(H) / (|H|^2 + regularisation)`` as a finite kernel.
 
     A finite kernel can be applied to a tile exactly as to the whole image. It is cut to the smallest
@@ -294,8 +292,6 @@ def wiener_kernel(
     ----------
     psf : array, unit sum, centre at ``n // 2``.
     regularisation : > 0, in units of |H|^2 (H is 1 at frequency 0).
-    corner : the regularisation grows with the square of the frequency, twice as large here, in cycles a voxel;
-        None = the same at every frequency.
     energy : share of the squared sum to keep, 0 to 1.
 
     Returns
@@ -307,10 +303,6 @@ def wiener_kernel(
     centred[tuple(slice(0, n) for n in psf.shape)] = psf
     centred = np.roll(centred, [-(n // 2) for n in psf.shape], range(psf.ndim))
     otf = np.fft.rfftn(centred)
-    if corner is not None:
-        axes = [np.fft.fftfreq(n) for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1])]
-        squares = sum(f**2 for f in np.meshgrid(*axes, indexing="ij", sparse=True))
-        regularisation = regularisation * (1 + squares / corner**2)
     inverse = np.conj(otf) / (np.abs(otf) ** 2 + regularisation)
     kernel = np.fft.fftshift(np.fft.irfftn(inverse, s=shape, axes=tuple(range(psf.ndim))))
     centre = [n // 2 for n in shape]

@@ -92,6 +92,13 @@ def _with_tile(
 ) -> Generator[Event, None, Any]:
     align = model.network.unet.multiple
     work = predict_tiled(functions, standard, tile=tile, overlap=overlap, align=align, out=out, finish=finish)
+    return (yield from _reported(work, "predict", stop))
+
+
+def _reported(
+    work: Generator[tuple[int, int], None, Any], stage: str, stop: StopToken
+) -> Generator[Event, None, Any]:
+    """Turn (done, total) into progress."""
     start = time.perf_counter()
     while True:
         try:
@@ -100,9 +107,7 @@ def _with_tile(
             return end.value
         stop.raise_if_cancelled()
         seconds = time.perf_counter() - start
-        yield Progress(
-            stage="predict", step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done)
-        )
+        yield Progress(stage=stage, step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done))
 
 
 def deconvolve_whole(
@@ -123,9 +128,11 @@ def deconvolve_whole(
             yield Warned(CUT_OFF)
         result *= gain
         result += offset
+    scale.undo(result, out=result)
     if model.config.refine:
-        (refiner or Refiner())(result, image, model.psf, model.config.boundary, scale.apply)
-    return scale.undo(result, out=result)
+        refiner = refiner or Refiner(choice.device)
+        yield from _reported(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
+    return result
 
 
 def new_provenance(

@@ -97,12 +97,13 @@ def iter_deconvolve(
     started = time.perf_counter()
     image = check_image(image)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
-    scale, refiner = Standardizer.of(image), Refiner()
+    scale = Standardizer.of(image)
+    refiner: Refiner | None = None
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal refiner
-        refiner = Refiner()
         choice = device.choose(model.config.device, model.config.precision)
+        refiner = Refiner(choice.device)
         return (yield from deconvolve_whole(model, image, scale, choice, tiles, stop, refiner))
 
     training = yield from iter_train(
@@ -140,7 +141,7 @@ def iter_deconvolve(
             "tiles": tiles.to_dict(),
             "seconds": round(seconds, 3),
             "kept_step": run.kept_step,
-            "refined_with": refiner.regularisation,
+            "refined_iterations": refiner.iterations if refiner else None,
             **outcome,
         },
         **outcome,

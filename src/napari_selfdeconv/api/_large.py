@@ -121,40 +121,36 @@ def predict_into(
     stop: StopToken,
     finish: Finish,
 ) -> Generator[Event, None, None]:
-    """Deconvolve ``image`` tile by tile into ``out``, in user units; ``finish`` is done to every tile."""
-
-    def in_user_units(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        return scale.undo(finish(result, tile))
-
+    """Deconvolve ``image`` tile by tile into ``out``; ``finish`` is done to every tile."""
     views = predictors(model, choice, average=model.config.average_symmetries)
     standard = Mapped(image, scale.apply)
-    yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=in_user_units)
+    yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish)
 
 
 def _finish(
     model: Model, data: NDArray[Any], choice: device.Choice, tiles: TileConfig, stop: StopToken
 ) -> Generator[Event, None, Finish]:
-    """Return what is done to every tile: gain, offset and refinement, all of them chosen on the training block."""
-    config, refiner = model.config, Refiner()
+    """Return what is done to every tile: gain, offset, units, refinement, as chosen on the training block."""
+    config, refiner = model.config, Refiner(choice.device)
     gain, offset = 1.0, 0.0
     scale = Standardizer.of(data)
-    standard = scale.apply(data)
     if config.calibrate or config.refine:
         plain = replace(model, config=replace(config, calibrate=False, refine=False))
         block = scale.apply((yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)))
         if config.calibrate:
-            gain, offset, cut_off = calibrate(block, standard, model.psf, config.boundary)
+            gain, offset, cut_off = calibrate(block, scale.apply(data), model.psf, config.boundary)
             if cut_off:
                 yield Warned(CUT_OFF)
-        if config.refine:
-            refiner((gain * block + offset).astype(np.float32), standard, model.psf, config.boundary)
 
     def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        result = (gain * result + offset).astype(np.float32)
+        result = scale.undo(gain * result + offset)
         if config.refine:
-            refiner(result, tile, model.psf, config.boundary)
+            for _ in refiner(result, scale.undo(tile), model.psf, config.boundary):
+                stop.raise_if_cancelled()
         return result
 
+    if config.refine:
+        finish(block, scale.apply(data))
     return finish
 
 

@@ -104,7 +104,7 @@ def iter_deconvolve_series(
         steps += training.run.steps_done
         if channel == 0:
             yield Filling(image=result)
-        refiner = Refiner()
+        refiner = Refiner(training.choice.device)
         with translated():
             place(training.model.network, training.choice, len(plan.spatial))
             # The frame that was trained on comes first: what is chosen on it holds for the others.

@@ -63,13 +63,7 @@ def iter_lucy(
     last = -_REPORT_EVERY_S
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            # In place wherever it can be: a volume of a microscope is large. An FFT leaves values of -1e-8 where
-            # the truth is 0; negative light would grow from them.
-            blur.into(estimate, ratio).clamp_(min=floor)
-            torch.div(observed, ratio, out=ratio)
-            blur.into(ratio, ratio, mirrored=True)
-            if tv:
-                ratio /= (1 - tv * _curvature(estimate)).clamp(min=_LEAST_DIVISOR)
+            lucy_factor(estimate, observed, blur, ratio, floor=floor, tv=tv)
             estimate.mul_(ratio).clamp_(min=0)
         stop.raise_if_cancelled()
         if n in counts:
@@ -89,6 +83,38 @@ def iter_lucy(
         if stop.stopped or (each is not None and each(n, estimate)):
             break
     return results or {n: estimate[0, 0].cpu().numpy().copy()}
+
+
+def lucy_factor(
+    estimate: Tensor,
+    observed: Tensor,
+    blur: Blur,
+    out: Tensor,
+    *,
+    floor: float,
+    tv: float = 0.0,
+    unseen: Tensor | None = None,
+) -> None:
+    """Write into ``out`` what Richardson-Lucy multiplies the estimate with.
+
+    Parameters
+    ----------
+    estimate, observed, out : (1, 1, *space).
+    floor : the blurred estimate is taken to be at least that: it divides.
+    tv : weight of the total variation, as in `iter_lucy`.
+    unseen : boolean, True where ``observed`` is not to count. There the estimate is left to its neighbours, which
+        is expectation maximisation with missing data.
+    """
+    with torch.inference_mode():
+        # In place wherever it can be: a volume of a microscope is large. An FFT leaves values of -1e-8 where
+        # the truth is 0; negative light would grow from them.
+        blur.into(estimate, out).clamp_(min=floor)
+        torch.div(observed, out, out=out)
+        if unseen is not None:
+            out.masked_fill_(unseen, 1.0)
+        blur.into(out, out, mirrored=True)
+        if tv:
+            out /= (1 - tv * _curvature(estimate)).clamp(min=_LEAST_DIVISOR)
 
 
 def _curvature(f: Tensor) -> Tensor:
