@@ -191,7 +191,7 @@ def brightened_by(expected: NDArray[np.float32], black: float, sigma: float) -> 
 
     Examples
     --------
-    >>> brightened_by(np.array([0.0, 1.0], np.float32), 0.0, 0.1).round(3).tolist()
+    >>> [round(float(light), 3) for light in brightened_by(np.array([0.0, 1.0], np.float32), 0.0, 0.1)]
     [0.04, 0.0]
     """
     above = (expected - black) / sigma

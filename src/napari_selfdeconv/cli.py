@@ -157,8 +157,11 @@ def _add_quality(p: argparse.ArgumentParser) -> None:
         "--methods", nargs="+", default=["input", "rl", "quick"],
         help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
         "or networks as preset[:loss[+bound]][@seed][,field=value...]: quick, standard@1, paper:noise2self+bound, "
-        "quick,steps=50",
+        "quick,steps=50; those with fixed settings also as rl:30+50",
     )  # fmt: skip
+    p.add_argument(
+        "--noise", default="protocol", help="protocol (default), gaussian:SIGMA of the range, or poisson:PHOTONS"
+    )
     _add_where(p)
     p.set_defaults(run=benchmark.run_quality, interrupt="keep")
 

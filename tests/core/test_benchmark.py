@@ -15,6 +15,7 @@ from napari_selfdeconv.benchmark import run_quality, run_validation, validation
 from napari_selfdeconv.benchmark.methods import labels, network
 from napari_selfdeconv.benchmark.report import best_fixed, markdown
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
+from napari_selfdeconv.benchmark.truths import Noise
 from napari_selfdeconv.config import LOSSES
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import StopToken, drain
@@ -183,3 +184,34 @@ def test_validation_follows_every_knob(truths: Path, tmp_path: Path, monkeypatch
     # Too many iterations fit the noise, and the held-out pixels notice.
     assert float(counts[-1]["held_out"]) > min(float(row["held_out"]) for row in counts)
     assert "| total variation, weight | 2 |" in (tmp_path / "validation.md").read_text()
+
+
+def test_other_settings_and_other_noise(truths: Path, tmp_path: Path) -> None:
+    out = tmp_path / "both"
+    for noise in ("gaussian:0.01", "protocol"):
+        run_quality(
+            truths, truths / "psf.npy", methods=("rl:4+30", "tv:0.001"), crop=None, device="cpu", out=out,
+            stop=StopToken(), say=lambda _: None, drain=drain, noise=noise,
+        )  # fmt: skip
+    rows = list(csv.DictReader((out / "quality.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows] == 4 * ["RL 4", "RL 30", "TV 0.001"]
+    quiet, noisy = (row for row in rows if row["method"] == "RL 30" and row["image"].startswith("t0.png"))
+    assert (quiet["image"], noisy["image"]) == ("t0.png gaussian:0.01", "t0.png")
+    assert float(quiet["psnr"]) > float(noisy["psnr"]) + 2
+    with pytest.raises(ConfigError, match="rl:many"):
+        labels("rl:many")
+
+
+@pytest.mark.parametrize("name", ["salt", "gaussian", "gaussian:-1", "poisson:many"])
+def test_unknown_noise_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="protocol, gaussian:SIGMA or poisson:PHOTONS"):
+        Noise(name)
+
+
+def test_noise_is_as_strong_as_its_name() -> None:
+    flat = np.zeros((64, 64))
+    flat[:32] = 1
+    spot = np.ones((1, 1))
+    assert Noise("gaussian:0.02").of(flat, spot)[40:].std() == pytest.approx(0.02, rel=0.05)
+    assert Noise("poisson:50").of(flat, spot)[:30].std() == pytest.approx(1 / np.sqrt(50), rel=0.05)
+    assert Noise("gaussian:0.02").of(flat, spot).min() < 0

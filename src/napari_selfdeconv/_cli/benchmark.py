@@ -18,7 +18,7 @@ def run_quality(args: argparse.Namespace, token: StopToken) -> None:
 
     benchmark.run_quality(
         args.images, args.psf, methods=args.methods, crop=args.crop, device=args.device, volume=args.volume,
-        out=args.out, stop=token, say=say, drain=watch,
+        noise=args.noise, out=args.out, stop=token, say=say, drain=watch,
     )  # fmt: skip
 
 

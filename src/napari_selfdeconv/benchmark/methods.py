@@ -52,6 +52,8 @@ def labels(method: str) -> list[str]:
     --------
     >>> labels("rl")
     ['RL 2', 'RL 3', 'RL 5', 'RL 10', 'RL 20']
+    >>> labels("tv:0.001+0.005")
+    ['TV 0.001', 'TV 0.005']
     >>> labels("quick")
     ['quick']
 
@@ -60,15 +62,28 @@ def labels(method: str) -> list[str]:
     ConfigError
         For a name that is no method.
     """
-    if method in _CLASSICAL:
-        return [settings.label for settings in _CLASSICAL[method]]
-    if method == "rl":
-        return [f"RL {n}" for n in RL_COUNTS]
-    if method == "tv-cg":
-        return [f"TV-CG {weight:g}" for weight in TV_WEIGHTS]
+    name, values = _fixed(method)
+    if name in _CLASSICAL:
+        return [settings.label for settings in _settings(name, values)]
+    if name == "rl":
+        return [f"RL {n}" for n in values]
+    if name == "tv-cg":
+        return [f"TV-CG {weight:g}" for weight in values]
     if method != "input":
         network(method, 2)
     return [method]
+
+
+def _fixed(method: str) -> tuple[str, tuple[Any, ...]]:
+    """Split ``rl:30+50`` into its name and its settings; those of a table's own if none are given."""
+    name, _, given = method.partition(":")
+    if name not in _FIXED:
+        return method, ()
+    convert = int if name == "rl" else float
+    try:
+        return name, tuple(convert(value) for value in given.split("+")) if given else _FIXED[name]
+    except ValueError:
+        raise ConfigError(f"unknown method {method!r}: {expected()}") from None
 
 
 def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
@@ -127,9 +142,9 @@ def _field(change: str) -> tuple[str, Any]:
 def expected() -> str:
     """Say which names there are."""
     return (
-        f"expected input, {', '.join(CLASSICAL_METHODS)}, or a network as "
-        "preset[:loss[+bound]][@seed][,field=value...], such as quick, standard@1, paper:noise2self+bound or "
-        "quick,steps=50"
+        f"expected input, {', '.join(CLASSICAL_METHODS)}, those with fixed settings also as rl:30+50, or a "
+        "network as preset[:loss[+bound]][@seed][,field=value...], such as quick, standard@1, "
+        "paper:noise2self+bound or quick,steps=50"
     )
 
 
@@ -146,12 +161,13 @@ def measure(
     """
     if method == "input":
         return [Measured(label="input", family="input", image=noisy, seconds=0.0, device="-")]
-    if method == "rl":
-        return (yield from _lucy(noisy, psf, device_name, stop))
-    if method in _CLASSICAL:
-        return (yield from _classical(_CLASSICAL[method], noisy, psf, device_name, stop))
-    if method == "tv-cg":
-        return (yield from _smooth_tv(noisy, psf, device_name, stop))
+    name, values = _fixed(method)
+    if name == "rl":
+        return (yield from _lucy(values, noisy, psf, device_name, stop))
+    if name in _CLASSICAL:
+        return (yield from _classical(_settings(name, values), noisy, psf, device_name, stop))
+    if name == "tv-cg":
+        return (yield from _smooth_tv(values, noisy, psf, device_name, stop))
     result = yield from iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop)
     # A network cut short by the user is no measurement of the preset.
     if result.stopped:
@@ -168,15 +184,23 @@ def measure(
     ]
 
 
+# Settings of the family whose best for all images is sought; ``rl:30+50`` is run with others.
+_FIXED: dict[str, tuple[Any, ...]] = {"rl": RL_COUNTS, "wiener": WIENER, "tv": TV_WEIGHTS, "tv-cg": TV_WEIGHTS}
 # Least squares need the salt and pepper taken out first, or they would not be worth comparing with.
-_CLASSICAL: dict[str, Sequence[Classical]] = {
-    "rl-auto": (Classical(method="rl"),),
-    "rl-tv": (Classical(method="rl-tv"),),
-    "wiener": tuple(Classical(method="wiener", regularisation=w, median_guard=True) for w in WIENER),
-    "wiener-auto": (Classical(method="wiener", median_guard=True),),
-    "tv": tuple(Classical(method="tv", regularisation=w, median_guard=True) for w in TV_WEIGHTS),
-    "tv-auto": (Classical(method="tv", median_guard=True),),
+_CLASSICAL: dict[str, Classical] = {
+    "rl-auto": Classical(method="rl"),
+    "rl-tv": Classical(method="rl-tv"),
+    "wiener": Classical(method="wiener", median_guard=True),
+    "wiener-auto": Classical(method="wiener", median_guard=True),
+    "tv": Classical(method="tv", median_guard=True),
+    "tv-auto": Classical(method="tv", median_guard=True),
 }
+
+
+def _settings(name: str, values: Sequence[float]) -> list[Classical]:
+    """Return a classical method with each of its fixed settings, or, without any, as it chooses itself."""
+    method = _CLASSICAL[name]
+    return [replace(method, regularisation=value) for value in values] or [method]
 
 
 def _family(settings: Classical) -> str:
@@ -184,18 +208,31 @@ def _family(settings: Classical) -> str:
     return settings.label if fixed is None else settings.label.rpartition(" ")[0]
 
 
+#: What is no network.
+CLASSICAL_FAMILIES = {
+    "input",
+    "RL",
+    "TV-CG",
+    *(
+        _family(settings)
+        for name, values in _CLASSICAL.items()
+        for settings in _settings(name, _FIXED.get(name, ()))
+    ),
+}
+
+
 def _lucy(
-    noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+    counts: Sequence[int], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
 ) -> Generator[Event, None, list[Measured]]:
     start = time.perf_counter()
-    results = yield from iter_richardson_lucy(noisy, psf, RL_COUNTS, device_name=device_name, stop=stop)
+    results = yield from iter_richardson_lucy(noisy, psf, counts, device_name=device_name, stop=stop)
     seconds = time.perf_counter() - start
     where = str(device.choose(device_name, "float32").device)
     # One run gives all counts; a count's own share of the time is its share of the iterations.
     return [
         Measured(label=f"RL {n}", family="RL", image=image, seconds=seconds * n / max(results), device=where)
         for n, image in results.items()
-        if n in RL_COUNTS
+        if n in counts
     ]
 
 
@@ -222,11 +259,11 @@ def _classical(
 
 
 def _smooth_tv(
-    noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+    weights: Sequence[float], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
 ) -> Generator[Event, None, list[Measured]]:
     where = device.choose(device_name, "float32").device
     found = []
-    for weight in TV_WEIGHTS:
+    for weight in weights:
         start = time.perf_counter()
         guarded = without_specks(noisy)
         image = yield from iter_smooth_tv(guarded, psf, weight, _SMOOTH_TV_STEPS, device=where, stop=stop)

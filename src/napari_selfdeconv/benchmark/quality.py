@@ -14,7 +14,7 @@ import numpy as np
 from napari_selfdeconv.benchmark import figure, records
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.benchmark.report import markdown
-from napari_selfdeconv.benchmark.truths import degraded, files, generated
+from napari_selfdeconv.benchmark.truths import PROTOCOL, Noise, degraded, files, generated
 from napari_selfdeconv.config import check_whole
 from napari_selfdeconv.events import Event, StopToken
 from napari_selfdeconv.io import read_psf
@@ -34,6 +34,7 @@ def run_quality(
     say: Callable[[str], None],
     drain: Drain,
     volume: Sequence[int] | None = None,
+    noise: str = PROTOCOL.name,
 ) -> None:
     """Measure ``methods`` on every truth image of a folder; write quality.csv, quality.md and quality.png.
 
@@ -48,13 +49,15 @@ def run_quality(
     say : called with one line per measurement.
     drain : runs a method to its end, showing its events.
     volume : shape of a generated volume of microtubules to measure too, beside or in place of ``images``.
+    noise : see `benchmark.truths.Noise`.
 
     Raises
     ------
     ConfigError
-        For a folder without images, an unknown method, or a table of another version.
+        For a folder without images, an unknown method or noise, or a table of another version.
     """
-    truths = [*generated(volume), *files(images, psf_path)]
+    kind = Noise(noise)
+    truths = [(kind.names(name), load) for name, load in (*generated(volume), *files(images, psf_path))]
     if crop is not None:
         check_whole("crop", crop, 16, 100_000)
     wanted = {method: labels(method) for method in methods}
@@ -73,7 +76,7 @@ def run_quality(
         mine = [method for other, method in todo if other == name]
         if not mine:
             continue
-        truth, noisy = degraded(load(), psf, crop)
+        truth, noisy = degraded(load(), psf, crop, kind)
         figure.save_crop(out, name, "truth", truth)
         for method in mine:
             start = time.perf_counter()

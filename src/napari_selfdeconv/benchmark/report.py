@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 import napari_selfdeconv
-from napari_selfdeconv.benchmark.methods import CLASSICAL_METHODS, labels
+from napari_selfdeconv.benchmark.methods import CLASSICAL_FAMILIES
 from napari_selfdeconv.benchmark.records import METRICS, Row
 
 # Papkov, Palo and Parts 2023: what it prints for methods that are measured here too (22 images; one volume).
@@ -108,9 +108,8 @@ def _images(rows: Sequence[Row]) -> str:
 def _wins(rows: Sequence[Row]) -> str:
     """On how many images each network is at least as good as each family's best fixed setting."""
     chosen = best_fixed(rows)
-    classical = {label for method in CLASSICAL_METHODS for label in labels(method)}
-    networks = {row["method"] for row in rows} - classical - {"input"}
-    rivals = [method for method in chosen.values() if method in classical]
+    networks = {row["method"] for row in rows if row["family"] not in CLASSICAL_FAMILIES}
+    rivals = [method for family, method in chosen.items() if family in CLASSICAL_FAMILIES - {"input"}]
     score = {(row["image"], row["method"]): float(row["psnr"]) for row in rows}
     lines = []
     for method in sorted(networks):

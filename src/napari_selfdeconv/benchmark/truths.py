@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io import check_image, read_image
-from napari_selfdeconv.simulate import degrade, microtubules_3d, rescale_to_unit
+from napari_selfdeconv.simulate import degrade, measure, microtubules_3d, rescale_to_unit
 
 _ENDINGS = (".png", ".tif", ".tiff", ".npy")
 
@@ -48,9 +49,58 @@ def files(folder: Path | None, psf_path: Path) -> Iterator[Truth]:
         yield path.name, lambda path=path: _read(path)  # type: ignore[misc]
 
 
-def degraded(data: NDArray[Any], psf: NDArray[Any], crop: int | None) -> tuple[Array, Array]:
-    """Return truth and degraded image, whole or their middle; salt and pepper in 2D only."""
-    noisy = degrade(data, psf, seed=0, salt=data.ndim == 2)
+@dataclass(frozen=True)
+class Noise:
+    """What the blurred truths get: the protocol's noise, or a plain kind of it that is not cut off.
+
+    Attributes
+    ----------
+    name : "protocol", "gaussian:SIGMA" with sigma in units of the range, or "poisson:PHOTONS" at the peak.
+
+    Raises
+    ------
+    ConfigError
+        For another name.
+
+    Examples
+    --------
+    >>> Noise("gaussian:0.02").of(np.eye(16), np.ones((1, 1))).shape
+    (16, 16)
+    """
+
+    name: str = "protocol"
+
+    def __post_init__(self) -> None:
+        kind, _, amount = self.name.partition(":")
+        try:
+            known = self.name == "protocol" or (kind in ("gaussian", "poisson") and float(amount) > 0)
+        except ValueError:
+            known = False
+        if not known:
+            raise ConfigError(f"noise must be protocol, gaussian:SIGMA or poisson:PHOTONS, got {self.name!r}")
+
+    def of(self, data: NDArray[Any], psf: NDArray[Any]) -> Array:
+        """Return the degraded image; of the protocol salt and pepper in 2D only."""
+        kind, _, amount = self.name.partition(":")
+        if kind == "protocol":
+            return degrade(data, psf, seed=0, salt=data.ndim == 2)
+        if kind == "gaussian":
+            return measure(data, psf, sigma=float(amount))
+        return measure(data, psf, photons=float(amount))
+
+    def names(self, image: str) -> str:
+        """Return how a table names an image with this noise."""
+        return image if self.name == "protocol" else f"{image} {self.name}"
+
+
+PROTOCOL = Noise()
+
+
+def degraded(
+    data: NDArray[Any], psf: NDArray[Any], crop: int | None, noise: Noise = PROTOCOL
+) -> tuple[Array, Array]:
+    """Return truth and degraded image, whole or their middle."""
+    noisy = noise.of(data, psf)
     truth = rescale_to_unit(data)
     where = tuple(_centre(n, crop) for n in truth.shape)
     return truth[where], noisy[where]

@@ -9,17 +9,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import convolve2d, fftconvolve
 
-from napari_selfdeconv.config import Optics, check_whole
+from napari_selfdeconv.config import Optics, check_number, check_whole
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf import richards_wolf_psf
 from napari_selfdeconv.simulate.phantoms import cells_2d, microtubules_3d
 
-__all__ = ["Sample", "cells_2d", "degrade", "microtubules_3d", "rescale_to_unit", "sample_2d", "sample_3d"]
+__all__ = [
+    "Sample",
+    "cells_2d",
+    "degrade",
+    "measure",
+    "microtubules_3d",
+    "rescale_to_unit",
+    "sample_2d",
+    "sample_3d",
+]
 
 POISSON_GAIN = 0.001
 GAUSSIAN_SIGMA = 0.1
 SALT_SHARE = 0.01
 GREY_LEVELS = 1024
+_MOST_NOISE, _MOST_PHOTONS = 100.0, 1e9
 
 Array = NDArray[np.float32]
 
@@ -66,6 +76,49 @@ def degrade(truth: ArrayLike, psf: ArrayLike, seed: int = 0, salt: bool = True) 
     (dtype('float32'), (16, 16), True)
     """
     check_whole("seed", seed, 0, 2**32 - 1)
+    image, kernel = _checked(truth, psf)
+    return _add_noise(_blur(image, kernel), seed, salt)
+
+
+def measure(
+    truth: ArrayLike, psf: ArrayLike, *, sigma: float = 0.0, photons: float | None = None, seed: int = 0
+) -> Array:
+    """Blur an image and give it the noise of a camera: photons, and what is read out; nothing is cut off.
+
+    Parameters
+    ----------
+    truth, psf : as `degrade`.
+    sigma : standard deviation of the Gaussian read noise, in units of the truth's range.
+    photons : how many arrive where the truth is brightest; None for no photon noise.
+    seed : of NumPy's default generator.
+
+    Returns
+    -------
+    ndarray of float32, shape of ``truth``
+        The truth's range is 0 to 1 in it.
+
+    Raises
+    ------
+    ConfigError
+        As `degrade`; for a sigma that is negative, or photons that are not above 0.
+
+    Examples
+    --------
+    >>> truth = np.zeros((16, 16)); truth[8, 8] = 5
+    >>> bool(measure(truth, np.ones((1, 1)), photons=50).max() > 0.5)
+    True
+    """
+    check_number("sigma", sigma, 0, _MOST_NOISE)
+    image, kernel = _checked(truth, psf)
+    blurred = _blur(image, kernel).astype(np.float64)
+    random = np.random.default_rng(seed)
+    if photons is not None:
+        check_number("photons", photons, 0, _MOST_PHOTONS, open_low=True)
+        blurred = random.poisson(photons * np.maximum(blurred, 0)) / photons
+    return np.asarray(blurred + sigma * random.normal(size=blurred.shape), dtype=np.float32)
+
+
+def _checked(truth: ArrayLike, psf: ArrayLike) -> tuple[Array, NDArray[np.float64]]:
     image = rescale_to_unit(_real("truth", truth))
     kernel = _unit_sum(_real("PSF", psf))
     if image.ndim not in (2, 3):
@@ -74,7 +127,7 @@ def degrade(truth: ArrayLike, psf: ArrayLike, seed: int = 0, salt: bool = True) 
         raise ConfigError(f"a {image.ndim}D image needs a {image.ndim}D PSF, got shape {kernel.shape}")
     if any(k > n for k, n in zip(kernel.shape, image.shape, strict=True)):
         raise ConfigError(f"the PSF {kernel.shape} is larger than the image {image.shape}: crop it")
-    return _add_noise(_blur(image, kernel), seed, salt)
+    return image, kernel
 
 
 def _blur(image: Array, kernel: NDArray[np.float64]) -> Array:
