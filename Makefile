@@ -61,6 +61,7 @@ screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images an
 	else \
 	  $(PY) -m napari_selfdeconv._gui.screenshots docs/images; \
 	fi
+	$(PY) -m napari_selfdeconv.benchmark.picture docs/images/methods.png
 
 clean:  ## remove what was built, the caches and demo/ (for a new environment: rm -r .venv)
 	rm -rf demo docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

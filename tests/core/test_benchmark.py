@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv.benchmark import run_quality, run_validation, validation
 from napari_selfdeconv.benchmark.methods import labels, network
+from napari_selfdeconv.benchmark.picture import make_picture
 from napari_selfdeconv.benchmark.report import best_fixed, markdown
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.benchmark.truths import Noise
@@ -215,3 +216,9 @@ def test_noise_is_as_strong_as_its_name() -> None:
     assert Noise("gaussian:0.02").of(flat, spot)[40:].std() == pytest.approx(0.02, rel=0.05)
     assert Noise("poisson:50").of(flat, spot)[:30].std() == pytest.approx(1 / np.sqrt(50), rel=0.05)
     assert Noise("gaussian:0.02").of(flat, spot).min() < 0
+
+
+def test_the_picture_of_the_documentation(tmp_path: Path) -> None:
+    make_picture(tmp_path / "methods.png", methods=("input", "rl:2"))
+    # Truth, input and Richardson-Lucy, in 2D and in 3D.
+    assert iio.imread(tmp_path / "methods.png").shape == (2 * (192 + 16), 3 * (192 + 2))

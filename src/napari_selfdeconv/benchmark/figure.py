@@ -50,5 +50,5 @@ def assemble(out: Path, rows: Sequence[Row]) -> None:
 
 
 def _name(image: str, method: str) -> str:
-    clean = "".join(c if c.isalnum() or c in "-." else "_" for c in f"{Path(image).stem}__{method}")
+    clean = "".join(c if c.isalnum() or c in "-." else "_" for c in f"{image}__{method}")
     return f"{clean}.png"

@@ -59,7 +59,7 @@ def run_speed(
         try:
             # All rows of a figure or none: a figure with one row counts as measured.
             results = list(figure.measure(setting))
-        except (RuntimeError, MemoryError, SelfDeconvError) as error:
+        except (RuntimeError, MemoryError, AssertionError, SelfDeconvError) as error:
             # Not written down, so that the next run tries it again; the others can be measured still.
             say(f"{number}/{len(todo)} {figure.name} failed: {' '.join(str(error).split())}")
             continue
