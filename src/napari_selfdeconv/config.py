@@ -201,7 +201,7 @@ class TrainConfig(_Settings):
     average_symmetries : average the result over the same flips and rotations.
     held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
-    refine : put back what the residual x - g(f(x)) still holds, as strongly as held-out pixels say.
+    refine : put back what the residual x - g(f(x)) still holds, as long as held-out pixels gain (`refinement`).
     auto_stop : end when the held-out error no longer falls, and keep the best weights.
     boundary : how the image continues outside its border.
     seed, device, precision : "auto" picks the device, and bfloat16 where the processor has it.

@@ -108,13 +108,15 @@ class Finished:
     """The run is over.
 
     ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended by
-    itself because the held-out error no longer fell.
+    itself because the held-out error no longer fell. ``refined_iterations`` is how many of Richardson-Lucy were
+    made from the network's result.
     """
 
     seconds: float
     steps_done: int
     stopped: bool
     converged: bool = False
+    refined_iterations: int = 0
 
 
 Event = Started | Progress | Preview | Interim | Filling | Warned | Finished

@@ -67,6 +67,12 @@ def test_psf_writes_voxel_size_and_unit_sum(folder):
     assert np.unravel_index(file.data.argmax(), file.data.shape) == (4, 5, 6)
 
 
+def test_refining_can_be_left_out(folder, capsys):
+    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine", "--out", "o.tif", "--json")
+    assert run(folder, *args) == 0
+    assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["refined_iterations"] is None
+
+
 def test_deconvolve_equals_the_api_and_reports(folder, capsys):
     status = run(folder, "deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--seed", 3,
                  "--out", "out.ome.tif", "--save-model", "m.safetensors", "--json")  # fmt: skip
@@ -75,6 +81,7 @@ def test_deconvolve_equals_the_api_and_reports(folder, capsys):
     assert {"seconds", "device", "steps", "losses", "output"} <= set(report)
     assert report["steps"] == 2
     assert report["device"] == "cpu"
+    assert report["refined_iterations"] >= 0
     out = read_image(folder / "out.ome.tif")
     assert out.voxel_um == pytest.approx((0.1, 0.1))
     assert out.data.dtype == np.float32

@@ -69,10 +69,11 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
         )  # fmt: skip
         plot.mousePressEvent(press)
         assert (HELD_OUT in plot.hidden_curves) == hidden
-    panel.show_event(Finished(seconds=1.0, steps_done=59, stopped=False, converged=True))
+    panel.show_event(Finished(seconds=1.0, steps_done=59, stopped=False, converged=True, refined_iterations=12))
     assert plot.ended_at == 59
     panel.done("Deconvolved")
     assert "stopped by itself after step 59: the held-out error no longer fell" in panel.status.text()
+    assert "Refined by 12 iterations of Lucy-Richardson" in panel.status.text()
 
 
 def test_pace_device_and_remedy_are_shown(open_dock: Callable[..., Any]) -> None:
@@ -177,6 +178,17 @@ def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
     form.preset.setCurrentIndex(form.preset.findData("paper"))
     assert not form.pretrained.isEnabled()
     assert not form.config(2).pretrained
+
+
+def test_refining_can_be_turned_off(open_dock: Callable[..., Any]) -> None:
+    form = open_dock(steps=40).train_form
+    assert form.config(2).refine
+    form.refine.setChecked(False)
+    assert not form.config(2).refine
+    form.refine.setChecked(True)
+    form.preset.setCurrentIndex(form.preset.findData("paper"))
+    assert not form.refine.isEnabled()
+    assert not form.config(2).refine
 
 
 def test_reblurred_and_residual_previews(

@@ -72,6 +72,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
         "device": result.device,
         "precision": result.precision,
         "steps": result.steps_done,
+        "refined_iterations": result.provenance["refined_iterations"],
         "stopped": result.stopped,
         "losses": {name: values[-1] for name, values in result.losses.items()},
         "output": str(args.out),
@@ -84,7 +85,11 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
 def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileConfig]:
     """Return the settings: of an earlier run, or of a preset with what was given beside it."""
     if args.config is None:
-        given = _given(steps=args.steps, pretrained=False if args.random_start else None)
+        given = _given(
+            steps=args.steps,
+            pretrained=False if args.random_start else None,
+            refine=False if args.no_refine else None,
+        )
         return preset(args.preset, ndim, loss=args.loss, seed=args.seed, device=args.device, **given), TileConfig()
     try:
         found = json.loads(args.config.read_text("utf-8"))

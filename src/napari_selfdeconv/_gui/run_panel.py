@@ -146,6 +146,8 @@ class RunPanel(QWidget):
                 text += ": the held-out error no longer fell"
             elif self._finished.stopped:
                 text += f", stopped after step {self._finished.steps_done}"
+            if count := self._finished.refined_iterations:
+                text += f". Refined by {count} iteration{'s' if count > 1 else ''} of Lucy-Richardson"
         where = "" if self._started is None else f" On {self._started.device} ({self._started.precision})."
         self.idle()
         self.status.say(f"{text}.{where}", "good")

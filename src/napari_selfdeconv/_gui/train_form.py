@@ -20,12 +20,12 @@ LOSS_CHOICES = [
 ]
 PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
-# Measured on two cores (docs/benchmarks.md); standard and paper are reckoned from their step times.
+# Measured on two cores (docs/benchmarks.md); paper is reckoned from its step times.
 _COST = {
     ("quick", 2): "about half a minute for 1024 × 1024 pixels on two CPU cores",
-    ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
-    ("standard", 2): "about a minute and a half on two CPU cores",
-    ("standard", 3): "two to three minutes on two CPU cores",
+    ("quick", 3): "about half a minute for 64 × 128 × 128 voxels on two CPU cores",
+    ("standard", 2): "about three minutes on two CPU cores",
+    ("standard", 3): "about a minute and a half on two CPU cores",
     ("paper", 2): "the paper's settings; seven hours on two CPU cores",
     ("paper", 3): "the paper's settings; two days on two CPU cores",
 }
@@ -64,7 +64,13 @@ class TrainForm(QWidget):
         self.pretrained.setChecked(True)
         self.pretrained.setToolTip(
             "Learned on computer-generated scenes, no photograph and no micrograph among them: better and sooner. "
-            "Without, the network knows nothing but this image. 2D, presets 'quick' and 'standard'."
+            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'."
+        )
+        self.refine = QCheckBox("Refine")
+        self.refine.setChecked(True)
+        self.refine.setToolTip(
+            "Where there is little noise, iterations of Lucy-Richardson bring back what the network has missed, "
+            "if held-out pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'."
         )
         self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
         self.to_disk = QCheckBox("Result on disk (zarr)")
@@ -97,6 +103,8 @@ class TrainForm(QWidget):
             chosen["auto_stop"] = False
         if not self.pretrained.isChecked():
             chosen["pretrained"] = False
+        if not self.refine.isChecked():
+            chosen["refine"] = False
         return preset(
             self.preset.value(),
             ndim,
@@ -138,6 +146,7 @@ class TrainForm(QWidget):
         ):
             more.addRow(text, field)
         more.addRow("", self.pretrained)
+        more.addRow("", self.refine)
         more.addRow("", self.to_disk)
         layout.addWidget(self._more, 4, 0, 1, 2)
         self.advanced.toggled.connect(self._show_more)
@@ -150,6 +159,7 @@ class TrainForm(QWidget):
     def _describe(self) -> None:
         own = preset(self.preset.value(), self._ndim)
         self.auto_stop.setEnabled(own.auto_stop)
+        self.refine.setEnabled(own.refine)
         self.pretrained.setEnabled(own.pretrained and self.loss.value() is None)
         config = own
         if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):

@@ -125,7 +125,13 @@ def iter_deconvolve(
         # The model may be kept for long; the device's memory is not.
         model.network.cpu()
     seconds = time.perf_counter() - started
-    yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
+    yield Finished(
+        seconds=seconds,
+        steps_done=run.steps_done,
+        stopped=training.stopped,
+        converged=run.converged,
+        refined_iterations=(refiner.iterations if refiner else None) or 0,
+    )
     outcome = {"stopped": training.stopped, "converged": run.converged}
     return Deconvolution(
         image=result,
