@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config import TrainConfig
-from napari_selfdeconv.device import Choice
+from napari_selfdeconv.device import Choice, free_memory_bytes
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Progress, Started, StopToken
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.health import collapsed
+from napari_selfdeconv.heap import kept
 from napari_selfdeconv.held_out import hold_out
 from napari_selfdeconv.losses import Passes, needed_passes, total
 from napari_selfdeconv.masks import falling_percent, fill_with_noise, measured_again, stratified_mask
@@ -34,6 +36,7 @@ _REPORT_EVERY_S = 0.1
 _INSPECT_EVERY = 20
 _PAUSE_SLICE_S = 0.1
 _GRACE_STEPS = 20
+_ROOMY = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,13 @@ def train(
     """
     run = _Run(frames, psf, config, choice, bounds, weights)
     yield run.started()
+    # Kept memory is some more memory: not where it is short.
+    roomy = choice.device.type == "cpu" and _ROOMY * run.peak_bytes < free_memory_bytes(choice.device)
+    with kept() if roomy else nullcontext():
+        return (yield from _steps(run, stop, between))
+
+
+def _steps(run: _Run, stop: StopToken, between: Between | None) -> Generator[Event, None, Trained]:
     start = last = time.perf_counter()
     step, ending = 0, False
     while not ending:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from napari_selfdeconv.benchmark.speed.memory import peak_of_side
-from napari_selfdeconv.benchmark.speed.timing import Call, Timing, alternate
+from napari_selfdeconv.benchmark.speed.timing import Around, Call, Timing, alternate
 
 SideName = Literal["ours", "baseline"]
 
@@ -105,6 +105,7 @@ class Pair:
     targets : what is to be reached.
     check : turns what both sides return into a remark.
     note : a remark that is always true.
+    around : what our side runs in, if anything.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Pair:
     targets: tuple[Target, ...] = ()
     check: Callable[[Any, Any], str] | None = None
     note: str = ""
+    around: Around | None = None
 
     def side(self, name: SideName, device: str) -> Call:
         """Prepare one side; its call returns when the device is done."""
@@ -140,7 +142,7 @@ class Pair:
         has_baseline = self.baseline is not None and not missing
         ours = self.side("ours", setting.device)
         baseline = self.side("baseline", setting.device) if has_baseline else None
-        timing, mine, other = alternate(ours, baseline, setting.repeats)
+        timing, mine, other = alternate(ours, baseline, setting.repeats, around=self.around)
         del ours, baseline
         remarks = [text for text in (missing, self.note) if text]
         if self.check is not None and has_baseline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari_selfdeconv import device
+from napari_selfdeconv import device, heap
 from napari_selfdeconv.benchmark.speed.figure import Pair, Setting, Target
 from napari_selfdeconv.benchmark.speed.inputs import gaussian_psf, precision_name, size_text, standard_image
 from napari_selfdeconv.benchmark.speed.reference import PlainStep
@@ -77,4 +77,5 @@ def _pair(name: str, config: TrainConfig, ndim: int, setting: Setting, targets: 
         work=config.batch_size * config.patch**ndim,
         unit="voxels/s",
         targets=tuple(targets),
+        around=heap.kept,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -16,6 +17,7 @@ _MOST_S = 180.0
 _LEAST_PAIRS = 3
 
 Call = Callable[[], Any]
+Around = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class Timing:
 
 
 def alternate(
-    ours: Call, baseline: Call | None, repeats: int, clock: Callable[[], float] = time.perf_counter
+    ours: Call,
+    baseline: Call | None,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+    around: Around | None = None,
 ) -> tuple[Timing, Any, Any]:
     """Time ``ours`` and ``baseline`` in turn, after two calls of each that do not count.
 
@@ -55,6 +61,8 @@ def alternate(
     ours, baseline : called again and again; each returns when its work is done (on an accelerator, too).
     repeats : pairs to measure; fewer, but at least 3, where that many would take more than three minutes.
     clock : returns seconds.
+    around : what ``ours`` runs in, as it does in the middle of a long run. It is entered anew for every
+        measurement, which the baseline must not see, and a call of either side that does not count comes first.
 
     Returns
     -------
@@ -74,9 +82,12 @@ def alternate(
     seconds_of: list[list[float]] = [[] for _ in sides]
     for _ in range(pairs):
         for side, count, found in zip(sides, calls, seconds_of, strict=True):
-            start = clock()
-            for _ in range(count):
-                side()
-            found.append((clock() - start) / count)
+            with around() if around is not None and side is ours else nullcontext():
+                if around is not None:
+                    side()
+                start = clock()
+                for _ in range(count):
+                    side()
+                found.append((clock() - start) / count)
     timing = Timing(*(tuple(found) for found in seconds_of))
     return timing, results[0], results[1] if baseline is not None else None
