@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import deconvolve_whole, translated
+from napari_selfdeconv.api._common import computing, deconvolve_whole
 from napari_selfdeconv.config import TileConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
@@ -43,7 +43,7 @@ def iter_apply_model(
         raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
     choice = device.choose(device_name, model.config.precision)
     scale = Standardizer.of(image)
-    with translated():
+    with computing():
         place(model.network, choice, image.ndim)
         result = yield from deconvolve_whole(
             model, image, scale, choice, tiles or TileConfig(), stop or StopToken()

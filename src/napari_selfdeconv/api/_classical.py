@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import napari_selfdeconv
 from napari_selfdeconv import classical, device
-from napari_selfdeconv.api._common import translated
+from napari_selfdeconv.api._common import computing
 from napari_selfdeconv.config import check_whole
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import ConfigError
@@ -66,7 +66,7 @@ def iter_richardson_lucy(
     stop = stop or StopToken()
     for note in notes:
         yield Warned(note)
-    with translated():
+    with computing():
         results = yield from classical.iter_lucy(image, psf, counts, device=choice.device, stop=stop)
     yield Finished(
         seconds=time.perf_counter() - started, steps_done=max(results), stopped=max(results) < counts[-1]
@@ -144,7 +144,7 @@ def iter_classical(
         yield Warned(note)
     solver = _Solver(image, psf, chosen_device, stop)
     results: list[ClassicalResult] = []
-    with translated():
+    with computing():
         for method in methods:
             if stop.stopped:
                 break

@@ -18,6 +18,7 @@ from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
 from napari_selfdeconv.events import Event, Progress, StopToken, Warned
+from napari_selfdeconv.heap import kept
 from napari_selfdeconv.lazy import Mapped
 from napari_selfdeconv.memory_plan import halve_tile, result_tile
 from napari_selfdeconv.model import Model, predictors, psf_hash
@@ -162,6 +163,13 @@ def new_provenance(
     if continued is not None:
         record["continued_from"] = dict(continued.provenance)
     return record
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Compute with `translated` errors and without giving memory back in between (`heap.kept`)."""
+    with translated(), kept():
+        yield
 
 
 @contextmanager

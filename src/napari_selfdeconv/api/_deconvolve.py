@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import deconvolve_whole, translated
+from napari_selfdeconv.api._common import computing, deconvolve_whole
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
@@ -120,7 +120,7 @@ def iter_deconvolve(
         whole=whole,
     )
     run, model = training.run, training.model
-    with translated():
+    with computing():
         result = yield from whole(model)
         # The model may be kept for long; the device's memory is not.
         model.network.cpu()

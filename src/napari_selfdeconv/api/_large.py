@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import CUT_OFF, deconvolve_whole, predict_with, translated
+from napari_selfdeconv.api._common import CUT_OFF, computing, deconvolve_whole, predict_with
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -92,7 +92,7 @@ def iter_deconvolve_large(
     )
     training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
-    with translated():
+    with computing():
         place(model.network, choice, len(shape))
         finish = yield from _finish(model, data, choice, tiles, stop)
         yield Filling(image=out)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api._common import deconvolve_whole, translated
+from napari_selfdeconv.api._common import computing, deconvolve_whole
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -105,7 +105,7 @@ def iter_deconvolve_series(
         if channel == 0:
             yield Filling(image=result)
         refiner = Refiner(training.choice.device)
-        with translated():
+        with computing():
             place(training.model.network, training.choice, len(plan.spatial))
             # The frame that was trained on comes first: what is chosen on it holds for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))

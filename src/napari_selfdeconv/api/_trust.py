@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import predict_with, translated
+from napari_selfdeconv.api._common import computing, predict_with
 from napari_selfdeconv.config import TileConfig, check_whole
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
@@ -93,7 +93,7 @@ def iter_uncertainty(
         raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
     choice = device.choose(device_name, model.config.precision)
     scale = Standardizer.of(image)
-    with translated():
+    with computing():
         place(model.network, choice, image.ndim)
         views = predictors(model, choice, average=True)
         members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]

@@ -25,7 +25,12 @@ from scipy.optimize import nnls
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.memory import tile_bytes, tile_counts, training_bytes, training_counts
 
-_LOSSES = ({"bsp": 1.0, "tv": 0.01}, {"rec": 1.0, "inv_d": 2.0}, {"bsp": 1.0, "anchor": 1.0})
+_LOSSES = (
+    {"bsp": 1.0, "tv": 0.01},
+    {"rec": 1.0, "inv_d": 2.0},
+    {"bsp": 1.0, "anchor": 1.0},
+    {"bsp": 1.0, "bootstrap": 1.0},
+)
 _PSF_SIDES = {2: (9, 17, 31, 61), 3: (9, 17, 31)}
 # Below this, what the process keeps for itself counts as much as the run.
 _LEAST_BYTES = 1e8

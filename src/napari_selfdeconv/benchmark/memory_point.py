@@ -18,6 +18,7 @@ from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.benchmark.speed.memory import peak_of_call
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.events import StopToken, drain
+from napari_selfdeconv.heap import kept
 from napari_selfdeconv.model import Model, build_network, place, predictors
 
 
@@ -53,8 +54,9 @@ def _do(kind: str, config: TrainConfig, shape: tuple[int, ...], psf_shape: tuple
     choice = device.choose(config.device, config.precision)
     model = Model(config=config, psf=psf, network=build_network(config, psf).eval())
     place(model.network, choice, psf.ndim)
-    for view in predictors(model, choice, average=True)[:2]:
-        view(image)
+    with kept():
+        for view in predictors(model, choice, average=True)[:2]:
+            view(image)
 
 
 def _blob(shape: tuple[int, ...]) -> NDArray[np.float32]:
