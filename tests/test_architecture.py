@@ -24,6 +24,7 @@ SOURCE = ROOT / "src" / PACKAGE
 LEVELS = {
     "errors": 0,
     "heap": 0,
+    "border": 0,
     "config": 0,
     "config_classical": 0,
     "presets": 0,

@@ -202,6 +202,7 @@ class TrainConfig(_Settings):
     held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
     refine : put back what the residual x - g(f(x)) still holds, as long as held-out pixels gain (`refinement`).
+    even_border : make an image that ends in darkness as bright at its border as further in, before anything else.
     auto_stop : end when the held-out error no longer falls, and keep the best weights.
     boundary : how the image continues outside its border.
     seed, device, precision : "auto" picks the device, and bfloat16 where the processor has it.
@@ -230,6 +231,7 @@ class TrainConfig(_Settings):
     average_symmetries: bool = False
     calibrate: bool = False
     refine: bool = False
+    even_border: bool = False
     held_out_percent: float = 0.0
     auto_stop: bool = False
     boundary: Boundary = "reflect"

@@ -26,13 +26,13 @@ _OURS: Mapping[int, dict[str, Any]] = {
         loss=LossWeights(bsp=1.0, tv=0.06), steps=350, batch_size=8, patch=128, learning_rate=3e-3,
         mask_percent=5.0, data_term="huber", features=24, skip="concat",
         inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, refine=True, held_out_percent=2.0,
-        auto_stop=True,
+        auto_stop=True, even_border=True,
     ),
     3: dict(
         loss=LossWeights(bsp=1.0, tv=0.03), steps=150, batch_size=2, patch=48, learning_rate=4e-3,
         mask_percent=5.0, data_term="huber", features=16, skip="add",
         inverse_channels=(0.1, 1.0), average_symmetries=True, calibrate=True, refine=True, held_out_percent=2.0,
-        auto_stop=True,
+        auto_stop=True, even_border=True,
     ),
 }  # fmt: skip
 # Kobayashi, Solak, Batson and Royer 2020, on patches in place of whole images; their mask begins at 50 %.

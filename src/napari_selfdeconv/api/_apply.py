@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import computing, deconvolve_whole
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
+from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, StopToken, drain
+from napari_selfdeconv.events import Event, Finished, StopToken, Warned, drain
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model, place, psf_hash
 from napari_selfdeconv.psf_check import check_psf
@@ -41,6 +42,9 @@ def iter_apply_model(
     image = check_image(image)
     if image.ndim != model.psf.ndim:
         raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+    if ended(image, model.psf, model.config):
+        yield Warned(DARK_BORDER)
+        image = evened(image, model.psf)
     choice = device.choose(device_name, model.config.precision)
     scale = Standardizer.of(image)
     with computing():

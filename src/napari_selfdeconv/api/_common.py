@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import napari_selfdeconv
 from napari_selfdeconv import device
+from napari_selfdeconv.border import ends_in_darkness
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
@@ -30,6 +31,18 @@ CUT_OFF = (
     "The noise of this image is cut off at its lowest value, which makes dark places brighter than their light. "
     "In the result black is black, and the mean is below that of the image."
 )
+
+
+DARK_BORDER = (
+    "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
+    "further in (even_border)."
+)
+
+
+def ended(image: NDArray[Any], psf: NDArray[Any], config: TrainConfig) -> bool:
+    """Say whether ``image`` is to be evened at its border."""
+    usable = psf.ndim == image.ndim and bool(np.isfinite(psf).all()) and float(psf.sum()) > 0
+    return config.even_border and usable and ends_in_darkness(image, psf)
 
 
 def predict(

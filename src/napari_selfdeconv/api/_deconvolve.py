@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import computing, deconvolve_whole
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
 from napari_selfdeconv.api._training import iter_train
+from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
-from napari_selfdeconv.events import Event, Finished, StopToken, drain
+from napari_selfdeconv.events import Event, Finished, StopToken, Warned, drain
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model
+from napari_selfdeconv.presets import preset
 from napari_selfdeconv.preview import Region
 from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
@@ -96,7 +98,12 @@ def iter_deconvolve(
     """
     started = time.perf_counter()
     image = check_image(image)
+    config = config or preset("quick", image.ndim)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
+    border_evened = ended(image, psf, config)
+    if border_evened:
+        yield Warned(DARK_BORDER)
+        image = evened(image, psf)
     scale = Standardizer.of(image)
     refiner: Refiner | None = None
 
@@ -147,6 +154,7 @@ def iter_deconvolve(
             "tiles": tiles.to_dict(),
             "seconds": round(seconds, 3),
             "kept_step": run.kept_step,
+            "border_evened": border_evened,
             "refined_iterations": refiner.iterations if refiner else None,
             **outcome,
         },

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api._common import computing, deconvolve_whole
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
 from napari_selfdeconv.api._training import iter_train
+from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, StopToken, Warned, mapped
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.model import Model, place
+from napari_selfdeconv.presets import preset
 from napari_selfdeconv.preview import Region
 from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
@@ -84,7 +86,12 @@ def iter_deconvolve_series(
     said: set[str] = set()
     for channel, kernel in enumerate(psfs):
         chosen = plan.training_times(shape)
-        frames = [np.asarray(image[plan.index(t, channel)]) for t in chosen]
+        frames = [check_image(np.asarray(image[plan.index(t, channel)])) for t in chosen]
+        # All frames as the first one: a rim that comes and goes would be seen as a change.
+        border_evened = ended(frames[0], kernel, config or preset("quick", frames[0].ndim))
+        if border_evened:
+            yield Warned(DARK_BORDER)
+            frames = [evened(frame, kernel) for frame in frames]
         work = iter_train(
             frames,
             kernel,
@@ -116,6 +123,8 @@ def iter_deconvolve_series(
                     result[plan.index(t, channel)] = frame
                     continue
                 frame = check_image(frame)
+                if border_evened:
+                    frame = evened(frame, kernel)
                 scale = Standardizer.of(frame)
                 one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
                 deconvolved = yield from mapped(one, partial(_counted, done=done, total=times, said=said))
