@@ -79,8 +79,7 @@ class _Light:
             width = _CUT * 1.4826 * float(np.median(np.abs(residual - middle)))
             low, high = middle - width, middle + width
         usual = (residual >= low) & (residual <= high)
-        # The middle is among them, but for values that are not finite: no result to refine.
-        sigma = cut_off_sigma(image[usual], expected[usual]) if usual.any() else 0.0
+        sigma = cut_off_sigma(image[usual], expected[usual])
         light = cls(low, high, 0.0, float(image.min()), sigma)
         if not specks:
             return light

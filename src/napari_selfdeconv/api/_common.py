@@ -136,6 +136,8 @@ def deconvolve_whole(
     """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series."""
     # Standardised tile by tile, and in place from there on: nothing of the image's size but itself and the result.
     result = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
+    if not np.isfinite(result.sum(dtype=np.float64)):
+        raise ComputeError("the network's result holds values that are not finite: train again with another seed")
     if model.config.calibrate:
         gain, offset, cut_off = calibrate(result, image, model.psf, model.config.boundary, scale.apply)
         if cut_off:
