@@ -33,6 +33,6 @@ def test_every_picture_is_made(
         for page in pages
         for found in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text("utf-8"))
     }
-    # The picture of the methods is no picture of a dock: `benchmark.picture` makes it, and its own test looks at it.
+    # The picture of the methods shows no dock: `benchmark.picture` makes it, and has a test of its own.
     assert wanted == made | {"methods.png"}
     assert wanted == {path.name for path in (ROOT / "docs" / "images").iterdir()}
