@@ -146,14 +146,15 @@ class Refiner:
         if count == 0:
             return
         least = _least(looked_at, black)
-        done, total = 0, count * result.shape[0]
+        places = list(slabs(result.shape, _WIDTHS * blur.psf.shape[0]))
+        done, total = 0, count * len(places)
         waiting: tuple[slice, Array] | None = None
-        for core, wide in slabs(result.shape, _WIDTHS * blur.psf.shape[0]):
+        for core, wide in places:
             observed = light.seen(image[wide].astype(np.float32), convolved(blur, result[wide]))
             run = self._lucy(result[wide], observed, blur, black, least)
             for _ in range(count):
                 estimate = next(run)
-                done += core.stop - core.start
+                done += 1
                 yield done, total
             # The next slab still looks at this one as it was.
             if waiting is not None:

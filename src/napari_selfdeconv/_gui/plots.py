@@ -56,6 +56,7 @@ class Plot(QWidget):
         self.setFixedHeight(height)
         self.setToolTip("Click a name to hide or show its curve")
 
+    # Not abc's abstract methods: a QWidget has a metaclass of its own.
     def curves(self) -> Sequence[Curve]:
         """Return what there is to draw."""
         raise NotImplementedError

@@ -164,7 +164,8 @@ class TrainForm(QWidget):
         config = own
         if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
             config = preset(self.preset.value(), self._ndim, pretrained=False)
-            self.note.say(f"{config.steps} steps from a random start: two to three times as long.")
+            longer = ": two to three times as long" if config.steps > own.steps else ""
+            self.note.say(f"{config.steps} steps from a random start{longer}.")
         else:
             self.note.say(describe(self.preset.value(), self._ndim))
         self.steps.setSpecialValueText(f"preset's ({config.steps})")

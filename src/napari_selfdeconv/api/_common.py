@@ -31,8 +31,6 @@ CUT_OFF = (
     "The noise of this image is cut off at its lowest value, which makes dark places brighter than their light. "
     "In the result black is black, and the mean is below that of the image."
 )
-
-
 DARK_BORDER = (
     "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
     "further in (even_border)."
@@ -40,7 +38,7 @@ DARK_BORDER = (
 
 
 def ended(image: NDArray[Any], psf: NDArray[Any], config: TrainConfig) -> bool:
-    """Say whether ``image`` is to be evened at its border."""
+    """Say whether ``image`` is to be evened at its border; a PSF that is no use is refused later, with reasons."""
     usable = psf.ndim == image.ndim and bool(np.isfinite(psf).all()) and float(psf.sum()) > 0
     return config.even_border and usable and ends_in_darkness(image, psf)
 

@@ -150,6 +150,7 @@ def _finish(
         return result
 
     if config.refine:
+        # How long to refine is chosen on the first image the refiner sees, and that is to be the block.
         finish(block, scale.apply(data))
     return finish
 
