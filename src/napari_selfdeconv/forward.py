@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config import Boundary
-from napari_selfdeconv.fourier import filtered, transfer_function
+from napari_selfdeconv.fourier import Then, filtered, transfer_function
 
 # Voxels of a single image from which on it is transformed axis by axis. No training patch is that large.
 _LARGE = 2**20
@@ -90,16 +90,22 @@ class Blur:
             return self.method == "fft"
         return self.psf.size > _FFT_ABOVE.get((device.type, self.ndim), _FFT_ABOVE["cpu", self.ndim])
 
-    def into(self, x: Tensor, out: Tensor, *, mirrored: bool = False) -> Tensor:
+    def into(self, x: Tensor, out: Tensor, *, mirrored: bool = False, then: Then | None = None) -> Tensor:
         """Write A x into ``out``, or with ``mirrored`` what `flipped` would give; no gradient.
 
         For volumes: both ways share one transfer function, and ``out`` may be ``x``. At the border ``mirrored``
         differs from `adjoint`: it continues the image as A does.
+
+        Parameters
+        ----------
+        x, out : (1, 1, *space) with ``then``, else as everywhere.
+        then : called with every part of the result, an array of space alone (numpy's on the processor, else
+            torch's) and where along the first axis it lies, before ``out`` gets what it has made of it in place.
         """
         with torch.no_grad():
             if self.uses_fft(x.device):
-                return self._fft(x, mirrored=mirrored, out=out)
-            return out.copy_((self.flipped() if mirrored else self)._forward(x))
+                return self._fft(x, mirrored=mirrored, out=out, then=then)
+            return out.copy_(_done((self.flipped() if mirrored else self)._forward(x), then))
 
     def _forward(self, x: Tensor) -> Tensor:
         if self.uses_fft(x.device):
@@ -127,7 +133,9 @@ class Blur:
         for i, k in enumerate(self.psf.shape):
             yield i - self.ndim, (k, k // 2)
 
-    def _fft(self, x: Tensor, *, mirrored: bool = False, out: Tensor | None = None) -> Tensor:
+    def _fft(
+        self, x: Tensor, *, mirrored: bool = False, out: Tensor | None = None, then: Then | None = None
+    ) -> Tensor:
         size = x.shape[-self.ndim :]
         shape = [smooth_size(n + k - 1) for n, k in zip(size, self.psf.shape, strict=True)]
         starts = [k // 2 if mirrored else k - 1 - k // 2 for k in self.psf.shape]
@@ -138,8 +146,8 @@ class Blur:
             afters = [k - 1 - start for k, start in zip(self.psf.shape, starts, strict=True)]
             transfer = self._transfer(shape, x).numpy()
             filtered(
-                source, transfer, shape, starts, afters, first, self._fill,
-                conjugate=mirrored, out=result, workers=torch.get_num_threads(),
+                source, transfer, shape, starts, afters, first, self.boundary,
+                conjugate=mirrored, out=result, workers=torch.get_num_threads(), then=then,
             )  # fmt: skip
             return out
         # One array for the image, its continuation and the zeros that the FFT's size asks for.
@@ -156,11 +164,8 @@ class Blur:
         del padded, inner
         self._filter(spectrum, shape, x, conjugate=mirrored)
         full: Tensor = torch.fft.irfftn(spectrum, s=shape, dim=tuple(range(-self.ndim, 0)))
-        valid = full[self._window(first, size)]
+        valid = _done(full[self._window(first, size)], then)
         return valid.contiguous() if out is None else out.copy_(valid)
-
-    def _fill(self, array: NDArray[Any], axis: int, start: int, n: int, after: int) -> None:
-        fill_outside(torch.from_numpy(array), axis - array.ndim, start, n, after, self.boundary)
 
     def _filter(self, spectrum: Tensor, shape: Sequence[int], like: Tensor, *, conjugate: bool) -> None:
         """Multiply ``spectrum`` in place by the transfer function or its conjugate."""
@@ -218,6 +223,18 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         grad = _Linear.apply(_real(grad), ctx.blur, not ctx.transpose)  # type: ignore[no-untyped-call]
         return grad, None, None
+
+
+def _done(x: Tensor, then: Then | None) -> Tensor:
+    """Let ``then`` have ``x``, (1, 1, *space), in one part."""
+    if then is not None:
+        then(bare(x), slice(None))
+    return x
+
+
+def bare(x: Tensor) -> Any:
+    """Return (1, 1, *space) as space alone, in the same memory: numpy's on the processor, else torch's."""
+    return x[0, 0].numpy() if x.device.type == "cpu" else x[0, 0]
 
 
 def _real(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.calibration import brightened_by, cut_off_sigma, has_specks
-from napari_selfdeconv.classical import lucy_factor
+from napari_selfdeconv.classical import lucy_step
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.masks import stratified_mask
@@ -172,9 +172,7 @@ class Refiner:
         estimate = (self._tensor(start) - black).clamp_(min=least)
         ratio = torch.empty_like(light)
         while True:
-            lucy_factor(estimate, light, blur, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
-            # Noise below black may ask for negative light.
-            estimate.mul_(ratio.clamp_(min=0)).clamp_(min=0)
+            lucy_step(estimate, light, blur, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
             yield estimate
 
     def _choose(self, result: Array, expected: Array, observed: Array, blur: Blur) -> _Choice:

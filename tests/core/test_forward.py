@@ -159,6 +159,7 @@ def test_a_large_volume_goes_axis_by_axis_to_the_same_numbers(shape, size, bound
     there, back = blur(x), blur.into(x, torch.empty_like(x), mirrored=True)
     monkeypatch.setattr(forward, "_LARGE", 0)
     monkeypatch.setattr(fourier, "_SLAB", 100)
+    monkeypatch.setattr(fourier, "_COLUMNS", 100)
     again = Blur(lopsided(size), method="fft", boundary=boundary)
     torch.testing.assert_close(again(x), there, atol=1e-10, rtol=0)
     torch.testing.assert_close(again.into(x, torch.empty_like(x), mirrored=True), back, atol=1e-10, rtol=0)
@@ -169,6 +170,25 @@ def test_a_large_volume_goes_axis_by_axis_to_the_same_numbers(shape, size, bound
     x = x.clone().requires_grad_()
     again(x).sum().backward()
     torch.testing.assert_close(x.grad, again.adjoint(torch.ones_like(x)), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_what_is_done_to_each_part_is_done_to_all(method, large, monkeypatch):
+    monkeypatch.setattr(forward, "_LARGE", large)
+    monkeypatch.setattr(fourier, "_SLAB", 100)
+    blur, x = Blur(lopsided((3, 4, 5)), method=method), tensor((9, 8, 11))[:1, :1]
+    expected, seen = blur(x) * x + 1, []
+
+    def then(part, where):
+        part *= forward.bare(x)[where]
+        part += 1
+        seen.extend(range(9)[where])
+
+    there = x.clone()
+    blur.into(there, there, then=then)
+    torch.testing.assert_close(there, expected, atol=1e-10, rtol=0)
+    assert sorted(seen) == list(range(9))
 
 
 def test_the_transfer_function_is_the_fourier_transform():

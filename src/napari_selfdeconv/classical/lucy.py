@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_selfdeconv.classical.gradient import adjoint_differences, differences
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.events import Event, Progress, StopToken
-from napari_selfdeconv.forward import Blur
+from napari_selfdeconv.forward import Blur, bare
 
 # The image is divided by the blurred estimate; below this share of its maximum that is a division by zero.
 _FLOOR = 1e-12
@@ -63,8 +63,7 @@ def iter_lucy(
     last = -_REPORT_EVERY_S
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            lucy_factor(estimate, observed, blur, ratio, floor=floor, tv=tv)
-            estimate.mul_(ratio).clamp_(min=0)
+            lucy_step(estimate, observed, blur, ratio, floor=floor, tv=tv)
         stop.raise_if_cancelled()
         if n in counts:
             results[n] = estimate[0, 0].cpu().numpy().copy()
@@ -85,36 +84,49 @@ def iter_lucy(
     return results or {n: estimate[0, 0].cpu().numpy().copy()}
 
 
-def lucy_factor(
+def lucy_step(
     estimate: Tensor,
     observed: Tensor,
     blur: Blur,
-    out: Tensor,
+    ratio: Tensor,
     *,
     floor: float,
     tv: float = 0.0,
     unseen: Tensor | None = None,
 ) -> None:
-    """Write into ``out`` what Richardson-Lucy multiplies the estimate with.
+    """Do one iteration of Richardson-Lucy on ``estimate``, in place.
 
     Parameters
     ----------
-    estimate, observed, out : (1, 1, *space).
+    estimate, observed : (1, 1, *space). Noise may take ``observed`` below 0; no estimate goes there.
+    ratio : the same shape, to work in.
     floor : the blurred estimate is taken to be at least that: it divides.
     tv : weight of the total variation, as in `iter_lucy`.
     unseen : boolean, True where ``observed`` is not to count. There the estimate is left to its neighbours, which
         is expectation maximisation with missing data.
     """
     with torch.inference_mode():
-        # In place wherever it can be: a volume of a microscope is large. An FFT leaves values of -1e-8 where
-        # the truth is 0; negative light would grow from them.
-        blur.into(estimate, out).clamp_(min=floor)
-        torch.div(observed, out, out=out)
-        if unseen is not None:
-            out.masked_fill_(unseen, 1.0)
-        blur.into(out, out, mirrored=True)
-        if tv:
-            out /= (1 - tv * _curvature(estimate)).clamp(min=_LEAST_DIVISOR)
+        # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
+        xp: Any = np if estimate.device.type == "cpu" else torch
+        before, seen = bare(estimate), bare(observed)
+        hidden = None if unseen is None else bare(unseen)
+        divisor = bare((1 - tv * _curvature(estimate)).clamp(min=_LEAST_DIVISOR)) if tv else None
+
+        def divide(part: Any, where: slice) -> None:
+            # An FFT leaves values of -1e-8 where the truth is 0; negative light would grow from them.
+            xp.clip(part, floor, None, out=part)
+            xp.divide(seen[where], part, out=part)
+            if hidden is not None:
+                part[hidden[where]] = 1.0
+
+        def multiply(part: Any, where: slice) -> None:
+            if divisor is not None:
+                part /= divisor[where]
+            xp.clip(part, 0.0, None, out=part)
+            part *= before[where]
+
+        blur.into(estimate, ratio, then=divide)
+        blur.into(ratio, estimate, mirrored=True, then=multiply)
 
 
 def _curvature(f: Tensor) -> Tensor:
