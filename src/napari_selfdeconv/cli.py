@@ -82,6 +82,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--steps", type=int)
     p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
     p.add_argument("--no-refine", action="store_true", help="leave the network's result as it is")
+    p.add_argument("--no-even-border", action="store_true", help="an image dark at its border is left like that")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--save-model", type=Path, metavar="FILE")

@@ -67,10 +67,12 @@ def test_psf_writes_voxel_size_and_unit_sum(folder):
     assert np.unravel_index(file.data.argmax(), file.data.shape) == (4, 5, 6)
 
 
-def test_refining_can_be_left_out(folder, capsys):
-    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine", "--out", "o.tif", "--json")
-    assert run(folder, *args) == 0
+def test_what_a_preset_adds_can_be_left_out(folder, capsys):
+    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine", "--no-even-border")
+    assert run(folder, *args, "--out", "o.ome.tif", "--json") == 0
     assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["refined_iterations"] is None
+    config = read_image(folder / "o.ome.tif").provenance["config"]
+    assert not config["refine"] and not config["even_border"]
 
 
 def test_deconvolve_equals_the_api_and_reports(folder, capsys):

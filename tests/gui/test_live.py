@@ -180,15 +180,17 @@ def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
     assert not form.config(2).pretrained
 
 
-def test_refining_can_be_turned_off(open_dock: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("name", ["refine", "even_border"])
+def test_what_a_preset_adds_can_be_turned_off(open_dock: Callable[..., Any], name: str) -> None:
     form = open_dock(steps=40).train_form
-    assert form.config(2).refine
-    form.refine.setChecked(False)
-    assert not form.config(2).refine
-    form.refine.setChecked(True)
+    switch = getattr(form, name)
+    assert getattr(form.config(2), name)
+    switch.setChecked(False)
+    assert not getattr(form.config(2), name)
+    switch.setChecked(True)
     form.preset.setCurrentIndex(form.preset.findData("paper"))
-    assert not form.refine.isEnabled()
-    assert not form.config(2).refine
+    assert not switch.isEnabled()
+    assert not getattr(form.config(2), name)
 
 
 def test_reblurred_and_residual_previews(

@@ -54,23 +54,25 @@ class TrainForm(QWidget):
         self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
         self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
         self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
-        self.auto_stop = QCheckBox("Stop by itself")
-        self.auto_stop.setChecked(True)
-        self.auto_stop.setToolTip(
+        self.auto_stop = _switch(
+            "Stop by itself",
             "2 % of the pixels are held out of training; it ends when their error no longer falls. "
-            "Not for the preset 'paper'."
+            "Not for the preset 'paper'.",
         )
-        self.pretrained = QCheckBox("Pre-trained start")
-        self.pretrained.setChecked(True)
-        self.pretrained.setToolTip(
+        self.pretrained = _switch(
+            "Pre-trained start",
             "Learned on computer-generated scenes, no photograph and no micrograph among them: better and sooner. "
-            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'."
+            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'.",
         )
-        self.refine = QCheckBox("Refine")
-        self.refine.setChecked(True)
-        self.refine.setToolTip(
+        self.refine = _switch(
+            "Refine",
             "Where there is little noise, iterations of Lucy-Richardson bring back what the network has missed, "
-            "if held-out pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'."
+            "if held-out pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'.",
+        )
+        self.even_border = _switch(
+            "Even border",
+            "An image that gets dark towards its border, as a simulated blur does, is made as bright there as "
+            "further in; a message says so. Without, the darkness is taken to be in the sample. Not for 'paper'.",
         )
         self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
         self.to_disk = QCheckBox("Result on disk (zarr)")
@@ -99,12 +101,13 @@ class TrainForm(QWidget):
         """Return the settings; ConfigError if one is out of range."""
         numbers = {"steps": self.steps.value(), "patch": self.patch.value()}
         chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value}
-        if not self.auto_stop.isChecked():
-            chosen["auto_stop"] = False
-        if not self.pretrained.isChecked():
-            chosen["pretrained"] = False
-        if not self.refine.isChecked():
-            chosen["refine"] = False
+        switches = {
+            "auto_stop": self.auto_stop,
+            "pretrained": self.pretrained,
+            "refine": self.refine,
+            "even_border": self.even_border,
+        }
+        chosen |= {name: False for name, box in switches.items() if not box.isChecked()}
         return preset(
             self.preset.value(),
             ndim,
@@ -145,9 +148,8 @@ class TrainForm(QWidget):
             ("Tile, voxels", self.tile),
         ):
             more.addRow(text, field)
-        more.addRow("", self.pretrained)
-        more.addRow("", self.refine)
-        more.addRow("", self.to_disk)
+        for box in (self.pretrained, self.refine, self.even_border, self.to_disk):
+            more.addRow("", box)
         layout.addWidget(self._more, 4, 0, 1, 2)
         self.advanced.toggled.connect(self._show_more)
         self._show_more(False)
@@ -160,6 +162,7 @@ class TrainForm(QWidget):
         own = preset(self.preset.value(), self._ndim)
         self.auto_stop.setEnabled(own.auto_stop)
         self.refine.setEnabled(own.refine)
+        self.even_border.setEnabled(own.even_border)
         self.pretrained.setEnabled(own.pretrained and self.loss.value() is None)
         config = own
         if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
@@ -170,3 +173,11 @@ class TrainForm(QWidget):
             self.note.say(describe(self.preset.value(), self._ndim))
         self.steps.setSpecialValueText(f"preset's ({config.steps})")
         self.patch.setSpecialValueText(f"preset's ({config.patch})")
+
+
+def _switch(text: str, tip: str) -> QCheckBox:
+    """Return a box that is ticked: what a preset has, it does unless told otherwise."""
+    box = QCheckBox(text)
+    box.setChecked(True)
+    box.setToolTip(tip)
+    return box

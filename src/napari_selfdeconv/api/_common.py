@@ -33,7 +33,7 @@ CUT_OFF = (
 )
 DARK_BORDER = (
     "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
-    "further in (even_border)."
+    "further in (Advanced, 'Even border'; --no-even-border leaves it as it is)."
 )
 
 
