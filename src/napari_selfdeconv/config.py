@@ -281,21 +281,35 @@ class TrainConfig(_Settings):
 class TileConfig(_Settings):
     """Tiled inference.
 
-    ``tile`` is the side in voxels (None: what fits into ``memory_share`` of the free memory), as is ``overlap``.
-    Training keeps within the same share.
+    ``tile`` is the side in voxels, or one for each axis (None: what fits into ``memory_share`` of the free memory;
+    the record of a run holds which), ``overlap`` in voxels, too. Training keeps within the same share.
     """
 
-    tile: int | None = None
+    tile: int | tuple[int, ...] | None = None
     overlap: int = 32
     memory_share: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.tile is not None:
+        if isinstance(self.tile, tuple):
+            for side in self.tile:
+                check_whole("tile", side, 1, 65_536)
+        elif self.tile is not None:
             check_whole("tile", self.tile, 16, 65_536)
             if self.overlap >= self.tile:
                 raise ConfigError(f"overlap must be below tile ({self.tile}), got {self.overlap}")
         check_whole("overlap", self.overlap, 0, 4096)
         check_number("memory_share", self.memory_share, 0.05, 0.95)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain numbers and lists (JSON-ready)."""
+        values = super().to_dict()
+        return {**values, "tile": list(self.tile)} if isinstance(self.tile, tuple) else values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s output; ConfigError on a key that does not exist."""
+        tile = values.get("tile")
+        return super().from_dict({**values, "tile": tuple(tile)} if isinstance(tile, list) else values)
 
 
 #: What decides the shape and the input of the network; weights fit only where all of it is the same.

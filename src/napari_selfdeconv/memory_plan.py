@@ -164,7 +164,10 @@ def result_tile(
 ) -> tuple[int, ...]:
     """Return the tile in which an image of ``shape`` is deconvolved: as asked for, or what fits the share."""
     if tiles.tile is not None:
-        return tuple(min(tiles.tile, n) for n in shape)
+        sides = (tiles.tile,) * len(shape) if isinstance(tiles.tile, int) else tiles.tile
+        if len(sides) != len(shape):
+            raise ConfigError(f"tile must have {len(shape)} sides for an image of shape {shape}, got {sides}")
+        return tuple(min(side, n) for side, n in zip(sides, shape, strict=True))
     return choose_tile(
         shape,
         needed_bytes=lambda tile: tile_bytes(config, tile, psf_shape, precision=precision),

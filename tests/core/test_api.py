@@ -12,7 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import richardson_lucy as skimage_lucy
 
-from napari_selfdeconv import api, preset, train
+from napari_selfdeconv import api, memory_plan, preset, train
 from napari_selfdeconv.config import LossWeights, TileConfig
 from napari_selfdeconv.device import choose
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
@@ -269,6 +269,23 @@ def test_tiles_do_not_show():
     whole = api.apply_model(model, image)
     tiled = api.apply_model(model, image, tiles=TileConfig(tile=64, overlap=48))
     assert np.abs(tiled - whole).max() < 1e-3 * np.ptp(whole)
+
+
+def test_the_record_holds_the_tile_that_was_taken(monkeypatch):
+    """What is taken depends on the memory that is free that day; the same array must not."""
+    monkeypatch.setattr(memory_plan, "_MOST_VOXELS", 3000)
+    image, config = blobs((70, 75)), tiny(2, refine=False)
+    made = api.deconvolve(image, gaussian_psf(2), config, tiles=TileConfig(overlap=8))
+    told = made.provenance["tiles"]
+    assert told["tile"] == [40, 48]
+    assert json.loads(json.dumps(told)) == told
+    monkeypatch.undo()
+    again = api.deconvolve(image, gaussian_psf(2), config, tiles=TileConfig.from_dict(told))
+    np.testing.assert_array_equal(again.image, made.image)
+    with pytest.raises(
+        ConfigError, match=r"tile must have 2 sides for an image of shape \(70, 75\), got \(9, 9, 9\)"
+    ):
+        api.apply_model(made.model, image, tiles=TileConfig(tile=(9, 9, 9)))
 
 
 def views(image, *, average):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,14 +67,7 @@ def predict_with(
 
     Out of memory, it begins anew with half the tile, down to twice the overlap.
     """
-    tile = result_tile(
-        model.config,
-        standard.shape,
-        model.psf.shape,
-        tiles,
-        precision=str(choice.dtype).removeprefix("torch."),
-        free_bytes=device.free_memory_bytes(choice.device),
-    )
+    tile = _tile(tiles, model, standard.shape, choice)
     while True:
         try:
             return (yield from _with_tile(functions, model, standard, tile, tiles.overlap, stop, out, finish))
@@ -90,6 +84,22 @@ def predict_with(
         tile = smaller
         if out is not None:
             out[...] = 0
+
+
+def settled(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
+    """Return ``tiles`` with the tile that an image of ``shape`` takes now: another may give another last digit."""
+    return replace(tiles, tile=_tile(tiles, model, shape, choice))
+
+
+def _tile(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> tuple[int, ...]:
+    return result_tile(
+        model.config,
+        shape,
+        model.psf.shape,
+        tiles,
+        precision=str(choice.dtype).removeprefix("torch."),
+        free_bytes=device.free_memory_bytes(choice.device),
+    )
 
 
 def _with_tile(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended, settled
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -106,12 +106,14 @@ def iter_deconvolve(
         image = evened(image, psf)
     scale = Standardizer.of(image)
     refiner: Refiner | None = None
+    used = tiles
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
-        nonlocal refiner
+        nonlocal refiner, used
         choice = device.choose(model.config.device, model.config.precision)
         refiner = Refiner(choice.device)
-        return (yield from deconvolve_whole(model, image, scale, choice, tiles, stop, refiner))
+        used = settled(used, model, image.shape, choice)
+        return (yield from deconvolve_whole(model, image, scale, choice, used, stop, refiner))
 
     training = yield from iter_train(
         [image],
@@ -151,7 +153,7 @@ def iter_deconvolve(
         steps_done=run.steps_done,
         provenance={
             **model.provenance,
-            "tiles": tiles.to_dict(),
+            "tiles": used.to_dict(),
             "seconds": round(seconds, 3),
             "kept_step": run.kept_step,
             "border_evened": border_evened,

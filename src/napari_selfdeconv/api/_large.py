@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import CUT_OFF, computing, deconvolve_whole, predict_with
+from napari_selfdeconv.api._common import CUT_OFF, computing, deconvolve_whole, predict_with, settled
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -94,6 +94,7 @@ def iter_deconvolve_large(
     model, choice = training.model, training.choice
     with computing():
         place(model.network, choice, len(shape))
+        tiles = settled(tiles, model, shape, choice)
         finish = yield from _finish(model, data, choice, tiles, stop)
         yield Filling(image=out)
         yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)

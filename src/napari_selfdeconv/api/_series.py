@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended, settled
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -114,6 +114,7 @@ def iter_deconvolve_series(
         refiner = Refiner(training.choice.device)
         with computing():
             place(training.model.network, training.choice, len(plan.spatial))
+            tiles = settled(tiles, training.model, frames[0].shape, training.choice)
             # The frame that was trained on comes first: what is chosen on it holds for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))
             for done, t in enumerate(order):
