@@ -31,7 +31,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(F.relu(self.norm1(x), inplace=True))
         y = self.conv2(F.relu(self.norm2(y), inplace=True))
-        return self.shortcut(x) + y  # type: ignore[no-any-return]
+        # In place: no backward pass needs what a convolution gave, and at full resolution it is large.
+        y += self.shortcut(x)
+        return y  # type: ignore[no-any-return]
 
 
 class UNet(nn.Module):
@@ -91,6 +93,6 @@ class UNet(nn.Module):
             reversed(list(self.decoder)), reversed(list(self.up)), reversed(skips), strict=True
         ):
             y = up(y)
-            y = block(torch.cat([y, old], 1) if self.skip == "concat" else y + old)
+            y = block(torch.cat([y, old], 1) if self.skip == "concat" else y.add_(old))
         y = self.head(y)
         return y[(..., *(slice(0, n) for n in size))]  # type: ignore[no-any-return]
