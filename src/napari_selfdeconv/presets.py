@@ -48,7 +48,7 @@ _PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
     key: dict(loss=loss, steps=steps, learning_rate=rate, inverse_channels=(0.01, 0.1, 1.0), pretrained=True)
     for key, loss, steps, rate in (
         (("quick", 2), LossWeights(bsp=1.0, anchor=1.0), 100, 1e-3),
-        (("standard", 2), LossWeights(bsp=1.0, bootstrap=1.0), 300, 1e-3),
+        (("standard", 2), LossWeights(bsp=1.0, anchor=1.0, bootstrap=1.0), 300, 1e-3),
         (("quick", 3), LossWeights(bsp=1.0, tv=0.03), 150, 4e-3),
         (("standard", 3), LossWeights(bsp=1.0, tv=0.03), 400, 4e-3),
     )

@@ -12,7 +12,7 @@ from napari_selfdeconv.model import build_network
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.symmetry import psf_symmetries
-from napari_selfdeconv.unet import UNet
+from napari_selfdeconv.unet import ResidualBlock, UNet
 
 
 @pytest.mark.parametrize(("ndim", "count"), [(2, 5_757_216), (3, 3_667_152)])
@@ -33,6 +33,25 @@ def test_every_weight_gets_a_gradient():
     network = UNet(2, features=4)
     network(torch.randn(2, 1, 16, 16)).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_gradients_of_thin_stacks_in_bfloat16_are_those_in_float32(depth):
+    """A gradient that was never written is what lay in that memory before: here values that are not finite."""
+    torch.manual_seed(0)
+    block = ResidualBlock(3, 16, 16, 0.1).to(memory_format=torch.channels_last_3d)
+    x = torch.randn(2, 16, depth, 4, 4)
+    found = []
+    for enabled in (False, True):
+        block.zero_grad()
+        litter = [np.full(2**n, np.nan, np.float32) for n in range(4, 18) for _ in range(8)]
+        del litter
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = block(x.to(memory_format=torch.channels_last_3d))
+        y.float().square().mean().backward()
+        found.append([p.grad.clone() for p in block.parameters()])
+    for exact, rough in zip(*found, strict=True):
+        torch.testing.assert_close(rough, exact, rtol=0, atol=0.1 * float(exact.abs().max()))
 
 
 def test_weights_come_from_the_seed_alone_and_leave_the_global_state():

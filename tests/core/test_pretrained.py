@@ -137,7 +137,7 @@ def test_the_bootstrap_holds_it_too_and_recovers_its_own_result() -> None:
     few = {"steps": 40, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
     run = api.deconvolve(noisy, psf, preset("standard", 2, **few))
     assert run.losses["bootstrap"][-1] < 0.8 * run.losses["bootstrap"][0]
-    assert "anchor" not in run.losses
+    assert run.losses["anchor"][-1] < 0.2  # near the first result all the while
 
 
 @pytest.mark.parametrize("name", ["anchor", "bootstrap"])

@@ -20,7 +20,7 @@ from napari_selfdeconv.model import Model, build_network, place, predictors
 from napari_selfdeconv.symmetry import psf_symmetries
 
 # A little more than the largest tile holds, so that there are tiles.
-_IMAGE = {2: (1600, 1600), 3: (40, 256, 256)}
+_IMAGE = {2: (2048, 2048), 3: (64, 256, 256)}
 _SMALL_IMAGE = {2: (40, 40), 3: (12, 24, 24)}
 
 
