@@ -144,8 +144,10 @@ def _view(
             # into one patch was trained with that padding at both ends, and keeps it.
             margin = _MARGIN if n > model.config.patch else 0
             start = margin + offset % multiple
-            # A whole number of grid cells: then a flip leaves the phase of the grid as it is.
-            x = extend(x, axis, start, margin - (n + start + margin) % -multiple, "reflect")
+            # A whole number of grid cells: then a flip leaves the phase of the grid as it is. And the same for
+            # every view, or memory comes to pieces of which none fits the next.
+            size = n + (2 * margin + multiple - 1 if margin else start)
+            x = extend(x, axis, start, size - size % -multiple - n - start, "reflect")
             starts.append(start)
         with torch.inference_mode(), autocast(choice):
             y = symmetry.undo(model.network(symmetry.apply(x).contiguous()).float())
