@@ -292,7 +292,7 @@ class TileConfig(_Settings):
     def __post_init__(self) -> None:
         if isinstance(self.tile, tuple):
             for side in self.tile:
-                check_whole("tile", side, 1, 65_536)
+                check_whole("tile", side, 1, 2**31)
         elif self.tile is not None:
             check_whole("tile", self.tile, 16, 65_536)
             if self.overlap >= self.tile:

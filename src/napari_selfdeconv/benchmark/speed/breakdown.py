@@ -16,6 +16,7 @@ from napari_selfdeconv.benchmark.speed.inputs import precision_name
 from napari_selfdeconv.benchmark.speed.steps import make_run, step_config, step_size
 from napari_selfdeconv.benchmark.speed.timing import Timing
 from napari_selfdeconv.config import TrainConfig
+from napari_selfdeconv.heap import kept
 
 _STEPS = 5
 # The first rule that an operation, or the one it is part of, and so on outwards, fits decides; the outermost
@@ -45,6 +46,22 @@ class Breakdown:
     ndim: int
 
     def measure(self, setting: Setting) -> Iterator[Result]:
+        with kept():  # as training does
+            step_s, found = self._profiled(setting)
+        precision = precision_name(device.choose(setting.device, "auto").dtype)
+        for group, share in found.items():
+            yield Result(
+                name=f"{self.name}/{group}",
+                size=self.size,
+                compares="share of the time in torch's operations in a training step, by its profiler",
+                timing=Timing((share * step_s,)),
+                precision=precision,
+                rate=100 * share,
+                rate_unit="% of the step",
+            )
+
+    def _profiled(self, setting: Setting) -> tuple[float, dict[str, float]]:
+        """Return the seconds of a step, and the share of each group."""
         run = make_run(self.config, self.ndim, setting)
         run.step()
         run.step()
@@ -60,20 +77,8 @@ class Breakdown:
             for _ in range(_STEPS):
                 run.step()
             _wait(setting)
-        found = shares(
-            _operations(profiler.events() or []), "self_device_time_total" if on_cuda else "self_cpu_time_total"
-        )
-        precision = precision_name(device.choose(setting.device, "auto").dtype)
-        for group, share in found.items():
-            yield Result(
-                name=f"{self.name}/{group}",
-                size=self.size,
-                compares="share of the time in torch's operations in a training step, by its profiler",
-                timing=Timing((share * step_s,)),
-                precision=precision,
-                rate=100 * share,
-                rate_unit="% of the step",
-            )
+        operations = _operations(profiler.events() or [])
+        return step_s, shares(operations, "self_device_time_total" if on_cuda else "self_cpu_time_total")
 
 
 def figures(setting: Setting) -> list[Breakdown]:
