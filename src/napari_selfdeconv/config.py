@@ -47,7 +47,8 @@ class _Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain numbers, strings, lists and dicts (JSON-ready)."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        values = asdict(self)  # type: ignore[call-overload]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -56,7 +57,7 @@ class _Settings:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown setting for {cls.__name__}: {', '.join(unknown)}")
-        return cls(**values)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,8 +273,6 @@ class TrainConfig(_Settings):
         values = dict(values)
         if isinstance(values.get("loss"), Mapping):
             values["loss"] = LossWeights.from_dict(values["loss"])
-        if "inverse_channels" in values:
-            values["inverse_channels"] = tuple(values["inverse_channels"])
         return super().from_dict(values)
 
 
@@ -299,17 +298,6 @@ class TileConfig(_Settings):
                 raise ConfigError(f"overlap must be below tile ({self.tile}), got {self.overlap}")
         check_whole("overlap", self.overlap, 0, 4096)
         check_number("memory_share", self.memory_share, 0.05, 0.95)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain numbers and lists (JSON-ready)."""
-        values = super().to_dict()
-        return {**values, "tile": list(self.tile)} if isinstance(self.tile, tuple) else values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from `to_dict`'s output; ConfigError on a key that does not exist."""
-        tile = values.get("tile")
-        return super().from_dict({**values, "tile": tuple(tile)} if isinstance(tile, list) else values)
 
 
 #: What decides the shape and the input of the network; weights fit only where all of it is the same.

@@ -114,7 +114,10 @@ def filtered(
 
 
 def _continue(array: NDArray[Any], axis: int, core: slice, after: int, boundary: Boundary) -> None:
-    """Write into ``array`` what lies before and up to ``after`` behind the part ``core`` of an axis."""
+    """Write into ``array`` what lies before and up to ``after`` behind the part ``core`` of an axis.
+
+    What `forward.fill_outside` does, without torch: in each of several threads that would start its own again.
+    """
     n = core.stop - core.start
     source = core.start + np.pad(np.arange(n), (core.start, after), mode=_PADDING[boundary])  # type: ignore[call-overload]
     for outside in (slice(0, core.start), slice(core.stop, core.stop + after)):

@@ -129,6 +129,7 @@ class TrainForm(QWidget):
             layout.addWidget(QLabel(text), 0, column)
             layout.addWidget(field, 1, column)
             layout.setColumnStretch(column, 1)
+        layout.setColumnMinimumWidth(0, 110)  # "standard" was cut off
         layout.addWidget(self.note, 2, 0, 1, 2)
         layout.addWidget(self.auto_stop, 3, 1)
         self.advanced.setText("Advanced")
