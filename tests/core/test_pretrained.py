@@ -63,7 +63,7 @@ def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
     tiny = {**pretraining._SIZES, 2: (64, 24, 1, 2)}
     monkeypatch.setattr(pretraining, "_SIZES", tiny)
     out = tmp_path / "unet2d.safetensors"
-    arguments = ["--minutes", "0.02", "--scenes", "2", "--kernels", "1", "--device", "cpu", "--out", str(out)]
+    arguments = ["--steps", "3", "--scenes", "2", "--kernels", "1", "--device", "cpu", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["pretraining", *arguments])
     pretraining.main()
     monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)

@@ -1,10 +1,13 @@
-"""Train the weights to start from: ``python -m napari_selfdeconv.pretraining --minutes 60 --out FILE``."""
+"""Train the weights to start from: ``python -m napari_selfdeconv.pretraining --steps 12000 --out FILE``."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import napari_selfdeconv
-from napari_selfdeconv import device
+from napari_selfdeconv import device, heap
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.forward import Blur, wiener_kernel
 from napari_selfdeconv.masks import fill_with_noise, stratified_mask
@@ -38,22 +41,14 @@ class Problems:
         self.random = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
         side, self.patch, self.groups, self.per_group = _SIZES[ndim]
-        self.scenes = np.stack([_packed(self._scene(side)) for _ in range(scenes)])
+        draw = partial(_packed_scene, ndim, side, seed)
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            self.scenes = list(pool.map(draw, range(scenes), chunksize=8))
         self.operators = []
         for _ in range(kernels):
             psf = kernel(self.random, ndim)
             inverses = [Blur(wiener_kernel(psf, value)) for value in config.inverse_channels]
             self.operators.append((Blur(psf), inverses))
-
-    def _scene(self, side: int) -> NDArray[np.float32]:
-        """Return a scene; in 3D often one whose voxels are longer along z, as a microscope's are."""
-        if self.ndim == 2:
-            return scene(self.random, (side, side))
-        longer = int(self.random.choice([1, 1, 2, 3]))
-        fine = scene(self.random, (longer * side, side, side))
-        coarse: NDArray[np.float32] = fine.reshape(side, longer, side, side).mean(1)
-        coarse /= coarse.max()
-        return coarse
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return inputs (batch, channels, *patch), truths and contrasts (batch, 1, ...)."""
@@ -84,8 +79,7 @@ class Problems:
         crop = np.flip(crop, tuple(axis for axis in range(self.ndim) if self.random.random() < 0.5))
         if self.random.random() < 0.5:
             crop = np.swapaxes(crop, -1, -2)
-        unpacked: NDArray[np.float32] = crop.astype(np.float32) / 65535
-        return unpacked
+        return np.asarray(crop / 65535, np.float32)
 
     def _noisy(self, blurred: Tensor) -> Tensor:
         """Add photon noise, read noise, specks, and clip: each in a part of the images."""
@@ -115,15 +109,20 @@ class Problems:
         return torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (self.ndim + 1))
 
 
-def _packed(image: NDArray[np.float32]) -> NDArray[np.uint16]:
-    packed: NDArray[np.uint16] = np.round(image * 65535).astype(np.uint16)
+def _packed_scene(ndim: int, side: int, seed: int, number: int) -> NDArray[np.uint16]:
+    """Return a scene; in 3D often one whose voxels are longer along z, as a microscope's are."""
+    random = np.random.default_rng((seed, number))
+    longer = int(random.choice([1, 1, 2, 3])) if ndim == 3 else 1
+    fine = scene(random, (longer * side, *[side] * (ndim - 1)))
+    coarse: NDArray[np.float32] = fine.reshape(side, longer, *[side] * (ndim - 1)).mean(1)
+    packed: NDArray[np.uint16] = np.round(coarse * (65535 / coarse.max())).astype(np.uint16)
     return packed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m napari_selfdeconv.pretraining")
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--scenes", type=int, default=6000)
     parser.add_argument("--kernels", type=int, default=500)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
@@ -139,30 +138,32 @@ def main() -> None:
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=args.learning_rate)
     start = said = time.perf_counter()
-    step, mean = 0, math.nan
-    while (share := (time.perf_counter() - start) / (60 * args.minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = args.learning_rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
-        inputs, truths, contrasts = (t.to(choice.device) for t in problems.batch())
-        with autocast(choice):
-            result = network.unet(inputs).float()
-        error = (result - truths) / contrasts
-        loss = 2 * F.huber_loss(error, torch.zeros_like(error), delta=1.0)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        step += 1
-        now = float(loss.detach())
-        mean = now if step == 1 else 0.99 * mean + 0.01 * now
-        if time.perf_counter() - said > 60:
-            said = time.perf_counter()
-            print(f"step {step}, {said - start:.0f} s, loss {mean:.4f}", flush=True)  # noqa: T201
-            _save(network, config, args, step)
-    _save(network, config, args, step)
+    mean = math.nan
+    with heap.kept():
+        for step in range(args.steps):
+            share = step / args.steps
+            rate = args.learning_rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            inputs, truths, contrasts = (t.to(choice.device) for t in problems.batch())
+            with autocast(choice):
+                result = network.unet(inputs).float()
+            error = (result - truths) / contrasts
+            loss = 2 * F.huber_loss(error, torch.zeros_like(error), delta=1.0)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            now = float(loss.detach())
+            mean = now if step == 0 else 0.99 * mean + 0.01 * now
+            if time.perf_counter() - said > 60:
+                said = time.perf_counter()
+                print(f"step {step + 1}, {said - start:.0f} s, loss {mean:.4f}", flush=True)  # noqa: T201
+                _save(network, config, args, step + 1)
+    _save(network, config, args, args.steps)
 
 
 def _save(network: torch.nn.Module, config: TrainConfig, args: argparse.Namespace, step: int) -> None:
-    about = {"version": napari_selfdeconv.__version__, "steps": str(step), "minutes": f"{args.minutes:g}",
+    about = {"version": napari_selfdeconv.__version__, "steps": f"{step} of {args.steps}",
              "scenes": str(args.scenes), "kernels": str(args.kernels), "seed": str(args.seed)}  # fmt: skip
     write_weights(args.out, network.state_dict(), config, about)
 
