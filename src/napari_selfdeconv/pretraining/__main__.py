@@ -26,7 +26,7 @@ from napari_selfdeconv.model import autocast, build_network, place
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.pretrained import write_weights
 from napari_selfdeconv.pretraining.kernels import kernel
-from napari_selfdeconv.pretraining.scenes import scene
+from napari_selfdeconv.pretraining.scenes import packed_scene
 
 # For each number of axes: side of a scene, of a patch; groups a batch (one PSF each), patches a group.
 _SIZES = {2: (192, 96, 4, 4), 3: (80, 40, 2, 2)}
@@ -41,7 +41,7 @@ class Problems:
         self.random = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
         side, self.patch, self.groups, self.per_group = _SIZES[ndim]
-        draw = partial(_packed_scene, ndim, side, seed)
+        draw = partial(packed_scene, ndim, side, seed)
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
             self.scenes = list(pool.map(draw, range(scenes), chunksize=8))
         self.operators = []
@@ -107,16 +107,6 @@ class Problems:
 
     def _column(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (self.ndim + 1))
-
-
-def _packed_scene(ndim: int, side: int, seed: int, number: int) -> NDArray[np.uint16]:
-    """Return a scene; in 3D often one whose voxels are longer along z, as a microscope's are."""
-    random = np.random.default_rng((seed, number))
-    longer = int(random.choice([1, 1, 2, 3])) if ndim == 3 else 1
-    fine = scene(random, (longer * side, *[side] * (ndim - 1)))
-    coarse: NDArray[np.float32] = fine.reshape(side, longer, *[side] * (ndim - 1)).mean(1)
-    packed: NDArray[np.uint16] = np.round(coarse * (65535 / coarse.max())).astype(np.uint16)
-    return packed
 
 
 def main() -> None:

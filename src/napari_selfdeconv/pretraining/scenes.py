@@ -39,6 +39,25 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
     return _unit(image)
 
 
+def packed_scene(ndim: int, side: int, seed: int, number: int) -> NDArray[np.uint16]:
+    """Return scene ``number`` of those of ``seed``, up to 65535; in 3D often one whose voxels are longer along z.
+
+    A function of its module, not of ``__main__``: it is called in processes of their own.
+
+    Examples
+    --------
+    >>> volume = packed_scene(3, 16, 0, 7)
+    >>> volume.shape, volume.dtype, int(volume.max())
+    ((16, 16, 16), dtype('uint16'), 65535)
+    """
+    random = np.random.default_rng((seed, number))
+    longer = int(random.choice([1, 1, 2, 3])) if ndim == 3 else 1
+    fine = scene(random, (longer * side, *[side] * (ndim - 1)))
+    coarse: Array = fine.reshape(side, longer, *[side] * (ndim - 1)).mean(1)
+    packed: NDArray[np.uint16] = np.round(coarse * (65535 / coarse.max())).astype(np.uint16)
+    return packed
+
+
 def texture(random: Random, shape: Sequence[int]) -> Array:
     """Return noise with a power-law spectrum, zero mean and unit variance."""
     frequencies = np.meshgrid(*[np.fft.fftfreq(n) for n in shape[:-1]], np.fft.rfftfreq(shape[-1]), indexing="ij")
