@@ -168,6 +168,9 @@ def test_predicting_out_of_memory_begins_anew_with_half_the_tile(monkeypatch: py
     result, events = collect(api.iter_apply_model(model, image(), tiles=tiles))
     assert "Out of memory with tiles of 48 x 40 voxels: begun anew with 24 x 40." in warnings_of(events)
     np.testing.assert_array_equal(result, plain)
+    # And the record of a run names the tile that did it, not the one that failed.
+    told = api.deconvolve(image(), PSF, tiny(), tiles=tiles).provenance["tiles"]
+    assert TileConfig.from_dict(told) == TileConfig(tile=(24, 40), overlap=8)
 
 
 def test_predicting_gives_up_at_the_least(monkeypatch: pytest.MonkeyPatch) -> None:

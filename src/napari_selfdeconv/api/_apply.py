@@ -49,7 +49,7 @@ def iter_apply_model(
     scale = Standardizer.of(image)
     with computing():
         place(model.network, choice, image.ndim)
-        result = yield from deconvolve_whole(
+        result, _ = yield from deconvolve_whole(
             model, image, scale, choice, tiles or TileConfig(), stop or StopToken()
         )
         model.network.cpu()

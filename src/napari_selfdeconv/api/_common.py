@@ -46,11 +46,10 @@ def ended(image: NDArray[Any], psf: NDArray[Any], config: TrainConfig) -> bool:
 
 def predict(
     model: Model, standard: Any, choice: device.Choice, tiles: TileConfig, stop: StopToken
-) -> Generator[Event, None, NDArray[np.float32]]:
-    """Return f of a standardised image, tile by tile, averaged as the model's settings say."""
+) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
+    """Return f of a standardised image, averaged as the model's settings say, and the tiles it took."""
     functions = predictors(model, choice, average=model.config.average_symmetries)
-    result: NDArray[np.float32] = yield from predict_with(functions, model, standard, choice, tiles, stop)
-    return result
+    return (yield from predict_with(functions, model, standard, choice, tiles, stop))
 
 
 def predict_with(
@@ -62,15 +61,17 @@ def predict_with(
     stop: StopToken,
     out: Any = None,
     finish: Finish | None = None,
-) -> Generator[Event, None, Any]:
+) -> Generator[Event, None, tuple[Any, TileConfig]]:
     """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`.
 
-    Out of memory, it begins anew with half the tile, down to twice the overlap.
+    Out of memory, it begins anew with half the tile, down to twice the overlap. The tiles that it took in the end
+    are returned, too.
     """
     tile = _tile(tiles, model, standard.shape, choice)
     while True:
         try:
-            return (yield from _with_tile(functions, model, standard, tile, tiles.overlap, stop, out, finish))
+            made = yield from _with_tile(functions, model, standard, tile, tiles.overlap, stop, out, finish)
+            return made, replace(tiles, tile=tile)
         except (RuntimeError, MemoryError) as error:
             if not device.is_out_of_memory(error):
                 raise
@@ -87,7 +88,7 @@ def predict_with(
 
 
 def settled(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
-    """Return ``tiles`` with the tile that an image of ``shape`` takes now: another may give another last digit."""
+    """Return ``tiles`` with the tile that an image of ``shape`` takes now."""
     return replace(tiles, tile=_tile(tiles, model, shape, choice))
 
 
@@ -140,10 +141,14 @@ def deconvolve_whole(
     tiles: TileConfig,
     stop: StopToken,
     refiner: Refiner | None = None,
-) -> Generator[Event, None, NDArray[np.float32]]:
-    """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series."""
+) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
+    """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series.
+
+    The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
+    digit.
+    """
     # Standardised tile by tile, and in place from there on: nothing of the image's size but itself and the result.
-    result = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
+    result, tiles = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
     if not np.isfinite(result.sum(dtype=np.float64)):
         raise ComputeError("the network's result holds values that are not finite: train again with another seed")
     if model.config.calibrate:
@@ -156,7 +161,7 @@ def deconvolve_whole(
     if model.config.refine:
         refiner = refiner or Refiner(choice.device)
         yield from _reported(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
-    return result
+    return result, tiles
 
 
 def new_provenance(

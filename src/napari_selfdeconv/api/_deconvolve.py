@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended, settled
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -112,8 +112,8 @@ def iter_deconvolve(
         nonlocal refiner, used
         choice = device.choose(model.config.device, model.config.precision)
         refiner = Refiner(choice.device)
-        used = settled(used, model, image.shape, choice)
-        return (yield from deconvolve_whole(model, image, scale, choice, used, stop, refiner))
+        result, used = yield from deconvolve_whole(model, image, scale, choice, used, stop, refiner)
+        return result
 
     training = yield from iter_train(
         [image],

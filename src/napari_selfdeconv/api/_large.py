@@ -97,7 +97,7 @@ def iter_deconvolve_large(
         tiles = settled(tiles, model, shape, choice)
         finish = yield from _finish(model, data, choice, tiles, stop)
         yield Filling(image=out)
-        yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
+        tiles = yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
         model.network.cpu()
     run, seconds = training.run, time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
@@ -121,11 +121,12 @@ def predict_into(
     tiles: TileConfig,
     stop: StopToken,
     finish: Finish,
-) -> Generator[Event, None, None]:
-    """Deconvolve ``image`` tile by tile into ``out``; ``finish`` is done to every tile."""
+) -> Generator[Event, None, TileConfig]:
+    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; ``finish`` is done to each."""
     views = predictors(model, choice, average=model.config.average_symmetries)
     standard = Mapped(image, scale.apply)
-    yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish)
+    _, tiles = yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish)
+    return tiles
 
 
 def _finish(
@@ -137,7 +138,8 @@ def _finish(
     scale = Standardizer.of(data)
     if config.calibrate or config.refine:
         plain = replace(model, config=replace(config, calibrate=False, refine=False))
-        block = scale.apply((yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)))
+        whole, _ = yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)
+        block = scale.apply(whole)
         if config.calibrate:
             gain, offset, cut_off = calibrate(block, scale.apply(data), model.psf, config.boundary)
             if cut_off:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended, settled
+from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -114,7 +114,6 @@ def iter_deconvolve_series(
         refiner = Refiner(training.choice.device)
         with computing():
             place(training.model.network, training.choice, len(plan.spatial))
-            tiles = settled(tiles, training.model, frames[0].shape, training.choice)
             # The frame that was trained on comes first: what is chosen on it holds for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))
             for done, t in enumerate(order):
@@ -128,8 +127,8 @@ def iter_deconvolve_series(
                     frame = evened(frame, kernel)
                 scale = Standardizer.of(frame)
                 one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
-                deconvolved = yield from mapped(one, partial(_counted, done=done, total=times, said=said))
-                result[plan.index(t, channel)] = deconvolved
+                counted = partial(_counted, done=done, total=times, said=said)
+                result[plan.index(t, channel)], tiles = yield from mapped(one, counted)
             training.model.network.cpu()
     seconds = time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=steps, stopped=stop.stopped)

@@ -105,7 +105,7 @@ def iter_uncertainty(
             tiles or TileConfig(),
             stop or StopToken(),
         )
-        spread = yield from work
+        spread, _ = yield from work
         model.network.cpu()
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
     scaled: NDArray[np.float32] = (scale.std * spread).astype(np.float32)
