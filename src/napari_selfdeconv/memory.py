@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from napari_selfdeconv.config import LossWeights, TrainConfig
 
-# Mirrored voxels that the prediction of a tile adds at each end of an axis, and the most that its phases do.
-_MARGIN, _PHASE = 16, 3
-
 #: Coefficients of `training_counts` and of `tile_counts` for each precision.
 TRAINING: Mapping[str, tuple[float, ...]] = {
     "float32": (1.40, 4.98, 3.76, 4.94, 6.31, 0.00, 9.25),
@@ -91,7 +88,9 @@ def training_counts(
 def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], precision: str) -> list[float]:
     """Return the bytes of predicting a tile: its widest layer, another, transforms, tile, weights, a constant."""
     value = 2.0 if precision == "bfloat16" else 4.0
-    sizes = [n + 2 * _MARGIN + _PHASE if n > config.patch else n + _PHASE for n in tile]
+    # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
+    cell = 2 ** (config.levels - 1)
+    sizes = [-(-(n + cell - 1) // cell) * cell for n in tile]
     voxels = math.prod(sizes)
     return [
         value * voxels * config.features * _joined(config),

@@ -45,10 +45,6 @@ class Deconvolver(nn.Module):
         return self.unet(torch.cat(channels, 1))  # type: ignore[no-any-return]
 
 
-# A multiple of every down-sampling in use, so that it does not move the grid.
-_MARGIN = 16
-
-
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A trained network.
@@ -140,13 +136,12 @@ def _view(
         x = torch.from_numpy(tile)[None, None].to(choice.device)
         starts = []
         for axis, (n, offset) in enumerate(zip(tile.shape, phase, strict=True), -tile.ndim):
-            # Beyond the border a few mirrored voxels: the network's own padding is zeros. An axis that fits
-            # into one patch was trained with that padding at both ends, and keeps it.
-            margin = _MARGIN if n > model.config.patch else 0
-            start = margin + offset % multiple
+            # Mirrored voxels put the grid at its phase. No more of them: the network's own padding is zeros, but
+            # that is how it learned, at every border of every patch.
+            start = offset % multiple
             # A whole number of grid cells: then a flip leaves the phase of the grid as it is. And the same for
             # every view, or memory comes to pieces of which none fits the next.
-            size = n + (2 * margin + multiple - 1 if margin else start)
+            size = n + multiple - 1
             x = extend(x, axis, start, size - size % -multiple - n - start, "reflect")
             starts.append(start)
         with torch.inference_mode(), autocast(choice):
