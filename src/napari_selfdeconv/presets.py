@@ -42,8 +42,8 @@ _SSI: Mapping[str, Any] = dict(
 )  # fmt: skip
 _SSI_SIZE: Mapping[int, dict[str, Any]] = {2: dict(batch_size=8, patch=128), 3: dict(batch_size=2, patch=64)}
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}
-# From weights that know what images look like: few steps, a low rate, and not far from where they began. In volumes
-# an anchor would hold too much: the volume at hand has more to teach than an image.
+# From weights that know what images look like: few steps, a low rate, and not far from where they began. An
+# anchor would hold too much in volumes: the volume at hand has more to teach than an image.
 _PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
     key: dict(loss=loss, steps=steps, learning_rate=rate, inverse_channels=(0.01, 0.1, 1.0), pretrained=True)
     for key, loss, steps, rate in (
