@@ -36,7 +36,7 @@ def _pair(ndim: int, average: bool, setting: Setting) -> Pair:
     def ours() -> Call:
         model, choice = _model(config, ndim, setting, "auto")
         image, tiles = standard_image(shape), TileConfig()
-        return lambda: drain(predict(model, image, choice, tiles, StopToken()))
+        return lambda: drain(predict(model, image, choice, tiles, StopToken()))[0]
 
     def baseline() -> Call:
         model, choice = _model(config, ndim, setting, "float32")
