@@ -154,7 +154,7 @@ def _add_quality(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--volume", type=int, nargs=3, metavar=("Z", "Y", "X"), help="also a generated volume of microtubules"
     )
-    p.add_argument("--psf", type=Path, required=True)
+    _add_blur(p)
     p.add_argument(
         "--methods", nargs="+", default=["input", "rl", "quick"],
         help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
@@ -170,7 +170,7 @@ def _add_quality(p: argparse.ArgumentParser) -> None:
 
 def _add_validation(p: argparse.ArgumentParser) -> None:
     p.add_argument("--images", type=Path, required=True, metavar="DIR", help="truth images (PNG, TIFF or NPY)")
-    p.add_argument("--psf", type=Path, required=True)
+    _add_blur(p)
     p.add_argument("--methods", nargs="+", default=["quick"], help="networks, as for quality; default: quick")
     _add_where(p)
     p.set_defaults(run=benchmark.run_validation, interrupt="keep")
@@ -183,7 +183,7 @@ def _add_speed(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--images", type=Path, metavar="DIR", help="also truth images: how soon Lucy-Richardson is beaten"
     )
-    p.add_argument("--psf", type=Path, help="the PSF that blurs them")
+    _add_blur(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
     p.set_defaults(run=benchmark.run_speed, interrupt="keep")
@@ -196,6 +196,10 @@ def _add_regressions(p: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=0.15, metavar="SHARE", help="slower by this is no regression"
     )
     p.set_defaults(run=benchmark.run_regressions, interrupt=None)
+
+
+def _add_blur(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--psf", type=Path, help="the PSF that blurs the truths; default: the paper's kernel, computed")
 
 
 def _add_where(p: argparse.ArgumentParser) -> None:

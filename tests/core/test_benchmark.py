@@ -38,7 +38,7 @@ def truths(tmp_path: Path) -> Path:
 
 
 def run(
-    folder: Path | None, psf: Path, out: Path, *methods: str, volume: tuple[int, ...] | None = None
+    folder: Path | None, psf: Path | None, out: Path, *methods: str, volume: tuple[int, ...] | None = None
 ) -> list[str]:
     said: list[str] = []
     run_quality(
@@ -96,6 +96,14 @@ def test_a_generated_volume_is_measured(truths: Path, tmp_path: Path) -> None:
     said = run(None, tmp_path / "psf3.npy", tmp_path / "bench", "input", "rl-auto", volume=(8, 24, 24))
     assert said[0].startswith("1/1 microtubules-8x24x24 input")
     assert "SSI" in (tmp_path / "bench" / "quality.md").read_text()
+
+
+def test_without_a_psf_the_papers_kernel_blurs_and_a_psf_in_the_folder_is_no_truth(
+    truths: Path, tmp_path: Path
+) -> None:
+    np.save(truths / "volume.npy", gaussian_filter(np.random.default_rng(0).random((20, 24, 24)), 1))
+    said = run(truths, None, tmp_path / "bench", "input")
+    assert [line.split()[1] for line in said[:-1]] == ["t0.png", "t1.png", "volume.npy"]
 
 
 def test_a_table_of_another_version_is_refused(truths: Path, tmp_path: Path) -> None:

@@ -14,17 +14,16 @@ import numpy as np
 from napari_selfdeconv.benchmark import figure, records
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.benchmark.report import markdown
-from napari_selfdeconv.benchmark.truths import PROTOCOL, Noise, degraded, files, generated
+from napari_selfdeconv.benchmark.truths import PROTOCOL, Noise, blurring_psf, degraded, files, generated
 from napari_selfdeconv.config import check_whole
 from napari_selfdeconv.events import Event, StopToken
-from napari_selfdeconv.io import read_psf
 
 Drain = Callable[[Generator[Event, None, list[Measured]]], list[Measured]]
 
 
 def run_quality(
     images: Path | None,
-    psf_path: Path,
+    psf_path: Path | None,
     *,
     methods: Sequence[str],
     crop: int | None,
@@ -41,7 +40,7 @@ def run_quality(
     Parameters
     ----------
     images : folder of truth images (2D or 3D; salt and pepper noise in 2D only, as in the protocol).
-    psf_path : the PSF that blurs and is deconvolved with.
+    psf_path : the PSF that blurs and is deconvolved with; None for the paper's, `simulate.paper_psf`.
     methods : see `benchmark.methods.labels`.
     crop : side of a centre crop of the degraded image, None for all of it.
     device, stop : as elsewhere; ``stop`` ends the benchmark after the current method.
@@ -57,11 +56,10 @@ def run_quality(
         For a folder without images, an unknown method or noise, or a table of another version.
     """
     kind = Noise(noise)
-    truths = [(kind.names(name), load) for name, load in (*generated(volume), *files(images, psf_path))]
+    truths = [(kind.names(name), load) for name, load in (*generated(volume), *files(images))]
     if crop is not None:
         check_whole("crop", crop, 16, 100_000)
     wanted = {method: labels(method) for method in methods}
-    psf = read_psf(psf_path).data
     out.mkdir(parents=True, exist_ok=True)
     table = out / "quality.csv"
     rows = records.read_rows(table)
@@ -76,7 +74,9 @@ def run_quality(
         mine = [method for other, method in todo if other == name]
         if not mine:
             continue
-        truth, noisy = degraded(load(), psf, crop, kind)
+        data = load()
+        psf = blurring_psf(psf_path, data.ndim)
+        truth, noisy = degraded(data, psf, crop, kind)
         figure.save_crop(out, name, "truth", truth)
         for method in mine:
             start = time.perf_counter()

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io import check_image, read_image
-from napari_selfdeconv.simulate import degrade, measure, microtubules_3d, rescale_to_unit
+from napari_selfdeconv.io import check_image, read_image, read_psf
+from napari_selfdeconv.simulate import degrade, measure, microtubules_3d, paper_psf, rescale_to_unit
 
 _ENDINGS = (".png", ".tif", ".tiff", ".npy")
+_UNIT = 1e-3
 
 Array = NDArray[np.float32]
 #: Its name, and what loads it.
@@ -31,8 +32,8 @@ def generated(shape: Sequence[int] | None) -> Iterator[Truth]:
     yield f"microtubules-{'x'.join(map(str, size))}", lambda: microtubules_3d(size)
 
 
-def files(folder: Path | None, psf_path: Path) -> Iterator[Truth]:
-    """Yield the images of a folder; a PSF that lies among them is none.
+def files(folder: Path | None) -> Iterator[Truth]:
+    """Yield the images of a folder; a PSF that lies among them, real numbers that sum to 1, is none.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def files(folder: Path | None, psf_path: Path) -> Iterator[Truth]:
     if folder is None:
         return
     found = sorted(folder.glob("*")) if folder.is_dir() else []
-    paths = [p for p in found if p.suffix.lower() in _ENDINGS and p.resolve() != psf_path.resolve()]
+    paths = [p for p in found if p.suffix.lower() in _ENDINGS and not _is_psf(p)]
     if not paths:
         raise ConfigError(f"no truth images (PNG, TIFF or NPY) in {folder}")
     for path in paths:
@@ -104,6 +105,18 @@ def degraded(
     truth = rescale_to_unit(data)
     where = tuple(_centre(n, crop) for n in truth.shape)
     return truth[where], noisy[where]
+
+
+def blurring_psf(path: Path | None, ndim: int) -> NDArray[np.float32]:
+    """Return the PSF that blurs truths with ``ndim`` axes: the file's, without a file the paper's kernel."""
+    return paper_psf(ndim) if path is None else read_psf(path).data
+
+
+def _is_psf(path: Path) -> bool:
+    if path.suffix.lower() == ".png":
+        return False
+    data = read_image(path).data
+    return data.dtype.kind == "f" and abs(float(data.sum(dtype=np.float64)) - 1) < _UNIT and data.min() >= 0
 
 
 def _read(path: Path) -> NDArray[Any]:

@@ -16,9 +16,8 @@ from torch import Tensor
 from napari_selfdeconv import classical, device
 from napari_selfdeconv.api import iter_deconvolve
 from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
-from napari_selfdeconv.benchmark.truths import degraded, files
+from napari_selfdeconv.benchmark.truths import blurring_psf, degraded, files
 from napari_selfdeconv.events import Event, Interim, Progress, StopToken
-from napari_selfdeconv.io import read_psf
 from napari_selfdeconv.metrics import psnr
 
 _MOST_LUCY = 20
@@ -40,7 +39,7 @@ class Point:
 
 def run_validation(
     images: Path,
-    psf_path: Path,
+    psf_path: Path | None,
     *,
     methods: Sequence[str],
     crop: int | None,
@@ -59,10 +58,11 @@ def run_validation(
         weights of the total variation are always measured.
     device_name : where to compute.
     """
-    psf = read_psf(psf_path).data
     points: list[Point] = []
-    for name, load in files(images, psf_path):
-        truth, noisy = degraded(load(), psf, crop)
+    for name, load in files(images):
+        data = load()
+        psf = blurring_psf(psf_path, data.ndim)
+        truth, noisy = degraded(data, psf, crop)
         curves = [
             _lucy(name, truth, noisy, psf, device_name, stop),
             _tv(name, truth, noisy, psf, device_name, stop),

@@ -12,6 +12,7 @@ from scipy.signal import convolve2d, fftconvolve
 from napari_selfdeconv.config import Optics, check_number, check_whole
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf import richards_wolf_psf
+from napari_selfdeconv.simulate.paper_kernel import paper_psf
 from napari_selfdeconv.simulate.phantoms import cells_2d, microtubules_3d
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "degrade",
     "measure",
     "microtubules_3d",
+    "paper_psf",
     "rescale_to_unit",
     "sample_2d",
     "sample_3d",
