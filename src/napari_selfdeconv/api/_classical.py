@@ -243,7 +243,11 @@ def _result(
     psf: NDArray[np.float32],
     device: torch.device,
 ) -> ClassicalResult:
-    label = settings.label if asked.label == settings.label else f"{asked.label} ({settings.label.split()[-1]})"
+    label = settings.label
+    if asked.label != label:
+        # Two digits are enough to tell layers apart; the record has them all.
+        chosen = settings.iterations or f"{settings.regularisation:.2g}"
+        label = f"{asked.label} ({chosen})"
     provenance = {
         "software": "napari-selfdeconv",
         "version": napari_selfdeconv.__version__,
