@@ -32,7 +32,7 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
     >>> print(as_python({"method": "richardson-lucy", "iterations": 5}, "a.tif", "p.tif").splitlines()[5])
     result = richardson_lucy(image, psf, 5)
     """
-    kind = _kind(provenance)
+    kind = kind_of(provenance)
     read = f"image = read_image({image!r}).data\n"
     psf_line = f"psf = read_psf({psf!r}).data\n"
     voxel = provenance.get("voxel_um")
@@ -74,7 +74,7 @@ def as_command(
     >>> as_command({"config": {}, "seed": 0}, "my image.tif", "p.tif")
     "selfdeconv deconvolve 'my image.tif' --psf p.tif --config run.json --out result.ome.tif"
     """
-    kind = _kind(provenance)
+    kind = kind_of(provenance)
     if kind == "network":
         words = ["deconvolve", image, "--psf", psf, "--config", config, "--out", out]
     elif kind == "applied":
@@ -94,14 +94,27 @@ def settings_json(provenance: Mapping[str, Any]) -> str:
     return json.dumps({"config": provenance["config"], "tiles": provenance.get("tiles")}, indent=2)
 
 
-def _kind(provenance: Mapping[str, Any]) -> str:
+def kind_of(provenance: Mapping[str, Any]) -> str:
+    """Return what made a result: "network", "applied", "classical" or "rl".
+
+    Raises
+    ------
+    ConfigError
+        If one command cannot make it again, or the provenance does not say enough.
+    """
+    if provenance.get("applied_to") is not None:
+        return "applied"
     if "continued_from" in provenance:
         raise ConfigError(
             "this result comes from a model that was trained further: it can be made again by training the first "
             "model again and continuing it, not in one command"
         )
-    if provenance.get("applied_to") is not None:
-        return "applied"
+    if "series" in provenance or "block" in provenance:
+        what = "a series or of channels" if "series" in provenance else "an image larger than memory"
+        raise ConfigError(
+            f"this is the result of {what}: it can be made again from the dock, or in Python with the settings "
+            "that its metadata holds, not in one command"
+        )
     if "config" in provenance:
         return "network"
     if "settings" in provenance:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from napari.settings import get_plugin_settings
 from qtpy.QtWidgets import QApplication
 from superqt.utils import WorkerBase
 
@@ -105,14 +107,23 @@ def test_the_network_in_the_same_go(
     from napari_selfdeconv.presets import preset
 
     small = preset("quick", 2, steps=2, patch=16, features=4)
-    monkeypatch.setattr("napari_selfdeconv._gui.compare_widget.preset", lambda *_: small)
+    monkeypatch.setattr(
+        "napari_selfdeconv._gui.compare_widget.preset", lambda *_, device: replace(small, device=device)
+    )
+    monkeypatch.setattr(get_plugin_settings("napari-selfdeconv").compute, "device", "cpu")
     dock = compare()
     assert "in the same go" in dock.methods.network.text()
     for tick in (dock.methods.lucy_auto, dock.methods.tv):
         tick.setChecked(False)
     dock.methods.network.setChecked(True)
     dock.compare()
+    panel = dock.run_panel
+    assert panel.stop_button.isVisibleTo(panel)
+    # Nothing here holds training, or uses its model in between.
+    assert not panel.pause_button.isVisibleTo(panel)
+    assert not panel.use_button.isVisibleTo(panel)
     finish(dock)
+    assert dock.viewer.layers["spots [deconvolved]"].metadata[METADATA_KEY]["config"]["device"] == "cpu"
     assert "spots [deconvolved]" in column(dock, 0)
     assert "again" in dock.methods.network.text()
 

@@ -22,6 +22,8 @@ from napari_selfdeconv._gui import actions
 from napari_selfdeconv._gui.layers import METADATA_KEY, voxel_um
 from napari_selfdeconv._gui.repeat import command_text, ingredients, python_text
 from napari_selfdeconv._gui.settings import preferences
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import StopToken
 from napari_selfdeconv.io import read_image
 
 PLUGIN = "napari-selfdeconv"
@@ -156,12 +158,57 @@ def test_classical_results_can_be_made_again_too(
     assert np.array_equal(read_image(tmp_path / "result.ome.tif").data, result.data)
 
 
+@pytest.mark.parametrize("how", ["python", "command"])
+def test_what_a_model_was_applied_to_can_be_made_again_too(
+    trained: Any, finish: Callable[..., None], tmp_path: Path, how: str
+) -> None:
+    trained.model_panel.apply_button.click()
+    finish(trained)
+    result = trained.viewer.layers["spots [applied]"]
+    made = ingredients(trained.viewer, result)
+    if how == "python":
+        subprocess.run([sys.executable, "-c", python_text(made, str(tmp_path))], check=True)
+    else:
+        assert cli.main(shlex.split(command_text(made, str(tmp_path)))[1:]) == 0
+    assert np.array_equal(read_image(tmp_path / "result.ome.tif").data, result.data)
+    trained.viewer.layers.selection = {result}
+    trained.model_panel.repeat_button.click()
+    assert "take Copy as Python" in trained.model_panel.note.text()
+
+
+@pytest.mark.parametrize(("key", "what"), [("series", "a series or of channels"), ("block", "larger than memory")])
+def test_a_series_is_not_taken_for_one_image(trained: Any, key: str, what: str) -> None:
+    layer = trained.viewer.layers["spots [deconvolved]"]
+    layer.metadata[METADATA_KEY][key] = {}
+    trained.model_panel.repeat_button.click()
+    assert what in trained.model_panel.note.text()
+    made = ingredients(trained.viewer, layer)
+    for text in (python_text, command_text):
+        with pytest.raises(ConfigError, match=what):
+            text(made, "nowhere")
+
+
+def test_a_model_is_applied_on_the_device_that_was_chosen(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("iter_apply_model", "iter_uncertainty"):
+        monkeypatch.setattr(api, name, lambda *_, device_name, **__: asked.append(device_name))
+    device = trained.train_form.device
+    device.setCurrentIndex(device.findData("cpu"))
+    for run in (trained.model_panel.apply, trained.model_panel.uncertainty):
+        jobs: list[Any] = []
+        monkeypatch.setattr(trained, "start_job", lambda job, *_, jobs=jobs: jobs.append(job))
+        run()
+        with pytest.raises(TypeError):  # what stands in for the generator yields nothing
+            list(jobs[0](StopToken()))
+    assert asked == ["cpu", "cpu"]
+
+
 def test_a_continued_run_says_that_it_is_not_made_in_one_go(trained: Any, finish: Callable[..., None]) -> None:
     trained.go_on()
     finish(trained)
     trained.viewer.layers.selection = {trained.viewer.layers["spots [deconvolved] [1]"]}
     trained.model_panel.repeat_button.click()
-    assert "trained in one go" in trained.model_panel.note.text()
+    assert "a model that was trained further" in trained.model_panel.note.text()
 
 
 def test_a_source_that_is_gone_is_said(trained: Any) -> None:

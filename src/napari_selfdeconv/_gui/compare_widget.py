@@ -27,6 +27,7 @@ from napari_selfdeconv._gui.metrics_table import MetricsTable
 from napari_selfdeconv._gui.profiles import ProfileLine, ProfilePlot
 from napari_selfdeconv._gui.psf_form import PsfForm
 from napari_selfdeconv._gui.run_panel import RunPanel
+from napari_selfdeconv._gui.settings import preferences
 from napari_selfdeconv._gui.side_by_side import SideBySide
 from napari_selfdeconv._gui.worker import Discarded, Done, Failure, Job, Outcome, Run, warm_up
 from napari_selfdeconv.errors import ConfigError
@@ -57,7 +58,7 @@ class CompareWidget(QWidget):
         self.use_truth.setToolTip("Score against a layer that holds the true image")
         self.truth_box = LayerBox(viewer, self._is_truth, "The layer that holds the truth")
         self.methods = MethodsForm()
-        self.run_panel = RunPanel("Run")
+        self.run_panel = RunPanel("Run", holds=False)
         self.grid_button = QPushButton("Side by side")
         self.line_button = QPushButton("Profile line")
         self.measure_button = QPushButton("Measure")
@@ -102,14 +103,16 @@ class CompareWidget(QWidget):
         try:
             source, psf = self._frozen()
             classical = self.methods.classical()
-            network = preset("quick", source.ndim) if self.methods.network.isChecked() else None
+            device = preferences().device
+            trains = self.methods.network.isChecked()
+            network = preset("quick", source.ndim, device=device) if trains else None
             if not classical and network is None:
                 raise ConfigError("No method is ticked.")
         except ConfigError as error:
             self.run_panel.failed(str(error), "")
             return
-        job = compare_job(source, psf, classical, network, "auto")
-        self._start(job, source, "Comparing", self._add, trains=network is not None)
+        job = compare_job(source, psf, classical, network, device)
+        self._start(job, source, "Comparing", self._add, trains=trains)
 
     def measure(self) -> None:
         """Fill the table for the image and all results of it that there are, or say why not."""

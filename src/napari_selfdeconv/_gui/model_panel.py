@@ -17,6 +17,7 @@ from napari_selfdeconv._gui.worker import Job
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, StopToken, Warned
+from napari_selfdeconv.recipe import kind_of
 
 if TYPE_CHECKING:
     from napari_selfdeconv._gui.deconvolve_widget import DeconvolveWidget
@@ -99,10 +100,11 @@ class ModelPanel(QWidget):
     def apply(self) -> None:
         """Deconvolve the chosen image with the model."""
         model, source = self._model(), freeze(self._dock.image_box.layer)
-        job = apply_job(model, source, self._dock.psf_form.freeze(self._dock.image_box.layer), self._tiles())
+        psf = self._dock.psf_form.freeze(self._dock.image_box.layer)
+        job = apply_job(model, source, psf, self._tiles(), self._device())
 
         def add(image: np.ndarray) -> str:
-            told = {**model.provenance, "applied_to": source.name, "psf": model.psf}
+            told = {**model.provenance, "applied_to": source.name, "psf": model.psf, "model": model}
             add_result(self._dock.viewer, source, image, "applied", told, link=self._dock.linked)
             return "Applied"
 
@@ -124,12 +126,16 @@ class ModelPanel(QWidget):
 
     def uncertainty(self) -> None:
         """Add the spread of the model's answers for the chosen image."""
-        model, source, tiles = self._model(), freeze(self._dock.image_box.layer), self._tiles()
+        model, source = self._model(), freeze(self._dock.image_box.layer)
+        tiles, device = self._tiles(), self._device()
 
         def job(token: StopToken) -> Generator[Event, None, Any]:
             from napari_selfdeconv import api
 
-            return (yield from api.iter_uncertainty(model, np.asarray(source.data), tiles=tiles, stop=token))
+            work = api.iter_uncertainty(
+                model, np.asarray(source.data), tiles=tiles, stop=token, device_name=device
+            )
+            return (yield from work)
 
         self._dock.start_job(job, source, "Uncertainty", self._adder(source, "uncertainty", "uncertainty"))
 
@@ -137,8 +143,8 @@ class ModelPanel(QWidget):
         """Run the selected result again from its metadata."""
         made, _ = self._selected()
         told = made.provenance
-        if "config" not in told or "continued_from" in told or "applied_to" in told:
-            raise ConfigError("Only a result that was trained in one go can be run again: take Copy as Python.")
+        if kind_of(told) != "network":
+            raise ConfigError("Only a result that was trained can be run again here: take Copy as Python.")
         config = TrainConfig.from_dict(told["config"])
         tiles = TileConfig.from_dict(told.get("tiles") or {})
         self._dock.repeat(made.source, made.psf, config, tiles)
@@ -163,6 +169,9 @@ class ModelPanel(QWidget):
 
     def _tiles(self) -> TileConfig:
         return self._dock.train_form.tiles()
+
+    def _device(self) -> str:
+        return self._dock.train_form.device.value()
 
     def _active(self) -> Image:
         active = self._dock.viewer.layers.selection.active
@@ -201,7 +210,7 @@ class ModelPanel(QWidget):
             self.note.say(f"The {what} is on the clipboard; image, PSF and settings are in {folder}.", "good")
 
 
-def apply_job(model: Any, image: Frozen, psf: Psf, tiles: TileConfig) -> Job:
+def apply_job(model: Any, image: Frozen, psf: Psf, tiles: TileConfig, device: str) -> Job:
     """Return the job that applies ``model``, after saying where PSF or voxels differ from the model's."""
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
@@ -209,7 +218,8 @@ def apply_job(model: Any, image: Frozen, psf: Psf, tiles: TileConfig) -> Job:
 
         kernel, _ = psf.kernel(image)
         yield from map(Warned, api.model_differences(model, kernel, psf.voxels(image)))
-        return (yield from api.iter_apply_model(model, np.asarray(image.data), tiles=tiles, stop=token))
+        work = api.iter_apply_model(model, np.asarray(image.data), tiles=tiles, stop=token, device_name=device)
+        return (yield from work)
 
     return job
 

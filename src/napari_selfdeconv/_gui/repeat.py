@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
@@ -14,14 +14,18 @@ from napari_selfdeconv._gui.layers import about, freeze
 from napari_selfdeconv._gui.writer import SESSION_KEYS
 from napari_selfdeconv.errors import ConfigError
 
+if TYPE_CHECKING:
+    from napari_selfdeconv.model import Model
+
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a result was made of: its provenance, the source layer and the PSF as it was used."""
+    """What a result was made of: provenance, source layer, PSF as it was used, and the model if applied."""
 
     provenance: dict[str, Any]
     source: Image
     psf: np.ndarray
+    model: Model | None = None
 
 
 def ingredients(viewer: Any, result: Image | None) -> Ingredients:
@@ -34,11 +38,11 @@ def ingredients(viewer: Any, result: Image | None) -> Ingredients:
     if source is None:
         raise ConfigError(f"The image '{told['source']}' that it was made from is not in the viewer any more.")
     provenance = {key: value for key, value in told.items() if key not in SESSION_KEYS}
-    return Ingredients(provenance, source, np.asarray(told["psf"]))
+    return Ingredients(provenance, source, np.asarray(told["psf"]), told.get("model"))
 
 
 def write_files(made: Ingredients, folder: str) -> tuple[str, str]:
-    """Write image, PSF and settings into ``folder``; return the paths of image and PSF.
+    """Write image, PSF and settings into ``folder``; return the paths of image and PSF, or of image and model.
 
     An image that was opened from a file and an array that is that file's are not told apart here: the layer's data
     are written, whatever the file holds now.
@@ -50,6 +54,12 @@ def write_files(made: Ingredients, folder: str) -> tuple[str, str]:
     frozen = freeze(made.source)
     voxel = made.provenance.get("voxel_um")
     write_ome_tiff(image, np.asarray(frozen.data), voxel_um=tuple(voxel) if voxel else frozen.voxel_um)
+    if made.model is not None:
+        from napari_selfdeconv.api import save_model
+
+        model = place / "model.safetensors"
+        save_model(model, made.model)
+        return str(image), str(model)
     write_ome_tiff(psf, made.psf)
     if "config" in made.provenance:
         (place / "run.json").write_text(recipe.settings_json(made.provenance), "utf-8")

@@ -42,6 +42,11 @@ class RunPanel(QWidget):
 
     Signals ``train``, ``go_on`` (train the last model further), ``pause`` (True: pause, False: resume),
     ``use_now``, ``stop`` and ``cancel`` say what the user pressed.
+
+    Parameters
+    ----------
+    start_text : on the first button.
+    holds : whether training can be paused and its model used in between.
     """
 
     train = Signal()
@@ -51,8 +56,9 @@ class RunPanel(QWidget):
     stop = Signal()
     cancel = Signal()
 
-    def __init__(self, start_text: str = "Train") -> None:
+    def __init__(self, start_text: str = "Train", *, holds: bool = True) -> None:
         super().__init__()
+        self._holds = holds
         self.train_button = _button(start_text, "Start with the settings above")
         self.continue_button = _button(
             "Continue training", "Train the last (or the loaded) model further, with the settings above"
@@ -209,7 +215,7 @@ class RunPanel(QWidget):
             button.setText(text)
             button.show()
         for button, _ in texts:
-            button.setVisible(running and self._trains)
+            button.setVisible(running and self._trains and self._holds)
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)

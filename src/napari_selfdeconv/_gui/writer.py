@@ -14,7 +14,7 @@ from napari_selfdeconv._gui.layers import METADATA_KEY, display_limits
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 #: What a layer's metadata holds for this session only: no file needs it.
-SESSION_KEYS = ("source_id", "linked", "psf")
+SESSION_KEYS = ("source_id", "linked", "psf", "model")
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
