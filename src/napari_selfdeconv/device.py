@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -77,7 +78,9 @@ def choose(device: str, precision: Precision) -> Choice:
 def free_memory_bytes(device: torch.device) -> int:
     """Return the memory that a computation on ``device`` may still take."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch keeps for later is taken, for the driver; for us it is free.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     import psutil
 
     return int(psutil.virtual_memory().available)
@@ -91,17 +94,37 @@ def release_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+@contextmanager
+def repeatable(device: torch.device, *, exact: bool = False) -> Iterator[None]:
+    """Compute so that the same numbers come out each time; with ``exact`` in full float32, without TF32.
+
+    On CUDA only cuDNN has a choice; elsewhere this does nothing.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=not exact):
+        yield
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether a computation failed for want of memory, on the device or on the computer."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    words = ("can't allocate memory", "not enough memory", "out of memory")
+    words = (
+        "can't allocate memory", "not enough memory", "out of memory",
+        "alloc_failed", "unable to find a valid cudnn algorithm",  # cuFFT, cuBLAS and cuDNN say it so
+    )  # fmt: skip
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _auto() -> tuple[torch.device, str]:
     if torch.cuda.is_available():
-        return torch.device("cuda"), f"a CUDA GPU is here ({torch.cuda.get_device_name()})"
+        # A card for which this build of PyTorch has no kernels is here, too, but of no use.
+        problem = self_test("cuda")
+        if not problem:
+            return torch.device("cuda"), f"a CUDA GPU is here ({torch.cuda.get_device_name()})"
+        return torch.device("cpu"), f"the CUDA GPU did not pass its self-test: {problem}"
     if torch.backends.mps.is_available():
         problem = self_test("mps")
         if not problem:
@@ -111,7 +134,9 @@ def _auto() -> tuple[torch.device, str]:
 
 
 def _remedy() -> str:
-    if torch.cuda.is_available() or torch.backends.mps.is_available():
+    if torch.cuda.is_available() and self_test("cuda"):
+        return "Install the build of PyTorch that is made for this card (pytorch.org, Get Started)."
+    if torch.cuda.is_available() or (torch.backends.mps.is_available() and not self_test("mps")):
         return "A graphics card is here: set the device to auto."
     if torch.version.cuda is None and sys.platform != "darwin":
         return (

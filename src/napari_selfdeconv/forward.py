@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config import Boundary
+from napari_selfdeconv.device import repeatable
 from napari_selfdeconv.fourier import Then, filtered, transfer_function
 
 # Voxels of a single image from which on it is transformed axis by axis. No training patch is that large.
@@ -107,6 +108,10 @@ class Blur:
                 return self._fft(x, mirrored=mirrored, out=out, then=then)
             return out.copy_(_done((self.flipped() if mirrored else self)._forward(x), then))
 
+    def forget(self) -> None:
+        """Drop what was computed once for a shape and a device, and with it the device's memory."""
+        self._cache.clear()
+
     def _forward(self, x: Tensor) -> Tensor:
         if self.uses_fft(x.device):
             return self._fft(x)
@@ -115,14 +120,16 @@ class Blur:
             padded = extend(padded, axis, k - 1 - c, c, self.boundary)
         conv = F.conv2d if self.ndim == 2 else F.conv3d
         flat = padded.reshape(-1, 1, *padded.shape[-self.ndim :])
-        return conv(flat, self._kernel(x)).reshape(x.shape)
+        with repeatable(x.device, exact=True):
+            return conv(flat, self._kernel(x)).reshape(x.shape)
 
     def _transpose(self, y: Tensor) -> Tensor:
         if self.uses_fft(y.device):
             full = self._fft_transpose(y)
         else:
             conv = F.conv_transpose2d if self.ndim == 2 else F.conv_transpose3d
-            flat = conv(y.reshape(-1, 1, *y.shape[-self.ndim :]), self._kernel(y))
+            with repeatable(y.device, exact=True):
+                flat = conv(y.reshape(-1, 1, *y.shape[-self.ndim :]), self._kernel(y))
             full = flat.reshape(*y.shape[: -self.ndim], *flat.shape[-self.ndim :])
         for axis, (k, c) in self._axes():
             full = _fold(full, axis, k - 1 - c, c, self.boundary)

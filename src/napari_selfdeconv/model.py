@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_selfdeconv.config import TrainConfig
-from napari_selfdeconv.device import Choice
+from napari_selfdeconv.device import Choice, repeatable
 from napari_selfdeconv.forward import Blur, extend, wiener_kernel
 from napari_selfdeconv.symmetry import IDENTITY, Symmetry, psf_symmetries
 from napari_selfdeconv.unet import UNet
@@ -38,6 +38,13 @@ class Deconvolver(nn.Module):
             skip=config.skip,
             bn_momentum=config.bn_momentum,
         )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Moved to another device: the filters leave no memory behind on the old one.
+        for inverse in self.inverses:
+            inverse.forget()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, 1, *space) to the same shape."""
@@ -144,7 +151,7 @@ def _view(
             size = n + multiple - 1
             x = extend(x, axis, start, size - size % -multiple - n - start, "reflect")
             starts.append(start)
-        with torch.inference_mode(), autocast(choice):
+        with torch.inference_mode(), repeatable(choice.device), autocast(choice):
             y = symmetry.undo(model.network(symmetry.apply(x).contiguous()).float())
         for axis, (n, start) in enumerate(zip(tile.shape, starts, strict=True), -tile.ndim):
             y = y.narrow(axis, start, n)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config import TrainConfig
-from napari_selfdeconv.device import Choice, free_memory_bytes
+from napari_selfdeconv.device import Choice, free_memory_bytes, repeatable
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Progress, Started, StopToken
 from napari_selfdeconv.forward import Blur
@@ -211,6 +211,10 @@ class _Run:
 
     def step(self) -> dict[str, Tensor]:
         """Do one optimiser step; return the loss terms as device tensors."""
+        with repeatable(self.choice.device):
+            return self._step()
+
+    def _step(self) -> dict[str, Tensor]:
         x, held = self.sampler.draw()
         percent = falling_percent(self.config.mask_percent_start, self.config.mask_percent, self._position)
         mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~held

@@ -183,6 +183,8 @@ def test_predicting_gives_up_at_the_least(monkeypatch: pytest.MonkeyPatch) -> No
 def test_other_errors_are_no_want_of_memory() -> None:
     assert device.is_out_of_memory(MemoryError())
     assert device.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    for words in ("cuFFT error: CUFFT_ALLOC_FAILED", "Unable to find a valid cuDNN algorithm to run convolution"):
+        assert device.is_out_of_memory(RuntimeError(words))
     assert not device.is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
+from napari_selfdeconv.api._common import DARK_BORDER, deconvolve_whole, ended, on_device
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, Warned, drain
 from napari_selfdeconv.io import check_image
-from napari_selfdeconv.model import Model, place, psf_hash
+from napari_selfdeconv.model import Model, psf_hash
 from napari_selfdeconv.psf_check import check_psf
 from napari_selfdeconv.scaling import Standardizer
 
@@ -47,12 +47,10 @@ def iter_apply_model(
         image = evened(image, model.psf)
     choice = device.choose(device_name, model.config.precision)
     scale = Standardizer.of(image)
-    with computing():
-        place(model.network, choice, image.ndim)
+    with on_device(model, choice):
         result, _ = yield from deconvolve_whole(
             model, image, scale, choice, tiles or TileConfig(), stop or StopToken()
         )
-        model.network.cpu()
     yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)
     return result
 

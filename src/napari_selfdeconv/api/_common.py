@@ -23,7 +23,7 @@ from napari_selfdeconv.events import Event, Progress, StopToken, Warned
 from napari_selfdeconv.heap import kept
 from napari_selfdeconv.lazy import Mapped
 from napari_selfdeconv.memory_plan import halve_tile, result_tile
-from napari_selfdeconv.model import Model, predictors, psf_hash
+from napari_selfdeconv.model import Model, place, predictors, psf_hash
 from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
 from napari_selfdeconv.tiling import Finish, predict_tiled
@@ -191,6 +191,20 @@ def new_provenance(
     if continued is not None:
         record["continued_from"] = dict(continued.provenance)
     return record
+
+
+@contextmanager
+def on_device(model: Model, choice: device.Choice) -> Iterator[None]:
+    """Compute with the model on its device (`computing`); it leaves it at the end, whatever happens.
+
+    A model may be kept for long; the device's memory is not.
+    """
+    with computing():
+        try:
+            place(model.network, choice, model.psf.ndim)
+            yield
+        finally:
+            model.network.cpu()
 
 
 @contextmanager

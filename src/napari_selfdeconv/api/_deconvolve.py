@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
+from napari_selfdeconv.api._common import DARK_BORDER, deconvolve_whole, ended, on_device
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -129,10 +129,8 @@ def iter_deconvolve(
         whole=whole,
     )
     run, model = training.run, training.model
-    with computing():
+    with on_device(model, training.choice):
         result = yield from whole(model)
-        # The model may be kept for long; the device's memory is not.
-        model.network.cpu()
     seconds = time.perf_counter() - started
     yield Finished(
         seconds=seconds,

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import CUT_OFF, computing, deconvolve_whole, predict_with, settled
+from napari_selfdeconv.api._common import CUT_OFF, deconvolve_whole, on_device, predict_with, settled
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, StopToken, Warned, mapped
 from napari_selfdeconv.lazy import Mapped, block_around, create_zarr, training_block
-from napari_selfdeconv.model import Model, place, predictors
+from napari_selfdeconv.model import Model, predictors
 from napari_selfdeconv.preview import Region
 from napari_selfdeconv.refinement import Refiner
 from napari_selfdeconv.scaling import Standardizer
@@ -92,13 +92,11 @@ def iter_deconvolve_large(
     )
     training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
-    with computing():
-        place(model.network, choice, len(shape))
+    with on_device(model, choice):
         tiles = settled(tiles, model, shape, choice)
         finish = yield from _finish(model, data, choice, tiles, stop)
         yield Filling(image=out)
         tiles = yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
-        model.network.cpu()
     run, seconds = training.run, time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
     provenance = {

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api._common import DARK_BORDER, computing, deconvolve_whole, ended
+from napari_selfdeconv.api._common import DARK_BORDER, deconvolve_whole, ended, on_device
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.border import evened
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, StopToken, Warned, mapped
 from napari_selfdeconv.io import check_image
-from napari_selfdeconv.model import Model, place
+from napari_selfdeconv.model import Model
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.preview import Region
 from napari_selfdeconv.refinement import Refiner
@@ -112,8 +112,7 @@ def iter_deconvolve_series(
         if channel == 0:
             yield Filling(image=result)
         refiner = Refiner(training.choice.device)
-        with computing():
-            place(training.model.network, training.choice, len(plan.spatial))
+        with on_device(training.model, training.choice):
             # The frame that was trained on comes first: what is chosen on it holds for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))
             for done, t in enumerate(order):
@@ -129,7 +128,6 @@ def iter_deconvolve_series(
                 one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
                 result[plan.index(t, channel)], tiles = yield from mapped(one, counted)
-            training.model.network.cpu()
     seconds = time.perf_counter() - started
     yield Finished(seconds=seconds, steps_done=steps, stopped=stop.stopped)
     provenance = {

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import computing, predict_with
+from napari_selfdeconv.api._common import on_device, predict_with
 from napari_selfdeconv.config import TileConfig, check_whole
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, StopToken, drain
@@ -19,7 +19,7 @@ from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.io import check_image
 from napari_selfdeconv.lazy import Mapped
 from napari_selfdeconv.masks import fill_with_noise, stratified_mask
-from napari_selfdeconv.model import Model, place, predictors
+from napari_selfdeconv.model import Model, predictors
 from napari_selfdeconv.psf_check import check_psf
 from napari_selfdeconv.scaling import Standardizer
 
@@ -93,8 +93,7 @@ def iter_uncertainty(
         raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
     choice = device.choose(device_name, model.config.precision)
     scale = Standardizer.of(image)
-    with computing():
-        place(model.network, choice, image.ndim)
+    with on_device(model, choice):
         views = predictors(model, choice, average=True)
         members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]
         work = predict_with(
@@ -106,7 +105,6 @@ def iter_uncertainty(
             stop or StopToken(),
         )
         spread, _ = yield from work
-        model.network.cpu()
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
     scaled: NDArray[np.float32] = (scale.std * spread).astype(np.float32)
     return scaled

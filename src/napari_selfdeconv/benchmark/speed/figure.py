@@ -11,6 +11,7 @@ import torch
 
 from napari_selfdeconv.benchmark.speed.memory import peak_of_side
 from napari_selfdeconv.benchmark.speed.timing import Around, Call, Timing, alternate
+from napari_selfdeconv.device import release_memory
 
 SideName = Literal["ours", "baseline"]
 
@@ -144,6 +145,8 @@ class Pair:
         baseline = self.side("baseline", setting.device) if has_baseline else None
         timing, mine, other = alternate(ours, baseline, setting.repeats, around=self.around)
         del ours, baseline
+        # The memory is measured in other processes, which need what this one keeps.
+        release_memory(torch.device(setting.device))
         remarks = [text for text in (missing, self.note) if text]
         if self.check is not None and has_baseline:
             remarks.append(self.check(mine, other))
