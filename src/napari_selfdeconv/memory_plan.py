@@ -119,7 +119,7 @@ def fit_training(
     if least > free_bytes:
         raise ConfigError(
             f"training needs about {size_words(least)} even with {differences(config, candidate)}, and "
-            f"{size_words(free_bytes)} are free: use fewer features, a smaller image, or close other programs"
+            f"{size_words(free_bytes)} are free: use another preset, a smaller image, or close other programs"
         )
     if candidate == config:
         return Fitted(config=config)

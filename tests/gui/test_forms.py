@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_selfdeconv._gui import worker
 from napari_selfdeconv._gui.jobs import GeneratedPsf, MeasuredPsf, parse_counts
 from napari_selfdeconv._gui.layers import Frozen
 from napari_selfdeconv._gui.plots import loss_range, round_values, running_mean
@@ -247,12 +248,18 @@ def test_the_loss_axis_holds_all_values_and_never_collapses() -> None:
     assert running_mean([1.0] * 50) == pytest.approx(np.ones(50))
 
 
-def test_the_memory_is_said_before_the_run_and_follows_the_forms(open_dock: Callable[..., Any]) -> None:
+def test_the_memory_is_said_before_the_run_and_follows_the_forms(
+    open_dock: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_usual", {"cpu": "bfloat16"})
     dock = open_dock()
     note = dock.memory_note
     before = note.text()
     assert before.startswith("Memory: about ")
     assert "for the result" in before
+    # A device by its name computes in the same precision as when it was chosen by itself.
+    dock.train_form.device.setCurrentIndex(dock.train_form.device.findData("cpu"))
+    assert note.text().partition("(")[0] == before.partition("(")[0]
     dock.train_form.patch.setValue(32)
     larger = note.text()
     assert larger != before

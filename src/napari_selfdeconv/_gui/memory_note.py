@@ -50,7 +50,7 @@ def memory_sentence(dock: DeconvolveWidget) -> str:
     psf_shape = tuple(min(_GENERATED, 2 * n - 1) for n in shape)
     if dock.psf_form.from_layer.isChecked() and psf is not None and psf.ndim == ndim:
         psf_shape = psf.data.shape
-    device, precision = usual_device() if config.device == "auto" else (config.device, "float32")
+    device, precision = usual_device(config.device)
     if config.precision != "auto":
         precision = config.precision
     free = psutil.virtual_memory().available if device == "cpu" else None

@@ -1,4 +1,4 @@
-"""The Preferences page (File > Preferences, napari-selfdeconv): read when it is needed, never stored here."""
+"""The page Self-supervised deconvolution of File > Preferences: read when it is needed, never stored here."""
 
 from __future__ import annotations
 

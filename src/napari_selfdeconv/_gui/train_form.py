@@ -56,8 +56,8 @@ class TrainForm(QWidget):
         self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
         self.auto_stop = _switch(
             "Stop by itself",
-            "2 % of the pixels are held out of training; it ends when their error no longer falls. "
-            "Not for the preset 'paper'.",
+            "2 % of the pixels are held out of training; it ends when their error has not fallen for 200 steps, "
+            "and keeps the step where it was least. Not for the preset 'paper'.",
         )
         self.pretrained = _switch(
             "Pre-trained start",
@@ -168,7 +168,7 @@ class TrainForm(QWidget):
         config = own
         if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
             config = preset(self.preset.value(), self._ndim, pretrained=False)
-            longer = ": two to three times as long" if config.steps > own.steps else ""
+            longer = ": two to three times as long" if config.steps > 2 * own.steps else ""
             self.note.say(f"{config.steps} steps from a random start{longer}.")
         else:
             self.note.say(describe(self.preset.value(), self._ndim))

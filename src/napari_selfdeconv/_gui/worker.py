@@ -203,12 +203,14 @@ class Run(QObject):
         self.ended.emit(self._outcome)
 
 
-_usual: list[tuple[str, str]] = []
+# The usual precision of each type of device, the one that "auto" takes first; filled once torch is loaded.
+_usual: dict[str, str] = {}
 
 
-def usual_device() -> tuple[str, str]:
-    """Return the type and the precision that "auto" stands for here; until torch is loaded, cpu and float32."""
-    return _usual[0] if _usual else ("cpu", "float32")
+def usual_device(name: str) -> tuple[str, str]:
+    """Return the type and the usual precision of a device by name; cpu and float32 until torch is loaded."""
+    kind = next(iter(_usual), "cpu") if name == "auto" else name.partition(":")[0]
+    return kind, _usual.get(kind, "float32")
 
 
 def warm_up() -> None:
@@ -228,8 +230,9 @@ def _import_api() -> None:
 
         # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
         torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-        choice = device.choose("auto", "auto")
-        _usual[:] = [(choice.device.type, str(choice.dtype).removeprefix("torch."))]
+        for name in ("auto", "cpu"):
+            choice = device.choose(name, "auto")
+            _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)

@@ -221,11 +221,11 @@ def translated() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
-            "the device ran out of memory: use a smaller batch, patch or tile, or the CPU"
+            "the device ran out of memory: use the CPU, a smaller image, or a smaller patch or tile"
         ) from error
     except (RuntimeError, MemoryError) as error:
         if device.is_out_of_memory(error):
             raise OutOfMemory(
-                "this computer ran out of memory: use a smaller batch, patch or tile, or a smaller image"
+                "this computer ran out of memory: use a smaller image, or a smaller patch or tile"
             ) from error
         raise ComputeError(f"the computation failed: {error}") from error

@@ -161,7 +161,7 @@ def _attempts(
         except Collapsed as error:
             if reseeded:
                 raise Collapsed(
-                    f"training collapsed twice ({error}): try a lower learning rate, the preset 'standard', "
+                    f"training collapsed twice ({error}): try another seed, the preset 'standard', "
                     "or look whether the image holds anything but noise"
                 ) from None
             changed, reseeded = replace(attempt, seed=(attempt.seed + 1) % 2**31), True
