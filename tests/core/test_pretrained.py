@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from napari_selfdeconv import api, pretrained
 from napari_selfdeconv.config import LossWeights
@@ -17,9 +18,11 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics import psnr
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.pretraining import __main__ as pretraining
+from napari_selfdeconv.pretraining.deeper import deepened
 from napari_selfdeconv.pretraining.kernels import kernel
 from napari_selfdeconv.pretraining.scenes import scene
 from napari_selfdeconv.simulate import degrade
+from napari_selfdeconv.unet import UNet
 
 
 @pytest.mark.parametrize("shape", [(40, 56), (20, 24, 28)])
@@ -74,6 +77,35 @@ def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
         pretrained._read.cache_clear()
     assert {t.dtype for t in weights.values() if t.is_floating_point()} == {torch.float32}
     assert all(torch.isfinite(t).all() for t in weights.values())
+
+
+def test_a_network_that_learned_goes_on_with_a_level_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretraining, "_SIZES", {2: (64, 24, 1, 2)})
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    few = ["--scenes", "2", "--kernels", "1", "--device", "cpu"]
+    for arguments in (
+        ["--levels", "2", "--steps", "2", "--out", str(first)],
+        # A rate of 0: what comes out is what it began as.
+        ["--levels", "3", "--steps", "1", "--learning-rate", "0", "--deepen", str(first), "--out", str(second)],
+    ):
+        monkeypatch.setattr(sys, "argv", ["pretraining", *few, *arguments])
+        pretraining.main()
+    small, large = (UNet(2, in_channels=4, features=24, levels=levels).eval() for levels in (2, 3))
+    x = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    for network, path in ((small, first), (large, second)):
+        state = {name.removeprefix("unet."): value.float() for name, value in load_file(path).items()}
+        # The running statistics have moved by a step.
+        kept = {k: v for k, v in state.items() if "running" not in k and "tracked" not in k}
+        network.load_state_dict(kept, strict=False)
+    assert torch.equal(small(x), large(x))
+
+
+@pytest.mark.parametrize("wrong", [{"levels": 4}, {"features": 8}, {"skip": "add"}])
+def test_only_a_network_of_one_level_less_is_deepened(wrong: dict[str, Any]) -> None:
+    large = UNet(2, features=4, levels=3, skip=wrong.get("skip", "concat"))
+    other = UNet(2, **{"features": 4, "levels": 2, **wrong})
+    with pytest.raises(ConfigError, match="a level less and concatenating skips"):
+        deepened(large, other.state_dict())
 
 
 def test_where_nothing_fits_training_starts_at_random_and_the_settings_say_so() -> None:

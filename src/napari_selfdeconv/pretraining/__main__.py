@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor
 
 import napari_selfdeconv
@@ -25,6 +27,7 @@ from napari_selfdeconv.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.model import autocast, build_network, place
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.pretrained import write_weights
+from napari_selfdeconv.pretraining.deeper import deepened
 from napari_selfdeconv.pretraining.kernels import kernel
 from napari_selfdeconv.pretraining.scenes import packed_scene
 
@@ -116,14 +119,20 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=6000)
     parser.add_argument("--kernels", type=int, default=500)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--levels", type=int, help="resolutions of the network (default: those of the preset)")
+    parser.add_argument("--deepen", type=Path, metavar="FILE", help="begin with weights of one level less")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     config = preset("quick", args.ndim)
+    config = replace(config, levels=args.levels or config.levels)
     choice = device.choose(args.device, config.precision)
     problems = Problems(config, args.ndim, args.scenes, args.kernels, args.seed)
     network = build_network(config, np.ones((1,) * args.ndim, np.float32))
+    if args.deepen:
+        learned = {name.removeprefix("unet."): value for name, value in load_file(args.deepen).items()}
+        network.unet.load_state_dict(deepened(network.unet, learned))
     place(network, choice, args.ndim)
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=args.learning_rate)
@@ -154,7 +163,8 @@ def main() -> None:
 
 def _save(network: torch.nn.Module, config: TrainConfig, args: argparse.Namespace, step: int) -> None:
     about = {"version": napari_selfdeconv.__version__, "steps": f"{step} of {args.steps}",
-             "scenes": str(args.scenes), "kernels": str(args.kernels), "seed": str(args.seed)}  # fmt: skip
+             "scenes": str(args.scenes), "kernels": str(args.kernels), "seed": str(args.seed),
+             "began_as": args.deepen.name if args.deepen else "random"}  # fmt: skip
     write_weights(args.out, network.state_dict(), config, about)
 
 

@@ -34,6 +34,9 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
         image = image ** random.uniform(0.5, 2.5)
     if random.random() < 0.15:
         image = 1 - image
+    # Images that are smooth all over: out of focus, or nothing fine in them. Volumes have them along z already.
+    if len(shape) == 2 and random.random() < 0.2:
+        image = gaussian_filter(image, math.exp(random.uniform(math.log(0.7), math.log(8))))
     if random.random() < 0.3:  # uneven light
         image = image * (0.4 + 0.6 / (1 + np.exp(-gaussian_filter(texture(random, shape), 12))))
     return _unit(image)
