@@ -36,6 +36,8 @@ _REPORT_EVERY_S = 0.1
 _INSPECT_EVERY = 20
 _PAUSE_SLICE_S = 0.1
 _GRACE_STEPS = 20
+# Where torch has an optimiser that goes through memory once.
+_FUSED = ("cpu", "cuda")
 _ROOMY = 2
 
 
@@ -186,7 +188,7 @@ class _Run:
         self.start = copy.deepcopy(self.network).eval() if config.loss.holds_on else None
         self.network.train()
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=config.learning_rate, fused=choice.device.type == "cuda"
+            self.network.parameters(), lr=config.learning_rate, fused=choice.device.type in _FUSED
         )
         self.schedule = _schedule(self.optimizer, config)
         self.history: dict[str, list[float]] = {}
