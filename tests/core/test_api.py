@@ -185,7 +185,7 @@ def test_torch_errors_become_compute_errors(monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried 1 byte")
 
     monkeypatch.setattr("napari_selfdeconv.train.total", fail)
-    with pytest.raises(ComputeError, match="ran out of memory: use a smaller batch") as caught:
+    with pytest.raises(ComputeError, match="ran out of memory: use a smaller image") as caught:
         api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
     assert not isinstance(caught.value, RuntimeError)
 
