@@ -134,10 +134,14 @@ def test_the_chosen_count_is_near_the_best() -> None:
 def test_labels_say_what_was_chosen() -> None:
     _, image = scene()
     methods = [Classical(method="rl"), Classical(method="rl", iterations=3), Classical(method="wiener")]
+    methods.append(Classical(method="tv"))
     results = drain(api.iter_classical(image, psf_of(2), methods))
-    count, weight = results[0].settings.iterations, results[2].settings.regularisation
+    count = results[0].settings.iterations
+    wiener, tv = (result.settings.regularisation for result in results[2:])
     # Not Wiener auto (0.0562341): that does not fit into a list of layers.
-    assert [r.label for r in results] == [f"RL auto ({count})", "RL 3", f"Wiener auto ({weight:.2g})"]
+    labels = [f"RL auto ({count})", "RL 3", f"Wiener auto ({wiener:.2g})", f"TV auto ({tv:.2g})"]
+    assert [r.label for r in results] == labels
+    assert tv < 1 < results[3].settings.iterations  # its count is a record, not what was chosen
     assert results[0].provenance["iterations"] == count
 
 

@@ -246,7 +246,8 @@ def _result(
     label = settings.label
     if asked.label != label:
         # Two digits are enough to tell layers apart; the record has them all.
-        chosen = settings.iterations or f"{settings.regularisation:.2g}"
+        counts = settings.method in ("rl", "rl-tv")
+        chosen = settings.iterations if counts else f"{settings.regularisation:.2g}"
         label = f"{asked.label} ({chosen})"
     provenance = {
         "software": "napari-selfdeconv",
