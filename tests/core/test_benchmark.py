@@ -106,6 +106,18 @@ def test_without_a_psf_the_papers_kernel_blurs_and_a_psf_in_the_folder_is_no_tru
     assert [line.split()[1] for line in said[:-1]] == ["t0.png", "t1.png", "volume.npy"]
 
 
+def test_the_psf_that_is_named_is_no_truth_whatever_it_sums_to(truths: Path, tmp_path: Path) -> None:
+    np.save(truths / "psf.npy", 5 * np.load(truths / "psf.npy"))
+    said = run(truths, truths / "psf.npy", tmp_path / "bench", "input")
+    assert [line.split()[1] for line in said[:-1]] == ["t0.png", "t1.png"]
+
+
+def test_a_psf_that_cannot_be_read_is_said_before_anything_is_made(truths: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="none"):
+        run(truths, tmp_path / "none.tif", tmp_path / "bench", "input")
+    assert not (tmp_path / "bench").exists()
+
+
 def test_a_table_of_another_version_is_refused(truths: Path, tmp_path: Path) -> None:
     (tmp_path / "quality.csv").write_text("image,method\n")
     with pytest.raises(ConfigError, match="choose another folder"):

@@ -14,7 +14,7 @@ import numpy as np
 from napari_selfdeconv.benchmark import figure, records
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.benchmark.report import markdown
-from napari_selfdeconv.benchmark.truths import PROTOCOL, Noise, blurring_psf, degraded, files, generated
+from napari_selfdeconv.benchmark.truths import PROTOCOL, Noise, blurring, degraded, files, generated
 from napari_selfdeconv.config import check_whole
 from napari_selfdeconv.events import Event, StopToken
 
@@ -56,10 +56,11 @@ def run_quality(
         For a folder without images, an unknown method or noise, or a table of another version.
     """
     kind = Noise(noise)
-    truths = [(kind.names(name), load) for name, load in (*generated(volume), *files(images))]
+    truths = [(kind.names(name), load) for name, load in (*generated(volume), *files(images, psf_path))]
     if crop is not None:
         check_whole("crop", crop, 16, 100_000)
     wanted = {method: labels(method) for method in methods}
+    psf_for = blurring(psf_path)
     out.mkdir(parents=True, exist_ok=True)
     table = out / "quality.csv"
     rows = records.read_rows(table)
@@ -75,7 +76,7 @@ def run_quality(
         if not mine:
             continue
         data = load()
-        psf = blurring_psf(psf_path, data.ndim)
+        psf = psf_for(data.ndim)
         truth, noisy = degraded(data, psf, crop, kind)
         figure.save_crop(out, name, "truth", truth)
         for method in mine:

@@ -32,8 +32,8 @@ def generated(shape: Sequence[int] | None) -> Iterator[Truth]:
     yield f"microtubules-{'x'.join(map(str, size))}", lambda: microtubules_3d(size)
 
 
-def files(folder: Path | None) -> Iterator[Truth]:
-    """Yield the images of a folder; a PSF that lies among them, real numbers that sum to 1, is none.
+def files(folder: Path | None, psf_path: Path | None) -> Iterator[Truth]:
+    """Yield the images of a folder; the PSF is none if it lies among them, nor are real numbers that sum to 1.
 
     Raises
     ------
@@ -43,7 +43,8 @@ def files(folder: Path | None) -> Iterator[Truth]:
     if folder is None:
         return
     found = sorted(folder.glob("*")) if folder.is_dir() else []
-    paths = [p for p in found if p.suffix.lower() in _ENDINGS and not _is_psf(p)]
+    own = None if psf_path is None else psf_path.resolve()
+    paths = [p for p in found if p.suffix.lower() in _ENDINGS and p.resolve() != own and not _is_psf(p)]
     if not paths:
         raise ConfigError(f"no truth images (PNG, TIFF or NPY) in {folder}")
     for path in paths:
@@ -107,9 +108,12 @@ def degraded(
     return truth[where], noisy[where]
 
 
-def blurring_psf(path: Path | None, ndim: int) -> NDArray[np.float32]:
-    """Return the PSF that blurs truths with ``ndim`` axes: the file's, without a file the paper's kernel."""
-    return paper_psf(ndim) if path is None else read_psf(path).data
+def blurring(path: Path | None) -> Callable[[int], NDArray[np.float32]]:
+    """Return what gives the PSF for truths with so many axes: the file's, without a file the paper's kernel."""
+    if path is None:
+        return paper_psf
+    psf = read_psf(path).data
+    return lambda _ndim: psf
 
 
 def _is_psf(path: Path) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_selfdeconv import classical, device
 from napari_selfdeconv.api import iter_deconvolve
 from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
-from napari_selfdeconv.benchmark.truths import blurring_psf, degraded, files
+from napari_selfdeconv.benchmark.truths import blurring, degraded, files
 from napari_selfdeconv.events import Event, Interim, Progress, StopToken
 from napari_selfdeconv.metrics import psnr
 
@@ -58,10 +58,11 @@ def run_validation(
         weights of the total variation are always measured.
     device_name : where to compute.
     """
+    psf_for = blurring(psf_path)
     points: list[Point] = []
-    for name, load in files(images):
+    for name, load in files(images, psf_path):
         data = load()
-        psf = blurring_psf(psf_path, data.ndim)
+        psf = psf_for(data.ndim)
         truth, noisy = degraded(data, psf, crop)
         curves = [
             _lucy(name, truth, noisy, psf, device_name, stop),

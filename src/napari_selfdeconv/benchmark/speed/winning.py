@@ -17,7 +17,7 @@ from napari_selfdeconv.benchmark.speed.figure import Result, Setting, Target
 from napari_selfdeconv.benchmark.speed.inputs import precision_name, size_text
 from napari_selfdeconv.benchmark.speed.steps import step_config
 from napari_selfdeconv.benchmark.speed.timing import Timing
-from napari_selfdeconv.benchmark.truths import blurring_psf, degraded, files
+from napari_selfdeconv.benchmark.truths import blurring, degraded, files
 from napari_selfdeconv.events import Preview, StopToken, drain
 from napari_selfdeconv.metrics import psnr
 from napari_selfdeconv.simulate import sample_2d
@@ -79,11 +79,12 @@ def figures(setting: Setting, images: Path | None, psf_path: Path | None) -> lis
     found = [Winning(name="win-sample", size=size_text((crop or 512,) * 2), load=sample)]
     if images is None:
         return found
-    for name, load in files(images):
+    psf_for = blurring(psf_path)
+    for name, load in files(images, psf_path):
 
         def scene(load: Callable[[], NDArray[Any]] = load) -> Scene:
             data = load()
-            psf = blurring_psf(psf_path, data.ndim)
+            psf = psf_for(data.ndim)
             return (*degraded(data, psf, crop), psf)
 
         found.append(Winning(name=f"win-{name}", size=str(crop or "whole"), load=scene))
