@@ -23,6 +23,7 @@ SOURCE = ROOT / "src" / PACKAGE
 # Imports go down, or sideways without a circle. The package's __init__ hands out names lazily and is outside.
 LEVELS = {
     "errors": 0,
+    "blend": 2,
     "heap": 0,
     "border": 0,
     "config": 0,
@@ -61,6 +62,8 @@ LEVELS = {
     "masks": 2,
     "held_out": 2,
     "calibration": 2,
+    "noise_kinds": 1,
+    "camera": 2,
     "refinement": 2,
     "slabs": 2,
     "health": 2,

@@ -11,27 +11,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur
+from napari_selfdeconv.noise_kinds import brightened_by, noise_of
 from napari_selfdeconv.slabs import convolved, slabs
 
 _MOST_SAMPLES = 1_000_000
 _ROUNDS = 20
 # Residuals beyond this many robust standard deviations count linearly in the fit of a gain.
 _DELTA = 1.0
-# A pixel this many robust standard deviations of its like off g is a speck; of Gaussian noise 6 in 100 000 are, of
-# few photons 2 in 10 000. An image with more than this share of them has outliers.
-_SPECK, _SPECKS = 4.0, 1e-3
-_MOST_BINS, _LEAST_IN_BIN = 20, 250
-# Where more than this share of the pixels lies at the image's limits, noise is cut off, and has no such width.
-_CUT_OFF = 0.1
-# Where fewer than this do, next to nothing is cut off.
-_CLEAR = 0.02
-# A variance that is wrong by this factor, as a logarithm, is not explained.
-_POOR = 0.35
 # The slope is biased a little below 1, because g(result) has an error of its own: a gain this near to 1 is left.
 _NEAR = 0.1
 # A gain further from 1 is no small correction: the two images have nothing to do with each other.
@@ -71,7 +62,8 @@ def calibrate(
     gain : robust (Huber, delta one robust standard deviation of the residual); 1 where the best one is within 0.1
         of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
     offset : the mean of the residual, so that the light is kept; its median where the image's mean is not that of
-        the light: where it has outliers (salt and pepper, hot pixels), and where its noise is cut off at black.
+        the light because it has outliers (salt and pepper, hot pixels); where noise is cut off at black, the one
+        with which the mean is that of the light and of what the cut adds to it.
 
     Examples
     --------
@@ -90,10 +82,23 @@ def calibrate(
         best = _line(g, x)
         if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > _NEAR:
             gain = best
-    residual = x - gain * g
-    cut_off = is_cut_off(x, g)
-    biased = cut_off or has_specks(x, g)
-    return Line(gain, float(np.median(residual) if biased else residual.mean()), cut_off)
+    return Line(gain, *_offset(gain * g, x))
+
+
+def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool]:
+    """Return the offset of x = g + offset, and whether the noise of x is cut off at black."""
+    low, high, sigma = noise_of(x, g)
+    residual = x - g
+    if not sigma:
+        return float(residual.mean() if math.isinf(high) else np.median(residual)), False
+    black, usual = float(x.min()), (residual >= low) & (residual <= high)
+    seen, recorded = torch.from_numpy(g[usual]), torch.from_numpy(x[usual])
+    offset = 0.0
+    # The slope of what is recorded of some light is 0.5 at black and 1 far above.
+    for _ in range(_ROUNDS):
+        light = seen + offset
+        offset += float((recorded - light - brightened_by(light, black, sigma)).mean())
+    return offset, True
 
 
 def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
@@ -103,101 +108,6 @@ def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDA
         slab = convolved(blur, result[wide])[core.start - wide.start : core.stop - wide.start]
         samples.append(slab.ravel()[-core.start * row % every :: every].astype(np.float64))
     return np.concatenate(samples)
-
-
-def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
-    """Say whether ``image`` has outliers: more pixels far off ``expected`` than the usual kinds of noise give.
-
-    Pixels are compared with those of the same expected brightness only, because photon noise grows with it.
-
-    Examples
-    --------
-    >>> random = np.random.default_rng(0)
-    >>> expected = np.repeat([5.0, 50.0], 5000)
-    >>> image = random.poisson(expected).astype(float)
-    >>> has_specks(image, expected), has_specks(np.where(random.random(10000) < 0.01, 200, image), expected)
-    (False, True)
-    """
-    image, expected = image.ravel(), expected.ravel()
-    bins = max(1, min(_MOST_BINS, image.size // _LEAST_IN_BIN))
-    residual, order = image - expected, np.argsort(expected, kind="stable")
-    limits = image.min(), image.max()
-    far = looked_at = 0
-    for group in np.array_split(order, bins):
-        values = image[group]
-        if np.isin(values, limits).mean() > _CUT_OFF:
-            continue
-        low, middle, high = np.quantile(residual[group], (0.25, 0.5, 0.75))
-        # Of few photons the quartiles are whole numbers: a step more, and they do not come out too near.
-        width = (high - low + np.diff(np.unique(values)).min(initial=np.ptp(values))) / 1.349
-        far += int(np.count_nonzero(np.abs(residual[group] - middle) > _SPECK * width))
-        looked_at += len(group)
-    return far > _SPECKS * looked_at
-
-
-def is_cut_off(image: NDArray[Any], expected: NDArray[Any]) -> bool:
-    """Say whether the noise of ``image`` is cut off at black, which makes dark pixels brighter in the mean.
-
-    Examples
-    --------
-    >>> random = np.random.default_rng(0)
-    >>> expected = np.repeat([0.0, 0.02, 1.0], 3000)
-    >>> noise = random.normal(0, 0.1, expected.size)
-    >>> is_cut_off(np.maximum(expected + noise, 0), expected), is_cut_off(expected + noise, expected)
-    (True, False)
-    >>> is_cut_off(random.poisson(50 * expected) / 50, expected)
-    False
-    """
-    return cut_off_sigma(image, expected) > 0
-
-
-def cut_off_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Return the standard deviation of noise that is cut off at the image's lowest value; 0 if it is not.
-
-    Few photons leave many pixels at zero, too, and are no brighter for it: but they vary less than noise that is
-    cut off to the same share of zeros at the same mean.
-
-    Parameters
-    ----------
-    image : the recorded one.
-    expected : the same pixels without noise.
-    """
-    image, expected = image.ravel(), expected.ravel()
-    black, order = float(image.min()), np.argsort(expected, kind="stable")
-    bins = max(1, min(_MOST_BINS, image.size // _LEAST_IN_BIN))
-    as_cut_off, as_photons, sigmas = [], [], []
-    for group in np.array_split(order, bins):
-        values = image[group].astype(np.float64) - black
-        share, mean = float((values == 0).mean()), float(values.mean())
-        variance = float((values - expected[group]).var())
-        if not _CLEAR < share < 1 - _CUT_OFF or variance == 0:
-            continue
-        # From the share of black pixels and the mean follows the variance, for either kind of noise.
-        as_photons.append(math.log(variance / (mean**2 / -math.log(share))))
-        t = float(-ndtri(share))
-        density = math.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
-        sigma = mean / (t * (1 - share) + density)
-        cut_off = sigma**2 * ((t**2 + 1) * (1 - share) + t * density) - mean**2
-        as_cut_off.append(math.log(variance / cut_off))
-        sigmas.append(sigma)
-    if not as_photons:
-        return 0.0
-    misfits = [float(np.median(np.abs(logs))) for logs in (as_cut_off, as_photons)]
-    return float(np.median(sigmas)) if misfits[0] < min(misfits[1], _POOR) else 0.0
-
-
-def brightened_by(expected: NDArray[np.float32], black: float, sigma: float) -> NDArray[np.float32]:
-    """Return by how much noise of ``sigma`` that is cut off at ``black`` raises the mean of each pixel.
-
-    Examples
-    --------
-    >>> [round(float(light), 3) for light in brightened_by(np.array([0.0, 1.0], np.float32), 0.0, 0.1)]
-    [0.04, 0.0]
-    """
-    above = (expected - black) / sigma
-    density = np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi)
-    raised: NDArray[np.float32] = (sigma * (density - above * ndtr(-above))).astype(np.float32)
-    return raised
 
 
 def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:

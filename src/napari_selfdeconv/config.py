@@ -195,10 +195,16 @@ class TrainConfig(_Settings):
     mask_percent_start : share at the first step, from which it falls to ``mask_percent`` by half every 138 steps
         (SSI); None = the same throughout.
     data_term, huber_delta : square or Huber loss for bsp and rec; delta in standard units.
-    features, levels, skip, bn_momentum : the U-Net; ``levels`` counts resolutions (3 = two down-samplings).
+    features, levels, skip : the U-Net; ``levels`` counts resolutions (3 = two down-samplings).
+    bn_momentum : how fast batch norm's statistics follow the patches, 0 to 1; with 0 those that came with the
+        weights are kept, in training as afterwards.
     inverse_channels : regularisations of the Wiener-filtered copies given to the network; () = image only.
     augment : flips and rotations in training, those that leave the PSF unchanged.
     pretrained : start from weights learned on generated scenes in place of random ones.
+    blend_start : when training ends, go back towards the weights it began with as far as the held-out pixels are
+        predicted better by it; all the way where training gained nothing.
+    model_cut_off : where noise is cut off at black, compare the image with what that makes of g(f(x)), brighter in
+        the dark, or f would learn that light. Whether it is, the weights that training begins with tell.
     average_symmetries : average the result over the same flips and rotations.
     held_out_percent : share of pixels held out of training to measure its blind-spot error, in percent; 0 = none.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
@@ -229,6 +235,8 @@ class TrainConfig(_Settings):
     inverse_channels: tuple[float, ...] = ()
     augment: bool = True
     pretrained: bool = False
+    blend_start: bool = False
+    model_cut_off: bool = False
     average_symmetries: bool = False
     calibrate: bool = False
     refine: bool = False
@@ -256,12 +264,13 @@ class TrainConfig(_Settings):
         check_whole("features", self.features, 1, 1024)
         check_whole("levels", self.levels, 1, 6)
         check_choice("skip", self.skip, get_args(Skip))
-        check_number("bn_momentum", self.bn_momentum, 0.0, 1.0, open_low=True)
+        check_number("bn_momentum", self.bn_momentum, 0.0, 1.0)
         for value in self.inverse_channels:
             check_number("inverse_channels", value, 1e-6, 1e6)
         check_number("held_out_percent", self.held_out_percent, 0.0, 20.0)
-        if self.auto_stop and self.held_out_percent == 0:
-            raise ConfigError("auto_stop needs held-out pixels: held_out_percent must be above 0, got 0")
+        for name in ("auto_stop", "blend_start", "model_cut_off"):
+            if getattr(self, name) and self.held_out_percent == 0:
+                raise ConfigError(f"{name} needs held-out pixels: held_out_percent must be above 0, got 0")
         check_choice("boundary", self.boundary, get_args(Boundary))
         check_whole("seed", self.seed, 0, 2**31 - 1)
         if not isinstance(self.device, str) or not self.device:

@@ -109,7 +109,8 @@ class Finished:
 
     ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended by
     itself because the held-out error no longer fell. ``refined_iterations`` is how many of Richardson-Lucy were
-    made from the network's result.
+    made from the network's result; ``kept_share`` how much of what training changed was kept, 0 to 1
+    (`TrainConfig.blend_start`).
     """
 
     seconds: float
@@ -117,6 +118,7 @@ class Finished:
     stopped: bool
     converged: bool = False
     refined_iterations: int = 0
+    kept_share: float = 1.0
 
 
 Event = Started | Progress | Preview | Interim | Filling | Warned | Finished

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.config import check_number
 from napari_selfdeconv.masks import stratified_mask
+
+_STANDARD_ERRORS = 2.0
 
 
 def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -46,3 +50,27 @@ def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np
     around = np.stack([source[tuple(w + s for w, s in zip(where, step, strict=True))] for step in steps])
     filled[where] = np.nanmedian(around, axis=0)
     return filled, held
+
+
+def first_not_worse(errors: Sequence[NDArray[np.float32]]) -> int:
+    """Return the first of ``errors`` that is not measurably worse than the least.
+
+    Parameters
+    ----------
+    errors : for each setting, the most cautious one first, the error at every held-out pixel. Worse is measurable
+        beyond two standard errors of the difference at the same pixels.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    >>> first_not_worse([noise + 9, noise + 0.001 * noise**2, noise])
+    2
+    >>> first_not_worse([noise + 9, noise + 0.01 * noise[::-1], noise])
+    1
+    """
+    best = errors[int(np.argmin([e.mean() for e in errors]))]
+    for place, error in enumerate(errors):
+        worse = (error - best).astype(np.float64)
+        if worse.mean() <= _STANDARD_ERRORS * worse.std() / math.sqrt(worse.size):
+            return place
+    raise AssertionError("the least is not worse than itself")

@@ -65,19 +65,3 @@ def fill_with_noise(x: Tensor, mask: Tensor, sigma: float, generator: torch.Gene
     """Return ``x`` with Gaussian noise of ``sigma`` (standard units) where ``mask`` is set."""
     noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
     return torch.where(mask, sigma * noise.to(x.device), x)
-
-
-def measured_again(x: Tensor, expected: Tensor, generator: torch.Generator) -> Tensor:
-    """Return ``expected`` with Gaussian noise as strong as that of ``x`` about it, patch by patch.
-
-    Parameters
-    ----------
-    x : recorded patches (batch, 1, *space).
-    expected : the same without noise, such as g(f(x)).
-    generator : source of randomness, on their device.
-    """
-    residual = (x - expected).flatten(1)
-    middle = residual.median(1, keepdim=True).values
-    sigma = 1.4826 * (residual - middle).abs().median(1).values
-    noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
-    return expected + sigma.view(-1, *[1] * (x.ndim - 1)) * noise

@@ -44,16 +44,17 @@ _SSI_SIZE: Mapping[int, dict[str, Any]] = {2: dict(batch_size=8, patch=128), 3: 
 _STANDARD: Mapping[int, dict[str, Any]] = {2: dict(steps=1000), 3: dict(steps=400)}
 # What learns from many scenes has use for a level more than what learns from one image.
 _LEVELS = {2: 4, 3: 3}
-# From weights that know what images look like: few steps and not far from where they began. Volumes have
-# more to teach than an image: no anchor, a weak bootstrap, a high rate.
+# From weights that know what images look like: few steps and not far from where they began, with the statistics
+# that came with them, which serve an image better than those of a few of its patches. Volumes have more to teach
+# than an image: no anchor, a weak bootstrap, a high rate.
 _PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
     (name, ndim): dict(
         loss=loss, steps=steps, learning_rate=rate, levels=_LEVELS[ndim], inverse_channels=(0.01, 0.1, 1.0),
-        pretrained=True,
+        pretrained=True, blend_start=ndim == 2, bn_momentum=0.0, model_cut_off=True,
     )
     for name, ndim, loss, steps, rate in (
-        ("quick", 2, LossWeights(bsp=1.0, anchor=1.0), 100, 1e-3),
-        ("standard", 2, LossWeights(bsp=1.0, anchor=1.0, bootstrap=1.0), 300, 1e-3),
+        ("quick", 2, LossWeights(bsp=1.0, anchor=0.1), 100, 1e-3),
+        ("standard", 2, LossWeights(bsp=1.0, anchor=0.1, bootstrap=1.0), 300, 1e-3),
         ("quick", 3, LossWeights(bsp=1.0, bootstrap=0.2, tv=0.03), 120, 4e-3),
         ("standard", 3, LossWeights(bsp=1.0, bootstrap=0.2, tv=0.03), 300, 4e-3),
     )

@@ -7,6 +7,7 @@ residual is noise alone, pixels kept from them say so, and f(x) is left as it is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.calibration import brightened_by, cut_off_sigma, has_specks
 from napari_selfdeconv.classical import lucy_step
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.masks import stratified_mask
+from napari_selfdeconv.noise_kinds import brightened_by, noise_of
 from napari_selfdeconv.slabs import convolved, slabs
 
 #: Iterations that are compared; the next is tried only if the one before it helped.
@@ -33,8 +34,6 @@ _SURE = 3.0
 # see; with three times as much those become plates.
 _TV = 1e-3
 _MOST_VOXELS = 1_500_000
-# Specks would be brought back as stars: residuals are cut at this many robust standard deviations.
-_CUT = 3.0
 # Richardson-Lucy multiplies, and cannot leave 0: it begins with no less than this share of the mean light.
 _LEAST = 0.1
 # Black is 0, or what the darkest of g(f(x)) is, unless that is 0 but for so many ranges of g(f(x)), which f has
@@ -60,7 +59,8 @@ _NOTHING = _Choice(0, 0.0)
 class _Light:
     """What of an image is light: without specks, and without what noise adds where it is cut off at black.
 
-    Residuals between ``low`` and ``high`` are no specks; cut there, they have the mean ``level``.
+    Residuals are cut at ``low`` and ``high``, or specks would be brought back as stars; then they have the mean
+    ``level``.
     """
 
     low: float
@@ -71,24 +71,18 @@ class _Light:
 
     @classmethod
     def of(cls, image: Array, expected: Array) -> _Light:
-        residual = image - expected
-        low, high = -np.inf, np.inf
-        specks = has_specks(image, expected)
-        if specks:
-            middle = float(np.median(residual))
-            width = _CUT * 1.4826 * float(np.median(np.abs(residual - middle)))
-            low, high = middle - width, middle + width
-        usual = (residual >= low) & (residual <= high)
-        sigma = cut_off_sigma(image[usual], expected[usual])
+        low, high, sigma = noise_of(image, expected)
         light = cls(low, high, 0.0, float(image.min()), sigma)
-        if not specks:
+        if math.isinf(high):
             return light
         return replace(light, level=float((light.seen(image, expected) - expected).mean(dtype=np.float64)))
 
     def seen(self, image: Array, expected: Array) -> Array:
         """Return the light that the image saw."""
         light: Array = expected + np.clip(image - expected, self.low, self.high) - np.float32(self.level)
-        return light - brightened_by(expected, self.black, self.sigma) if self.sigma else light
+        if self.sigma:
+            light -= brightened_by(torch.from_numpy(expected), self.black, self.sigma).numpy()
+        return light
 
 
 class Refiner:

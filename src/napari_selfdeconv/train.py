@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdeconv.blend import load_blend, snapshot
+from napari_selfdeconv.camera import Camera
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice, free_memory_bytes, repeatable
 from napari_selfdeconv.errors import ComputeError
@@ -24,7 +27,7 @@ from napari_selfdeconv.health import collapsed
 from napari_selfdeconv.heap import kept
 from napari_selfdeconv.held_out import hold_out
 from napari_selfdeconv.losses import Passes, needed_passes, total
-from napari_selfdeconv.masks import falling_percent, fill_with_noise, measured_again, stratified_mask
+from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.memory import training_bytes
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
 from napari_selfdeconv.sampler import Sampler
@@ -51,6 +54,7 @@ class Trained:
     losses : history of every term, as reported.
     held_out : (step, error) of every measurement of the held-out blind-spot error.
     steps_done : how many steps were made; kept_step : the step whose weights were kept.
+    kept_share : how far the weights were moved from those that training began with to those of that step, 0 to 1.
     converged : whether training ended by itself.
     """
 
@@ -59,6 +63,7 @@ class Trained:
     held_out: list[tuple[int, float]]
     steps_done: int
     kept_step: int
+    kept_share: float
     converged: bool
 
 
@@ -180,12 +185,17 @@ class _Run:
         )
         self.validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
         self.watch = Watch(config.steps)
-        self.blur = Blur(psf, boundary=config.boundary)
         self.network = build_network(config, psf)
         if weights is not None:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)
         self.start = copy.deepcopy(self.network).eval() if config.loss.holds_on else None
+        self.blur = Blur(psf, boundary=config.boundary)
+        self.camera = Camera(self.blur)
+        if config.model_cut_off and self.validator is not None:
+            with repeatable(choice.device):
+                self.camera = self.validator.camera(self.network, self.blur)
+        self.begun = snapshot(self.network) if config.blend_start and weights is not None else None
         self.network.train()
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, fused=choice.device.type in _FUSED
@@ -248,9 +258,9 @@ class _Run:
         self._check_health(step, float(loss))
         if self.validator is None or (step % every and not ending):
             return None
-        error = self.validator.error(self.network, self.blur)
+        error = self.validator.error(self.network, self.camera)
         if self.watch.add(step, error):
-            self._best = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+            self._best = snapshot(self.network)
         if self.config.auto_stop and not self.converged and not ending and self.watch.plateau:
             self.converged = True
             # The rest of the learning-rate cycle in a few steps: a network left at a high rate is a noisy one.
@@ -281,13 +291,13 @@ class _Run:
             with torch.no_grad(), autocast(self.choice):
                 f_start = self.start(x).float()
             if self.config.loss.bootstrap:
-                inputs.append(measured_again(x, self.blur(f_start), self.generator))
+                inputs.append(self.camera.record(f_start, x, self.generator))
         with autocast(self.choice):
             f = self.network(torch.cat(inputs)).float()
         if self.config.loss.bootstrap:
             f, again = f[: -len(x)], f[-len(x) :]
         self._last_f = f.detach()
-        g = self.blur(f)
+        g = self.camera(f)
         first, second = slice(0, len(x)), slice(-len(x), None)
         return Passes(
             x=x,
@@ -312,11 +322,17 @@ class _Run:
         return losses
 
     def finish(self, step: int) -> Trained:
-        """Return the network as it is now, or as it was at its best if it has clearly become worse since."""
+        """Return the network as it is now, or as it was at its best if it has clearly become worse since.
+
+        With ``blend_start`` it is then moved back to where it began, as far as the held-out pixels ask for.
+        """
         kept = step
         if self.config.auto_stop and self.watch.worse_than_best:
             self.network.load_state_dict(self._best)
             kept = self.watch.best_step
+        share = 1.0
+        if self.begun is not None and self.validator is not None and self.validator.count:
+            share = load_blend(self.network, self.begun, partial(self.validator.errors, self.network, self.camera))
         self.network.eval()
         return Trained(
             network=self.network,
@@ -324,6 +340,7 @@ class _Run:
             held_out=self.watch.history,
             steps_done=step,
             kept_step=kept,
+            kept_share=share,
             converged=self.converged,
         )
 

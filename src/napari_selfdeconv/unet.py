@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,7 +63,7 @@ class UNet(nn.Module):
     features : width at full resolution, doubled at every level.
     levels : number of resolutions (3 in the paper: two down-samplings).
     skip : "concat" or "add".
-    bn_momentum : of the batch-norm statistics.
+    bn_momentum : of the batch-norm statistics; with 0 they stay as they are, and training uses them, too.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class UNet(nn.Module):
         widths = [features * 2**level for level in range(levels)]
         self.ndim = ndim
         self.skip = skip
+        self.bn_momentum = bn_momentum
         self.multiple = 2 ** (levels - 1)
         self.stem = conv(in_channels, features, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList(ResidualBlock(ndim, w, w, bn_momentum) for w in widths)
@@ -90,6 +93,14 @@ class UNet(nn.Module):
         self.head = nn.Sequential(
             _NORM[ndim](features, momentum=bn_momentum), nn.ReLU(inplace=True), conv(features, 1, 1, bias=False)
         )
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.bn_momentum == 0:
+            for part in self.modules():
+                if isinstance(part, _NORM[self.ndim]):
+                    part.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, *space) to (batch, 1, *space); any size, padded inside and cropped back."""

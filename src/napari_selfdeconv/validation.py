@@ -6,18 +6,21 @@ g(f(x)); it needs no truth. It ends a run, and chooses which state of the networ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdeconv.camera import Camera
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.losses import data_error
 from napari_selfdeconv.model import Deconvolver, autocast
+from napari_selfdeconv.noise_kinds import noise_of
 
 # Voxels predicted per measurement: enough held-out ones for a steady figure, few enough to cost little.
 _MOST_VOXELS = 262_144
@@ -61,18 +64,33 @@ class Validator:
         self._delta = config.huber_delta if config.data_term == "huber" else None
         self.count = int(held.sum())
 
-    def error(self, network: Deconvolver, blur: Blur) -> float:
-        """Return the mean of the data term (square or Huber) over the held-out pixels, standardised units."""
+    def errors(self, network: Deconvolver, camera: Camera) -> NDArray[np.float32]:
+        """Return the data term (square or Huber) at every held-out pixel, standardised units."""
+        parts = [data_error(camera(f) - truth, self._delta)[held] for f, truth, held in self._predictions(network)]
+        errors: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+        return errors
+
+    def camera(self, network: Deconvolver, blur: Blur) -> Camera:
+        """Return what the recorded values say of the noise, beside what ``network`` makes of them."""
+        pairs = [(truth, blur(f)) for f, truth, _ in self._predictions(network)]
+        recorded, expected = (torch.cat(parts).flatten().cpu().numpy() for parts in zip(*pairs, strict=True))
+        return Camera(blur, float(recorded.min()), noise_of(recorded, expected).sigma)
+
+    def _predictions(self, network: Deconvolver) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield f(x), the recorded values and where pixels are held out, batch by batch."""
         training = network.training
         network.eval()
-        total = 0.0
         with torch.inference_mode():
             for x, truth, held in self._batches:
                 with autocast(self._choice):
                     f = network(x).float()
-                total += float(data_error(blur(f) - truth, self._delta)[held].sum())
+                yield f, truth, held
         network.train(training)
-        return total / max(1, self.count)
+
+    def error(self, network: Deconvolver, camera: Camera) -> float:
+        """Return the mean of `errors`; 0 where no pixel is held out."""
+        errors = self.errors(network, camera)
+        return float(errors.mean(dtype=np.float64)) if len(errors) else 0.0
 
 
 def _spread(

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.calibration import calibrate, has_specks, is_cut_off
+from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.events import Warned, drain
+from napari_selfdeconv.noise_kinds import cut_off_sigma, has_specks
 from napari_selfdeconv.series import SeriesPlan
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
@@ -85,20 +86,29 @@ def test_noise_that_is_cut_off_is_told_from_photons(sigma: float) -> None:
     _, truth = dark(salt=False)
     expected, random = convolve(truth, PSF), np.random.default_rng(0)
     noise = random.normal(0, sigma, expected.shape)
-    assert is_cut_off(np.maximum(expected + noise, 0), expected)
-    assert not is_cut_off(expected + noise, expected)
-    assert not is_cut_off(0.3 + np.maximum(expected + noise, -3 * sigma), expected)
+    assert cut_off_sigma(np.maximum(expected + noise, 0), expected) == pytest.approx(sigma, rel=0.1)
+    assert cut_off_sigma(expected + noise, expected) == 0
+    assert cut_off_sigma(0.3 + np.maximum(expected + noise, -3 * sigma), expected) == 0
     for photons in (1, 5, 50, 500):
-        assert not is_cut_off(random.poisson(photons * expected) / photons, expected)
+        assert cut_off_sigma(random.poisson(photons * expected) / photons, expected) == 0
     # A border without data is black, but not noise.
     padded = [np.pad(array, 30) for array in (0.5 + expected + noise, expected)]
-    assert not is_cut_off(*padded)
+    assert cut_off_sigma(*padded) == 0
 
 
 @pytest.mark.parametrize("salt", [False, True])
 def test_where_noise_is_cut_off_black_stays_black(salt: bool) -> None:
     image, truth = dark(salt)
     assert abs(calibrate(truth, image, PSF, "reflect")[1]) < 0.2 * float((image - truth).mean())
+
+
+@pytest.mark.parametrize("salt", [False, True])
+@pytest.mark.parametrize("off", [-0.05, 0.0, 0.1])
+def test_where_noise_is_cut_off_the_offset_is_that_of_the_light(salt: bool, off: float) -> None:
+    image, truth = dark(salt)
+    line = calibrate(truth + np.float32(off), image, PSF, "reflect")
+    assert line.cut_off
+    assert line.offset == pytest.approx(-off, abs=0.01)
 
 
 @pytest.mark.parametrize("photons", [0.5, 2.0, 20.0, 200.0])

@@ -8,12 +8,11 @@ import torch
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api, classical
-from napari_selfdeconv.classical.choose import smoothest
 from napari_selfdeconv.classical.gradient import adjoint_differences, differences
 from napari_selfdeconv.config_classical import Classical
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Finished, Progress, StopToken, drain
-from napari_selfdeconv.held_out import hold_out
+from napari_selfdeconv.held_out import first_not_worse, hold_out
 
 CPU = torch.device("cpu")
 ALL = [
@@ -115,9 +114,9 @@ def test_of_settings_that_cannot_be_told_apart_the_smoothest_is_taken() -> None:
     error = random.random(2000).astype(np.float32)
     scatter = random.normal(0, 0.1, 2000).astype(np.float32)
     alike = error + 1e-4 + scatter - scatter.mean()
-    assert smoothest([error + 0.1, alike, error]) == 1
-    assert smoothest([error + 0.1 + scatter, error + 0.1, error]) == 2
-    assert smoothest([error, alike, error + 0.1]) == 0
+    assert first_not_worse([error + 0.1, alike, error]) == 1
+    assert first_not_worse([error + 0.1 + scatter, error + 0.1, error]) == 2
+    assert first_not_worse([error, alike, error + 0.1]) == 0
 
 
 def test_the_chosen_count_is_near_the_best() -> None:

@@ -85,6 +85,7 @@ def test_deconvolve_equals_the_api_and_reports(folder, capsys):
     assert report["steps"] == 2
     assert report["device"] == "cpu"
     assert report["refined_iterations"] >= 0
+    assert 0 <= report["kept_share"] <= 1
     out = read_image(folder / "out.ome.tif")
     assert out.voxel_um == pytest.approx((0.1, 0.1))
     assert out.data.dtype == np.float32

@@ -35,6 +35,21 @@ def test_every_weight_gets_a_gradient():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_without_momentum_training_uses_the_statistics_that_are_there(ndim):
+    x = torch.randn(2, 1, *(8,) * ndim)
+    for momentum, kept in ((0.0, True), (0.05, False)):
+        network = UNet(ndim, features=4, levels=2, bn_momentum=momentum)
+        before = {name: value.clone() for name, value in network.named_buffers()}
+        applied = network.eval()(x)
+        trained = network.train()(x)
+        assert network.training
+        assert torch.equal(trained, applied) == kept
+        assert all(torch.equal(value, before[name]) for name, value in network.named_buffers()) == kept
+        trained.square().mean().backward()
+        assert all(float(p.grad.abs().max()) > 0 for n, p in network.named_parameters() if "norm1.weight" in n)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_the_gradients_of_thin_stacks_in_bfloat16_are_those_in_float32(depth):
     """A gradient that was never written is what lay in that memory before: here values that are not finite."""

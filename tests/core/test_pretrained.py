@@ -24,6 +24,15 @@ from napari_selfdeconv.pretraining.scenes import scene
 from napari_selfdeconv.simulate import degrade
 from napari_selfdeconv.unet import UNet
 
+FEW: dict[str, Any] = {
+    "batch_size": 2,
+    "patch": 64,
+    "held_out_percent": 0.0,
+    "auto_stop": False,
+    "blend_start": False,
+    "model_cut_off": False,
+}
+
 
 @pytest.mark.parametrize("shape", [(40, 56), (20, 24, 28)])
 def test_scenes_fill_their_range_and_depend_on_the_seed_alone(shape: tuple[int, ...]) -> None:
@@ -138,7 +147,7 @@ def problem() -> tuple[Any, Any, Any]:
 def test_after_one_step_the_result_is_already_good() -> None:
     truth, noisy, psf = problem()
     # Not refined: what a network that knows nothing leaves in the residual, a filter would put back.
-    few = {"steps": 1, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False, "refine": False}
+    few = {**FEW, "steps": 1, "refine": False}
     started, random = (
         psnr(api.deconvolve(noisy, psf, preset("quick", 2, pretrained=p, **few)).image, truth)
         for p in (True, False)
@@ -154,7 +163,7 @@ def test_where_there_are_no_weights_it_is_an_error_not_a_random_start() -> None:
 
 def test_the_anchor_holds_the_network_where_it_began() -> None:
     _, noisy, psf = problem()
-    few = {"steps": 40, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
+    few = {**FEW, "steps": 40}
     start = api.deconvolve(noisy, psf, preset("quick", 2, **{**few, "steps": 1, "learning_rate": 1e-9})).image
 
     def moved(weight: float) -> float:
@@ -166,9 +175,9 @@ def test_the_anchor_holds_the_network_where_it_began() -> None:
 
 def test_the_bootstrap_holds_it_too_and_recovers_its_own_result() -> None:
     _, noisy, psf = problem()
-    few = {"steps": 40, "batch_size": 2, "patch": 64, "held_out_percent": 0.0, "auto_stop": False}
+    few = {**FEW, "steps": 40}
     run = api.deconvolve(noisy, psf, preset("standard", 2, **few))
-    assert run.losses["bootstrap"][-1] < 0.8 * run.losses["bootstrap"][0]
+    assert run.losses["bootstrap"][-1] < 0.9 * run.losses["bootstrap"][0]
     assert run.losses["anchor"][-1] < 0.2  # near the first result all the while
 
 

@@ -74,6 +74,23 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
     panel.done("Deconvolved")
     assert "stopped by itself after step 59: the held-out error no longer fell" in panel.status.text()
     assert "Refined by 12 iterations of Lucy-Richardson" in panel.status.text()
+    assert "start was kept" not in panel.status.text()
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.0, "not predicted better after training: the start was kept"),
+        (0.5, "what training changed 50% was kept"),
+    ],
+)
+def test_the_dock_says_how_much_of_the_training_was_kept(
+    open_dock: Callable[..., Any], share: float, said: str
+) -> None:
+    panel = open_dock().run_panel
+    panel.show_event(Finished(seconds=1.0, steps_done=100, stopped=False, kept_share=share))
+    panel.done("Deconvolved")
+    assert said in panel.status.text()
 
 
 def test_pace_device_and_remedy_are_shown(open_dock: Callable[..., Any]) -> None:

@@ -72,6 +72,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
         "device": result.device,
         "precision": result.precision,
         "steps": result.steps_done,
+        "kept_share": result.provenance["kept_share"],
         "refined_iterations": result.provenance["refined_iterations"],
         "stopped": result.stopped,
         "losses": {name: values[-1] for name, values in result.losses.items()},

@@ -152,6 +152,8 @@ class RunPanel(QWidget):
                 text += ": the held-out error no longer fell"
             elif self._finished.stopped:
                 text += f", stopped after step {self._finished.steps_done}"
+            if self._finished.kept_share < 1:
+                text += f". {_kept(self._finished.kept_share)}"
             if count := self._finished.refined_iterations:
                 text += f". Refined by {count} iteration{'s' if count > 1 else ''} of Lucy-Richardson"
         where = "" if self._started is None else f" On {self._started.device} ({self._started.precision})."
@@ -246,3 +248,10 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
+
+
+def _kept(share: float) -> str:
+    """Say how much of the training was kept, and why."""
+    if share == 0:
+        return "Held-out pixels were not predicted better after training: the start was kept"
+    return f"Of what training changed {share:.0%} was kept, by which held-out pixels are predicted best"

@@ -138,6 +138,7 @@ def iter_deconvolve(
         stopped=training.stopped,
         converged=run.converged,
         refined_iterations=(refiner.iterations if refiner else None) or 0,
+        kept_share=run.kept_share,
     )
     outcome = {"stopped": training.stopped, "converged": run.converged}
     return Deconvolution(
@@ -153,7 +154,6 @@ def iter_deconvolve(
             **model.provenance,
             "tiles": used.to_dict(),
             "seconds": round(seconds, 3),
-            "kept_step": run.kept_step,
             "border_evened": border_evened,
             "refined_iterations": refiner.iterations if refiner else None,
             **outcome,

@@ -98,7 +98,13 @@ def iter_deconvolve_large(
         yield Filling(image=out)
         tiles = yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
     run, seconds = training.run, time.perf_counter() - started
-    yield Finished(seconds=seconds, steps_done=run.steps_done, stopped=training.stopped, converged=run.converged)
+    yield Finished(
+        seconds=seconds,
+        steps_done=run.steps_done,
+        stopped=training.stopped,
+        converged=run.converged,
+        kept_share=run.kept_share,
+    )
     provenance = {
         **model.provenance,
         "tiles": tiles.to_dict(),

@@ -83,11 +83,8 @@ def iter_train(
         weights = start_from.network.state_dict()
     elif config.pretrained:
         weights = initial_weights(config, len(shape))
-    elif held := config.loss.holds_on:
-        raise ConfigError(
-            f"the loss weight {held} ({getattr(config.loss, held):g}) needs weights to begin with: "
-            "pretrained=True, or a model to go on from"
-        )
+    elif asks := _asks_for_weights(config):
+        raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
     choice = device.choose(config.device, config.precision)
     scales = tuple(Standardizer.of(frame) for frame in frames)
     standard = [scale.apply(frame) for scale, frame in zip(scales, frames, strict=True)]
@@ -141,13 +138,24 @@ def iter_train(
             f"The held-out error was lowest at step {run.kept_step} and rose after it: "
             "the model of that step is used."
         )
+    model = record(run.network, used, run.steps_done)
+    kept = {"kept_step": run.kept_step, "kept_share": run.kept_share}
     return Training(
-        model=record(run.network, used, run.steps_done),
+        model=replace(model, provenance={**model.provenance, **kept}),
         run=run,
         choice=choice,
         scales=scales,
         stopped=stop.stopped and not run.converged and run.steps_done < config.steps,
     )
+
+
+def _asks_for_weights(config: TrainConfig) -> str:
+    """Return what in the settings makes no sense for a random start, or ""."""
+    if held := config.loss.holds_on:
+        return f"the loss weight {held} ({getattr(config.loss, held):g})"
+    if config.bn_momentum == 0:
+        return "bn_momentum=0"
+    return next((name for name in ("blend_start", "model_cut_off") if getattr(config, name)), "")
 
 
 def _attempts(

@@ -2,7 +2,7 @@
 
 Noise in what the PSF suppresses costs next to nothing in the reblurred image, so the least held-out error alone
 takes too many iterations and too little regularisation. Taken is the smoothest setting that is not measurably
-worse than the best: by no more than two standard errors of the difference at the held-out pixels.
+worse than the best (`held_out.first_not_worse`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from napari_selfdeconv.classical.lucy import iter_lucy
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, StopToken
 from napari_selfdeconv.forward import Blur
-from napari_selfdeconv.held_out import hold_out
+from napari_selfdeconv.held_out import first_not_worse, hold_out
 
 HELD_OUT_PERCENT = 4.0
 #: An error that has not fallen for this many iterations will not fall again.
@@ -28,7 +28,6 @@ _PATIENCE = 6
 #: Pixels measured at most; with many more, differences too small to matter become measurable.
 _MOST_PIXELS = 10_000
 _LEAST_PIXELS = 10
-_STANDARD_ERRORS = 2.0
 _RISES = 2
 Solve = Callable[[NDArray[np.float32], float], Generator[Event, None, NDArray[np.float32]]]
 
@@ -67,25 +66,6 @@ class HeldOutError:
         return self.of(torch.from_numpy(np.ascontiguousarray(estimate)).to(self._device)[None, None])
 
 
-def smoothest(errors: Sequence[NDArray[np.float32]]) -> int:
-    """Return the first of ``errors`` (smoothest setting first) that is not measurably worse than the least.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(size=1000).astype(np.float32)
-    >>> smoothest([noise + 9, noise + 0.001 * noise**2, noise])
-    2
-    >>> smoothest([noise + 9, noise + 0.01 * noise[::-1], noise])
-    1
-    """
-    best = errors[int(np.argmin([e.mean() for e in errors]))]
-    for place, error in enumerate(errors):
-        worse = (error - best).astype(np.float64)
-        if worse.mean() <= _STANDARD_ERRORS * worse.std() / math.sqrt(worse.size):
-            return place
-    raise AssertionError("the least is not worse than itself")
-
-
 def choose_lucy(
     image: NDArray[np.float32],
     psf: NDArray[Any],
@@ -107,7 +87,7 @@ def choose_lucy(
         return len(means) - 1 - int(np.argmin(means)) >= _PATIENCE
 
     yield from iter_lucy(measure.filled, psf, (most,), device=device, stop=stop, tv=tv, each=each)
-    return None if stop.stopped else smoothest(errors) + 1
+    return None if stop.stopped else first_not_worse(errors) + 1
 
 
 def choose_regularisation(
@@ -135,4 +115,4 @@ def choose_regularisation(
         means.append(float(errors[-1].mean()))
         if len(means) - 1 - int(np.argmin(means)) == _RISES:
             break
-    return grid[len(grid) - 1 - smoothest(errors)]
+    return grid[len(grid) - 1 - first_not_worse(errors)]

@@ -8,6 +8,7 @@ not what is compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from napari_selfdeconv.config import Boundary
 from napari_selfdeconv.forward import extend
 from napari_selfdeconv.losses import Passes, needed_passes, total
-from napari_selfdeconv.masks import falling_percent, fill_with_noise, measured_again, stratified_mask
+from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.model import Deconvolver
 from napari_selfdeconv.symmetry import Symmetry
 from napari_selfdeconv.train import _Run
@@ -69,7 +70,7 @@ class PlainStep:
         make_plain(run.network)
         if run.start is not None:
             make_plain(run.start)
-        self._blur = PlainBlur(run.blur.psf, run.config.boundary)
+        self._camera = replace(run.camera, blur=PlainBlur(run.blur.psf, run.config.boundary))
         self._optimizer = torch.optim.Adam(run.network.parameters(), lr=run.config.learning_rate)
 
     def __call__(self) -> float:
@@ -99,9 +100,9 @@ class PlainStep:
             x=x,
             mask=mask,
             f_x=f_x,
-            g_x=None if f_x is None else self._blur(f_x),
+            g_x=None if f_x is None else self._camera(f_x),
             f_masked=f_masked,
-            g_masked=None if f_masked is None else self._blur(f_masked),
+            g_masked=None if f_masked is None else self._camera(f_masked),
             low=run.bounds[0],
             high=run.bounds[1],
             delta=run.config.huber_delta if run.config.data_term == "huber" else None,
@@ -113,7 +114,7 @@ class PlainStep:
         run = self._run
         if f_start is None or not run.config.loss.bootstrap:
             return None
-        again: Tensor = run.network(measured_again(x, self._blur(f_start), run.generator))
+        again: Tensor = run.network(self._camera.record(f_start, x, run.generator))
         return again
 
 
