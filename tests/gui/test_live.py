@@ -74,13 +74,13 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
     panel.done("Deconvolved")
     assert "stopped by itself after step 59: the held-out error no longer fell" in panel.status.text()
     assert "Refined by 12 iterations of Lucy-Richardson" in panel.status.text()
-    assert "start was kept" not in panel.status.text()
+    assert "began with were kept" not in panel.status.text()
 
 
 @pytest.mark.parametrize(
     ("share", "said"),
     [
-        (0.0, "not predicted better after training: the start was kept"),
+        (0.0, "not predicted better after training: the weights it began with were kept"),
         (0.5, "what training changed 50% was kept"),
     ],
 )

@@ -253,5 +253,5 @@ def _button(text: str, tip: str) -> QPushButton:
 def _kept(share: float) -> str:
     """Say how much of the training was kept, and why."""
     if share == 0:
-        return "Held-out pixels were not predicted better after training: the start was kept"
+        return "Held-out pixels were not predicted better after training: the weights it began with were kept"
     return f"Of what training changed {share:.0%} was kept, by which held-out pixels are predicted best"
