@@ -50,7 +50,7 @@ _LEVELS = {2: 4, 3: 3}
 _PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
     (name, ndim): dict(
         loss=loss, steps=steps, learning_rate=rate, levels=_LEVELS[ndim], inverse_channels=(0.01, 0.1, 1.0),
-        pretrained=True, blend_start=ndim == 2, bn_momentum=0.0, model_cut_off=True,
+        pretrained=True, blend_start=ndim == 2, bn_momentum=0.0, model_cut_off=ndim == 2,
     )
     for name, ndim, loss, steps, rate in (
         ("quick", 2, LossWeights(bsp=1.0, anchor=0.1), 100, 1e-3),
