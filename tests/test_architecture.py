@@ -68,6 +68,7 @@ LEVELS = {
     "slabs": 2,
     "health": 2,
     "sampler": 2,
+    "schedule": 2,
     "validation": 3,
     "train": 3,
     "pretrained": 3,

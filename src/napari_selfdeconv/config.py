@@ -201,8 +201,8 @@ class TrainConfig(_Settings):
     inverse_channels : regularisations of the Wiener-filtered copies given to the network; () = image only.
     augment : flips and rotations in training, those that leave the PSF unchanged.
     pretrained : start from weights learned on generated scenes in place of random ones.
-    blend_start : when training ends, go back towards the weights it began with as far as the held-out pixels are
-        predicted better by it; all the way where training gained nothing.
+    blend_start : when training ends, go back towards the weights it began with as far as held-out pixels are not
+        predicted measurably worse by it; all the way where training gained nothing.
     model_cut_off : where noise is cut off at black, compare the image with what that makes of g(f(x)), brighter in
         the dark, or f would learn that light. Whether it is, the weights that training begins with tell.
     average_symmetries : average the result over the same flips and rotations.

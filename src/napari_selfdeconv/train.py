@@ -31,6 +31,7 @@ from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified
 from napari_selfdeconv.memory import training_bytes
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
 from napari_selfdeconv.sampler import Sampler
+from napari_selfdeconv.schedule import Schedule
 from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
 from napari_selfdeconv.validation import Validator, Watch
 
@@ -118,9 +119,9 @@ def _steps(run: _Run, stop: StopToken, between: Between | None) -> Generator[Eve
     while not ending:
         step += 1
         values = run.step()
-        run.advance()
+        run.schedule.advance()
         stop.raise_if_cancelled()
-        ending = stop.stopped or run.steps_left == 0
+        ending = stop.stopped or run.schedule.steps_left == 0
         held_out = run.inspect(step, values["total"], ending)
         now = time.perf_counter()
         if ending or step == 1 or held_out is not None or now - last >= _REPORT_EVERY_S:
@@ -128,9 +129,9 @@ def _steps(run: _Run, stop: StopToken, between: Between | None) -> Generator[Eve
             yield Progress(
                 stage="train",
                 step=step,
-                steps=step + run.steps_left,
+                steps=step + run.schedule.steps_left,
                 seconds=now - start,
-                eta_s=(now - start) / step * run.steps_left,
+                eta_s=(now - start) / step * run.schedule.steps_left,
                 losses=run.record(values),
                 held_out=held_out,
             )
@@ -193,18 +194,15 @@ class _Run:
         self.blur = Blur(psf, boundary=config.boundary)
         self.camera = Camera(self.blur)
         if config.model_cut_off and self.validator is not None:
-            with repeatable(choice.device):
-                self.camera = self.validator.camera(self.network, self.blur)
+            self.camera = self.validator.camera(self.network, self.blur)
         self.begun = snapshot(self.network) if config.blend_start and weights is not None else None
         self.network.train()
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, fused=choice.device.type in _FUSED
         )
-        self.schedule = _schedule(self.optimizer, config)
+        self.schedule = Schedule(self.optimizer, config)
         self.history: dict[str, list[float]] = {}
         self.converged = False
-        self._position = 0
-        self._stride = 1
         self._first_loss = math.nan
         self._last_f: Tensor | None = None
         self._best: dict[str, Tensor] = {}
@@ -228,7 +226,7 @@ class _Run:
 
     def _step(self) -> dict[str, Tensor]:
         x, held = self.sampler.draw()
-        percent = falling_percent(self.config.mask_percent_start, self.config.mask_percent, self._position)
+        percent = falling_percent(self.config.mask_percent_start, self.config.mask_percent, self.schedule.position)
         mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~held
         masked = fill_with_noise(x, mask, self.config.mask_sigma, self.generator)
         loss, values = total(self._passes(x, mask, masked), self.config.loss)
@@ -236,16 +234,6 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return {"total": loss.detach(), **values}
-
-    def advance(self) -> None:
-        """Move on along the schedule: by one, faster once the error no longer falls."""
-        for _ in range(min(self._stride, self.config.steps - self._position)):
-            self.schedule.step()
-            self._position += 1
-
-    @property
-    def steps_left(self) -> int:
-        return -(-(self.config.steps - self._position) // self._stride)
 
     def inspect(self, step: int, loss: Tensor, ending: bool) -> float | None:
         """Look at fixed steps, not at times, whether all is well, and return the held-out error then.
@@ -263,11 +251,7 @@ class _Run:
             self._best = snapshot(self.network)
         if self.config.auto_stop and not self.converged and not ending and self.watch.plateau:
             self.converged = True
-            # The rest of the learning-rate cycle in a few steps: a network left at a high rate is a noisy one.
-            # The other schedule has no end to come to.
-            left = self.config.steps - self._position
-            cooldown = max(1, self.config.steps // 10) if self.config.schedule == "one-cycle" else 1
-            self._stride = -(-left // cooldown)
+            self.schedule.wind_up()
         return error
 
     def _check_health(self, step: int, loss: float) -> None:
@@ -347,16 +331,5 @@ class _Run:
 
 def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:
     """Return the frames with the held-out pixels replaced, and where those are."""
-    if config.held_out_percent == 0:
-        return [torch.from_numpy(f) for f in frames], [torch.zeros(f.shape, dtype=torch.bool) for f in frames]
     pairs = [hold_out(frame, config.held_out_percent, config.seed + k) for k, frame in enumerate(frames)]
     return [torch.from_numpy(filled) for filled, _ in pairs], [torch.from_numpy(held) for _, held in pairs]
-
-
-def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig) -> torch.optim.lr_scheduler.LRScheduler:
-    if config.schedule == "halving":
-        return torch.optim.lr_scheduler.StepLR(optimizer, config.halve_every, gamma=0.5)
-    # The cycle has at least two steps: OneCycleLR divides by the length of its phases.
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config.learning_rate, total_steps=max(2, config.steps) + 1, pct_start=0.3
-    )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_selfdeconv.camera import Camera
 from napari_selfdeconv.config import TrainConfig
-from napari_selfdeconv.device import Choice
+from napari_selfdeconv.device import Choice, repeatable
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.losses import data_error
 from napari_selfdeconv.model import Deconvolver, autocast
@@ -66,13 +66,17 @@ class Validator:
 
     def errors(self, network: Deconvolver, camera: Camera) -> NDArray[np.float32]:
         """Return the data term (square or Huber) at every held-out pixel, standardised units."""
-        parts = [data_error(camera(f) - truth, self._delta)[held] for f, truth, held in self._predictions(network)]
+        with torch.inference_mode():
+            parts = [
+                data_error(camera(f) - truth, self._delta)[held] for f, truth, held in self._predictions(network)
+            ]
         errors: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
         return errors
 
     def camera(self, network: Deconvolver, blur: Blur) -> Camera:
         """Return what the recorded values say of the noise, beside what ``network`` makes of them."""
-        pairs = [(truth, blur(f)) for f, truth, _ in self._predictions(network)]
+        with torch.inference_mode():
+            pairs = [(truth, blur(f)) for f, truth, _ in self._predictions(network)]
         recorded, expected = (torch.cat(parts).flatten().cpu().numpy() for parts in zip(*pairs, strict=True))
         return Camera(blur, float(recorded.min()), noise_of(recorded, expected).sigma)
 
@@ -80,11 +84,10 @@ class Validator:
         """Yield f(x), the recorded values and where pixels are held out, batch by batch."""
         training = network.training
         network.eval()
-        with torch.inference_mode():
-            for x, truth, held in self._batches:
-                with autocast(self._choice):
-                    f = network(x).float()
-                yield f, truth, held
+        for x, truth, held in self._batches:
+            with repeatable(self._choice.device), autocast(self._choice):
+                f = network(x).float()
+            yield f, truth, held
         network.train(training)
 
     def error(self, network: Deconvolver, camera: Camera) -> float:

@@ -92,9 +92,8 @@ def test_training_that_harms_gives_the_start_back() -> None:
 
 def test_training_that_helps_is_kept() -> None:
     y, x = np.mgrid[:96, :96]
-    grating = 0.5 + 0.5 * np.sign(
-        np.sin(2 * np.pi * (x + 0.5 * y) / 9)
-    )  # with little noise: there is much to learn
+    # With little noise there is much to learn.
+    grating = 0.5 + 0.5 * np.sign(np.sin(2 * np.pi * (x + 0.5 * y) / 9))
     run = api.deconvolve(measure(grating, PSF, sigma=0.02), PSF, preset("quick", 2, steps=40, **FEW))
     assert run.provenance["kept_share"] > 0.5
 

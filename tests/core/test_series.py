@@ -160,6 +160,8 @@ def test_stop_ends_one_channel_and_the_next_gets_as_many_steps() -> None:
     steps = [model.provenance["steps_done"] for model in result.models]
     assert 3 <= steps[0] < 1000
     assert steps[1] == steps[0]
+    assert result.provenance["kept_step"] == steps
+    assert result.provenance["kept_share"] == [1.0, 1.0]
     assert result.image[1].std() > 0
     token = StopToken()
     work = api.iter_deconvolve_series(noise((2, 24, 24)), PSF2, SeriesPlan(axes="cyx"), tiny(2), stop=token)

@@ -254,4 +254,4 @@ def _kept(share: float) -> str:
     """Say how much of the training was kept, and why."""
     if share == 0:
         return "Held-out pixels were not predicted better after training: the weights it began with were kept"
-    return f"Of what training changed {share:.0%} was kept, by which held-out pixels are predicted best"
+    return f"Of what training changed {share:.0%} was kept: with more, held-out pixels are not predicted better"

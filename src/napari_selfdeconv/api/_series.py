@@ -133,7 +133,7 @@ def iter_deconvolve_series(
     provenance = {
         **models[0].provenance,
         "series": {"axes": plan.axes, "train_on": plan.train_on, "times": plan.training_times(shape)},
-        "psf_sha256": [model.provenance["psf_sha256"] for model in models],
+        **{key: [model.provenance[key] for model in models] for key in ("psf_sha256", "kept_step", "kept_share")},
         "tiles": tiles.to_dict(),
         "seconds": round(seconds, 3),
         "stopped": stop.stopped,
