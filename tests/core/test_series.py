@@ -160,7 +160,10 @@ def test_stop_ends_one_channel_and_the_next_gets_as_many_steps() -> None:
     steps = [model.provenance["steps_done"] for model in result.models]
     assert 3 <= steps[0] < 1000
     assert steps[1] == steps[0]
-    assert result.provenance["kept_step"] == steps
+    # Which of the checked steps held-out pixels liked best is the noise's business after a handful of steps.
+    kept = result.provenance["kept_step"]
+    assert kept == [model.provenance["kept_step"] for model in result.models]
+    assert all(0 <= kept[channel] <= steps[channel] for channel in range(2))
     assert result.provenance["kept_share"] == [1.0, 1.0]
     assert result.image[1].std() > 0
     token = StopToken()
