@@ -6,10 +6,10 @@ import copy
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -72,7 +72,15 @@ class Collapsed(ComputeError):
     """The network learned nothing: another seed may do better."""
 
 
-Between = Callable[[int, Deconvolver], Iterator[Event]]
+class Kept(NamedTuple):
+    """Which weights a run keeps: ``share`` of the way from those that it began with to those of ``step``."""
+
+    step: int
+    share: float
+
+
+Settled = Callable[[], AbstractContextManager[Kept]]
+Between = Callable[[int, Deconvolver, Settled], Iterator[Event]]
 
 
 def train(
@@ -94,8 +102,9 @@ def train(
     psf : same number of axes, unit sum.
     bounds : minimum and maximum of the frames, standardised units.
     stop : read after every step.
-    between : called as ``between(step, network)`` after every step, and again and again during a pause; what it
-        yields is yielded.
+    between : called as ``between(step, network, settled)`` after every step, and again and again during a pause;
+        what it yields is yielded. Within ``with settled() as kept`` the network is what would be returned if
+        training ended at that step.
     weights : state of a trained network to go on from, in place of random weights.
 
     Raises
@@ -137,16 +146,16 @@ def _steps(run: _Run, stop: StopToken, between: Between | None) -> Generator[Eve
             )
         if not ending:
             before = time.perf_counter()
-            yield from _between(between, step, run.network, stop)
+            yield from _between(between, step, run, stop)
             start += time.perf_counter() - before
     return run.finish(step)
 
 
-def _between(between: Between | None, step: int, network: Deconvolver, stop: StopToken) -> Iterator[Event]:
+def _between(between: Between | None, step: int, run: _Run, stop: StopToken) -> Iterator[Event]:
     """Let others look at the network between two steps, for as long as a pause lasts."""
     while True:
         if between is not None:
-            yield from between(step, network)
+            yield from between(step, run.network, partial(run.settled, step))
         stop.raise_if_cancelled()
         if not stop.paused:
             return
@@ -306,27 +315,41 @@ class _Run:
         return losses
 
     def finish(self, step: int) -> Trained:
-        """Return the network as it is now, or as it was at its best if it has clearly become worse since.
-
-        With ``blend_start`` it is then moved back to where it began, as far as the held-out pixels ask for.
-        """
-        kept = step
-        if self.config.auto_stop and self.watch.worse_than_best:
-            self.network.load_state_dict(self._best)
-            kept = self.watch.best_step
-        share = 1.0
-        if self.begun is not None and self.validator is not None and self.validator.count:
-            share = load_blend(self.network, self.begun, partial(self.validator.errors, self.network, self.camera))
-        self.network.eval()
+        """Return the network that is kept when training ends now."""
+        kept = self._settle(step)
         return Trained(
             network=self.network,
             losses=self.history,
             held_out=self.watch.history,
             steps_done=step,
-            kept_step=kept,
-            kept_share=share,
+            kept_step=kept.step,
+            kept_share=kept.share,
             converged=self.converged,
         )
+
+    @contextmanager
+    def settled(self, step: int) -> Iterator[Kept]:
+        """Make the network what `finish` would return now, and what it was again afterwards."""
+        now = snapshot(self.network)
+        try:
+            yield self._settle(step)
+        finally:
+            self.network.load_state_dict(now)
+            self.network.train()
+
+    def _settle(self, step: int) -> Kept:
+        """Leave the network as it is, or take it as it was at its best if it has clearly become worse since.
+
+        With ``blend_start`` it is then moved back to where it began, as far as the held-out pixels ask for.
+        """
+        if self.config.auto_stop and self.watch.worse_than_best:
+            self.network.load_state_dict(self._best)
+            step = self.watch.best_step
+        share = 1.0
+        if self.begun is not None and self.validator is not None and self.validator.count:
+            share = load_blend(self.network, self.begun, partial(self.validator.errors, self.network, self.camera))
+        self.network.eval()
+        return Kept(step, share)
 
 
 def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:

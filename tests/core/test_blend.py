@@ -14,7 +14,7 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.blend import SHARES, blended, load_blend, snapshot
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, drain
+from napari_selfdeconv.events import Event, Finished, Interim, StopToken, drain
 from napari_selfdeconv.pretraining.scenes import scene
 from napari_selfdeconv.simulate import degrade, measure
 
@@ -88,6 +88,21 @@ def test_training_that_harms_gives_the_start_back() -> None:
     lost = api.deconvolve(image, PSF, replace(config, blend_start=False))
     assert lost.provenance["kept_share"] == 1
     assert np.abs(lost.image - start.image).mean() > 10 * np.abs(run.image - start.image).mean()
+
+
+def test_a_result_asked_for_while_training_goes_on_is_what_stopping_there_gives() -> None:
+    image, config = noisy(), preset("quick", 2, steps=12, learning_rate=0.1, **FEW)
+    asked, stopped = StopToken(), StopToken()
+    asked.request_result()
+    stopped.stop()
+    events: list[Event] = []
+    run = drain(api.iter_deconvolve(image, PSF, config, stop=asked), events.append)
+    at_once = drain(api.iter_deconvolve(image, PSF, config, stop=stopped))
+    (given,) = [event for event in events if isinstance(event, Interim)]
+    assert given.step == at_once.steps_done == 1
+    assert given.provenance["kept_share"] == at_once.provenance["kept_share"] < 1
+    np.testing.assert_array_equal(given.image, at_once.image)
+    np.testing.assert_array_equal(run.image, api.deconvolve(image, PSF, config).image)
 
 
 def test_training_that_helps_is_kept() -> None:

@@ -23,7 +23,7 @@ from napari_selfdeconv.pretrained import initial_weights
 from napari_selfdeconv.preview import Previewer, Region
 from napari_selfdeconv.psf_check import check_psf
 from napari_selfdeconv.scaling import Standardizer
-from napari_selfdeconv.train import Between, Collapsed, Trained, train
+from napari_selfdeconv.train import Between, Collapsed, Kept, Settled, Trained, train
 
 Whole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 
@@ -92,8 +92,9 @@ def iter_train(
     for note in notes:
         yield Warned(note)
 
-    def record(network: Deconvolver, config: TrainConfig, steps: int) -> Model:
+    def record(network: Deconvolver, config: TrainConfig, steps: int, kept: Kept) -> Model:
         provenance = new_provenance(config, psf, choice, steps, voxel_um, continued=start_from)
+        provenance |= {"kept_step": kept.step, "kept_share": kept.share}
         voxel = None if voxel_um is None else tuple(map(float, voxel_um))
         return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
 
@@ -138,10 +139,8 @@ def iter_train(
             f"The held-out error was lowest at step {run.kept_step} and rose after it: "
             "the model of that step is used."
         )
-    model = record(run.network, used, run.steps_done)
-    kept = {"kept_step": run.kept_step, "kept_share": run.kept_share}
     return Training(
-        model=replace(model, provenance={**model.provenance, **kept}),
+        model=record(run.network, used, run.steps_done, Kept(run.kept_step, run.kept_share)),
         run=run,
         choice=choice,
         scales=scales,
@@ -190,23 +189,20 @@ def _between(
     config: TrainConfig,
     preview: Previewer | None,
     whole: Whole | None,
-    record: Callable[[Deconvolver, TrainConfig, int], Model],
+    record: Callable[[Deconvolver, TrainConfig, int, Kept], Model],
     stop: StopToken,
 ) -> Between:
     """Return what happens between two steps: a preview when it is time, the whole image when asked for."""
 
-    def between(step: int, network: Deconvolver) -> Iterator[Event]:
+    def between(step: int, network: Deconvolver, settled: Settled) -> Iterator[Event]:
         event = None if preview is None else preview(step, network)
         if event is not None:
             yield event
         if whole is None or not stop.take_request():
             return
-        model = record(network, config, step)
-        network.eval()
-        try:
+        with settled() as kept:
+            model = record(network, config, step, kept)
             image = yield from whole(model)
-        finally:
-            network.train()
         yield Interim(step=step, image=image, provenance=model.provenance)
 
     return between

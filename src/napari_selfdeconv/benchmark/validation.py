@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,9 @@ def _training(
     """Ask for the whole image at every measurement of the held-out error."""
     points: list[Point] = []
     errors: dict[int, float] = {}
-    for event in iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop):
+    # The results of the very weights whose error is measured.
+    config = replace(network(method, noisy.ndim, device_name), blend_start=False, auto_stop=False)
+    for event in iter_deconvolve(noisy, psf, config, stop=stop):
         yield event
         # After the last step nobody would answer, and the next run would find the request.
         if isinstance(event, Progress) and event.held_out is not None and event.step < event.steps:
