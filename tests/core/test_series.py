@@ -12,7 +12,7 @@ import pytest
 from napari_selfdeconv import api
 from napari_selfdeconv.config import TileConfig, TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
-from napari_selfdeconv.events import Event, Filling, Preview, Progress, StopToken, Warned, drain
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, StopToken, Warned, drain
 from napari_selfdeconv.lazy import block_around, create_zarr, training_block
 from napari_selfdeconv.presets import preset
 from napari_selfdeconv.series import SeriesPlan
@@ -143,6 +143,18 @@ def test_an_empty_frame_is_passed_on_and_said() -> None:
     result = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2)), events.append)
     assert (result.image[2] == 7).all()
     assert any(isinstance(e, Warned) and "Frame 2" in e.message for e in events)
+
+
+def test_the_least_share_of_the_channels_is_told() -> None:
+    movie = noise((2, 24, 24))
+    # Of so harmful a training nothing is kept.
+    config = preset("quick", 2, steps=6, learning_rate=0.1, patch=16, batch_size=2, refine=False)
+    events: list[Event] = []
+    result = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="cyx"), config), events.append)
+    shares = result.provenance["kept_share"]
+    assert len(shares) == 2
+    (finished,) = [e for e in events if isinstance(e, Finished)]
+    assert finished.kept_share == min(shares) < 1
 
 
 def test_stop_ends_one_channel_and_the_next_gets_as_many_steps() -> None:

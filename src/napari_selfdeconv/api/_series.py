@@ -129,7 +129,12 @@ def iter_deconvolve_series(
                 counted = partial(_counted, done=done, total=times, said=said)
                 result[plan.index(t, channel)], tiles = yield from mapped(one, counted)
     seconds = time.perf_counter() - started
-    yield Finished(seconds=seconds, steps_done=steps, stopped=stop.stopped)
+    yield Finished(
+        seconds=seconds,
+        steps_done=steps,
+        stopped=stop.stopped,
+        kept_share=min(model.provenance["kept_share"] for model in models),
+    )
     provenance = {
         **models[0].provenance,
         "series": {"axes": plan.axes, "train_on": plan.train_on, "times": plan.training_times(shape)},
