@@ -143,6 +143,7 @@ def _add_benchmark(p: argparse.ArgumentParser) -> None:
     for name, add, text in (
         ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
         ("validation", _add_validation, "whether the held-out error knows what the truth knows"),
+        ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
         ("speed", _add_speed, "how fast: every figure against a baseline in the same run"),
         ("regressions", _add_regressions, "whether a newer table of speed figures is worse than an older one"),
     ):
@@ -174,6 +175,17 @@ def _add_validation(p: argparse.ArgumentParser) -> None:
     p.add_argument("--methods", nargs="+", default=["quick"], help="networks, as for quality; default: quick")
     _add_where(p)
     p.set_defaults(run=benchmark.run_validation, interrupt="keep")
+
+
+def _add_real(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="recorded images (PNG, TIFF or NPY)")
+    p.add_argument("--psf", type=Path, required=True, help="the PSF they were recorded with")
+    p.add_argument(
+        "--methods", nargs="+", default=["input", "rl-auto", "tv-auto", "quick"],
+        help="as for quality; default: input rl-auto tv-auto quick",
+    )  # fmt: skip
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_real, interrupt="keep")
 
 
 def _add_speed(p: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdeconv.benchmark import run_quality, run_validation, validation
+from napari_selfdeconv.benchmark import methods as benchmark_methods
+from napari_selfdeconv.benchmark import real, run_quality, run_real, run_validation, validation
 from napari_selfdeconv.benchmark.methods import labels, network
 from napari_selfdeconv.benchmark.picture import make_picture
 from napari_selfdeconv.benchmark.report import best_fixed, markdown
@@ -22,6 +24,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import StopToken, drain
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.presets import preset
+from napari_selfdeconv.simulate import measure
 
 
 @pytest.fixture
@@ -205,6 +208,38 @@ def test_validation_follows_every_knob(truths: Path, tmp_path: Path, monkeypatch
     # Too many iterations fit the noise, and the held-out pixels notice.
     assert float(counts[-1]["held_out"]) > min(float(row["held_out"]) for row in counts)
     assert "| total variation, weight | 2 |" in (tmp_path / "validation.md").read_text()
+
+
+def test_real_images_are_compared_at_pixels_that_no_method_saw(
+    truths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    psf = np.load(truths / "psf.npy")
+    image = measure(iio.imread(truths / "t0.png"), psf, sigma=0.05)
+    np.save(folder / "a.npy", image)
+    np.save(tmp_path / "psf.npy", 3 * psf)  # any scale will do
+    seen: list[np.ndarray] = []
+
+    def remembered(method: str, noisy: np.ndarray, *rest: Any) -> Any:
+        seen.append(noisy)
+        return benchmark_methods.measure(method, noisy, *rest)
+
+    monkeypatch.setattr(real, "measure", remembered)
+    run_real(
+        folder, tmp_path / "psf.npy", methods=["input", "rl:5+100"], crop=None, device_name="cpu",
+        out=tmp_path / "out", stop=StopToken(), say=lambda _: None, drain=drain,
+    )  # fmt: skip
+    for given in seen:
+        assert 0.03 < (given != image.astype(np.float32)).mean() < 0.05
+    rows = {row["method"]: row for row in csv.DictReader((tmp_path / "out" / "real.csv").read_text().splitlines())}
+    assert list(rows) == ["input", "RL 5", "RL 100"]
+    errors = {method: float(row["error"]) for method, row in rows.items()}
+    # No less than the noise; a hundred iterations have fitted it.
+    assert 0.04 < errors["RL 5"] < errors["RL 100"]
+    assert float(rows["RL 5"]["worse_by"]) == 0
+    assert float(rows["RL 100"]["worse_by"]) > 2
+    assert "| a.npy | RL 5 |" in (tmp_path / "out" / "real.md").read_text()
 
 
 def test_other_settings_and_other_noise(truths: Path, tmp_path: Path) -> None:

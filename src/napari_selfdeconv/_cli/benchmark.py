@@ -31,6 +31,15 @@ def run_validation(args: argparse.Namespace, token: StopToken) -> None:
     )  # fmt: skip
 
 
+def run_real(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_real(
+        args.images, args.psf, methods=args.methods, crop=args.crop, device_name=args.device, out=args.out,
+        stop=token, say=say, drain=watch,
+    )  # fmt: skip
+
+
 def run_speed(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import benchmark
 

@@ -104,7 +104,7 @@ def degraded(
     """Return truth and degraded image, whole or their middle."""
     noisy = noise.of(data, psf)
     truth = rescale_to_unit(data)
-    where = tuple(_centre(n, crop) for n in truth.shape)
+    where = middle(truth.shape, crop)
     return truth[where], noisy[where]
 
 
@@ -126,6 +126,11 @@ def _is_psf(path: Path) -> bool:
 def _read(path: Path) -> NDArray[Any]:
     file = read_image(path)
     return check_image(file.data, file.axes)
+
+
+def middle(shape: Sequence[int], crop: int | None) -> tuple[slice, ...]:
+    """Return where the centre crop of side ``crop`` lies, everything for None."""
+    return tuple(_centre(n, crop) for n in shape)
 
 
 def _centre(n: int, crop: int | None) -> slice:
