@@ -25,12 +25,12 @@ from napari_selfdeconv.noise_kinds import brightened_by, noise_of
 from napari_selfdeconv.slabs import convolved, slabs
 
 #: Iterations that are compared; the next is tried only if the one before it helped.
-COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50)
+COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
 _HELD_OUT_PERCENT = 4.0
 # The iterations go on while the held-out error falls, and are taken if it is then lower by three times its own
 # standard error than it was without: is there anything but noise in the residual?
 _SURE = 3.0
-# The total variation: without it 50 iterations bring grain into smooth places, which held-out pixels do not
+# The total variation: without it 50 iterations brought grain into smooth places, which held-out pixels do not
 # see; with three times as much those become plates.
 _TV = 1e-3
 _MOST_VOXELS = 1_500_000
