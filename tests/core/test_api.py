@@ -289,7 +289,8 @@ def test_the_record_holds_the_tile_that_was_taken(monkeypatch):
 
 
 def views(image, *, average):
-    model = api.deconvolve(image, gaussian_psf(2), tiny(2)).model
+    # Not refined: that looks at the image anew, and a tiny network leaves it much to do.
+    model = api.deconvolve(image, gaussian_psf(2), tiny(2, refine=False)).model
     config = dataclasses.replace(model.config, average_symmetries=average)
     return lambda x: api.apply_model(dataclasses.replace(model, config=config), x)
 

