@@ -70,6 +70,7 @@ LEVELS = {
     "sampler": 2,
     "schedule": 2,
     "validation": 3,
+    "keeping": 3,
     "train": 3,
     "pretrained": 3,
     "pretraining": 4,

@@ -6,17 +6,17 @@ import copy
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.blend import load_blend, snapshot
+from napari_selfdeconv.blend import snapshot
 from napari_selfdeconv.camera import Camera
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice, free_memory_bytes, repeatable
@@ -26,6 +26,7 @@ from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.health import collapsed
 from napari_selfdeconv.heap import kept
 from napari_selfdeconv.held_out import hold_out
+from napari_selfdeconv.keeping import Keeper, Kept
 from napari_selfdeconv.losses import Passes, needed_passes, total
 from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.memory import training_bytes
@@ -33,7 +34,7 @@ from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
 from napari_selfdeconv.sampler import Sampler
 from napari_selfdeconv.schedule import Schedule
 from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
-from napari_selfdeconv.validation import Validator, Watch
+from napari_selfdeconv.validation import Validator
 
 # At most ten reports a second: each one waits for the device.
 _REPORT_EVERY_S = 0.1
@@ -54,8 +55,7 @@ class Trained:
     network : in evaluation mode.
     losses : history of every term, as reported.
     held_out : (step, error) of every measurement of the held-out blind-spot error.
-    steps_done : how many steps were made; kept_step : the step whose weights were kept.
-    kept_share : how far the weights were moved from those that training began with to those of that step, 0 to 1.
+    steps_done : how many steps were made; kept : which weights of them.
     converged : whether training ended by itself.
     """
 
@@ -63,20 +63,12 @@ class Trained:
     losses: dict[str, list[float]]
     held_out: list[tuple[int, float]]
     steps_done: int
-    kept_step: int
-    kept_share: float
+    kept: Kept
     converged: bool
 
 
 class Collapsed(ComputeError):
     """The network learned nothing: another seed may do better."""
-
-
-class Kept(NamedTuple):
-    """Which weights a run keeps: ``share`` of the way from those that it began with to those of ``step``."""
-
-    step: int
-    share: float
 
 
 Settled = Callable[[], AbstractContextManager[Kept]]
@@ -155,7 +147,7 @@ def _between(between: Between | None, step: int, run: _Run, stop: StopToken) -> 
     """Let others look at the network between two steps, for as long as a pause lasts."""
     while True:
         if between is not None:
-            yield from between(step, run.network, partial(run.settled, step))
+            yield from between(step, run.network, partial(run.keeper.settled, step))
         stop.raise_if_cancelled()
         if not stop.paused:
             return
@@ -193,8 +185,7 @@ class _Run:
             self.symmetries,
             places,
         )
-        self.validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
-        self.watch = Watch(config.steps)
+        validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
         self.network = build_network(config, psf)
         if weights is not None:
             self.network.load_state_dict(weights)
@@ -202,9 +193,10 @@ class _Run:
         self.start = copy.deepcopy(self.network).eval() if config.loss.holds_on else None
         self.blur = Blur(psf, boundary=config.boundary)
         self.camera = Camera(self.blur)
-        if config.model_cut_off and self.validator is not None:
-            self.camera = self.validator.camera(self.network, self.blur)
-        self.begun = snapshot(self.network) if config.blend_start and weights is not None else None
+        if config.model_cut_off and validator is not None:
+            self.camera = validator.camera(self.network, self.blur)
+        begun = snapshot(self.network) if config.blend_start and weights is not None else None
+        self.keeper = Keeper(self.network, validator, self.camera, config, begun)
         self.network.train()
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, fused=choice.device.type in _FUSED
@@ -214,7 +206,6 @@ class _Run:
         self.converged = False
         self._first_loss = math.nan
         self._last_f: Tensor | None = None
-        self._best: dict[str, Tensor] = {}
 
     def started(self) -> Started:
         return Started(
@@ -247,18 +238,16 @@ class _Run:
     def inspect(self, step: int, loss: Tensor, ending: bool) -> float | None:
         """Look at fixed steps, not at times, whether all is well, and return the held-out error then.
 
-        Raises `Collapsed`; keeps the best weights; begins to end on a plateau.
+        Raises `Collapsed`; begins to end on a plateau.
         """
         every = min(max(5, self.config.steps // 10), _INSPECT_EVERY)
         if step % every and step > 1 and not ending:
             return None
         self._check_health(step, float(loss))
-        if self.validator is None or (step % every and not ending):
+        if step % every and not ending:
             return None
-        error = self.validator.error(self.network, self.camera)
-        if self.watch.add(step, error):
-            self._best = snapshot(self.network)
-        if self.config.auto_stop and not self.converged and not ending and self.watch.plateau:
+        error = self.keeper.look(step)
+        if self.config.auto_stop and not self.converged and not ending and self.keeper.watch.plateau:
             self.converged = True
             self.schedule.wind_up()
         return error
@@ -316,40 +305,15 @@ class _Run:
 
     def finish(self, step: int) -> Trained:
         """Return the network that is kept when training ends now."""
-        kept = self._settle(step)
+        kept = self.keeper.settle(step)
         return Trained(
             network=self.network,
             losses=self.history,
-            held_out=self.watch.history,
+            held_out=self.keeper.watch.history,
             steps_done=step,
-            kept_step=kept.step,
-            kept_share=kept.share,
+            kept=kept,
             converged=self.converged,
         )
-
-    @contextmanager
-    def settled(self, step: int) -> Iterator[Kept]:
-        """Make the network what `finish` would return now, and what it was again afterwards."""
-        now = snapshot(self.network)
-        try:
-            yield self._settle(step)
-        finally:
-            self.network.load_state_dict(now)
-            self.network.train()
-
-    def _settle(self, step: int) -> Kept:
-        """Leave the network as it is, or take it as it was at its best if it has clearly become worse since.
-
-        With ``blend_start`` it is then moved back to where it began, as far as the held-out pixels ask for.
-        """
-        if self.config.auto_stop and self.watch.worse_than_best:
-            self.network.load_state_dict(self._best)
-            step = self.watch.best_step
-        share = 1.0
-        if self.begun is not None and self.validator is not None and self.validator.count:
-            share = load_blend(self.network, self.begun, partial(self.validator.errors, self.network, self.camera))
-        self.network.eval()
-        return Kept(step, share)
 
 
 def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:

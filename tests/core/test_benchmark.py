@@ -242,6 +242,22 @@ def test_real_images_are_compared_at_pixels_that_no_method_saw(
     assert "| a.npy | RL 5 |" in (tmp_path / "out" / "real.md").read_text()
 
 
+def test_a_stop_keeps_the_real_images_that_are_done(truths: Path, tmp_path: Path) -> None:
+    stop, said = StopToken(), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        stop.stop()
+
+    run_real(
+        truths, truths / "psf.npy", methods=["rl:2"], crop=32, device_name="cpu", out=tmp_path / "out", stop=stop,
+        say=say, drain=drain,
+    )  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "out" / "real.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == ["t0.png"]
+    assert said[-1].startswith("wrote ")
+
+
 def test_other_settings_and_other_noise(truths: Path, tmp_path: Path) -> None:
     out = tmp_path / "both"
     for noise in ("gaussian:0.01", "protocol"):

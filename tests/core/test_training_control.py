@@ -218,7 +218,7 @@ def test_a_rising_error_is_noticed() -> None:
 
 
 def test_training_ends_by_itself_when_the_error_no_longer_falls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train.Watch, "plateau", property(lambda self: self.history[-1][0] >= 20))
+    monkeypatch.setattr(Watch, "plateau", property(lambda self: self.history[-1][0] >= 20))
     result, events = collect(api.iter_deconvolve(blobs(), PSF, tiny(steps=100)))
     assert result.converged
     assert not result.stopped

@@ -78,6 +78,9 @@ def test_an_unnamed_stack_is_one_in_depth_until_told_otherwise(
     answer(form.train_on, "sampled")
     form.frames.setValue(2)
     dock.train()
+    # Its result fills frame by frame: there is no whole to be used before the end.
+    assert not dock.run_panel.use_button.isVisibleTo(dock.run_panel)
+    assert dock.run_panel.pause_button.isVisibleTo(dock.run_panel)
     finish(dock)
     told = dock.viewer.layers["series [deconvolved]"].metadata[METADATA_KEY]
     assert told["series"]["times"] == [0, 5]

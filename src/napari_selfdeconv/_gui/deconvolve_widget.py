@@ -116,7 +116,7 @@ class DeconvolveWidget(QWidget):
         self.preview_panel.start(planned.layer, planned.source)
         self._live = LiveResult(self.viewer, planned.source)
         on_done = self._finish_live if planned.fills else self._add_deconvolved
-        self.start_job(planned.job, planned.source, "Training", on_done, trains=True)
+        self.start_job(planned.job, planned.source, "Training", on_done, trains=True, interim=not planned.fills)
 
     def go_on(self) -> None:
         """Train the last model further."""
@@ -135,7 +135,14 @@ class DeconvolveWidget(QWidget):
         self.start_job(job, source, "Lucy-Richardson", self._add_lucy)
 
     def start_job(
-        self, job: Job, source: Frozen, what: str, on_done: Callable[[Any], str], *, trains: bool = False
+        self,
+        job: Job,
+        source: Frozen,
+        what: str,
+        on_done: Callable[[Any], str],
+        *,
+        trains: bool = False,
+        interim: bool = True,
     ) -> None:
         """Run ``job`` in a worker, with the buttons and the progress of this dock.
 
@@ -145,13 +152,14 @@ class DeconvolveWidget(QWidget):
         what : shown while it prepares.
         on_done : gets the result in the main thread; returns what to say.
         trains : whether it trains (a loss curve, pause and 'Use now').
+        interim : whether 'Use now' can be answered; a result that fills tile by tile has no whole in between.
         """
         if self.busy:
             self.run_panel.warning.say("A run is under way in this dock: stop it first.", "warning")
             return
         self._source, self._on_done = source, on_done
         self.compare.lucy_button.setEnabled(False)
-        self.run_panel.start(what, trains=trains)
+        self.run_panel.start(what, trains=trains, interim=interim)
         self.run = run = Run(job, self)
         self.destroyed.connect(run.token.cancel)
         run.happened.connect(self._on_event)

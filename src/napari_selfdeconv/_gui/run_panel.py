@@ -65,7 +65,7 @@ class RunPanel(QWidget):
         )
         self.pause_button = _button("Pause", "Hold training; the preview goes on following the view")
         self.use_button = _button(
-            "Use now", "Deconvolve the whole image with the model as it is; training goes on"
+            "Use now", "Deconvolve the whole image with what has been learned so far; training goes on"
         )
         self.stop_button = _button("Stop (keep)", "End now and keep what has been learned")
         self.cancel_button = _button("Cancel", "End now and discard")
@@ -82,10 +82,12 @@ class RunPanel(QWidget):
         self._build()
         self.idle()
 
-    def start(self, what: str, *, trains: bool) -> None:
-        """A run begins: lock Train, unlock Stop and Cancel."""
+    def start(self, what: str, *, trains: bool, interim: bool = True) -> None:
+        """A run begins: lock Train, unlock Stop and Cancel, and 'Use now' if the run can answer it."""
         self._started, self._finished, self._trained, self._trains = None, None, None, trains
         self._enable(running=True)
+        if not interim:
+            self.use_button.hide()
         self.bar.show()
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
@@ -116,9 +118,9 @@ class RunPanel(QWidget):
         self._say_state()
 
     def using(self) -> None:
-        """The user asked for the whole image with the model as it is."""
+        """The user asked for the whole image with what has been learned so far."""
         self.use_button.setEnabled(False)
-        self.status.say("Deconvolving the whole image with the model as it is; training goes on after it.")
+        self.status.say("Deconvolving the whole image with what is learned so far; training goes on after it.")
 
     def used(self) -> None:
         """The result asked for is there."""

@@ -138,7 +138,7 @@ def iter_deconvolve(
         stopped=training.stopped,
         converged=run.converged,
         refined_iterations=(refiner.iterations if refiner else None) or 0,
-        kept_share=run.kept_share,
+        kept_share=run.kept.share,
     )
     outcome = {"stopped": training.stopped, "converged": run.converged}
     return Deconvolution(

@@ -103,7 +103,7 @@ def iter_deconvolve_large(
         steps_done=run.steps_done,
         stopped=training.stopped,
         converged=run.converged,
-        kept_share=run.kept_share,
+        kept_share=run.kept.share,
     )
     provenance = {
         **model.provenance,

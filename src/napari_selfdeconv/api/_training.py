@@ -16,6 +16,7 @@ from napari_selfdeconv.config import ARCHITECTURE, TileConfig, TrainConfig
 from napari_selfdeconv.errors import ConfigError, OutOfMemory
 from napari_selfdeconv.events import Event, Interim, StopToken, Warned
 from napari_selfdeconv.io import check_image
+from napari_selfdeconv.keeping import Kept
 from napari_selfdeconv.memory_plan import differences, fit_training, halve_training
 from napari_selfdeconv.model import Deconvolver, Model, psf_hash
 from napari_selfdeconv.presets import preset
@@ -23,7 +24,7 @@ from napari_selfdeconv.pretrained import initial_weights
 from napari_selfdeconv.preview import Previewer, Region
 from napari_selfdeconv.psf_check import check_psf
 from napari_selfdeconv.scaling import Standardizer
-from napari_selfdeconv.train import Between, Collapsed, Kept, Settled, Trained, train
+from napari_selfdeconv.train import Between, Collapsed, Settled, Trained, train
 
 Whole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 
@@ -134,13 +135,14 @@ def iter_train(
             )
 
     run, used = yield from _attempts(once, fitted.config, choice)
-    if run.kept_step < run.steps_done:
+    # Where nothing of the training was kept, no step was.
+    if run.kept.step < run.steps_done and run.kept.share > 0:
         yield Warned(
-            f"The held-out error was lowest at step {run.kept_step} and rose after it: "
+            f"The held-out error was lowest at step {run.kept.step} and rose after it: "
             "the model of that step is used."
         )
     return Training(
-        model=record(run.network, used, run.steps_done, Kept(run.kept_step, run.kept_share)),
+        model=record(run.network, used, run.steps_done, run.kept),
         run=run,
         choice=choice,
         scales=scales,

@@ -6,10 +6,9 @@ there: a figure to compare results with as they explain the image, not as they l
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv import device
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
+from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import files, middle
 from napari_selfdeconv.classical import HeldOutError
 from napari_selfdeconv.events import Event, StopToken
@@ -74,22 +74,20 @@ def run_real(
         recorded = np.asarray(data[middle(data.shape, crop)], np.float32)
         psf, _ = check_psf(kernel, recorded.shape)
         held_out = HeldOutError(recorded, psf, _SEED, where)
-        results: list[Measured] = []
-        for method in methods:
-            results += drain(measure(method, held_out.filled, psf, device_name, stop))
-            if stop.stopped:
-                return
+        results = [
+            result
+            for method in methods
+            if not stop.stopped
+            for result in drain(measure(method, held_out.filled, psf, device_name, stop))
+        ]
+        if stop.stopped:
+            break
         found = compared(name, results, [held_out.of_array(result.image) for result in results])
         rows += found
         least = min(found, key=lambda row: row.error)
         say(f"{name}: {least.method} has the least error of {len(found)}, {least.error:.4g}")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "real.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Row))
-        writer.writerows(astuple(row) for row in rows)
-    (out / "real.md").write_text(markdown(rows), encoding="utf-8")
-    say(f"wrote {out / 'real.md'}")
+    if rows:
+        say(f"wrote {write_table(out, 'real', rows, markdown(rows))}")
 
 
 def compared(image: str, results: Sequence[Measured], errors: Sequence[NDArray[np.float32]]) -> list[Row]:

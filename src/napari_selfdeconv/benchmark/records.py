@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,18 @@ def read_rows(table: Path) -> list[Row]:
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise ConfigError(f"{table} was written by another version: choose another folder for --out")
         return list(reader)
+
+
+def write_table(folder: Path, name: str, rows: Sequence[Any], text: str) -> Path:
+    """Write ``rows``, dataclass instances of one kind, to NAME.csv and ``text`` to NAME.md; return the latter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(field.name for field in fields(rows[0]))
+        writer.writerows(astuple(row) for row in rows)
+    table = folder / f"{name}.md"
+    table.write_text(text, encoding="utf-8")
+    return table
 
 
 def append_row(table: Path, row: Row) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from napari_selfdeconv import classical, device
 from napari_selfdeconv.api import iter_deconvolve
 from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
+from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import blurring, degraded, files
 from napari_selfdeconv.events import Event, Interim, Progress, StopToken
 from napari_selfdeconv.metrics import psnr
@@ -74,13 +74,7 @@ def run_validation(
             if stop.stopped:
                 return
         say(f"{name}: {sum(p.image == name for p in points)} points")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "validation.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Point))
-        writer.writerows(astuple(point) for point in points)
-    (out / "validation.md").write_text(markdown(points), encoding="utf-8")
-    say(f"wrote {out / 'validation.md'}")
+    say(f"wrote {write_table(out, 'validation', points, markdown(points))}")
 
 
 def markdown(points: Sequence[Point]) -> str:
