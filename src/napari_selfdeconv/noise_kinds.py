@@ -14,6 +14,8 @@ from torch import Tensor
 # A pixel this many robust standard deviations of its like off g is a speck; of Gaussian noise 6 in 100 000 are, of
 # few photons 2 in 10 000. An image with more than this share of them has outliers.
 _SPECK, _SPECKS = 4.0, 1e-3
+# It is compared with so many pixels on either side, too: what a blur leaves unexplained does not end within five.
+_BESIDE = 2
 # Where there are some, residuals beyond this many robust standard deviations are left aside.
 _USUAL = 3.0
 _QUARTILE = 0.6745  # of a normal distribution, in standard deviations
@@ -29,7 +31,12 @@ _POOR = 0.35
 def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     """Say whether ``image`` has outliers: more pixels far off ``expected`` than the usual kinds of noise give.
 
-    Pixels are compared with those of the same expected brightness only, because photon noise grows with it.
+    Pixels are compared with those of the same expected brightness only, because photon noise grows with it; and a
+    speck is alone. Where an image without noise fits badly, whole neighbourhoods are far off in the same way.
+
+    Parameters
+    ----------
+    image, expected : the recorded pixels and the same without noise, in the order in which they lie in the image.
 
     Examples
     --------
@@ -43,7 +50,7 @@ def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     bins = max(1, min(_MOST_BINS, image.size // _LEAST_IN_BIN))
     residual, order = image - expected, np.argsort(expected, kind="stable")
     limits = image.min(), image.max()
-    far = looked_at = 0
+    looked_at, suspects, widths = 0, [], []
     for group in np.array_split(order, bins):
         values = image[group]
         if np.isin(values, limits).mean() > _CUT_OFF:
@@ -51,9 +58,16 @@ def has_specks(image: NDArray[Any], expected: NDArray[Any]) -> bool:
         low, middle, high = np.quantile(residual[group], (0.25, 0.5, 0.75))
         # Of few photons the quartiles are whole numbers: a step more, and they do not come out too near.
         width = (high - low + np.diff(np.unique(values)).min(initial=np.ptp(values))) / 1.349
-        far += int(np.count_nonzero(np.abs(residual[group] - middle) > _SPECK * width))
+        far = group[np.abs(residual[group] - middle) > _SPECK * width]
+        suspects.append(far)
+        widths.append(np.full(len(far), width))
         looked_at += len(group)
-    return far > _SPECKS * looked_at
+    if not looked_at:
+        return False
+    suspect = np.concatenate(suspects)
+    around = residual[np.clip(suspect[:, None] + np.arange(-_BESIDE, _BESIDE + 1), 0, residual.size - 1)]
+    alone = np.abs(residual[suspect] - np.median(around, axis=1)) > _SPECK * np.concatenate(widths)
+    return int(np.count_nonzero(alone)) > _SPECKS * looked_at
 
 
 def cut_off_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:

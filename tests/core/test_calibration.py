@@ -122,6 +122,20 @@ def test_photon_noise_is_no_speck(photons: float) -> None:
     assert has_specks(np.minimum(hot, 2 * image.max()), expected)
 
 
+@pytest.mark.parametrize("density", [0.002, 0.0005])
+def test_a_poor_fit_has_no_specks_unless_the_image_has(density: float) -> None:
+    random = np.random.default_rng(0)
+    spots = [
+        gaussian_filter((random.random((256, 256)) < density) * random.random((256, 256)) * 10 * w**2, w)
+        for w in (2.0, 5.0)
+    ]
+    sharp = 10 + sum(spots)
+    image = sharp + random.normal(0, 0.02, sharp.shape)
+    too_smooth = gaussian_filter(sharp, 1.5)  # some pixels are far off by the width of those equally bright
+    assert not has_specks(image, too_smooth)
+    assert has_specks(np.where(random.random(image.shape) < 0.003, 1.5 * image.max(), image), too_smooth)
+
+
 def test_noise_that_is_cut_off_is_said_once() -> None:
     image, _ = dark(salt=False)
     few = preset("quick", 2, steps=2, patch=32, batch_size=2)
