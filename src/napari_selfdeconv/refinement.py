@@ -25,7 +25,7 @@ from napari_selfdeconv.noise_kinds import brightened_by, noise_of
 from napari_selfdeconv.slabs import convolved, slabs
 
 #: Iterations that are compared; the next is tried only if the one before it helped.
-COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
+COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 _HELD_OUT_PERCENT = 4.0
 # The iterations go on while the held-out error falls, and are taken if it is then lower by three times its own
 # standard error than it was without: is there anything but noise in the residual?

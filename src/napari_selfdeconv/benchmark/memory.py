@@ -42,8 +42,8 @@ Counts = Callable[..., list[float]]
 _COUNTS: Mapping[str, Counts] = {"train": training_counts, "predict": tile_counts}
 
 
-def grid(count: int, device: str, seed: int = 1) -> list[Point]:
-    """Return ``count`` random settings of training and half as many of predicting a tile."""
+def grid(count: int, tiles: int, device: str, seed: int = 1) -> list[Point]:
+    """Return ``count`` random settings of training and ``tiles`` of predicting a tile."""
     draw = random.Random(seed)
     points: list[Point] = []
     while len(points) < count:
@@ -52,7 +52,7 @@ def grid(count: int, device: str, seed: int = 1) -> list[Point]:
         voxels = math.prod(min(n, config["patch"]) for n in point["shape"]) * config["batch_size"]
         if _RANGE[0] < 100.0 * voxels * config["features"] < _RANGE[1]:
             points.append(point)
-    while len(points) < count + count // 2:
+    while len(points) < count + tiles:
         point = _tile_point(draw, device)
         if _RANGE[0] < 20.0 * math.prod(point["shape"]) * point["config"]["features"] < _RANGE[1]:
             points.append(point)
@@ -135,11 +135,12 @@ def held_out(index: int) -> bool:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m napari_selfdeconv.benchmark.memory", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--count", type=int, default=72, help="training settings to try; half as many tiles")
+    parser.add_argument("--count", type=int, default=72, help="training settings to try")
+    parser.add_argument("--tiles", type=int, default=36, help="settings of predicting a tile to try")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    points = grid(args.count, args.device)
+    points = grid(args.count, args.tiles, args.device)
     found = [(i, point, measure(point)) for i, point in enumerate(points)]
     done = [(i, point, peak) for i, point, peak in found if peak is not None]
     write(args.out / "memory.csv", done)
