@@ -107,10 +107,26 @@ class Refiner:
     def iterations(self) -> int | None:
         return None if self._choice is None else self._choice.iterations
 
+    def choose(
+        self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary
+    ) -> Generator[tuple[int, int], None, None]:
+        """Choose for how long to refine, unless that is chosen; yield (done, total), which may end early.
+
+        Parameters are those of a call.
+        """
+        if self._choice is not None:
+            return
+        blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
+        looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
+        light = _Light.of(looked_at, expected)
+        self._choice = yield from self._compared(result[middle], expected, light.seen(looked_at, expected), blur)
+
     def __call__(
         self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary
     ) -> Generator[tuple[int, int], None, None]:
         """Refine ``result`` in place, or leave it where the held-out pixels saw no gain; yield (done, total).
+
+        Chooses first where nothing is chosen yet.
 
         Parameters
         ----------
@@ -128,17 +144,14 @@ class Refiner:
         >>> refiner.iterations, float(result.min())
         (0, 5.0)
         """
-        blur = Blur(psf, boundary=boundary)
-        if self._choice == _NOTHING:
-            return
-        middle = _middle(result.shape)
-        looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
-        light = _Light.of(looked_at, expected)
-        if self._choice is None:
-            self._choice = self._choose(result[middle], expected, light.seen(looked_at, expected), blur)
+        yield from self.choose(result, image, psf, boundary)
+        assert self._choice is not None
         count, black = self._choice.iterations, self._choice.black
         if count == 0:
             return
+        blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
+        looked_at = image[middle].astype(np.float32)
+        light = _Light.of(looked_at, convolved(blur, result[middle]))
         least = _least(looked_at, black)
         places = list(slabs(result.shape, _WIDTHS * blur.psf.shape[0]))
         done, total = 0, count * len(places)
@@ -169,7 +182,9 @@ class Refiner:
             lucy_step(estimate, light, blur, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
             yield estimate
 
-    def _choose(self, result: Array, expected: Array, observed: Array, blur: Blur) -> _Choice:
+    def _compared(
+        self, result: Array, expected: Array, observed: Array, blur: Blur
+    ) -> Generator[tuple[int, int], None, _Choice]:
         """Return the count, and the black, up to which pixels kept from the iterations gain and gain."""
         generator = torch.Generator().manual_seed(0)
         held = stratified_mask(1, observed.shape, _HELD_OUT_PERCENT, generator)
@@ -177,12 +192,14 @@ class Refiner:
         recorded = observed[pixels].astype(np.float64)
         untouched = (expected[pixels] - recorded) ** 2
         best, chosen = untouched, _NOTHING
-        for black in _blacks(expected):
+        blacks = _blacks(expected)
+        for tried, black in enumerate(blacks):
             if (least := _least(observed, black)) <= 0:
                 continue
             run = self._lucy(result, observed, blur, black, least, held.to(self._device))
             error: NDArray[np.float64] | None = None
             for n, estimate in zip(range(1, COUNTS[-1] + 1), run, strict=False):
+                yield tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1]
                 if n not in COUNTS:
                     continue
                 predicted = _blurred(blur, estimate)[pixels].astype(np.float64) + black

@@ -8,6 +8,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv import api, preset, slabs
+from napari_selfdeconv.errors import Cancelled
+from napari_selfdeconv.events import Event, Progress, StopToken, drain
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.refinement import COUNTS, Refiner
 from napari_selfdeconv.simulate import cells_2d
@@ -134,9 +136,41 @@ def test_a_large_result_is_refined_slab_by_slab(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_iteration_can_be_cancelled() -> None:
     truth, image = measured(2, 0.005)
-    steps = list(refiner_here()(gaussian_filter(truth, 1.0), image, PSFS[2], "reflect"))
-    assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+    refiner, smooth = refiner_here(), gaussian_filter(truth, 1.0)
+    looked = list(refiner.choose(smooth.copy(), image, PSFS[2], "reflect"))
+    assert refiner.iterations
+    assert [done for done, _ in looked] == list(range(1, len(looked) + 1))
+    assert refiner.iterations < len(looked) <= looked[-1][1]
+    steps = list(refiner(smooth.copy(), image, PSFS[2], "reflect"))
+    assert [done for done, _ in steps] == list(range(1, refiner.iterations + 1))
     assert steps[-1][0] == steps[-1][1]
+
+
+def test_choosing_first_is_the_same_as_choosing_on_the_way() -> None:
+    truth, image = measured(2, 0.005)
+    smooth, first = gaussian_filter(truth, 1.0), refiner_here()
+    untouched = smooth.copy()
+    for _ in first.choose(smooth, image, PSFS[2], "reflect"):
+        pass
+    np.testing.assert_array_equal(smooth, untouched)
+    np.testing.assert_array_equal(refined_by(first, smooth, image), refined_by(refiner_here(), smooth, image))
+
+
+def test_a_run_says_that_it_chooses_and_can_be_cancelled_there() -> None:
+    _, image = measured(2, 0.002)
+    config, stop = preset("quick", 2, steps=2, patch=32, features=4, batch_size=2), StopToken()
+    stages = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Progress):
+            stages.append(event.stage)
+            if event.stage == "choose":
+                stop.cancel()
+
+    with pytest.raises(Cancelled):
+        drain(api.iter_deconvolve(image, PSFS[2], config, stop=stop), watch)
+    assert stages.count("choose") == 1
+    assert "refine" not in stages
 
 
 def test_the_setting_turns_it_off() -> None:

@@ -12,6 +12,7 @@ from napari_selfdeconv.events import Event, Finished, Progress, Started, Warned
 _STAGES = {
     "train": "Training",
     "predict": "Deconvolving",
+    "choose": "Choosing the refinement",
     "refine": "Refining",
     "richardson-lucy": "Lucy-Richardson",
     "tv": "Total variation",

@@ -133,6 +133,13 @@ def _reported(
         yield Progress(stage=stage, step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done))
 
 
+def choose_refinement(
+    refiner: Refiner, result: NDArray[np.float32], image: NDArray[Any], model: Model, stop: StopToken
+) -> Generator[Event, None, None]:
+    """Choose for how long ``refiner`` refines, on this image."""
+    yield from _reported(refiner.choose(result, image, model.psf, model.config.boundary), "choose", stop)
+
+
 def deconvolve_whole(
     model: Model,
     image: NDArray[Any],
@@ -160,6 +167,7 @@ def deconvolve_whole(
     scale.undo(result, out=result)
     if model.config.refine:
         refiner = refiner or Refiner(choice.device)
+        yield from choose_refinement(refiner, result, image, model, stop)
         yield from _reported(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
     return result, tiles
 

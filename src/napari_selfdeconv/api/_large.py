@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv import device
-from napari_selfdeconv.api._common import CUT_OFF, deconvolve_whole, on_device, predict_with, settled
+from napari_selfdeconv.api._common import (
+    CUT_OFF,
+    choose_refinement,
+    deconvolve_whole,
+    on_device,
+    predict_with,
+    settled,
+)
 from napari_selfdeconv.api._training import iter_train
 from napari_selfdeconv.calibration import calibrate
 from napari_selfdeconv.config import TileConfig, TrainConfig
@@ -157,8 +164,7 @@ def _finish(
         return result
 
     if config.refine:
-        # How long to refine is chosen on the first image the refiner sees, and that is to be the block.
-        finish(block, scale.apply(data))
+        yield from choose_refinement(refiner, scale.undo(gain * block + offset), data, model, stop)
     return finish
 
 
