@@ -24,6 +24,7 @@ from scipy.optimize import nnls
 
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.memory import tile_bytes, tile_counts, training_bytes, training_counts
+from napari_selfdeconv.presets import preset
 
 _LOSSES = (
     {"bsp": 1.0, "tv": 0.01},
@@ -32,6 +33,19 @@ _LOSSES = (
     {"bsp": 1.0, "bootstrap": 1.0},
 )
 _PSF_SIDES = {2: (9, 17, 31, 61), 3: (9, 17, 31)}
+# What most users run is measured, too, and counts twice.
+_PRESET_TILES = (
+    [300, 300],
+    [512, 512],
+    [768, 1024],
+    [1056, 1056],
+    [1500, 1500],
+    [2000, 2000],
+    [32, 96, 96],
+    [64, 128, 128],
+    [32, 256, 256],
+    [88, 176, 256],
+)
 # Below this, what the process keeps for itself counts as much as the run.
 _LEAST_BYTES = 1e8
 _HOLD_OUT_EVERY = 4
@@ -43,7 +57,7 @@ _COUNTS: Mapping[str, Counts] = {"train": training_counts, "predict": tile_count
 
 
 def grid(count: int, tiles: int, device: str, seed: int = 1) -> list[Point]:
-    """Return ``count`` random settings of training and ``tiles`` of predicting a tile."""
+    """Return ``count`` random settings of training and ``tiles`` of predicting a tile, then tiles of `quick`."""
     draw = random.Random(seed)
     points: list[Point] = []
     while len(points) < count:
@@ -56,7 +70,22 @@ def grid(count: int, tiles: int, device: str, seed: int = 1) -> list[Point]:
         point = _tile_point(draw, device)
         if _RANGE[0] < 20.0 * math.prod(point["shape"]) * point["config"]["features"] < _RANGE[1]:
             points.append(point)
-    return points
+    return points + _preset_tiles(device)
+
+
+def _preset_tiles(device: str) -> list[Point]:
+    return [
+        {
+            "kind": "predict",
+            "shape": shape,
+            "psf_shape": [17] * len(shape),
+            "config": preset("quick", len(shape), precision=precision).to_dict(),
+            "device": device,
+            "weight": 2.0,
+        }
+        for shape in _PRESET_TILES
+        for precision in ("bfloat16", "float32")
+    ]
 
 
 def _training_point(draw: random.Random, device: str) -> Point:
@@ -122,7 +151,8 @@ def fit(points: Sequence[Point], measured: Sequence[int]) -> NDArray[np.float64]
     for point in points:
         config = TrainConfig.from_dict(point["config"])
         rows.append(_COUNTS[point["kind"]](config, point["shape"], point["psf_shape"], config.precision))
-    weight = 1.0 / np.maximum(np.asarray(measured, np.float64), _LEAST_BYTES)
+    counted = np.array([point.get("weight", 1.0) for point in points])
+    weight = counted / np.maximum(np.asarray(measured, np.float64), _LEAST_BYTES)
     coefficients: NDArray[np.float64] = nnls(np.asarray(rows) * weight[:, None], measured * weight)[0]
     return coefficients
 
