@@ -139,8 +139,8 @@ class Refiner:
         >>> random = np.random.default_rng(0)
         >>> noise, refiner = random.normal(5, 1, (64, 64)).astype(np.float32), Refiner(torch.device("cpu"))
         >>> result = np.full_like(noise, 5)
-        >>> list(refiner(result, noise, np.ones((3, 3)) / 9, "reflect"))
-        []
+        >>> for done, total in refiner(result, noise, np.ones((3, 3)) / 9, "reflect"):
+        ...     pass
         >>> refiner.iterations, float(result.min())
         (0, 5.0)
         """
