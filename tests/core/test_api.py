@@ -64,7 +64,7 @@ def test_every_loss_runs_on_every_shape(shape, loss):
     assert isinstance(events[0], Started)
     assert isinstance(events[-1], Finished)
     stages = [e.stage for e in events if isinstance(e, Progress)]
-    assert stages == sorted(stages, key=["train", "predict", "refine"].index)
+    assert stages == sorted(stages, key=["train", "predict", "choose", "refine"].index)
     last = [e for e in events if isinstance(e, Progress) and e.stage == "train"][-1]
     assert last.step == last.steps == 4
     assert set(last.losses) == {"total", *(k for k, v in config.loss.to_dict().items() if v)}

@@ -22,8 +22,8 @@ PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
 # Measured on two cores (docs/benchmarks.md); paper is reckoned from its step times.
 _COST = {
-    ("quick", 2): "less than a minute for 1024 × 1024 pixels on two CPU cores",
-    ("quick", 3): "less than a minute for 64 × 128 × 128 voxels on two CPU cores",
+    ("quick", 2): "about a minute for 1024 × 1024 pixels on two CPU cores",
+    ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
     ("standard", 2): "two to four minutes on two CPU cores",
     ("standard", 3): "about two minutes on two CPU cores",
     ("paper", 2): "the paper's settings; seven hours on two CPU cores",
