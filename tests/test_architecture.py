@@ -68,6 +68,7 @@ LEVELS = {
     "slabs": 2,
     "health": 2,
     "sampler": 2,
+    "first_result": 2,
     "schedule": 2,
     "validation": 3,
     "keeping": 3,

@@ -77,8 +77,8 @@ def training_counts(
         kept,
         value * voxels * config.features,
         4.0 * batch * (1 + len(config.inverse_channels)) * _padded(patch, psf_shape),
-        # The frame, the same without its held-out pixels, and where those are.
-        9.0 * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
+        # The frame, the same without its held-out pixels, where those are; and its first result.
+        (13.0 if config.loss.holds_on else 9.0) * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
         4.0 * parameters(config, ndim),
         kept if config.loss.holds_on else 0.0,
         _MEGABYTE,

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.symmetry import Symmetry
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a patch lies, in which frame, and how it is turned."""
+
+    frame: int
+    where: tuple[slice, ...]
+    symmetry: Symmetry
+
+    def cut(self, frame: Tensor) -> Tensor:
+        """Return the patch of an array that has the shape of the frame."""
+        return self.symmetry.apply(frame[self.where])
+
+
+class Drawn(NamedTuple):
+    """Patches (batch, 1, *patch), float32; their held-out pixels, boolean; where they lie."""
+
+    x: Tensor
+    held: Tensor
+    places: tuple[Place, ...]
 
 
 class Sampler:
@@ -40,17 +63,20 @@ class Sampler:
         self._batch = config.batch_size
         self._generator = generator
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """Return patches (batch, 1, *patch), float32, and their held-out pixels, boolean."""
-        patches, held = [], []
-        for _ in range(self._batch):
-            frame = self._integer(len(self._frames)) if len(self._frames) > 1 else 0
-            starts = [self._integer(n - p + 1) for n, p in zip(self._shape, self._patch, strict=True)]
-            where = tuple(slice(s, s + p) for s, p in zip(starts, self._patch, strict=True))
-            symmetry = self._symmetries[self._integer(len(self._symmetries))]
-            patches.append(symmetry.apply(self._frames[frame][where]))
-            held.append(symmetry.apply(self._held_out[frame][where]))
-        return torch.stack(patches)[:, None], torch.stack(held)[:, None]
+    def draw(self) -> Drawn:
+        """Return a batch."""
+        places = tuple(self._place() for _ in range(self._batch))
+        x, held = (
+            torch.stack([place.cut(arrays[place.frame]) for place in places])[:, None]
+            for arrays in (self._frames, self._held_out)
+        )
+        return Drawn(x, held, places)
+
+    def _place(self) -> Place:
+        frame = self._integer(len(self._frames)) if len(self._frames) > 1 else 0
+        starts = [self._integer(n - p + 1) for n, p in zip(self._shape, self._patch, strict=True)]
+        where = tuple(slice(s, s + p) for s, p in zip(starts, self._patch, strict=True))
+        return Place(frame, where, self._symmetries[self._integer(len(self._symmetries))])
 
     def _integer(self, below: int) -> int:
         return int(torch.randint(below, (), generator=self._generator))

@@ -22,6 +22,7 @@ from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice, free_memory_bytes, repeatable
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Progress, Started, StopToken
+from napari_selfdeconv.first_result import FirstResult
 from napari_selfdeconv.forward import Blur
 from napari_selfdeconv.health import collapsed
 from napari_selfdeconv.heap import kept
@@ -31,7 +32,7 @@ from napari_selfdeconv.losses import Passes, needed_passes, total
 from napari_selfdeconv.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.memory import training_bytes
 from napari_selfdeconv.model import Deconvolver, autocast, build_network, place
-from napari_selfdeconv.sampler import Sampler
+from napari_selfdeconv.sampler import Drawn, Sampler
 from napari_selfdeconv.schedule import Schedule
 from napari_selfdeconv.symmetry import IDENTITY, psf_symmetries
 from napari_selfdeconv.validation import Validator
@@ -178,19 +179,18 @@ class _Run:
         self.generator = places if on_cpu else torch.Generator(choice.device).manual_seed(config.seed)
         truths = [torch.from_numpy(frame) for frame in frames]
         filled, held = _hold_out(frames, config)
+        on_device = [frame.to(choice.device) for frame in filled]
         self.sampler = Sampler(
-            [frame.to(choice.device) for frame in filled],
-            [pixels.to(choice.device) for pixels in held],
-            config,
-            self.symmetries,
-            places,
+            on_device, [pixels.to(choice.device) for pixels in held], config, self.symmetries, places
         )
         validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
         self.network = build_network(config, psf)
         if weights is not None:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)
-        self.start = copy.deepcopy(self.network).eval() if config.loss.holds_on else None
+        self.first: FirstResult | None = None
+        if config.loss.holds_on:
+            self.first = FirstResult(copy.deepcopy(self.network).eval(), on_device, config.patch, choice)
         self.blur = Blur(psf, boundary=config.boundary)
         self.camera = Camera(self.blur)
         if config.model_cut_off and validator is not None:
@@ -225,11 +225,12 @@ class _Run:
             return self._step()
 
     def _step(self) -> dict[str, Tensor]:
-        x, held = self.sampler.draw()
+        drawn = self.sampler.draw()
+        x = drawn.x
         percent = falling_percent(self.config.mask_percent_start, self.config.mask_percent, self.schedule.position)
-        mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~held
+        mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~drawn.held
         masked = fill_with_noise(x, mask, self.config.mask_sigma, self.generator)
-        loss, values = total(self._passes(x, mask, masked), self.config.loss)
+        loss, values = total(self._passes(drawn, mask, masked), self.config.loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -264,14 +265,14 @@ class _Run:
         if reason:
             raise Collapsed(reason)
 
-    def _passes(self, x: Tensor, mask: Tensor, masked: Tensor) -> Passes:
+    def _passes(self, drawn: Drawn, mask: Tensor, masked: Tensor) -> Passes:
+        x = drawn.x
         unmasked_pass, masked_pass = needed_passes(self.config.loss)
         # Both passes in one batch: one set of kernels, and batch-norm statistics over both.
         inputs = [x] * unmasked_pass + [masked] * masked_pass
         f_start, again = None, None
-        if self.start is not None:
-            with torch.no_grad(), autocast(self.choice):
-                f_start = self.start(x).float()
+        if self.first is not None:
+            f_start = self.first(drawn.places)
             if self.config.loss.bootstrap:
                 inputs.append(self.camera.record(f_start, x, self.generator))
         with autocast(self.choice):

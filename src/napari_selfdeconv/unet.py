@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,16 +18,25 @@ class _Conv3d(nn.Conv3d):
     kernel for AVX512-BF16): wrong without a sign of it, or NaN. Stacks of 3 to 8 planes come down to two.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if x.shape[2] != 2 or x.device.type != "cpu":
-            return super().forward(x)
+            return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
         with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float()).to(x.dtype)
+            return super()._conv_forward(x.float(), weight, bias).to(x.dtype)  # type: ignore[no-any-return]
 
 
 _CONV = {2: nn.Conv2d, 3: _Conv3d}
 _CONV_UP = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+def _normed(conv: Any, norm: Any, x: Tensor) -> Tensor:
+    """Return norm(conv(x)); statistics that stay as they are go into the convolution's weights."""
+    if norm.training:
+        return norm(conv(x))  # type: ignore[no-any-return]
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    weight = conv.weight * scale.view(-1, *[1] * (conv.weight.ndim - 1))
+    return conv._conv_forward(x, weight, norm.bias - norm.running_mean * scale)  # type: ignore[no-any-return]
 
 
 class ResidualBlock(nn.Module):
@@ -46,8 +55,8 @@ class ResidualBlock(nn.Module):
         self.shortcut = conv(width_in, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.relu(self.norm1(x), inplace=True))
-        y = self.conv2(F.relu(self.norm2(y), inplace=True))
+        y = _normed(self.conv1, self.norm2, F.relu(self.norm1(x), inplace=True))
+        y = self.conv2(F.relu(y, inplace=True))
         # In place: no backward pass needs what a convolution gave, and at full resolution it is large.
         y += self.shortcut(x)
         return y  # type: ignore[no-any-return]

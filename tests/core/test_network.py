@@ -50,6 +50,24 @@ def test_without_momentum_training_uses_the_statistics_that_are_there(ndim):
         assert all(float(p.grad.abs().max()) > 0 for n, p in network.named_parameters() if "norm1.weight" in n)
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_kept_statistics_go_into_the_convolution(ndim):
+    """What a block computes, and its gradients, are those of its layers one after the other."""
+    torch.manual_seed(0)
+    block = ResidualBlock(ndim, 3, 4, 0.0).double()
+    for norm in (block.norm1, block.norm2):
+        for values in (norm.weight.data, norm.bias.data, norm.running_mean):
+            values.normal_()
+        norm.running_var.uniform_(0.2, 3.0)
+    block.eval()
+    x = torch.randn(2, 3, *(6,) * ndim, dtype=torch.float64)
+    y = block.conv1(block.norm1(x).relu())
+    plain = block.conv2(block.norm2(y).relu()) + block.shortcut(x)
+    torch.testing.assert_close(block(x), plain)
+    gradients = [torch.autograd.grad(made.pow(3).sum(), list(block.parameters())) for made in (block(x), plain)]
+    torch.testing.assert_close(*gradients)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_the_gradients_of_thin_stacks_in_bfloat16_are_those_in_float32(depth):
     """A gradient that was never written is what lay in that memory before: here values that are not finite."""

@@ -68,15 +68,15 @@ class PlainStep:
     def __init__(self, run: _Run) -> None:
         self._run = run
         make_plain(run.network)
-        if run.start is not None:
-            make_plain(run.start)
+        if run.first is not None:
+            make_plain(run.first.network)
         self._camera = replace(run.camera, blur=PlainBlur(run.blur.psf, run.config.boundary))
         self._optimizer = torch.optim.Adam(run.network.parameters(), lr=run.config.learning_rate)
 
     def __call__(self) -> float:
         """Do one step; return its loss."""
         run, config = self._run, self._run.config
-        x, held = run.sampler.draw()
+        x, held, _ = run.sampler.draw()
         percent = falling_percent(config.mask_percent_start, config.mask_percent, 0)
         mask = stratified_mask(len(x), x.shape[2:], percent, run.generator) & ~held
         masked = fill_with_noise(x, mask, config.mask_sigma, run.generator)
@@ -93,9 +93,9 @@ class PlainStep:
         f_x = run.network(x) if unmasked_pass else None
         f_masked = run.network(masked) if masked_pass else None
         f_start = None
-        if run.start is not None:
+        if run.first is not None:
             with torch.no_grad():
-                f_start = run.start(x)
+                f_start = run.first.network(x)
         return Passes(
             x=x,
             mask=mask,
