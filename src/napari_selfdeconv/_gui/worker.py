@@ -19,6 +19,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_selfdeconv._gui.preload import preload_torch
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Preview, StopToken, Warned
 
@@ -223,6 +224,7 @@ def _import_api() -> None:
     # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        preload_torch()
         import torch
 
         import napari_selfdeconv.api  # noqa: F401
