@@ -277,6 +277,11 @@ class TrainConfig(_Settings):
             raise ConfigError(f"device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}")
         check_choice("precision", self.precision, get_args(Precision))
 
+    @property
+    def recorded_anew(self) -> int:
+        """How many patches of a batch are recorded anew for the bootstrap: half, which does as well as all."""
+        return -(-self.batch_size // 2) if self.loss.bootstrap > 0 else 0
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         values = dict(values)

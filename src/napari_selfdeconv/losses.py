@@ -108,8 +108,12 @@ def anchor(p: Passes) -> Tensor:
 
 
 def bootstrap(p: Passes) -> Tensor:
-    """Mean of (f(g(f_start(x)) + noise) - f_start(x))^2: a parametric bootstrap of the first result."""
-    return (_need(p.f_again) - _need(p.f_start)).square().mean()
+    """Mean of (f(g(f_start(x)) + noise) - f_start(x))^2: a parametric bootstrap of the first result.
+
+    ``f_again`` may be there for the first patches only.
+    """
+    again = _need(p.f_again)
+    return (again - _need(p.f_start)[: len(again)]).square().mean()
 
 
 class Term(NamedTuple):

@@ -70,7 +70,7 @@ def training_counts(
     ndim = len(shape)
     patch = [min(n, config.patch) for n in shape]
     value = 2.0 if precision == "bfloat16" else 4.0
-    batch = config.batch_size * passes(config.loss)
+    batch = config.batch_size * passes(config.loss) + config.recorded_anew
     voxels = batch * math.prod(patch)
     kept = value * voxels * kept_channels(config, ndim)
     return [
@@ -103,9 +103,9 @@ def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[in
 
 
 def passes(loss: LossWeights) -> int:
-    """Return how many times each patch goes through the network in a training step, with gradient: 1 to 3."""
+    """Return how many times each patch goes through the network in a training step: once or twice."""
     between = loss.inv > 0 or loss.inv_d > 0
-    return (loss.rec > 0 or between) + (loss.bsp > 0 or between) + (loss.bootstrap > 0)
+    return (loss.rec > 0 or between) + (loss.bsp > 0 or between)
 
 
 def parameters(config: TrainConfig, ndim: int) -> int:

@@ -55,8 +55,8 @@ _PRETRAINED: Mapping[tuple[str, int], dict[str, Any]] = {
     for name, ndim, loss, steps, rate in (
         ("quick", 2, LossWeights(bsp=1.0, anchor=0.1), 100, 1e-3),
         ("standard", 2, LossWeights(bsp=1.0, anchor=0.1, bootstrap=1.0), 300, 1e-3),
-        ("quick", 3, LossWeights(bsp=1.0, bootstrap=0.2, tv=0.03), 120, 4e-3),
-        ("standard", 3, LossWeights(bsp=1.0, bootstrap=0.2, tv=0.03), 300, 4e-3),
+        ("quick", 3, LossWeights(bsp=1.0, bootstrap=0.3, tv=0.03), 120, 4e-3),
+        ("standard", 3, LossWeights(bsp=1.0, bootstrap=0.3, tv=0.03), 300, 4e-3),
     )
 }  # fmt: skip
 

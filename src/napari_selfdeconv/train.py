@@ -270,15 +270,16 @@ class _Run:
         unmasked_pass, masked_pass = needed_passes(self.config.loss)
         # Both passes in one batch: one set of kernels, and batch-norm statistics over both.
         inputs = [x] * unmasked_pass + [masked] * masked_pass
-        f_start, again = None, None
+        f_start = again = None
+        recorded = self.config.recorded_anew
         if self.first is not None:
             f_start = self.first(drawn.places)
-            if self.config.loss.bootstrap:
-                inputs.append(self.camera.record(f_start, x, self.generator))
+            if recorded:
+                inputs.append(self.camera.record(f_start[:recorded], x[:recorded], self.generator))
         with autocast(self.choice):
             f = self.network(torch.cat(inputs)).float()
-        if self.config.loss.bootstrap:
-            f, again = f[: -len(x)], f[-len(x) :]
+        if recorded:
+            f, again = f[:-recorded], f[-recorded:]
         self._last_f = f.detach()
         g = self.camera(f)
         first, second = slice(0, len(x)), slice(-len(x), None)

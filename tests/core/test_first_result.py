@@ -98,10 +98,10 @@ def test_a_sampler_says_where_its_patches_lie() -> None:
         assert torch.equal(out[0], place.cut(held[place.frame]))
 
 
-def terms_at_the_first_step(change: Callable[[_Run], None]) -> dict[str, float]:
+def terms_at_the_first_step(change: Callable[[_Run], None], batch_size: int = 2) -> dict[str, float]:
     image = noise(24, 24).numpy()
     loss = LossWeights(bsp=1.0, anchor=1.0, bootstrap=1.0)
-    config = preset("quick", 2, patch=16, batch_size=2, loss=loss, pretrained=True)
+    config = preset("quick", 2, patch=16, batch_size=batch_size, loss=loss, pretrained=True)
     run = _Run([image], PSF, config, CHOICE, (float(image.min()), float(image.max())), None)
     change(run)
     return {name: float(value) for name, value in run.step().items()}
@@ -118,3 +118,20 @@ def test_anchor_and_bootstrap_are_measured_from_the_first_result() -> None:
     # Masked pixels and the borders of patches apart, training begins where it is anchored.
     assert plain["anchor"] < 1.0 < away["anchor"]
     assert plain["bootstrap"] < away["bootstrap"]
+
+
+@pytest.mark.parametrize(("batch_size", "recorded"), [(1, 1), (2, 1), (5, 3)])
+def test_half_of_a_batch_is_recorded_anew(batch_size: int, recorded: int) -> None:
+    batches: list[int] = []
+
+    def watch(run: _Run) -> None:
+        assert run.config.recorded_anew == recorded
+        run.network.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
+
+    terms_at_the_first_step(watch, batch_size)
+    # The masked patches and those recorded anew, in one pass.
+    assert batches == [batch_size + recorded]
+
+
+def test_without_a_bootstrap_nothing_is_recorded_anew() -> None:
+    assert preset("quick", 2).recorded_anew == 0

@@ -111,10 +111,10 @@ class PlainStep:
         )
 
     def _again(self, x: Tensor, f_start: Tensor | None) -> Tensor | None:
-        run = self._run
-        if f_start is None or not run.config.loss.bootstrap:
+        run, some = self._run, self._run.config.recorded_anew
+        if f_start is None or not some:
             return None
-        again: Tensor = run.network(self._camera.record(f_start, x, run.generator))
+        again: Tensor = run.network(self._camera.record(f_start[:some], x[:some], run.generator))
         return again
 
 
