@@ -177,7 +177,9 @@ def test_the_bootstrap_holds_it_too_and_recovers_its_own_result() -> None:
     _, noisy, psf = problem()
     few = {**FEW, "steps": 40}
     run = api.deconvolve(noisy, psf, preset("standard", 2, **few))
-    assert run.losses["bootstrap"][-1] < 0.9 * run.losses["bootstrap"][0]
+    # One patch of two is recorded anew in a step, so a single loss says little.
+    losses = np.array_split(run.losses["bootstrap"], 4)
+    assert losses[-1].mean() < 0.95 * losses[0].mean()
     assert run.losses["anchor"][-1] < 0.2  # near the first result all the while
 
 

@@ -46,6 +46,7 @@ _PRESET_TILES = (
     [32, 256, 256],
     [88, 176, 256],
 )
+_PRESET_IMAGES = {2: [512, 512], 3: [64, 128, 128]}
 # Below this, what the process keeps for itself counts as much as the run.
 _LEAST_BYTES = 1e8
 _HOLD_OUT_EVERY = 4
@@ -57,7 +58,7 @@ _COUNTS: Mapping[str, Counts] = {"train": training_counts, "predict": tile_count
 
 
 def grid(count: int, tiles: int, device: str, seed: int = 1) -> list[Point]:
-    """Return ``count`` random settings of training and ``tiles`` of predicting a tile, then tiles of `quick`."""
+    """Return ``count`` random settings of training and ``tiles`` of predicting a tile, then those of presets."""
     draw = random.Random(seed)
     points: list[Point] = []
     while len(points) < count:
@@ -70,7 +71,23 @@ def grid(count: int, tiles: int, device: str, seed: int = 1) -> list[Point]:
         point = _tile_point(draw, device)
         if _RANGE[0] < 20.0 * math.prod(point["shape"]) * point["config"]["features"] < _RANGE[1]:
             points.append(point)
-    return points + _preset_tiles(device)
+    return points + _preset_tiles(device) + _preset_trainings(device)
+
+
+def _preset_trainings(device: str) -> list[Point]:
+    return [
+        {
+            "kind": "train",
+            "shape": shape,
+            "psf_shape": [17] * ndim,
+            "config": preset(name, ndim, precision=precision, steps=3).to_dict(),
+            "device": device,
+            "weight": 2.0,
+        }
+        for name in ("quick", "standard")
+        for ndim, shape in _PRESET_IMAGES.items()
+        for precision in ("bfloat16", "float32")
+    ]
 
 
 def _preset_tiles(device: str) -> list[Point]:

@@ -119,7 +119,8 @@ class PlainStep:
 
 
 def make_plain(network: Deconvolver) -> None:
-    """Let the network filter its input plainly, too."""
+    """Let the network filter its input plainly, too, and lie in memory as torch puts it."""
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     inverses: list[Any] = [PlainBlur(inverse.psf, inverse.boundary) for inverse in network.inverses]
     network.inverses = inverses
 
