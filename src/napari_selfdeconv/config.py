@@ -278,6 +278,15 @@ class TrainConfig(_Settings):
         check_choice("precision", self.precision, get_args(Precision))
 
     @property
+    def first_cell(self) -> tuple[int, int]:
+        """Side of the cells that the first result is computed in, and how far each sees around itself, voxels.
+
+        Two patches, and 8 voxels (a patch sees nothing beyond its border), both on the grid of the down-sampling.
+        """
+        grid = 2 ** (self.levels - 1)
+        return -(-2 * self.patch // grid) * grid, -(-8 // grid) * grid
+
+    @property
     def recorded_anew(self) -> int:
         """How many patches of a batch are recorded anew for the bootstrap: half, which does as well as all."""
         return -(-self.batch_size // 2) if self.loss.bootstrap > 0 else 0

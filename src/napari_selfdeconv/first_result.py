@@ -8,14 +8,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from napari_selfdeconv.config import TrainConfig
 from napari_selfdeconv.device import Choice, repeatable
 from napari_selfdeconv.model import Deconvolver, autocast
 from napari_selfdeconv.sampler import Place
-
-# Of a cell, voxels a side: a few patches, so that it takes less memory than a training step.
-_PATCHES = 2
-# What a cell sees around itself, voxels: a patch sees nothing beyond its border.
-_MARGIN = 8
 
 
 class FirstResult:
@@ -27,13 +23,14 @@ class FirstResult:
     ----------
     network : in evaluation mode, on the device.
     frames : standardised, on the device.
-    patch : voxels a side of what will be asked for.
+    config : its ``first_cell``.
     """
 
-    def __init__(self, network: Deconvolver, frames: Sequence[Tensor], patch: int, choice: Choice) -> None:
+    def __init__(
+        self, network: Deconvolver, frames: Sequence[Tensor], config: TrainConfig, choice: Choice
+    ) -> None:
         self.network = network
-        # Cells and what they see begin on the grid of the network's down-sampling, as the whole frame would.
-        self._cell, self._margin = (_multiple(n, network.unet.multiple) for n in (_PATCHES * patch, _MARGIN))
+        self._cell, self._margin = config.first_cell
         self._frames, self._choice = frames, choice
         self._made = [torch.empty_like(frame) for frame in frames]
         self._known: set[tuple[int, ...]] = set()
@@ -63,8 +60,3 @@ class FirstResult:
         with torch.no_grad(), repeatable(self._choice.device), autocast(self._choice):
             made = self.network(frame[tuple(wide)][None, None])
         self._made[number][tuple(core)] = made[0, 0][inside].float()
-
-
-def _multiple(n: int, of: int) -> int:
-    """Return the first multiple from ``n`` on."""
-    return -(-n // of) * of

@@ -14,12 +14,12 @@ from napari_selfdeconv.config import LossWeights, TrainConfig
 
 #: Coefficients of `training_counts` and of `tile_counts` for each precision.
 TRAINING: Mapping[str, tuple[float, ...]] = {
-    "float32": (1.40, 4.98, 3.76, 4.94, 6.31, 0.00, 9.25),
-    "bfloat16": (1.39, 4.34, 3.86, 1.57, 3.72, 0.23, 10.98),
+    "float32": (1.17, 5.99, 0.00, 2.17, 6.29, 0.07, 20.20),
+    "bfloat16": (1.23, 5.44, 2.57, 2.19, 3.03, 0.20, 16.26),
 }
 TILE: Mapping[str, tuple[float, ...]] = {
-    "float32": (2.59, 7.43, 3.39, 3.22, 0.14, 45.21),
-    "bfloat16": (3.70, 2.40, 3.19, 21.48, 1.39, 8.75),
+    "float32": (4.69, 0.30, 1.62, 6.16, 0.00, 0.00, 19.93),
+    "bfloat16": (4.32, 0.00, 3.66, 1.16, 0.00, 0.48, 14.10),
 }
 # What a run takes however small it is is counted in these.
 _MEGABYTE = 1e6
@@ -45,8 +45,19 @@ def training_bytes(
     >>> sizes[1] > 4 * sizes[0]
     True
     """
-    counts = training_counts(config, shape, psf_shape, precision, frames)
-    return _total(TRAINING[precision], counts)
+    steps = _total(TRAINING[precision], training_counts(config, shape, psf_shape, precision, frames))
+    # With a small batch a cell of the first result takes more than a step.
+    return max(steps, first_result_bytes(config, shape, psf_shape, precision=precision))
+
+
+def first_result_bytes(
+    config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], *, precision: str
+) -> int:
+    """Return the memory that a cell of the first result takes, in bytes; 0 where none is needed."""
+    if not config.loss.holds_on:
+        return 0
+    side, margin = config.first_cell
+    return tile_bytes(config, [min(n, side + 2 * margin) for n in shape], psf_shape, precision=precision)
 
 
 def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], *, precision: str) -> int:
@@ -86,7 +97,10 @@ def training_counts(
 
 
 def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], precision: str) -> list[float]:
-    """Return the bytes of predicting a tile: its widest layer, another, transforms, tile, weights, a constant."""
+    """Return the bytes of predicting a tile.
+
+    Its widest layer, another, one more if there are three levels, transforms, tile, weights, and a constant.
+    """
     value = 2.0 if precision == "bfloat16" else 4.0
     # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
     cell = 2 ** (config.levels - 1)
@@ -95,6 +109,7 @@ def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[in
     return [
         value * voxels * config.features * _joined(config),
         value * voxels * config.features,
+        value * voxels * config.features * (config.levels > 2),
         4.0 * (1 + len(config.inverse_channels)) * _padded(sizes, psf_shape),
         4.0 * math.prod(tile),
         4.0 * parameters(config, len(tile)),

@@ -190,7 +190,7 @@ class _Run:
         place(self.network, choice, psf.ndim)
         self.first: FirstResult | None = None
         if config.loss.holds_on:
-            self.first = FirstResult(copy.deepcopy(self.network).eval(), on_device, config.patch, choice)
+            self.first = FirstResult(copy.deepcopy(self.network).eval(), on_device, config, choice)
         self.blur = Blur(psf, boundary=config.boundary)
         self.camera = Camera(self.blur)
         if config.model_cut_off and validator is not None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_selfdeconv.config import LossWeights
+from napari_selfdeconv.config import LossWeights, TrainConfig
 from napari_selfdeconv.device import choose
 from napari_selfdeconv.first_result import FirstResult
 from napari_selfdeconv.model import Deconvolver, build_network
@@ -23,8 +23,11 @@ PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 TURNED = Symmetry(True, (-1,))
 
 
-def network_of(levels: int = 1) -> Deconvolver:
-    config = preset("quick", 2, features=4, levels=levels, inverse_channels=(), pretrained=False)
+def settings(levels: int, patch: int) -> TrainConfig:
+    return preset("quick", 2, features=4, levels=levels, patch=patch, inverse_channels=(), pretrained=False)
+
+
+def network_of(config: TrainConfig) -> Deconvolver:
     return build_network(config, PSF).eval()
 
 
@@ -45,14 +48,15 @@ def whole(network: Deconvolver, frame: Tensor) -> Tensor:
 
 
 def test_patches_of_a_small_frame_are_cut_from_its_result() -> None:
-    network, frames = network_of(levels=3), [noise(30, 41), noise(30, 41) ** 2]
+    config = settings(levels=3, patch=32)
+    network, frames = network_of(config), [noise(30, 41), noise(30, 41) ** 2]
     sizes = counted(network)
     places = [
         Place(0, (slice(3, 19), slice(20, 36)), IDENTITY),
         Place(1, (slice(0, 16), slice(25, 41)), TURNED),
         Place(0, (slice(14, 30), slice(0, 16)), TURNED),
     ]
-    first = FirstResult(network, frames, 32, CHOICE)
+    first = FirstResult(network, frames, config, CHOICE)
     found = first(places)
     assert sizes == [(30, 41), (30, 41)]
     assert found.shape == (3, 1, 16, 16)
@@ -62,9 +66,10 @@ def test_patches_of_a_small_frame_are_cut_from_its_result() -> None:
 
 
 def test_cells_make_the_whole_and_each_is_computed_once() -> None:
-    network, frame = network_of(), noise(40, 50)
+    config = settings(levels=1, patch=8)
+    network, frame = network_of(config), noise(40, 50)
     sizes = counted(network)
-    first = FirstResult(network, [frame], 8, CHOICE)
+    first = FirstResult(network, [frame], config, CHOICE)
     # The network of one level sees 4 pixels far, so a margin of 8 hides every cut.
     for (y, x), cells in [((0, 0), 1), ((0, 0), 0), ((24, 34), 4), ((10, 20), 3)]:
         place = Place(0, (slice(y, y + 16), slice(x, x + 16)), IDENTITY)
@@ -76,10 +81,11 @@ def test_cells_make_the_whole_and_each_is_computed_once() -> None:
 
 @pytest.mark.parametrize("levels", [3, 4, 5])
 def test_cells_begin_on_the_grid_of_the_network(levels: int) -> None:
-    network, frame = network_of(levels), noise(64, 96)
+    config = settings(levels, patch=15)
+    network, frame = network_of(config), noise(64, 96)
     met: list[Tensor] = []
     network.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0][0, 0]))
-    FirstResult(network, [frame], 15, CHOICE)([Place(0, (slice(0, 64), slice(0, 96)), IDENTITY)])
+    FirstResult(network, [frame], config, CHOICE)([Place(0, (slice(0, 64), slice(0, 96)), IDENTITY)])
     assert len(met) == 6
     for piece in met:
         y, x = (int(i) for i in (frame == piece[0, 0]).nonzero()[0])

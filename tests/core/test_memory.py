@@ -17,7 +17,7 @@ from napari_selfdeconv.config import LOSSES, LossWeights, TileConfig, TrainConfi
 from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Started, Warned, drain
 from napari_selfdeconv.losses import needed_passes
-from napari_selfdeconv.memory import parameters, passes, tile_bytes, training_bytes
+from napari_selfdeconv.memory import first_result_bytes, parameters, passes, tile_bytes, training_bytes
 from napari_selfdeconv.memory_plan import fit_training, halve_training
 from napari_selfdeconv.model import Deconvolver, build_network
 from napari_selfdeconv.presets import preset
@@ -56,6 +56,16 @@ def test_the_weights_are_counted(ndim: int, skip: Any, levels: int) -> None:
 @pytest.mark.parametrize("loss", [*LOSSES.values(), LossWeights(bsp=1, inv=1), LossWeights(rec=1, bound=1)])
 def test_the_passes_are_those_of_the_losses(loss: LossWeights) -> None:
     assert passes(loss) == sum(needed_passes(loss))
+
+
+def test_a_cell_of_the_first_result_may_take_more_than_a_step() -> None:
+    sizes: dict[str, Any] = {"shape": (128, 128, 128), "psf_shape": (17, 17, 17), "precision": "float32"}
+    usual, wide = preset("quick", 3, batch_size=8), preset("quick", 3, batch_size=1)
+    assert training_bytes(usual, **sizes) > first_result_bytes(usual, **sizes) > 0
+    assert training_bytes(wide, **sizes) == first_result_bytes(wide, **sizes)
+    # No cell is larger than the image.
+    assert first_result_bytes(wide, **{**sizes, "shape": (16, 64, 64)}) < first_result_bytes(wide, **sizes) / 10
+    assert first_result_bytes(preset("paper", 3), **sizes) == 0
 
 
 def test_the_prediction_grows_with_what_is_asked_for() -> None:

@@ -23,7 +23,13 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from napari_selfdeconv.config import TrainConfig
-from napari_selfdeconv.memory import tile_bytes, tile_counts, training_bytes, training_counts
+from napari_selfdeconv.memory import (
+    first_result_bytes,
+    tile_bytes,
+    tile_counts,
+    training_bytes,
+    training_counts,
+)
 from napari_selfdeconv.presets import preset
 
 _LOSSES = (
@@ -50,6 +56,7 @@ _PRESET_IMAGES = {2: [512, 512], 3: [64, 128, 128]}
 # Below this, what the process keeps for itself counts as much as the run.
 _LEAST_BYTES = 1e8
 _HOLD_OUT_EVERY = 4
+_NEARLY = 0.8
 # Bytes of activations, roughly, of the settings that are tried.
 _RANGE = (4e7, 1.8e9)
 Point = Mapping[str, Any]
@@ -174,6 +181,15 @@ def fit(points: Sequence[Point], measured: Sequence[int]) -> NDArray[np.float64]
     return coefficients
 
 
+def _is_linear(point: Point, peak: int) -> bool:
+    """Say whether the coefficients are what decides: not where a cell of the first result takes nearly as much."""
+    if point["kind"] != "train":
+        return True
+    config = TrainConfig.from_dict(point["config"])
+    cell = first_result_bytes(config, point["shape"], point["psf_shape"], precision=config.precision)
+    return cell < _NEARLY * peak
+
+
 def held_out(index: int) -> bool:
     """Say whether the point of this number is kept out of the fit."""
     return index % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
@@ -201,7 +217,7 @@ def report(done: Sequence[tuple[int, Point, int]]) -> list[str]:
     for kind in ("train", "predict"):
         for precision in ("float32", "bfloat16"):
             rows = [r for r in done if r[1]["kind"] == kind and r[1]["config"]["precision"] == precision]
-            used = [r for r in rows if not held_out(r[0])]
+            used = [r for r in rows if not held_out(r[0]) and _is_linear(r[1], r[2])]
             if not used:
                 continue
             new = fit([p for _, p, _ in used], [peak for *_, peak in used])
