@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Shapes
-from scipy.ndimage import map_coordinates
 
 from napari_selfdeconv._gui.layers import looked_at, voxel_um
 from napari_selfdeconv._gui.plots import COLOURS, Curve, Plot
@@ -101,6 +100,9 @@ class ProfileLine:
         first, last = (np.asarray(layer.world_to_data(point), float) for point in world)
         length = float(np.linalg.norm(last[-2:] - first[-2:]))
         count = int(np.clip(round(2 * length) + 1, 2, _MOST_SAMPLES))
+        # Imported here: it would make up half of what opening the dock imports.
+        from scipy.ndimage import map_coordinates
+
         share = np.linspace(0, 1, count)
         data = layer.data[0] if layer.multiscale else layer.data
         plane = tuple(int(np.clip(round(v), 0, n - 1)) for v, n in zip(first[:-2], data.shape, strict=False))

@@ -19,7 +19,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_selfdeconv._gui.preload import preload_torch
+from napari_selfdeconv._gui.preload import preload_torch, without_collecting
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Preview, StopToken, Warned
 
@@ -224,17 +224,18 @@ def _import_api() -> None:
     # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        preload_torch()
-        import torch
+        with without_collecting():
+            preload_torch()
+            import torch
 
-        import napari_selfdeconv.api  # noqa: F401
-        from napari_selfdeconv import device
+            import napari_selfdeconv.api  # noqa: F401
+            from napari_selfdeconv import device
 
-        # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
-        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-        for name in ("auto", "cpu"):
-            choice = device.choose(name, "auto")
-            _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
+            # The first optimiser imports 800 modules of torch's: a quarter second's gap if left to the first run.
+            torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+            for name in ("auto", "cpu"):
+                choice = device.choose(name, "auto")
+                _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)
