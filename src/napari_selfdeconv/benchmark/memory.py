@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ _PRESET_TILES = (
 _PRESET_IMAGES = {2: [512, 512], 3: [64, 128, 128]}
 # Below this, what the process keeps for itself counts as much as the run.
 _LEAST_BYTES = 1e8
+_RUNS = 3
 _HOLD_OUT_EVERY = 4
 _NEARLY = 0.8
 # Bytes of activations, roughly, of the settings that are tried.
@@ -149,16 +151,20 @@ def _network(draw: random.Random) -> dict[str, Any]:
 
 
 def measure(point: Point, timeout_s: float = 300.0) -> int | None:
-    """Return the peak of one point in bytes, measured in a process of its own; None if it failed."""
+    """Return the peak of one point in bytes, the median of three processes of its own; None if one failed.
+
+    The same run takes up to a third more or less, as its blocks happen to lie in memory.
+    """
     command = [sys.executable, "-m", "napari_selfdeconv.benchmark.memory_point", json.dumps(point)]
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=True
-        )
+        done = [
+            subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=True)
+            for _ in range(_RUNS)
+        ]
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
         return None
-    return int(done.stdout.split()[-1])
+    return median(int(run.stdout.split()[-1]) for run in done)
 
 
 def predicted(point: Point) -> int:
