@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 #: Middle shades: to be seen on napari's dark and light backgrounds alike.
 COLOURS = ("#4f9dff", "#e8833a", "#3fa66b", "#c15fd0", "#c9a227", "#2fb5b5", "#e0555f", "#8c8c8c")
 _MOST_POINTS = 600
-_LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 58, 12, 8, 36, 15
+_LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 70, 12, 8, 36, 15
 _CENTRE = Qt.AlignmentFlag.AlignCenter
 
 
