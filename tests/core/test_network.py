@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.profiler import ProfilerActivity, profile
 
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.masks import box_side, fill_with_noise, stratified_mask
@@ -85,6 +86,31 @@ def test_the_gradients_of_thin_stacks_in_bfloat16_are_those_in_float32(depth):
         found.append([p.grad.clone() for p in block.parameters()])
     for exact, rough in zip(*found, strict=True):
         torch.testing.assert_close(rough, exact, rtol=0, atol=0.1 * float(exact.abs().max()))
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="there is no other kernel")
+def test_a_small_volume_in_float32_never_takes_the_kernel_that_writes_out_neighbourhoods():
+    torch.manual_seed(0)
+    network = UNet(3, in_channels=2, features=4, levels=3).to(memory_format=torch.channels_last_3d)
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        network(torch.randn(1, 2, 8, 16, 16)).sum().backward()
+    names = {event.key for event in profiled.key_averages()}
+    assert "aten::mkldnn_convolution" in names
+    assert not {name for name in names if "slow_conv3d_forward" in name}
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (2, 2, 0), (1, 1, 0)])
+@pytest.mark.parametrize("depth", [2, 5])
+def test_a_small_volume_in_float32_is_convolved_as_in_float64(kernel, stride, padding, depth):
+    torch.manual_seed(0)
+    conv = type(UNet(3, features=4, levels=2).stem)(3, 4, kernel, stride=stride, padding=padding)
+    x = torch.randn(1, 3, depth, 9, 11)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        y = conv.to(dtype)(inside := x.to(dtype).requires_grad_())
+        gradients = torch.autograd.grad(y.pow(2).sum(), [inside, *conv.parameters()])
+        found.append([t.double() for t in (y, *gradients)])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-4)
 
 
 def test_weights_come_from_the_seed_alone_and_leave_the_global_state():
