@@ -133,7 +133,8 @@ def _training_point(draw: random.Random, device: str) -> Point:
 def _tile_point(draw: random.Random, device: str) -> Point:
     ndim = draw.choice([2, 3])
     sides = [256, 512, 768, 1024, 1500] if ndim == 2 else [64, 96, 128, 192]
-    shape = [draw.choice([16, 32, 64])] * (ndim - 2) + [draw.choice(sides) for _ in range(2)]
+    # 112 planes, too: the cells of a volume's first result are cubes.
+    shape = [draw.choice([16, 32, 64, 112])] * (ndim - 2) + [draw.choice(sides) for _ in range(2)]
     config = {"batch_size": 1, "patch": draw.choice([32, 64, 128]), **_network(draw)}
     psf_shape = [draw.choice(_PSF_SIDES[ndim])] * ndim
     return {"kind": "predict", "shape": shape, "psf_shape": psf_shape, "config": config, "device": device}
