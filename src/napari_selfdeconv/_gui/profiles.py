@@ -92,6 +92,9 @@ class ProfileLine:
 
     def profile(self, layer: Image) -> tuple[np.ndarray, np.ndarray, str] | None:
         """Return distance, intensity and the unit of the distance along the line through ``layer``."""
+        # Imported here: it would make up half of what opening the dock imports.
+        from scipy.ndimage import map_coordinates
+
         if self._layer is None or not len(self._layer.data):
             return None
         ends = np.asarray(self._layer.data[-1], float)[[0, -1], -2:]
@@ -100,9 +103,6 @@ class ProfileLine:
         first, last = (np.asarray(layer.world_to_data(point), float) for point in world)
         length = float(np.linalg.norm(last[-2:] - first[-2:]))
         count = int(np.clip(round(2 * length) + 1, 2, _MOST_SAMPLES))
-        # Imported here: it would make up half of what opening the dock imports.
-        from scipy.ndimage import map_coordinates
-
         share = np.linspace(0, 1, count)
         data = layer.data[0] if layer.multiscale else layer.data
         plane = tuple(int(np.clip(round(v), 0, n - 1)) for v, n in zip(first[:-2], data.shape, strict=False))

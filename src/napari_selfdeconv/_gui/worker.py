@@ -219,23 +219,23 @@ def warm_up() -> None:
     threading.Thread(target=_import_api, name="selfdeconv-warm-up").start()
 
 
+@without_collecting()
 def _import_api() -> None:
     # OpenMP threads that spin while they wait collapse when the window, or any program, needs a core
     # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with without_collecting():
-            preload_torch()
-            import torch
+        preload_torch()
+        import torch
 
-            import napari_selfdeconv.api  # noqa: F401
-            from napari_selfdeconv import device
+        import napari_selfdeconv.api  # noqa: F401
+        from napari_selfdeconv import device
 
-            # The first optimiser imports 800 modules of torch's: a quarter second's gap if left to the first run.
-            torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-            for name in ("auto", "cpu"):
-                choice = device.choose(name, "auto")
-                _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
+        # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+        for name in ("auto", "cpu"):
+            choice = device.choose(name, "auto")
+            _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def measure(point: Point, timeout_s: float = 300.0) -> int | None:
         ]
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
         return None
-    return sorted(int(run.stdout.split()[-1]) for run in done)[_RUNS // 2]
+    return median_high(int(run.stdout.split()[-1]) for run in done)
 
 
 def predicted(point: Point) -> int:
