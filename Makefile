@@ -35,7 +35,7 @@ demo: system-libs-window $(STAMP)  ## napari with a sample, or IMAGE=path [PSF=p
 	@set -- --sample "$$SAMPLE"; \
 	[ -z "$$IMAGE" ] || set -- "$$@" --image "$$IMAGE"; \
 	[ -z "$$PSF" ] || set -- "$$@" --psf "$$PSF"; \
-	$(if $(HAS_DISPLAY),,set -- "$$@" --headless; $(XVFB)) $(PY) -m napari_selfdeconv._gui.demo "$$@" $(DEMO_ARGS)
+	$(if $(HAS_DISPLAY),,set -- "$$@" --headless; $(XVFB)) $(PY) -m selfdeconv_tools.demo "$$@" $(DEMO_ARGS)
 
 test: system-libs-test $(STAMP)  ## the whole test suite
 	@if [ -n "$(HAS_DISPLAY)$$QT_QPA_PLATFORM" ] || ! command -v xvfb-run >/dev/null 2>&1; then \
@@ -57,11 +57,11 @@ docs: $(STAMP)  ## the documentation as HTML in docs/_build; a warning is an err
 
 screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images anew
 	@if [ -z "$(MAC)" ] && command -v xvfb-run >/dev/null 2>&1; then \
-	  $(XVFB) $(PY) -m napari_selfdeconv._gui.screenshots docs/images; \
+	  $(XVFB) $(PY) -m selfdeconv_tools.screenshots docs/images; \
 	else \
-	  $(PY) -m napari_selfdeconv._gui.screenshots docs/images; \
+	  $(PY) -m selfdeconv_tools.screenshots docs/images; \
 	fi
-	$(PY) -m napari_selfdeconv.benchmark.picture docs/images/methods.png
+	$(PY) -m selfdeconv_tools.picture docs/images/methods.png
 
 clean:  ## remove what was built, the caches and demo/ (for a new environment: rm -r .venv)
 	rm -rf demo docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

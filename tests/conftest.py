@@ -1,6 +1,6 @@
 """What every test stands on: a Qt platform that works without a screen, nobody's settings, no leftovers.
 
-Nothing here imports Qt or napari unless a test of the GUI asks for it: the tests in ``core`` stay headless.
+Nothing here imports Qt or napari unless a test of the GUI asks for it: the other tests stay headless.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GUI_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qtbot", "qapp
 # Platforms of Qt that have no OpenGL context.
 NO_CANVAS = ("offscreen", "minimal")
 WORKERS_MSECS = 20_000
-GUI_TESTS = Path(__file__).parent / "gui"
+GUI_TESTS = Path(__file__).parent / "_gui"
 
 # Both are read when Qt and napari are imported, so they are set before any test module is. Without a
 # display and without a platform Qt would abort the process.

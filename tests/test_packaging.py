@@ -91,7 +91,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_wheel_carries_the_pre_trained_weights(wheel: Path) -> None:
-    name = f"{PACKAGE}/weights/unet2d.safetensors"
+    name = f"{PACKAGE}/network/weights/unet2d.safetensors"
     with zipfile.ZipFile(wheel) as archive:
         assert archive.read(name) == (ROOT / "src" / name).read_bytes()
 

@@ -8,12 +8,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from napari_selfdeconv._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from napari_selfdeconv.api import (
         BeadPsf,
         BeadSettings,
+        Cancelled,
+        Classical,
         ClassicalResult,
+        ComputeError,
+        ConfigError,
+        CoverslipLayers,
         Deconvolution,
+        LossWeights,
+        Optics,
+        SelfDeconvError,
+        SeriesPlan,
+        StopToken,
+        TileConfig,
+        TrainConfig,
         apply_model,
         beads_psf,
         classical_method,
@@ -30,6 +44,7 @@ if TYPE_CHECKING:
         iter_uncertainty,
         load_model,
         prepare_psf,
+        preset,
         psf_for_image,
         residual,
         richards_wolf_psf,
@@ -38,14 +53,6 @@ if TYPE_CHECKING:
         suggest_psf_shape,
         uncertainty,
     )
-    from napari_selfdeconv.config import Layers, LossWeights, Optics, TileConfig, TrainConfig
-    from napari_selfdeconv.config_classical import Classical
-    from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
-    from napari_selfdeconv.events import StopToken
-    from napari_selfdeconv.presets import preset
-    from napari_selfdeconv.series import SeriesPlan
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BeadPsf",
@@ -55,8 +62,8 @@ __all__ = [
     "ClassicalResult",
     "ComputeError",
     "ConfigError",
+    "CoverslipLayers",
     "Deconvolution",
-    "Layers",
     "LossWeights",
     "Optics",
     "SelfDeconvError",
@@ -90,18 +97,8 @@ __all__ = [
     "uncertainty",
 ]
 
-_ROOM = {
-    "config": {"Layers", "LossWeights", "Optics", "TileConfig", "TrainConfig"},
-    "config_classical": {"Classical"},
-    "errors": {"Cancelled", "ComputeError", "ConfigError", "SelfDeconvError"},
-    "events": {"StopToken"},
-    "presets": {"preset"},
-    "series": {"SeriesPlan"},
-}
-
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = next((room for room, names in _ROOM.items() if name in names), "api")
-    return getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    return getattr(importlib.import_module(f"{__name__}.api"), name)

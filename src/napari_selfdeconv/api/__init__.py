@@ -1,47 +1,104 @@
-"""The one entry for the GUI, the command line and notebooks: arrays in, events on the way, arrays out."""
+"""The one door for the docks, the command line and notebooks: arrays in, events on the way, arrays out.
 
-from napari_selfdeconv.api._apply import apply_model, iter_apply_model, model_differences
-from napari_selfdeconv.api._beads import beads_psf, iter_beads_psf
-from napari_selfdeconv.api._classical import (
-    ClassicalResult,
-    classical_method,
-    iter_classical,
-    iter_richardson_lucy,
-    richardson_lucy,
-)
-from napari_selfdeconv.api._deconvolve import Deconvolution, deconvolve, iter_deconvolve
-from napari_selfdeconv.api._large import LargeDeconvolution, create_zarr, iter_deconvolve_large
-from napari_selfdeconv.api._memory import memory_outlook
-from napari_selfdeconv.api._series import SeriesDeconvolution, iter_deconvolve_series
-from napari_selfdeconv.api._trust import iter_uncertainty, residual, uncertainty
-from napari_selfdeconv.beads import BeadPsf, BeadSettings
-from napari_selfdeconv.model_file import load_model, save_model
-from napari_selfdeconv.no_reference import evaluate_without_truth
-from napari_selfdeconv.psf import psf_for_image, richards_wolf_psf, suggest_psf_shape
-from napari_selfdeconv.psf_doctor import Context, Finding, examine, repair
-from napari_selfdeconv.psf_file import PsfParameters, load_parameters, save_parameters
-from napari_selfdeconv.psf_prepare import fit_to_voxels, prepare_psf
-from napari_selfdeconv.series import SeriesPlan
+A name is imported from its module when it is first used, so that looking up an objective does not load torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api.apply import apply_model, iter_apply_model, model_differences
+    from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
+    from napari_selfdeconv.api.classical import (
+        ClassicalResult,
+        classical_method,
+        iter_classical,
+        iter_richardson_lucy,
+        richardson_lucy,
+    )
+    from napari_selfdeconv.api.confidence import iter_uncertainty, residual, uncertainty
+    from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
+    from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
+    from napari_selfdeconv.api.memory import memory_outlook
+    from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json
+    from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
+    from napari_selfdeconv.arrays.out_of_core import create_zarr
+    from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
+    from napari_selfdeconv.compute.memory_budget import Outlook, outlook
+    from napari_selfdeconv.config.classical import Classical
+    from napari_selfdeconv.config.optics import CoverslipLayers, Optics
+    from napari_selfdeconv.config.presets import preset
+    from napari_selfdeconv.config.series import SeriesPlan
+    from napari_selfdeconv.config.tiles import TileConfig
+    from napari_selfdeconv.config.training import LossWeights, TrainConfig
+    from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
+    from napari_selfdeconv.io.checks import check_image
+    from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
+    from napari_selfdeconv.metrics.full_reference import evaluate
+    from napari_selfdeconv.metrics.no_reference import evaluate_without_truth
+    from napari_selfdeconv.network.model import Model
+    from napari_selfdeconv.network.model_file import load_model, save_model
+    from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
+    from napari_selfdeconv.psf.diagnose import Context, Finding, examine_psf, repair_psf
+    from napari_selfdeconv.psf.generate import PsfWarning, psf_for_image, richards_wolf_psf, suggest_psf_shape
+    from napari_selfdeconv.psf.lenses import IMMERSIONS, OBJECTIVES, Objective
+    from napari_selfdeconv.psf.measure import fwhm
+    from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
+    from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
+    from napari_selfdeconv.simulate.beads import sample_beads
+    from napari_selfdeconv.simulate.degrade import degrade
+    from napari_selfdeconv.simulate.samples import sample_2d, sample_3d
+    from napari_selfdeconv.stop_token import StopToken
 
 __all__ = [
+    "IMMERSIONS",
+    "OBJECTIVES",
+    "REASONS",
     "BeadPsf",
     "BeadSettings",
+    "Cancelled",
+    "Choice",
+    "Classical",
     "ClassicalResult",
+    "ComputeError",
+    "ConfigError",
     "Context",
+    "CoverslipLayers",
     "Deconvolution",
     "Finding",
+    "ImageFile",
     "LargeDeconvolution",
+    "LossWeights",
+    "Model",
+    "Objective",
+    "Optics",
+    "Outlook",
     "PsfParameters",
+    "PsfWarning",
+    "SelfDeconvError",
     "SeriesDeconvolution",
     "SeriesPlan",
+    "StopToken",
+    "TileConfig",
+    "TrainConfig",
     "apply_model",
+    "as_command",
+    "as_python",
     "beads_psf",
+    "check_image",
+    "choose_device",
     "classical_method",
     "create_zarr",
     "deconvolve",
+    "degrade",
+    "evaluate",
     "evaluate_without_truth",
-    "examine",
+    "examine_psf",
     "fit_to_voxels",
+    "free_memory_bytes",
+    "fwhm",
     "iter_apply_model",
     "iter_beads_psf",
     "iter_classical",
@@ -50,18 +107,76 @@ __all__ = [
     "iter_deconvolve_series",
     "iter_richardson_lucy",
     "iter_uncertainty",
+    "kind_of",
     "load_model",
     "load_parameters",
     "memory_outlook",
     "model_differences",
+    "outlook",
     "prepare_psf",
+    "preset",
     "psf_for_image",
-    "repair",
+    "read_image",
+    "read_psf",
+    "repair_psf",
     "residual",
     "richards_wolf_psf",
     "richardson_lucy",
+    "sample_2d",
+    "sample_3d",
+    "sample_beads",
     "save_model",
     "save_parameters",
+    "settings_json",
     "suggest_psf_shape",
     "uncertainty",
+    "write_ome_tiff",
+    "write_psf",
 ]
+
+# Which module holds which names.
+_NAMES = {
+    "api.apply": "apply_model iter_apply_model model_differences",
+    "api.beads": "beads_psf iter_beads_psf",
+    "api.classical": "ClassicalResult classical_method iter_classical iter_richardson_lucy richardson_lucy",
+    "api.deconvolution": "Deconvolution deconvolve iter_deconvolve",
+    "api.large": "LargeDeconvolution iter_deconvolve_large",
+    "api.memory": "memory_outlook",
+    "api.reproduce": "as_command as_python kind_of settings_json",
+    "api.series": "SeriesDeconvolution iter_deconvolve_series",
+    "api.confidence": "iter_uncertainty residual uncertainty",
+    "arrays.out_of_core": "create_zarr",
+    "compute.device": "Choice choose_device free_memory_bytes",
+    "compute.memory_budget": "Outlook outlook",
+    "config.classical": "Classical",
+    "config.optics": "CoverslipLayers Optics",
+    "config.presets": "preset",
+    "config.series": "SeriesPlan",
+    "config.tiles": "TileConfig",
+    "config.training": "LossWeights TrainConfig",
+    "errors": "Cancelled ComputeError ConfigError SelfDeconvError",
+    "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
+    "io.checks": "check_image",
+    "metrics.full_reference": "evaluate",
+    "metrics.no_reference": "evaluate_without_truth",
+    "network.model": "Model",
+    "network.model_file": "load_model save_model",
+    "psf.beads.settings": "REASONS BeadPsf BeadSettings",
+    "psf.diagnose": "Context Finding examine_psf repair_psf",
+    "psf.generate": "PsfWarning psf_for_image richards_wolf_psf suggest_psf_shape",
+    "psf.lenses": "IMMERSIONS OBJECTIVES Objective",
+    "psf.measure": "fwhm",
+    "psf.parameters": "PsfParameters load_parameters save_parameters",
+    "psf.prepare": "fit_to_voxels prepare_psf",
+    "simulate.beads": "sample_beads",
+    "simulate.degrade": "degrade",
+    "simulate.samples": "sample_2d sample_3d",
+    "stop_token": "StopToken",
+}
+_MODULE = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"napari_selfdeconv.{_MODULE[name]}"), name)

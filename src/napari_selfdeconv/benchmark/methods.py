@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv import device
 from napari_selfdeconv.api import iter_classical, iter_deconvolve, iter_richardson_lucy
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
-from napari_selfdeconv.classical import without_specks
-from napari_selfdeconv.config import LossWeights, TrainConfig
-from napari_selfdeconv.config_classical import Classical
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.classical import Classical
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.training import LossWeights, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, StopToken
-from napari_selfdeconv.presets import preset
+from napari_selfdeconv.events import Event
+from napari_selfdeconv.restoration import replace_outliers
+from napari_selfdeconv.stop_token import StopToken
 
 RL_COUNTS = (2, 3, 5, 10, 20)
 # Weights of the total variation and regularisations of the Wiener filter among which the best one for all images
@@ -227,7 +228,7 @@ def _lucy(
     start = time.perf_counter()
     results = yield from iter_richardson_lucy(noisy, psf, counts, device_name=device_name, stop=stop)
     seconds = time.perf_counter() - start
-    where = str(device.choose(device_name, "float32").device)
+    where = str(device.choose_device(device_name, "float32").device)
     # One run gives all counts; a count's own share of the time is its share of the iterations.
     return [
         Measured(label=f"RL {n}", family="RL", image=image, seconds=seconds * n / max(results), device=where)
@@ -261,11 +262,11 @@ def _classical(
 def _smooth_tv(
     weights: Sequence[float], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
 ) -> Generator[Event, None, list[Measured]]:
-    where = device.choose(device_name, "float32").device
+    where = device.choose_device(device_name, "float32").device
     found = []
     for weight in weights:
         start = time.perf_counter()
-        guarded = without_specks(noisy)
+        guarded = replace_outliers(noisy)
         image = yield from iter_smooth_tv(guarded, psf, weight, _SMOOTH_TV_STEPS, device=where, stop=stop)
         if stop.stopped:
             break

@@ -15,8 +15,9 @@ from napari_selfdeconv.benchmark import figure, records
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.benchmark.report import markdown
 from napari_selfdeconv.benchmark.truths import PROTOCOL, Noise, blurring, degraded, files, generated
-from napari_selfdeconv.config import check_whole
-from napari_selfdeconv.events import Event, StopToken
+from napari_selfdeconv.config.checks import check_whole
+from napari_selfdeconv.events import Event
+from napari_selfdeconv.stop_token import StopToken
 
 Drain = Callable[[Generator[Event, None, list[Measured]]], list[Measured]]
 

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv import device
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import files, middle
-from napari_selfdeconv.classical import HeldOutError
-from napari_selfdeconv.events import Event, StopToken
-from napari_selfdeconv.io import read_psf
-from napari_selfdeconv.psf_check import check_psf
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.events import Event
+from napari_selfdeconv.io.images import read_psf
+from napari_selfdeconv.psf.validate import check_psf
+from napari_selfdeconv.restoration import HeldOutError
+from napari_selfdeconv.stop_token import StopToken
 
 # Methods hold out pixels of their own, drawn from small seeds: not the same ones.
 _SEED = 20_230
@@ -67,7 +68,7 @@ def run_real(
     kernel = read_psf(psf_path).data
     for method in methods:
         labels(method)
-    where = device.choose(device_name, "float32").device
+    where = device.choose_device(device_name, "float32").device
     rows: list[Row] = []
     for name, load in files(images, psf_path):
         data = load()

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_selfdeconv
+from napari_selfdeconv._version import __version__
 from napari_selfdeconv.benchmark.methods import Measured
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.metrics import evaluate
+from napari_selfdeconv.metrics.full_reference import evaluate
 
 METRICS = ("psnr", "ssim", "mi", "smi", "rmse")
 _COLUMNS = (
@@ -43,7 +43,7 @@ def new_row(image: str, truth: NDArray[Any], noisy: NDArray[np.float32], crop: i
         "held_out": "" if found.held_out is None else f"{found.held_out:.6f}",
         "seconds": f"{found.seconds:.1f}",
         "device": found.device,
-        "version": napari_selfdeconv.__version__,
+        "version": __version__,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-import napari_selfdeconv
+from napari_selfdeconv._version import __version__
 from napari_selfdeconv.benchmark.methods import CLASSICAL_FAMILIES
 from napari_selfdeconv.benchmark.records import METRICS, Row
 
@@ -17,15 +17,15 @@ from napari_selfdeconv.benchmark.records import METRICS, Row
 _PAPER = {
     2: (
         ("input", "17.8", ".18", ".07", ".18", ".131"),
-        ("Lucy-Richardson, 2", "22.0", ".47", ".13", ".25", ".086"),
-        ("Lucy-Richardson, 5", "22.2", ".44", ".12", ".25", ".082"),
-        ("Lucy-Richardson, 10", "21.1", ".36", ".10", ".25", ".091"),
-        ("Lucy-Richardson, 20", "18.5", ".26", ".08", ".19", ".119"),
+        ("Richardson-Lucy, 2", "22.0", ".47", ".13", ".25", ".086"),
+        ("Richardson-Lucy, 5", "22.2", ".44", ".12", ".25", ".082"),
+        ("Richardson-Lucy, 10", "21.1", ".36", ".10", ".25", ".091"),
+        ("Richardson-Lucy, 20", "18.5", ".26", ".08", ".19", ".119"),
         ("noise2same_d, its best", "22.8", ".46", ".13", ".30", ".078"),
     ),
     3: (
         ("input", "21.2", ".64", "", "", ".087"),
-        ("Lucy-Richardson, best", "22.4", ".32", "", "", ".076"),
+        ("Richardson-Lucy, best", "22.4", ".32", "", "", ".076"),
         ("SSI", "22.6", ".39", "", "", ".074"),
         ("noise2same, its best", "24.1", ".39", "", "", ".062"),
     ),
@@ -38,7 +38,7 @@ def markdown(rows: Sequence[Row]) -> str:
     ndims = sorted({len(row["shape"].split("x")) for row in rows})
     parts = [
         f"Machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores; "
-        f"napari-selfdeconv {napari_selfdeconv.__version__}; {datetime.now(UTC):%Y-%m-%d}."
+        f"napari-selfdeconv {__version__}; {datetime.now(UTC):%Y-%m-%d}."
     ]
     for ndim in ndims:
         mine = [row for row in rows if len(row["shape"].split("x")) == ndim]

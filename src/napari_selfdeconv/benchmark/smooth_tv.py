@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv.classical.gradient import adjoint_differences, differences
-from napari_selfdeconv.events import Event, Progress, StopToken
-from napari_selfdeconv.forward import Blur
+from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
+from napari_selfdeconv.stop_token import StopToken
 
 # Below this gradient (the image's range is 1) the total variation is a square.
 _SMOOTH = 1e-2

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io import check_image, read_image, read_psf
+from napari_selfdeconv.io.images import check_image, read_image, read_psf
 from napari_selfdeconv.simulate import degrade, measure, microtubules_3d, paper_psf, rescale_to_unit
 
 _ENDINGS = (".png", ".tif", ".tiff", ".npy")

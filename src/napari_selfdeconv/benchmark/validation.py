@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from napari_selfdeconv import classical, device
+from napari_selfdeconv import restoration
 from napari_selfdeconv.api import iter_deconvolve
 from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
 from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import blurring, degraded, files
-from napari_selfdeconv.events import Event, Interim, Progress, StopToken
-from napari_selfdeconv.metrics import psnr
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.events import Event, Interim, Progress
+from napari_selfdeconv.metrics.full_reference import psnr
+from napari_selfdeconv.stop_token import StopToken
 
 _MOST_LUCY = 20
 _TV_ITERATIONS = 100
@@ -111,27 +113,29 @@ _Curve = Generator[Event, None, list[Point]]
 
 
 def _lucy(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
-    where = device.choose(device_name, "float32").device
-    measure = classical.HeldOutError(noisy, psf, 0, where)
+    where = device.choose_device(device_name, "float32").device
+    measure = restoration.HeldOutError(noisy, psf, 0, where)
     points: list[Point] = []
 
     def each(count: int, estimate: Tensor) -> bool:
         error = float(measure.of(estimate).mean())
         points.append(
-            Point(name, "Lucy-Richardson, count", count, error, psnr(estimate[0, 0].cpu().numpy(), truth))
+            Point(name, "Richardson-Lucy, count", count, error, psnr(estimate[0, 0].cpu().numpy(), truth))
         )
         return False
 
-    yield from classical.iter_lucy(measure.filled, psf, (_MOST_LUCY,), device=where, stop=stop, each=each)
+    yield from restoration.iterate_richardson_lucy(
+        measure.filled, psf, (_MOST_LUCY,), device=where, stop=stop, each=each
+    )
     return points
 
 
 def _tv(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
-    where = device.choose(device_name, "float32").device
-    measure = classical.HeldOutError(classical.without_specks(noisy), psf, 0, where)
+    where = device.choose_device(device_name, "float32").device
+    measure = restoration.HeldOutError(restoration.replace_outliers(noisy), psf, 0, where)
     points: list[Point] = []
     for weight in (0.5 * TV_WEIGHTS[0], *TV_WEIGHTS):
-        image, _ = yield from classical.iter_tv(
+        image, _ = yield from restoration.iter_tv(
             measure.filled, psf, weight, _TV_ITERATIONS, device=where, stop=stop
         )
         error = float(measure.of_array(image).mean())

@@ -1,21 +1,23 @@
-"""Simulated measurements: the blur and noise of the benchmark, and samples whose truth is known."""
+"""Simulated measurements and samples with a known truth."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.signal import convolve2d, fftconvolve
-
-from napari_selfdeconv.config import Optics, check_number, check_whole
-from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.psf import richards_wolf_psf
+from napari_selfdeconv.simulate.degrade import (
+    GAUSSIAN_SIGMA,
+    GREY_LEVELS,
+    POISSON_GAIN,
+    SALT_SHARE,
+    degrade,
+    measure,
+    rescale_to_unit,
+)
 from napari_selfdeconv.simulate.paper_kernel import paper_psf
 from napari_selfdeconv.simulate.phantoms import cells_2d, microtubules_3d
+from napari_selfdeconv.simulate.samples import Sample, sample_2d, sample_3d
 
 __all__ = [
+    "GAUSSIAN_SIGMA",
+    "GREY_LEVELS",
+    "POISSON_GAIN",
+    "SALT_SHARE",
     "Sample",
     "cells_2d",
     "degrade",
@@ -26,231 +28,3 @@ __all__ = [
     "sample_2d",
     "sample_3d",
 ]
-
-POISSON_GAIN = 0.001
-GAUSSIAN_SIGMA = 0.1
-SALT_SHARE = 0.01
-GREY_LEVELS = 1024
-_MOST_NOISE, _MOST_PHOTONS = 100.0, 1e9
-
-Array = NDArray[np.float32]
-
-
-def degrade(truth: ArrayLike, psf: ArrayLike, seed: int = 0, salt: bool = True) -> Array:
-    """Blur and corrupt an image, to the last bit as the benchmark does.
-
-    The truth is rescaled to [0, 1] by its own minimum and maximum, convolved with the PSF (zero outside the
-    image), given Poisson-like and Gaussian noise, ``sqrt(0.001 b + 0.1^2)`` at a blurred intensity ``b``, and
-    1 % of pixels at random values, then rounded to 1/1024 and clipped to [0, 1].
-
-    Parameters
-    ----------
-    truth : array_like, shape ([z,] y, x)
-        Any real numbers.
-    psf : array_like, shape ([z,] y, x)
-        As many axes as the truth, nowhere larger; its centre is at ``n // 2``. Used as it is if its sum is 1
-        to within 1e-4, divided by its sum otherwise.
-    seed : int
-        Of NumPy's legacy generator, which the benchmark restarts for every image.
-    salt : bool
-        Whether to add the random pixels; the benchmark does so in 2D only.
-
-    Returns
-    -------
-    ndarray of float32, shape of ``truth``
-        In [0, 1].
-
-    Raises
-    ------
-    ConfigError
-        For a truth that is constant or not 2D or 3D, values that are not finite, or a PSF that has other
-        axes, is larger than the truth or sums to nothing.
-
-    References
-    ----------
-    Papkov, Palo, Parts (2023), Self-Supervised Single-Image Deconvolution with Siamese Neural Networks.
-
-    Examples
-    --------
-    >>> truth = np.zeros((16, 16)); truth[8, 8] = 5
-    >>> noisy = degrade(truth, np.full((3, 3), 1 / 9))
-    >>> noisy.dtype, noisy.shape, float(noisy.min()) >= 0
-    (dtype('float32'), (16, 16), True)
-    """
-    check_whole("seed", seed, 0, 2**32 - 1)
-    image, kernel = _checked(truth, psf)
-    return _add_noise(_blur(image, kernel), seed, salt)
-
-
-def measure(
-    truth: ArrayLike, psf: ArrayLike, *, sigma: float = 0.0, photons: float | None = None, seed: int = 0
-) -> Array:
-    """Blur an image and give it the noise of a camera: photons, and what is read out; nothing is cut off.
-
-    Parameters
-    ----------
-    truth, psf : as `degrade`.
-    sigma : standard deviation of the Gaussian read noise, in units of the truth's range.
-    photons : how many arrive where the truth is brightest; None for no photon noise.
-    seed : of NumPy's default generator.
-
-    Returns
-    -------
-    ndarray of float32, shape of ``truth``
-        The truth's range is 0 to 1 in it.
-
-    Raises
-    ------
-    ConfigError
-        As `degrade`; for a sigma that is negative, or photons that are not above 0.
-
-    Examples
-    --------
-    >>> truth = np.zeros((16, 16)); truth[8, 8] = 5
-    >>> bool(measure(truth, np.ones((1, 1)), photons=50).max() > 0.5)
-    True
-    """
-    check_number("sigma", sigma, 0, _MOST_NOISE)
-    image, kernel = _checked(truth, psf)
-    blurred = _blur(image, kernel).astype(np.float64)
-    random = np.random.default_rng(seed)
-    if photons is not None:
-        check_number("photons", photons, 0, _MOST_PHOTONS, open_low=True)
-        blurred = random.poisson(photons * np.maximum(blurred, 0)) / photons
-    return np.asarray(blurred + sigma * random.normal(size=blurred.shape), dtype=np.float32)
-
-
-def _checked(truth: ArrayLike, psf: ArrayLike) -> tuple[Array, NDArray[np.float64]]:
-    image = rescale_to_unit(_real("truth", truth))
-    kernel = _unit_sum(_real("PSF", psf))
-    if image.ndim not in (2, 3):
-        raise ConfigError(f"the truth must be a 2D or 3D image, got shape {image.shape}")
-    if kernel.ndim != image.ndim:
-        raise ConfigError(f"a {image.ndim}D image needs a {image.ndim}D PSF, got shape {kernel.shape}")
-    if any(k > n for k, n in zip(kernel.shape, image.shape, strict=True)):
-        raise ConfigError(f"the PSF {kernel.shape} is larger than the image {image.shape}: crop it")
-    return image, kernel
-
-
-def _blur(image: Array, kernel: NDArray[np.float64]) -> Array:
-    # scipy takes (n - 1) // 2 for the centre; a zero behind an even axis makes that the n // 2 of the PSF.
-    kernel = np.pad(kernel, [(0, 1 - n % 2) for n in kernel.shape])
-    if image.ndim == 2:
-        blurred = convolve2d(image, kernel, mode="same")
-    else:
-        # In float64 the FFT equals the direct sum to 1e-16: the rounding to 1/1024 cannot tell them apart.
-        blurred = fftconvolve(image.astype(np.float64), kernel, mode="same")
-    return np.asarray(blurred, dtype=np.float32)
-
-
-def _add_noise(blurred: Array, seed: int, salt: bool) -> Array:
-    # The order of the draws is part of the protocol.
-    random = np.random.RandomState(seed)
-    noise = random.normal(size=blurred.shape)
-    noisy = blurred + np.sqrt(POISSON_GAIN * blurred + GAUSSIAN_SIGMA**2) * noise
-    if salt:
-        hit = random.uniform(size=blurred.shape) < SALT_SHARE
-        noisy = np.where(hit, random.uniform(size=blurred.shape), noisy)
-    noisy = np.round(noisy * GREY_LEVELS) / GREY_LEVELS
-    return np.asarray(np.clip(noisy, 0, 1), dtype=np.float32)
-
-
-def _real(name: str, values: ArrayLike) -> NDArray[np.generic]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf" or array.size == 0:
-        raise ConfigError(f"the {name} must hold real numbers, got {array.dtype} of shape {array.shape}")
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if bad:
-        raise ConfigError(f"the {name} has {bad} values that are NaN or infinite")
-    return array
-
-
-def rescale_to_unit(image: NDArray[Any]) -> Array:
-    """Return ``image`` rescaled to [0, 1] by its own minimum and maximum, float32: the benchmark's truth.
-
-    Raises
-    ------
-    ConfigError
-        For a constant image.
-    """
-    image32 = image.astype(np.float32)
-    low, high = image32.min(), image32.max()
-    if low == high:
-        raise ConfigError(f"the truth is constant ({low:g}): there is nothing to degrade")
-    scaled: Array = (image32 - low) / (high - low)
-    return scaled
-
-
-def _unit_sum(psf: NDArray[np.generic]) -> NDArray[np.float64]:
-    kernel = psf.astype(np.float64)
-    total = float(kernel.sum())
-    if total <= 0:
-        raise ConfigError(f"the PSF must have a positive sum, got {total:g}")
-    return kernel if abs(total - 1) <= 1e-4 else kernel / total
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """A simulated measurement together with everything that is known about it.
-
-    Attributes
-    ----------
-    image : ndarray of float32, shape ([z,] y, x)
-        Blurred and noisy, in [0, 1].
-    psf : ndarray of float32, ([z,] y, x)
-        Sums to 1.
-    truth : ndarray of float32, the shape of ``image``
-        What a perfect deconvolution would return.
-    voxel_um : tuple of float
-        Voxel size in micrometres, ([z,] y, x).
-    optics : Optics
-        The microscope the PSF was computed for.
-    """
-
-    image: Array
-    psf: Array
-    truth: Array
-    voxel_um: tuple[float, ...]
-    optics: Optics
-
-
-def sample_2d(seed: int = 0) -> Sample:
-    """Return a sheet of cells, 512 x 512, seen a little out of focus, with the benchmark's 2D noise.
-
-    Examples
-    --------
-    >>> sample = sample_2d()
-    >>> sample.image.shape, sample.psf.shape, sample.voxel_um
-    ((512, 512), (25, 25), (0.25, 0.25))
-    """
-    optics = Optics(na=0.5, wavelength_um=0.6, refractive_index=1.0, defocus_um=2.5)
-    return _sample(cells_2d((512, 512), seed), (25, 25), (0.25, 0.25), optics, seed, salt=True)
-
-
-def sample_3d(seed: int = 0) -> Sample:
-    """Return a volume of microtubules, 64 x 128 x 128, widefield, with the benchmark's 3D noise (no salt).
-
-    Examples
-    --------
-    >>> sample = sample_3d()
-    >>> sample.image.shape, sample.psf.shape, sample.voxel_um
-    ((64, 128, 128), (13, 31, 31), (0.3, 0.13, 0.13))
-    """
-    optics = Optics(na=1.0, wavelength_um=0.52, refractive_index=1.33)
-    # Thicker than the benchmark's, so that a person sees something in the noisy image.
-    truth = microtubules_3d((64, 128, 128), seed, count=40, sigma=2.0)
-    return _sample(truth, (13, 31, 31), (0.3, 0.13, 0.13), optics, seed, salt=False)
-
-
-def _sample(
-    truth: Array,
-    psf_shape: tuple[int, ...],
-    voxel_um: tuple[float, ...],
-    optics: Optics,
-    seed: int,
-    *,
-    salt: bool,
-) -> Sample:
-    psf = richards_wolf_psf(psf_shape, voxel_um, optics)
-    image = degrade(truth, psf, seed=seed, salt=salt)
-    return Sample(image=image, psf=psf, truth=truth, voxel_um=voxel_um, optics=optics)

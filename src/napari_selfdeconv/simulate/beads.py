@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from napari_selfdeconv.config import Optics
-from napari_selfdeconv.psf import richards_wolf_psf
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.psf.generate import richards_wolf_psf
 
 _SHAPE = (48, 256, 256)
 _VOXEL_UM = (0.25, 0.1, 0.1)

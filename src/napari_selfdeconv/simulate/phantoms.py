@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import cKDTree
 
-from napari_selfdeconv.config import check_number, check_whole
+from napari_selfdeconv.config.checks import check_number, check_whole
 from napari_selfdeconv.errors import ConfigError
 
 # Lengths in voxels; density = number of curves * longest side / number of voxels. Width, brightness and density

@@ -1,0 +1,1 @@
+"""Parts of a dock that ask for settings."""

@@ -1,0 +1,206 @@
+"""What the axes of an image mean: asked where it cannot be known, hidden where there is nothing to ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, Note, WholeBox, looks_like_psf
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.errors import ConfigError
+
+_MEANINGS = [("choose", ""), ("time", "t"), ("channel", "c"), ("z (depth)", "z")]
+_COLOURS = [("choose", ""), ("one grey image (mean)", "grey"), ("each colour a channel", "channels")]
+_MOST_PSFS = 6
+
+
+class AxesForm(QWidget):
+    """One row for each axis before y and x; for a colour picture, what to do with the colours.
+
+    Signal ``changed`` says that an answer was given.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layer: Image | None = None
+        self.meanings = [ChoiceBox(_MEANINGS, "What this axis is") for _ in range(3)]
+        self._labels = [QLabel() for _ in self.meanings]
+        self.colours = ChoiceBox(_COLOURS, "A colour picture is three images: say which you want")
+        self._colours_label = QLabel("Colours")
+        self.train_on = ChoiceBox(
+            [("this frame", "current"), ("frames spread over time", "sampled")], "What the network learns from"
+        )
+        self._train_label = QLabel("Train on")
+        self.frames = WholeBox("How many frames to train on, spread evenly over time")
+        self.frames.setRange(1, 10_000)
+        self.frames.setValue(4)
+        self.each_psf = QCheckBox("A PSF layer for each channel")
+        self.psfs = [LayerBox(viewer, looks_like_psf, f"PSF of channel {i}") for i in range(_MOST_PSFS)]
+        self.note = Note()
+        self._build()
+        self._connect()
+
+    def refresh(self) -> None:
+        """Follow the viewer's layers."""
+        for box in self.psfs:
+            box.refresh()
+
+    def follow(self, layer: Image | None) -> None:
+        """Ask about ``layer``; its axis labels are the first answers."""
+        if layer is not self._layer:
+            self._layer = layer
+            leading = 0 if layer is None else max(0, layer.ndim - 2)
+            for i, box in enumerate(self.meanings):
+                box.setCurrentIndex(box.findData(_guess(layer, i) if layer is not None and i < leading else ""))
+            self.colours.setCurrentIndex(0)
+        self._show()
+
+    def spatial_ndim(self) -> int:
+        """Return how many axes one frame has, as far as is known."""
+        return 3 if "z" in self._letters() else 2
+
+    def is_series(self) -> bool:
+        """Whether there is more than one frame or channel, or something still to be answered."""
+        layer = self._layer
+        if layer is None:
+            return False
+        return bool(layer.rgb) or layer.ndim > 3 or (layer.ndim == 3 and self._letters() != "z")
+
+    def grey(self) -> bool:
+        """Whether the mean of a picture's colours is wanted."""
+        return bool(self._layer is not None and self._layer.rgb and self.colours.value() == "grey")
+
+    def plan(self) -> SeriesPlan | None:
+        """Return what the axes mean, None for one plain image; ConfigError while something is unanswered."""
+        layer = self._layer
+        if layer is None or not self.is_series():
+            return None
+        if layer.ndim > 5:
+            raise ConfigError(f"'{layer.name}' has {layer.ndim} axes and at most 5 are known (t, c, z, y, x).")
+        letters = self._letters()
+        if "?" in letters:
+            raise ConfigError(f"Say what the axes of '{layer.name}' mean: time, channel or depth.")
+        if layer.rgb and not self.colours.value():
+            raise ConfigError(f"'{layer.name}' is a colour picture: say what to do with its colours.")
+        axes = letters + "yx"
+        if layer.rgb and not self.grey():
+            axes = "c" + axes
+        if axes in ("yx", "zyx"):
+            return None
+        here = self._viewer.dims.current_step[-layer.ndim :]
+        current = int(here[letters.index("t")]) if "t" in letters else 0
+        plan = SeriesPlan(axes=axes, train_on=self.train_on.value(), current=current, frames=self.frames.value())
+        return plan
+
+    def channel_psfs(self, channels: int) -> list[Image] | None:
+        """Return a PSF layer for each channel, None if one is for all; ConfigError if one is missing."""
+        if not self.each_psf.isChecked() or channels == 1:
+            return None
+        if channels > _MOST_PSFS:
+            raise ConfigError(f"there is room for {_MOST_PSFS} PSF layers and the image has {channels} channels")
+        layers = [box.layer for box in self.psfs[:channels]]
+        if any(layer is None for layer in layers):
+            raise ConfigError("Choose a PSF layer for each channel.")
+        return [layer for layer in layers if layer is not None]
+
+    def _letters(self) -> str:
+        """Return the leading axes as letters, "?" where unanswered."""
+        leading = 0 if self._layer is None else max(0, self._layer.ndim - 2)
+        return "".join(box.value() or "?" for box in self.meanings[:leading])
+
+    def _channels(self) -> int:
+        layer = self._layer
+        if layer is None:
+            return 1
+        if layer.rgb:
+            return 3 if self.colours.value() == "channels" else 1
+        letters = self._letters()
+        shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+        return int(shape[letters.index("c")]) if "c" in letters else 1
+
+    def _show(self) -> None:
+        layer = self._layer
+        leading = 0 if layer is None else min(3, max(0, layer.ndim - 2))
+        for i, (label, box) in enumerate(zip(self._labels, self.meanings, strict=True)):
+            for widget in (label, box):
+                widget.setVisible(i < leading)
+            if layer is not None and i < leading:
+                shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+                label.setText(f"Axis {i} ({shape[i]})")
+        rgb = layer is not None and bool(layer.rgb)
+        letters = self._letters()
+        channels = self._channels()
+        shown = (
+            ((self.colours, self._colours_label), rgb),
+            ((self.train_on, self._train_label), "t" in letters),
+            ((self.frames,), "t" in letters and self.train_on.value() == "sampled"),
+            ((self.each_psf,), channels > 1),
+        )
+        for widgets, visible in shown:
+            for widget in widgets:
+                widget.setVisible(visible)
+        for i, box in enumerate(self.psfs):
+            box.setVisible(self.each_psf.isChecked() and channels > 1 and i < channels)
+        self.setVisible(leading > 0 or rgb)
+        try:
+            plan = self.plan()
+        except ConfigError as error:
+            self.note.say(str(error), "warning")
+            return
+        self.note.say(_tell(plan, channels))
+
+    def _on_answer(self) -> None:
+        self._show()
+        self.changed.emit()
+
+    def _connect(self) -> None:
+        for box in (*self.meanings, self.colours, self.train_on):
+            box.currentIndexChanged.connect(self._on_answer)
+        self.frames.valueChanged.connect(self._on_answer)
+        self.each_psf.toggled.connect(self._on_answer)
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        grid = QGridLayout()
+        grid.setVerticalSpacing(3)
+        rows = [*zip(self._labels, self.meanings, strict=True), (self._colours_label, self.colours)]
+        for row, (label, field) in enumerate(rows):
+            grid.addWidget(label, row, 0)
+            grid.addWidget(field, row, 1, 1, 2)
+        grid.addWidget(self._train_label, len(rows), 0)
+        grid.addWidget(self.train_on, len(rows), 1)
+        grid.addWidget(self.frames, len(rows), 2)
+        grid.setColumnStretch(1, 1)
+        layout.addLayout(grid)
+        for widget in (self.each_psf, *self.psfs, self.note):
+            layout.addWidget(widget)
+        self._show()
+
+
+def _guess(layer: Image, axis: int) -> str:
+    """Return what the label of an axis says; a stack whose axis has no name of its own is one in depth."""
+    label = str(layer.axis_labels[axis]).strip().lower()
+    for letter, names in (("t", ("t", "time")), ("c", ("c", "ch", "channel")), ("z", ("z", "depth"))):
+        if label in names:
+            return letter
+    return "z" if layer.ndim == 3 else ""
+
+
+def _tell(plan: SeriesPlan | None, channels: int) -> str:
+    if plan is None:
+        return ""
+    frame = "stacks" if plan.spatial == "zyx" else "images"
+    words = f"A series of {frame} ({plan.axes})"
+    return (
+        f"{words}: one network for each of {channels} channels."
+        if channels > 1
+        else f"{words}: one network for all."
+    )

@@ -1,0 +1,146 @@
+"""The form 'which PSF'. Freezing it builds a dataclass, and that is the validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_psf
+from napari_selfdeconv._gui.forms.optics import WavelengthBox
+from napari_selfdeconv._gui.layers.exchange import about, freeze, length_um
+from napari_selfdeconv._gui.runs.deconvolve import GeneratedPsf, MeasuredPsf, Psf
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.errors import ConfigError
+
+
+class PsfForm(QWidget):
+    """PSF from a layer, or generated from the optics and the voxel size.
+
+    Signal ``changed`` says that another source or layer is chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.from_layer = QRadioButton("Layer")
+        self.generated = QRadioButton("Generated (Richards && Wolf)")
+        self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF")
+        self.clean = QCheckBox("Clean up (background, centre, crop)")
+        self.clean.setToolTip("For a measured bead; a computed PSF is used as it is")
+        self.na = NumberBox(1.4, 0.05, "Numerical aperture of the objective")
+        self.wavelength = WavelengthBox(0.525, "Emission wavelength")
+        self.index = NumberBox(1.515, 0.01, "Refractive index of the immersion: oil 1.515, water 1.33, air 1")
+        self.voxel = [
+            NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
+        ]
+        self.tools = QPushButton("PSF tools …")
+        self.tools.setToolTip("Generate with a picture, objectives, confocal, mismatch; check and repair; beads")
+        self._touched = False
+        self._ndim = 3
+        self._build()
+        self.layer_box.layer_changed.connect(self._suggest_source)
+        self._sources.buttonClicked.connect(self._on_clicked)
+        self.tools.clicked.connect(lambda: _open_tools(viewer))
+        self._suggest_source(self.layer_box.layer)
+
+    def freeze(self, image: Image, layer: Image | None = None) -> Psf:
+        """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
+        if layer is not None:
+            return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
+        if self.generated.isChecked():
+            optics = Optics(
+                na=self.na.value(),
+                wavelength_um=self.wavelength.um(),
+                refractive_index=self.index.value(),
+            )
+            return GeneratedPsf(optics, tuple(box.value() for box in self.voxel[-self._ndim :]))
+        layer = self.layer_box.layer
+        if layer is None:
+            raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
+        if layer is image:
+            raise ConfigError("The PSF is the image itself: choose the layer that holds the PSF, or 'Generated'.")
+        return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
+
+    def follow(self, image: Image | None, ndim: int | None = None) -> None:
+        """Fill in what the image knows: its voxel size, a sample's optics; ``ndim`` axes make one frame."""
+        sizes: tuple[float, ...] | None = None
+        ndim = ndim or (image.ndim if image is not None else 0)
+        if image is not None and ndim in (2, 3):
+            self._ndim, sizes = ndim, length_um(image.scale[-ndim:], image.units[-ndim:])
+            optics = about(image).get("optics")
+            if optics:
+                self.na.setValue(optics["na"])
+                self.wavelength.set_um(optics["wavelength_um"])
+                self.index.setValue(optics["refractive_index"])
+        for box, size in zip(self.voxel[-self._ndim :], sizes or (0.0,) * self._ndim, strict=True):
+            box.setValue(size)
+        for widget in (self.voxel[0], self._z_label):
+            widget.setVisible(self._ndim == 3)
+        unknown = "The layer does not say its voxel size: type it." if image is not None and sizes is None else ""
+        self.voxel_note.say(unknown, "warning")
+
+    def _build(self) -> None:
+        self._sources = QButtonGroup(self)
+        row = QHBoxLayout()
+        for button in (self.from_layer, self.generated):
+            self._sources.addButton(button)
+            row.addWidget(button)
+        row.addStretch()
+        self._optics = QWidget()
+        grid = QGridLayout(self._optics)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        self._z_label = QLabel("Voxel z, µm")
+        top = [("NA", self.na), ("Emission", self.wavelength), ("Refr. index", self.index)]
+        for column, (text, box) in enumerate(top):
+            grid.addWidget(QLabel(text), 0, column)
+            grid.addWidget(box, 1, column)
+            grid.setColumnStretch(column, 1)
+        labels = [self._z_label, QLabel("Voxel y, µm"), QLabel("Voxel x, µm")]
+        for column, (label, box) in enumerate(zip(labels, self.voxel, strict=True)):
+            grid.addWidget(label, 2, column)
+            grid.addWidget(box, 3, column)
+        self.voxel_note = Note()
+        grid.addWidget(self.voxel_note, 4, 0, 1, 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.layer_box)
+        layout.addWidget(self.clean)
+        layout.addWidget(self._optics)
+        layout.addWidget(self.tools)
+
+    def _on_clicked(self) -> None:
+        self._touched = True
+        self._show_source()
+
+    def _suggest_source(self, layer: Image | None) -> None:
+        if not self._touched:
+            (self.generated if layer is None else self.from_layer).setChecked(True)
+        self._show_source()
+
+    def _show_source(self) -> None:
+        self.changed.emit()
+        self._optics.setVisible(self.generated.isChecked())
+        for widget in (self.layer_box, self.clean):
+            widget.setVisible(self.from_layer.isChecked())
+
+
+def _open_tools(viewer: Any) -> None:
+    from napari_selfdeconv._gui.docks.psf import open_psf
+
+    open_psf(viewer)

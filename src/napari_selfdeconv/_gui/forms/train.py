@@ -1,0 +1,185 @@
+"""The form 'how to train'. Freezing it builds a dataclass, and that is the validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
+
+from napari_selfdeconv._gui.forms.fields import ChoiceBox, Note, WholeBox
+from napari_selfdeconv._gui.plugin.preferences import preferences
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+
+LOSS_CHOICES = [
+    ("preset's own", None),
+    ("noise2self", "noise2self"),
+    ("noise2same", "noise2same"),
+    ("noise2same (deconvolved)", "noise2same_d"),
+]
+PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
+DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
+# Measured on two cores (docs/benchmarks.md); paper is reckoned from its step times.
+_COST = {
+    ("quick", 2): "about a minute for 1024 × 1024 pixels on two CPU cores",
+    ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
+    ("standard", 2): "two to four minutes on two CPU cores",
+    ("standard", 3): "about two minutes on two CPU cores",
+    ("paper", 2): "the paper's settings; seven hours on two CPU cores",
+    ("paper", 3): "the paper's settings; two days on two CPU cores",
+}
+
+
+def describe(name: str, ndim: int) -> str:
+    """Return one line about what a preset costs."""
+    config = preset(name, ndim)
+    return f"{config.steps} steps, {config.features} features: {_COST[name, ndim]}."
+
+
+class TrainForm(QWidget):
+    """Preset and loss, and under 'Advanced' what few need to touch.
+
+    Signal ``changed`` says that something is set that decides what a run takes of the memory.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preset = ChoiceBox(PRESET_CHOICES, "How much to spend on training")
+        self.loss = ChoiceBox(LOSS_CHOICES, "What the network is trained to minimise")
+        self.seed = WholeBox("The same seed gives the same result")
+        self.steps = WholeBox("Training steps, in place of the preset's", "preset's")
+        self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
+        self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
+        self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
+        self.auto_stop = _switch(
+            "Stop by itself",
+            "2 % of the pixels are held out of training; it ends when their error has not fallen for 200 steps, "
+            "and keeps the step where it was least. Not for the preset 'paper'.",
+        )
+        self.pretrained = _switch(
+            "Pre-trained start",
+            "Learned on computer-generated scenes, no photograph and no micrograph among them: better and sooner. "
+            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'.",
+        )
+        self.refine = _switch(
+            "Refine",
+            "Where there is little noise, iterations of Richardson-Lucy bring back what the network has missed, "
+            "if held-out pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'.",
+        )
+        self.even_border = _switch(
+            "Even border",
+            "An image that gets dark towards its border, as a simulated blur does, is made as bright there as "
+            "further in; a message says so. Without, the darkness is taken to be in the sample. Not for 'paper'.",
+        )
+        self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
+        self.to_disk = QCheckBox("Result on disk (zarr)")
+        self.to_disk.setToolTip(
+            "Train on a block, predict tile by tile into a folder: for images larger than memory. Taken by itself "
+            "where a dask or zarr layer does not fit. The folder is set in the Preferences."
+        )
+        self.note = Note()
+        self._ndim = 2
+        self.advanced = QToolButton()
+        self._build()
+        for changed in (self.preset.currentIndexChanged, self.loss.currentIndexChanged, self.pretrained.toggled):
+            changed.connect(self._describe)
+            changed.connect(self.changed)
+        for changed in (self.patch.valueChanged, self.tile.valueChanged, self.device.currentIndexChanged):
+            changed.connect(self.changed)
+        self._describe()
+
+    def follow(self, ndim: int) -> None:
+        """Describe the presets for images with this many axes."""
+        if ndim in (2, 3):
+            self._ndim = ndim
+        self._describe()
+
+    def config(self, ndim: int) -> TrainConfig:
+        """Return the settings; ConfigError if one is out of range."""
+        numbers = {"steps": self.steps.value(), "patch": self.patch.value()}
+        chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value}
+        switches = {
+            "auto_stop": self.auto_stop,
+            "pretrained": self.pretrained,
+            "refine": self.refine,
+            "even_border": self.even_border,
+        }
+        chosen |= {name: False for name, box in switches.items() if not box.isChecked()}
+        return preset(
+            self.preset.value(),
+            ndim,
+            loss=self.loss.value(),
+            seed=self.seed.value(),
+            device=self.device.value(),
+            **chosen,
+        )
+
+    def tiles(self) -> TileConfig:
+        """Return how to tile the result; ConfigError if the tile is too small."""
+        return TileConfig(tile=self.tile.value() or None, memory_share=preferences().memory_share)
+
+    def _build(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(3)
+        for column, (text, field) in enumerate((("Preset", self.preset), ("Loss", self.loss))):
+            layout.addWidget(QLabel(text), 0, column)
+            layout.addWidget(field, 1, column)
+            layout.setColumnStretch(column, 1)
+        layout.setColumnMinimumWidth(0, 110)  # "standard" was cut off
+        layout.addWidget(self.note, 2, 0, 1, 2)
+        layout.addWidget(self.auto_stop, 3, 1)
+        self.advanced.setText("Advanced")
+        self.advanced.setCheckable(True)
+        self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        layout.addWidget(self.advanced, 3, 0)
+        self._more = QWidget()
+        more = QFormLayout(self._more)
+        more.setContentsMargins(0, 0, 0, 0)
+        more.setVerticalSpacing(3)
+        more.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for text, field in (
+            ("Steps", self.steps),
+            ("Seed", self.seed),
+            ("Device", self.device),
+            ("Patch, voxels", self.patch),
+            ("Tile, voxels", self.tile),
+        ):
+            more.addRow(text, field)
+        for box in (self.pretrained, self.refine, self.even_border, self.to_disk):
+            more.addRow("", box)
+        layout.addWidget(self._more, 4, 0, 1, 2)
+        self.advanced.toggled.connect(self._show_more)
+        self._show_more(False)
+
+    def _show_more(self, shown: bool) -> None:
+        self._more.setVisible(shown)
+        self.advanced.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    def _describe(self) -> None:
+        own = preset(self.preset.value(), self._ndim)
+        self.auto_stop.setEnabled(own.auto_stop)
+        self.refine.setEnabled(own.refine)
+        self.even_border.setEnabled(own.even_border)
+        self.pretrained.setEnabled(own.pretrained and self.loss.value() is None)
+        config = own
+        if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
+            config = preset(self.preset.value(), self._ndim, pretrained=False)
+            longer = ": two to three times as long" if config.steps > 2 * own.steps else ""
+            self.note.say(f"{config.steps} steps from a random start{longer}.")
+        else:
+            self.note.say(describe(self.preset.value(), self._ndim))
+        self.steps.setSpecialValueText(f"preset's ({config.steps})")
+        self.patch.setSpecialValueText(f"preset's ({config.patch})")
+
+
+def _switch(text: str, tip: str) -> QCheckBox:
+    """Return a box that is ticked: what a preset has, it does unless told otherwise."""
+    box = QCheckBox(text)
+    box.setChecked(True)
+    box.setToolTip(tip)
+    return box

@@ -1,0 +1,94 @@
+"""A table of metrics: sortable, the best of a column in bold, to the clipboard and to a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_selfdeconv._gui.runs.compare import COLUMNS, Row
+from napari_selfdeconv.errors import ConfigError
+
+
+class _Number(QTableWidgetItem):
+    """Sorts by its value, not by its text; what is not known comes last."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__("–" if math.isnan(value) else f"{value:.4g}")
+        self.value = value
+        self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def __lt__(self, other: QTableWidgetItem) -> bool:
+        mine, theirs = (math.inf if math.isnan(v) else v for v in (self.value, getattr(other, "value", math.nan)))
+        return mine < theirs
+
+
+class MetricsTable(QTableWidget):
+    """Methods down, metrics across."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0)
+        self.rows: list[Row] = []
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.verticalHeader().setVisible(False)
+        self.verticalHeader().setDefaultSectionSize(22)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.setMinimumHeight(190)
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show ``rows``, as they come; a click on a title sorts."""
+        self.rows = list(rows)
+        keys = self._keys()
+        self.setSortingEnabled(False)
+        self.setColumnCount(1 + len(keys))
+        self.setHorizontalHeaderLabels(["Method", *[COLUMNS[key][0] for key in keys]])
+        self.setRowCount(len(self.rows))
+        best = {key: _best([row.scores[key] for row in self.rows], COLUMNS[key][1]) for key in keys}
+        for i, row in enumerate(self.rows):
+            self.setItem(i, 0, QTableWidgetItem(row.name))
+            for column, key in enumerate(keys, 1):
+                item = _Number(row.scores[key])
+                if row.scores[key] == best[key]:
+                    font = item.font()
+                    font.setBold(True)
+                    item.setFont(font)
+                    item.setToolTip("best of this column")
+                self.setItem(i, column, item)
+        self.setSortingEnabled(True)
+
+    def text(self, separator: str) -> str:
+        """Return the table as text, numbers in full with a decimal point."""
+        keys = self._keys()
+        out = io.StringIO()
+        writer = csv.writer(out, delimiter=separator, lineterminator="\n")
+        writer.writerow(["method", *keys])
+        for row in self.rows:
+            writer.writerow([row.name, *[repr(float(row.scores[key])) for key in keys]])
+        return out.getvalue()
+
+    def copy(self) -> None:
+        """Put the table on the clipboard, ready for a spreadsheet."""
+        QApplication.clipboard().setText(self.text("\t"))
+
+    def save(self, path: str) -> None:
+        """Write the table as CSV; ConfigError if that fails."""
+        try:
+            Path(path).write_text(self.text(","), "utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def _keys(self) -> list[str]:
+        return [key for key in COLUMNS if self.rows and all(key in row.scores for row in self.rows)]
+
+
+def _best(values: Sequence[float], direction: int) -> float | None:
+    known = [value for value in values if not math.isnan(value)]
+    if direction == 0 or len(known) < 2:
+        return None
+    return max(known) if direction > 0 else min(known)

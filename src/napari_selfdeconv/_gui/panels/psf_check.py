@@ -1,0 +1,187 @@
+"""The tab 'Check': what is wrong with a PSF layer, with a Fix beside each finding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_selfdeconv._gui.forms.fields import (
+    FormBody,
+    LayerBox,
+    Note,
+    TallForm,
+    looks_like_input,
+    looks_like_psf,
+)
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, voxel_um
+from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
+from napari_selfdeconv.errors import ConfigError
+
+TAG = "[repaired]"
+
+
+class DoctorPanel(QWidget):
+    """Examines a PSF layer whenever it changes; a repair becomes a new layer, the original stays."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.psf_box = LayerBox(viewer, looks_like_psf, "The PSF to examine")
+        self.image_box = LayerBox(viewer, looks_like_input, "The image it is for")
+        self.summary = Note()
+        self.preview = PsfPreview()
+        self.fix_all_button = QPushButton("Fix all")
+        self.fix_all_button.setToolTip("Repair all that can be, as a new layer")
+        self.findings: list[Any] = []
+        self.fix_buttons: dict[str, QPushButton] = {}
+        self._watched: list[Image] = []
+        self._rows = QWidget()
+        self._list = QVBoxLayout(self._rows)
+        self._list.setContentsMargins(0, 0, 0, 0)
+        self._list.setSpacing(4)
+        self._build()
+        self.psf_box.layer_changed.connect(self._on_layers)
+        self.image_box.layer_changed.connect(self._on_layers)
+        self.fix_all_button.clicked.connect(lambda: self.fix([f.key for f in self.findings if f.fix]))
+
+    def showEvent(self, event: Any) -> None:
+        # Not before it is looked at: examining imports what the viewer's start should not pay for.
+        super().showEvent(event)
+        self._on_layers()
+
+    def close_panel(self) -> None:
+        """The dock is gone: hear nothing of its layers any more."""
+        self._watch([])
+
+    def examine(self, _event: Any = None) -> None:
+        """Examine the chosen layer again and list what is found."""
+        layer = self.psf_box.layer
+        self._clear()
+        if layer is None:
+            self.summary.say("Choose the layer that holds the PSF.")
+            return
+        from napari_selfdeconv import api
+
+        try:
+            psf = np.asarray(layer.data)
+            self.findings = api.examine_psf(psf, self._context())
+        except ConfigError as error:
+            self.summary.say(str(error), "error")
+            return
+        own = voxel_um(layer)
+        self.preview.show_psf(psf, own or (1.0,) * psf.ndim)
+        problems = sum(finding.severity == "problem" for finding in self.findings)
+        if not self.findings:
+            self.summary.say("Nothing to repair: this PSF can be used as it is.", "good")
+        else:
+            advice = len(self.findings) - problems
+            words = f"{problems} problem{'s' * (problems != 1)}, {advice} piece{'s' * (advice != 1)} of advice"
+            self.summary.say(words, "error" if problems else "warning")
+        for finding in self.findings:
+            self._list.addWidget(self._row(finding))
+        self.fix_all_button.setEnabled(any(finding.fix for finding in self.findings))
+
+    def fix(self, keys: list[str]) -> None:
+        """Repair the findings named, as the layer '<PSF> [repaired]', and examine that."""
+        layer = self.psf_box.layer
+        if layer is None or not keys:
+            return
+        from napari_selfdeconv import api
+
+        try:
+            psf, voxel, did = api.repair_psf(np.asarray(layer.data), keys, self._context())
+        except ConfigError as error:
+            self.summary.say(str(error), "error")
+            return
+        repaired = self._show_repaired(layer, psf, voxel, did)
+        self.psf_box.refresh()
+        self.psf_box.choose(repaired)
+
+    def _show_repaired(
+        self, layer: Image, psf: np.ndarray, voxel: tuple[float, ...] | None, did: list[str]
+    ) -> Image:
+        told = {METADATA_KEY: {"role": "psf", "did": did}}
+        placed = {} if voxel is None else {"scale": voxel, "units": ("um",) * psf.ndim}
+        if layer.name.endswith(TAG):  # the second repair of the same patient
+            layer.data, layer.metadata = psf, told
+            if voxel is not None:
+                layer.scale, layer.units = voxel, ("um",) * psf.ndim
+            layer.contrast_limits = display_limits(psf)
+            return layer
+        name = layer.name if looks_like_psf(layer) else f"{layer.name} PSF"
+        return self._viewer.add_image(
+            psf,
+            name=f"{name} {TAG}",
+            contrast_limits=display_limits(psf),
+            visible=False,
+            metadata=told,
+            axis_labels=tuple("zyx"[-psf.ndim :]),
+            **placed,
+        )
+
+    def _context(self) -> Any:
+        from napari_selfdeconv import api
+
+        psf, image = self.psf_box.layer, self.image_box.layer
+        known = image is not None and image is not psf and image.ndim in (2, 3)
+        return api.Context(
+            voxel_um=None if psf is None else voxel_um(psf),
+            image_shape=tuple(int(n) for n in image.data.shape) if known and not image.multiscale else None,
+            image_voxel_um=voxel_um(image) if known else None,
+        )
+
+    def _row(self, finding: Any) -> QWidget:
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        note = Note()
+        note.say(finding.text, "error" if finding.severity == "problem" else "warning")
+        layout.addWidget(note, 1)
+        if finding.fix:
+            button = QPushButton("Fix")
+            button.setToolTip(finding.fix)
+            button.setFixedWidth(44)
+            button.clicked.connect(lambda: self.fix([finding.key]))
+            layout.addWidget(button)
+            self.fix_buttons[finding.key] = button
+        return row
+
+    def _clear(self) -> None:
+        self.findings, self.fix_buttons = [], {}
+        self.fix_all_button.setEnabled(False)
+        self.preview.clear()
+        while self._list.count():
+            item = self._list.takeAt(0)
+            item.widget().deleteLater()
+
+    def _on_layers(self, _layer: Any = None) -> None:
+        self._watch([layer for layer in (self.psf_box.layer, self.image_box.layer) if layer is not None])
+        if self.isVisible():
+            self.examine()
+
+    def _watch(self, layers: list[Image]) -> None:
+        for layer in self._watched:
+            for event in (layer.events.data, layer.events.scale, layer.events.units):
+                event.disconnect(self.examine)
+        self._watched = list(dict.fromkeys(layers))
+        for layer in self._watched:
+            for event in (layer.events.data, layer.events.scale, layer.events.units):
+                event.connect(self.examine)
+
+    def _build(self) -> None:
+        inside = FormBody()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(8, 4, 8, 2)
+        layout.setSpacing(5)
+        for text, box in (("PSF", self.psf_box), ("For the image", self.image_box)):
+            layout.addWidget(Note(text))
+            layout.addWidget(box)
+        for widget in (self.summary, self._rows, self.fix_all_button, self.preview):
+            layout.addWidget(widget)
+        layout.addStretch()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(TallForm(inside))

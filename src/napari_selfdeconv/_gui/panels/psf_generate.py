@@ -1,0 +1,307 @@
+"""The tab 'Generate': optics, voxel size and size of a PSF, a picture while they change, and the layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_selfdeconv._gui.forms.fields import (
+    FormBody,
+    LayerBox,
+    Note,
+    NumberBox,
+    Section,
+    TallForm,
+    looks_like_input,
+)
+from napari_selfdeconv._gui.forms.optics import OpticsForm, _grid
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, display_limits, voxel_um
+from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
+from napari_selfdeconv._gui.runs.psf import Generated, generate_job
+from napari_selfdeconv._gui.runs.worker import Failure, Job, Outcome, Run, Succeeded
+from napari_selfdeconv.api import PsfParameters, load_parameters, save_parameters
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.errors import ConfigError
+
+#: A pause in typing before anything is computed.
+DEBOUNCE_MS = 300
+_FILTER = "PSF parameters (*.json)"
+
+
+class GeneratePanel(QWidget):
+    """Fields, a live picture, and 'Add PSF layer'."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.image_box = LayerBox(viewer, looks_like_input, "The image that the PSF is for")
+        self.optics_form = OpticsForm()
+        self.voxel = [
+            NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
+        ]
+        self.voxel_note = Note()
+        self.write_button = QPushButton("Write it to the image layer")
+        self.write_button.setToolTip("Set the image layer's scale and units to this voxel size")
+        self.camera = NumberBox(6.5, 0.1, "Pitch of the camera's pixels, um")
+        self.magnification = NumberBox(60.0, 1.0, "Of everything between sample and camera")
+        self.binning = NumberBox(1.0, 1.0, "Camera pixels per image pixel along one side")
+        self.camera_button = QPushButton("Set voxel y, x")
+        self.share = NumberBox(90.0, 1.0, "How much of the light near the focus the PSF holds, percent")
+        self.fixed = QCheckBox("Size by hand")
+        self.sizes = [NumberBox(0.0, 2.0, f"Voxels along {axis}; odd") for axis in "zyx"]
+        self.preview = PsfPreview()
+        self.facts, self.note = Note(), Note()
+        self.add_button = QPushButton("Add PSF layer")
+        self.read_button = QPushButton("Read from layer")
+        self.read_button.setToolTip("Fill in the fields from the selected PSF layer, if this dock made it")
+        self.save_button, self.load_button = QPushButton("Save …"), QPushButton("Load …")
+        self.generated: Generated | None = None
+        self.run: Run | None = None
+        self._again = False
+        self._filling = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DEBOUNCE_MS)
+        self._timer.timeout.connect(self._compute)
+        self._build()
+        self._connect()
+        self._on_image(self.image_box.layer)
+
+    @property
+    def busy(self) -> bool:
+        return self.run is not None or self._timer.isActive()
+
+    def close_panel(self) -> None:
+        """The dock is gone."""
+        self._timer.stop()
+        if self.run is not None:
+            self.run.cancel()
+
+    def add_layer(self) -> None:
+        """Add the PSF on display as a layer, with its parameters in the metadata."""
+        made = self.generated
+        if made is None:
+            return
+        image = self.image_box.layer
+        name = "PSF" if image is None else f"{image.name} PSF"
+        self._viewer.add_image(
+            made.psf,
+            name=name,
+            scale=made.parameters.voxel_um,
+            units=("um",) * made.psf.ndim,
+            axis_labels=tuple("zyx"[-made.psf.ndim :]),
+            contrast_limits=display_limits(made.psf),
+            visible=False,
+            metadata={METADATA_KEY: {"role": "psf", **made.parameters.to_dict()}},
+        )
+        self.note.say(f"Added '{name}'; it is hidden, so that it does not cover the image.", "good")
+
+    def read_layer(self) -> None:
+        """Fill in the form from the selected layer's metadata, or say why not."""
+        layer = self._viewer.layers.selection.active
+        told = about(layer) if isinstance(layer, Image) else {}
+        try:
+            if told.get("role") != "psf" or "shape" not in told:
+                raise ConfigError("Select a PSF layer that this dock has made.")
+            self.fill(PsfParameters.from_dict({key: told[key] for key in ("optics", "voxel_um", "shape")}))
+        except ConfigError as error:
+            self.note.say(str(error), "warning")
+
+    def fill(self, parameters: PsfParameters) -> None:
+        """Show ``parameters``."""
+        self._filling = True
+        self.optics_form.fill(parameters.optics)
+        self.fixed.setChecked(True)
+        for boxes, values in ((self.voxel, parameters.voxel_um), (self.sizes, parameters.shape)):
+            for box, value in zip(boxes[-len(values) :], values, strict=True):
+                box.setValue(value)
+        self._show_axes(len(parameters.shape))
+        self._filling = False
+        self._later()
+
+    def _ndim(self) -> int:
+        image = self.image_box.layer
+        return image.ndim if image is not None and image.ndim in (2, 3) else 3
+
+    def _request(self) -> Job:
+        ndim = len([box for box in self.voxel if not box.isHidden()])
+        voxel = tuple(box.value() for box in self.voxel[-ndim:])
+        for axis, size in zip("zyx"[-ndim:], voxel, strict=True):
+            if size == 0:
+                raise ConfigError(f"Type the voxel size along {axis}: the layer does not say it.")
+        image = self.image_box.layer
+        extent = image.data.shape[-ndim:] if image is not None and not image.multiscale else (65,) * ndim
+        shape = tuple(int(box.value()) for box in self.sizes[-ndim:]) if self.fixed.isChecked() else None
+        optics = self.optics_form.optics()
+        if shape is not None:
+            PsfParameters(optics=optics, voxel_um=voxel, shape=shape)  # says what is wrong with the sizes
+        share = self.share.value() / 100
+        return generate_job(optics, voxel, tuple(extent), min(max(share, 0.01), 0.999), shape)
+
+    def _later(self, *_: Any) -> None:
+        if not self._filling:
+            self._timer.start()
+
+    def _compute(self) -> None:
+        if self.run is not None:
+            self._again = True  # the answer under way is stale; ask anew when it has come
+            return
+        try:
+            job = self._request()
+        except ConfigError as error:
+            self._forget(str(error))
+            return
+        self.run = run = Run(job, self)
+        self.destroyed.connect(run.token.cancel)
+        run.ended.connect(self._on_ended)
+        run.start()
+
+    def _on_ended(self, outcome: Outcome) -> None:
+        run, self.run = self.run, None
+        if run is not None:
+            run.deleteLater()
+        if self._again:
+            self._again = False
+            self._compute()
+        elif isinstance(outcome, Failure):
+            self._forget(f"{outcome.message}\n{outcome.remedy}".strip())
+        elif isinstance(outcome, Succeeded):
+            self._show(outcome.value)
+
+    def _show(self, made: Generated) -> None:
+        self.generated = made
+        self.add_button.setEnabled(True)
+        self.preview.show_psf(made.psf, made.parameters.voxel_um)
+        self.facts.say(made.facts)
+        self.note.say("\n".join(made.notes), "warning")
+        if not self.fixed.isChecked():
+            self._filling = True
+            for box, size in zip(self.sizes[-made.psf.ndim :], made.psf.shape, strict=True):
+                box.setValue(size)
+            self._filling = False
+
+    def _forget(self, why: str) -> None:
+        self.generated = None
+        self.add_button.setEnabled(False)
+        self.preview.clear()
+        self.facts.say("")
+        self.note.say(why, "warning")
+
+    def _on_image(self, image: Image | None) -> None:
+        sizes = voxel_um(image) if image is not None and image.ndim in (2, 3) else None
+        ndim = self._ndim()
+        self._filling = True
+        for box, size in zip(self.voxel[-ndim:], sizes or (0.0,) * ndim, strict=True):
+            box.setValue(size)
+        optics = None if image is None else about(image).get("optics")
+        if optics:
+            self.optics_form.fill(Optics.from_dict(optics))
+        self._filling = False
+        self._show_axes(ndim)
+        unknown = image is not None and sizes is None
+        self.voxel_note.say("The layer does not say its voxel size: type it." if unknown else "", "warning")
+        self.write_button.setVisible(unknown)
+        self._later()
+
+    def _show_axes(self, ndim: int) -> None:
+        for boxes in (self.voxel, self.sizes):
+            boxes[0].setVisible(ndim == 3)
+
+    def _write_voxels(self) -> None:
+        image = self.image_box.layer
+        voxel = [box.value() for box in self.voxel[-self._ndim() :]]
+        if image is not None and all(voxel):
+            image.units = ("um",) * image.ndim
+            image.scale = voxel
+            self._on_image(image)
+
+    def _from_camera(self) -> None:
+        if self.magnification.value() > 0:
+            size = self.camera.value() * self.binning.value() / self.magnification.value()
+            for box in self.voxel[1:]:
+                box.setValue(round(size, 5))
+
+    def _ask_save(self) -> None:
+        if self.generated is None:
+            return
+        path, _ = QFileDialog.getSaveFileName(self, "Save the parameters", "psf.json", _FILTER)
+        if path:
+            self._guarded(lambda: save_parameters(path, self.generated.parameters))  # type: ignore[union-attr]
+
+    def _ask_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load parameters", "", _FILTER)
+        if path:
+            self._guarded(lambda: self.fill(load_parameters(path)))
+
+    def _guarded(self, action: Any) -> None:
+        try:
+            action()
+        except ConfigError as error:
+            self.note.say(str(error), "warning")
+
+    def _connect(self) -> None:
+        self.image_box.layer_changed.connect(self._on_image)
+        self.optics_form.changed.connect(self._later)
+        for box in (*self.voxel, *self.sizes, self.share):
+            box.valueChanged.connect(self._later)
+        self.fixed.toggled.connect(self._on_fixed)
+        for button, slot in (
+            (self.write_button, self._write_voxels),
+            (self.camera_button, self._from_camera),
+            (self.add_button, self.add_layer),
+            (self.read_button, self.read_layer),
+            (self.save_button, self._ask_save),
+            (self.load_button, self._ask_load),
+        ):
+            button.clicked.connect(lambda _=False, run=slot: run())
+
+    def _on_fixed(self, fixed: bool) -> None:
+        for box in self.sizes:
+            box.setEnabled(fixed)
+        self.share.setEnabled(not fixed)
+        self._later()
+
+    def _build(self) -> None:
+        self._on_fixed(False)
+        self.add_button.setEnabled(False)
+        sections = {
+            "Optics": Section("Optics"),
+            "Voxel size, µm": Section("Voxel size, µm"),
+            "Camera": Section("Voxel size from camera and magnification", folded=True),
+            "Size": Section("Size of the PSF", folded=True),
+        }
+        sections["Optics"].add(self.optics_form)
+        sections["Voxel size, µm"].add(_row(*self.voxel), self.voxel_note, self.write_button)
+        camera = [
+            ("Camera pixel, µm", self.camera),
+            ("Magnification", self.magnification),
+            ("Binning", self.binning),
+        ]
+        sections["Camera"].add(_grid(camera), self.camera_button)
+        sections["Size"].add(_grid([("Light held, %", self.share)]), self.fixed, _row(*self.sizes))
+        inside = FormBody()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(8, 4, 8, 2)
+        layout.setSpacing(4)
+        layout.addWidget(self.image_box)
+        for section in sections.values():
+            layout.addWidget(section)
+        for widget in (self.preview, self.facts, self.note, self.add_button):
+            layout.addWidget(widget)
+        layout.addWidget(_row(self.read_button, self.save_button, self.load_button))
+        layout.addStretch()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(TallForm(inside))
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return row

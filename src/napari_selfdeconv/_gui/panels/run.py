@@ -1,0 +1,260 @@
+"""Buttons, progress, status and loss curve of a run; it shows events and knows nothing of layers."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.panels.plots import LossPlot
+from napari_selfdeconv.events import Event, Finished, Progress, Started, Warned
+
+_STAGES = {
+    "train": "Training",
+    "predict": "Deconvolving",
+    "choose": "Choosing the refinement",
+    "refine": "Refining",
+    "richardson-lucy": "Richardson-Lucy",
+    "tv": "Total variation",
+    "measure": "Measuring",
+}
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people say it: 8 s, 2 min 05 s, 3 h 10 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def pace(step: int, seconds: float) -> str:
+    """Return how fast it goes: 5.9 steps/s, or 8.1 s a step."""
+    if step == 0 or seconds <= 0:
+        return ""
+    rate = step / seconds
+    return f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s a step"
+
+
+class RunPanel(QWidget):
+    """Train, Continue, Pause, Use now, Stop (keep), Cancel, and how it is going.
+
+    Signals ``train``, ``go_on`` (train the last model further), ``pause`` (True: pause, False: resume),
+    ``use_now``, ``stop`` and ``cancel`` say what the user pressed.
+
+    Parameters
+    ----------
+    start_text : on the first button.
+    holds : whether training can be paused and its model used in between.
+    """
+
+    train = Signal()
+    go_on = Signal()
+    pause = Signal(bool)
+    use_now = Signal()
+    stop = Signal()
+    cancel = Signal()
+
+    def __init__(self, start_text: str = "Train", *, holds: bool = True) -> None:
+        super().__init__()
+        self._holds = holds
+        self.train_button = _button(start_text, "Start with the settings above")
+        self.continue_button = _button(
+            "Continue training", "Train the last (or the loaded) model further, with the settings above"
+        )
+        self.pause_button = _button("Pause", "Hold training; the preview goes on following the view")
+        self.use_button = _button(
+            "Use now", "Deconvolve the whole image with what has been learned so far; training goes on"
+        )
+        self.stop_button = _button("Stop (keep)", "End now and keep what has been learned")
+        self.cancel_button = _button("Cancel", "End now and discard")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.status = Note()
+        self.warning = Note()
+        self.plot = LossPlot()
+        self.plot.hide()
+        self._started: Started | None = None
+        self._finished: Finished | None = None
+        self._trained: Progress | None = None
+        self._trains = False
+        self._build()
+        self.idle()
+
+    def start(self, what: str, *, trains: bool, interim: bool = True) -> None:
+        """A run begins: lock Train, unlock Stop and Cancel, and 'Use now' if the run can answer it."""
+        self._started, self._finished, self._trained, self._trains = None, None, None, trains
+        self._enable(running=True)
+        if not interim:
+            self.use_button.hide()
+        self.bar.show()
+        self.bar.setRange(0, 0)
+        self.bar.setFormat("")
+        self.status.say(f"{what}: preparing …")
+        self.warning.say("")
+        if trains:
+            self.plot.show()
+
+    def show_event(self, event: Event) -> None:
+        """Draw one event of the run."""
+        if isinstance(event, Started):
+            self._started = event
+            self.plot.restart(event.steps)
+            self.status.say(self._device())
+        elif isinstance(event, Progress):
+            self._show_progress(event)
+        elif isinstance(event, Warned):
+            shown = self.warning.text()
+            self.warning.say(f"{shown}\n{event.message}" if shown else event.message, "warning")
+        elif isinstance(event, Finished):
+            self._finished = event
+            if event.converged:
+                self.plot.mark_end(event.steps_done)
+
+    def paused(self, paused: bool) -> None:
+        """Training is held, or goes on."""
+        self.pause_button.setText("Resume" if paused else "Pause")
+        self._say_state()
+
+    def using(self) -> None:
+        """The user asked for the whole image with what has been learned so far."""
+        self.use_button.setEnabled(False)
+        self.status.say("Deconvolving the whole image with what is learned so far; training goes on after it.")
+
+    def used(self) -> None:
+        """The result asked for is there."""
+        self.use_button.setEnabled(True)
+        if self._trained is not None:
+            self._show_bar(self._trained)
+        self._say_state()
+
+    def stopping(self) -> None:
+        """The user pressed Stop; the current step is being finished."""
+        self.pause_button.hide()
+        self.use_button.hide()
+        self.stop_button.setEnabled(False)
+        self.stop_button.setText("Stopping …")
+
+    def cancelling(self) -> None:
+        """The user pressed Cancel; the current step is being finished."""
+        # Out of the way: the text needs their room in a narrow dock.
+        for button in (self.pause_button, self.use_button, self.stop_button):
+            button.hide()
+        self.cancel_button.setEnabled(False)
+        self.cancel_button.setText("Cancelling …")
+
+    def done(self, what: str) -> None:
+        """The run ended with a result."""
+        text = what
+        if self._finished is not None:
+            text += f" in {clock(self._finished.seconds)}"
+            if self._finished.converged:
+                text += f". It stopped by itself after step {self._finished.steps_done}"
+                text += ": the held-out error no longer fell"
+            elif self._finished.stopped:
+                text += f", stopped after step {self._finished.steps_done}"
+            if self._finished.kept_share < 1:
+                text += f". {_kept(self._finished.kept_share)}"
+            if count := self._finished.refined_iterations:
+                text += f". Refined by {count} iteration{'s' if count > 1 else ''} of Richardson-Lucy"
+        where = "" if self._started is None else f" On {self._started.device} ({self._started.precision})."
+        self.idle()
+        self.status.say(f"{text}.{where}", "good")
+
+    def failed(self, message: str, remedy: str) -> None:
+        """The run failed, or could not start: say what to do."""
+        self.idle()
+        self.status.say(f"{message}\n{remedy}".strip(), "error")
+
+    def cancelled(self) -> None:
+        self.idle()
+        self.status.say("Cancelled; nothing was kept.")
+
+    def idle(self) -> None:
+        """Nothing runs: Train is live again."""
+        self._enable(running=False)
+        self.bar.hide()
+
+    def offer_continue(self, offered: bool) -> None:
+        """Show or hide 'Continue training': there is a model for it, or none."""
+        self.continue_button.setVisible(offered)
+
+    def _show_progress(self, event: Progress) -> None:
+        self._show_bar(event)
+        if event.stage == "train":
+            self._trained = event
+        if event.losses:
+            self.plot.add(event.step, event.losses, event.held_out)
+
+    def _show_bar(self, event: Progress) -> None:
+        self.bar.setRange(0, event.steps)
+        self.bar.setValue(event.step)
+        parts = [f"{_STAGES.get(event.stage, event.stage)} {event.step}/{event.steps}"]
+        if event.eta_s is not None:
+            parts.append(f"{clock(event.eta_s)} left")
+        if event.stage == "train":
+            parts.append(pace(event.step, event.seconds))
+        self.bar.setFormat(" · ".join(part for part in parts if part))
+
+    def _say_state(self) -> None:
+        paused = self.pause_button.text() == "Resume"
+        self.status.say("Paused; the preview still follows the view." if paused else self._device())
+
+    def _device(self) -> str:
+        """Say where it runs, why there, and what would make it faster."""
+        if self._started is None:
+            return ""
+        started = self._started
+        text = f"On {started.device} ({started.precision}): {started.device_reason}. {started.remedy}"
+        return text.strip()
+
+    def _enable(self, *, running: bool) -> None:
+        self.train_button.setEnabled(not running)
+        self.continue_button.setEnabled(not running)
+        self._running_row.setVisible(running)
+        texts = ((self.pause_button, "Pause"), (self.use_button, "Use now"))
+        for button, text in (*texts, (self.stop_button, "Stop (keep)"), (self.cancel_button, "Cancel")):
+            button.setEnabled(running)
+            button.setText(text)
+            button.show()
+        for button, _ in texts:
+            button.setVisible(running and self._trains and self._holds)
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        first = QHBoxLayout()
+        first.addWidget(self.train_button)
+        first.addWidget(self.continue_button)
+        self.continue_button.hide()
+        self._running_row = QWidget()
+        second = QHBoxLayout(self._running_row)
+        second.setContentsMargins(0, 0, 0, 0)
+        second.setSpacing(4)
+        for button in (self.pause_button, self.use_button, self.stop_button, self.cancel_button):
+            second.addWidget(button)
+        layout.addLayout(first)
+        for part in (self._running_row, self.bar, self.status, self.warning, self.plot):
+            layout.addWidget(part)
+        self.train_button.clicked.connect(self.train)
+        self.continue_button.clicked.connect(self.go_on)
+        self.pause_button.clicked.connect(lambda: self.pause.emit(self.pause_button.text() == "Pause"))
+        self.use_button.clicked.connect(self.use_now)
+        self.stop_button.clicked.connect(self.stop)
+        self.cancel_button.clicked.connect(self.cancel)
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
+
+
+def _kept(share: float) -> str:
+    """Say how much of the training was kept, and why."""
+    if share == 0:
+        return "Held-out pixels were not predicted better after training: the weights it began with were kept"
+    return f"Of what training changed {share:.0%} was kept: with more, held-out pixels are not predicted better"

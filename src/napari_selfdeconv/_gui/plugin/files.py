@@ -1,0 +1,69 @@
+"""Files for napari: OME-TIFF with voxel size, units and provenance, out and in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pint
+
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+#: What a layer's metadata holds for this session only: no file needs it.
+SESSION_KEYS = ("source_id", "linked", "psf", "model")
+
+
+def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write one image layer; its scale in um where its units are lengths."""
+    from napari_selfdeconv.api import write_ome_tiff
+
+    data = data[0] if meta.get("multiscale") else data
+    told = meta.get("metadata", {}).get(METADATA_KEY, {})
+    provenance = {key: value for key, value in told.items() if key not in SESSION_KEYS}
+    array = np.asarray(data)
+    axes = _axes(array, meta)
+    spatial = len(axes.lstrip("TC")) if axes else min(array.ndim, 3)
+    write_ome_tiff(path, array, voxel_um=_voxel_um(meta, spatial), provenance=provenance or None, axes=axes)
+    return [path]
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerTuple]] | None:
+    """Return the reader for one OME-TIFF; napari's own leaves the voxel size aside."""
+    if isinstance(path, list) or not Path(path).name.lower().endswith((".ome.tif", ".ome.tiff")):
+        return None
+    return read_image_layer
+
+
+def read_image_layer(path: str) -> list[LayerTuple]:
+    """Read one OME-TIFF with its voxel size, units and provenance."""
+    from napari_selfdeconv.api import read_image
+
+    file = read_image(path)
+    meta: dict[str, Any] = {"name": Path(path).name.split(".")[0], "contrast_limits": display_limits(file.data)}
+    if file.voxel_um is not None and len(file.voxel_um) == file.data.ndim:
+        meta |= {"scale": file.voxel_um, "units": ("um",) * file.data.ndim}
+    if file.provenance:
+        meta["metadata"] = {METADATA_KEY: dict(file.provenance)}
+    return [(file.data, meta, "image")]
+
+
+def _axes(data: Any, meta: dict[str, Any]) -> str | None:
+    """Return the axes as letters where the layer names them so, as in t, c, z, y, x."""
+    letters = "".join(str(label)[:1].upper() for label in meta.get("axis_labels") or ())
+    return letters if re.fullmatch("T?C?Z?YX", letters) and len(letters) == data.ndim else None
+
+
+def _voxel_um(meta: dict[str, Any], spatial: int) -> tuple[float, ...] | None:
+    """Return the size of the last axes in um from what napari hands to a writer; None where it is no length."""
+    units, scale = meta.get("units"), meta.get("scale")
+    if units is None or scale is None or all(float(s) == 1.0 for s in scale[-spatial:]):
+        return None
+    registry = pint.get_application_registry()
+    sizes = [float(s) * registry.Unit(str(u)) for s, u in zip(scale[-spatial:], units[-spatial:], strict=True)]
+    if any(not size.is_compatible_with("micrometer") for size in sizes):
+        return None
+    return tuple(abs(float(size.to("micrometer").magnitude)) for size in sizes)

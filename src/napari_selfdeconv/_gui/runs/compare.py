@@ -1,0 +1,122 @@
+"""What the Compare dock computes in the worker's thread: the methods, and the table of metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv._gui.runs.deconvolve import Psf
+from napari_selfdeconv._gui.runs.worker import Job
+from napari_selfdeconv.config.classical import Classical
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Finished, Progress, Warned
+from napari_selfdeconv.stop_token import StopToken
+
+#: Column of the table -> its title, and whether more (1) or less (-1) is better, or neither (0).
+COLUMNS = {
+    "psnr": ("PSNR, dB", 1),
+    "ssim": ("SSIM", 1),
+    "rmse": ("RMSE", -1),
+    "mi": ("MI", 1),
+    "smi": ("SMI", 1),
+    "whiteness": ("Whiteness", 1),
+    "i_divergence": ("I-divergence", 0),
+    "residual_rms": ("Residual RMS", 0),
+    "frc_resolution": ("FRC", 0),
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One finished method: the tag of its layer, its array, where it comes from, and the model if it has one."""
+
+    tag: str
+    image: np.ndarray
+    provenance: dict[str, Any]
+    model: Any = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table."""
+
+    name: str
+    scores: dict[str, float]
+
+
+def compare_job(
+    image: LayerSnapshot, psf: Psf, methods: Sequence[Classical], network: TrainConfig | None, device: str
+) -> Job:
+    """Return the job that runs the classical methods, then the network if asked for; its result: `Compared`s."""
+
+    def job(token: StopToken) -> Generator[Event, None, list[Compared]]:
+        from napari_selfdeconv import api
+
+        kernel, notes = psf.kernel(image)
+        yield from map(Warned, notes)
+        data = np.asarray(image.data)
+        done: list[Compared] = []
+        if methods:
+            results = yield from api.iter_classical(data, kernel, methods, stop=token, device_name=device)
+            done += [Compared(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
+        if network is not None and not token.stopped:
+            result = yield from api.iter_deconvolve(data, kernel, network, voxel_um=psf.voxels(image), stop=token)
+            told = {**result.provenance, "psf": result.model.psf}
+            done.append(Compared("deconvolved", result.image, told, result.model))
+        return done
+
+    return job
+
+
+def measure_job(
+    image: LayerSnapshot, psf: Psf, results: Sequence[tuple[str, Any]], truth: tuple[str, Any] | None
+) -> Job:
+    """Return the job that scores the image and every result; its value: `Row`s.
+
+    ``results`` and ``truth`` are (name, data). With a truth they are scored against it on its scale, without
+    one against the image.
+    """
+
+    def job(token: StopToken) -> Generator[Event, None, list[Row]]:
+        from napari_selfdeconv import api
+
+        started = time.perf_counter()
+        kernel, notes = psf.kernel(image)
+        yield from map(Warned, notes)
+        data = np.asarray(image.data)
+        rows: list[Row] = []
+        everything = [(image.name, data), *results]
+        for n, (name, array) in enumerate(everything, 1):
+            token.raise_if_cancelled()
+            array = np.asarray(array)
+            if truth is None:
+                scores = {} if n == 1 else api.evaluate_without_truth(array, data, kernel, psf.voxels(image))
+            else:
+                scores = against_truth(array, truth)
+            if scores:
+                rows.append(Row(name, scores))
+            yield Progress(stage="measure", step=n, steps=len(everything), seconds=0.0, eta_s=None)
+        yield Finished(seconds=time.perf_counter() - started, steps_done=len(rows), stopped=False)
+        return rows
+
+    return job
+
+
+def against_truth(array: np.ndarray, truth: tuple[str, Any]) -> dict[str, float]:
+    """Score ``array`` against a truth in the same intensity units, of whatever range."""
+    from napari_selfdeconv.api import evaluate
+
+    name, data = truth
+    target = np.asarray(data).astype(np.float64)
+    if target.shape != array.shape:
+        raise ConfigError(f"the truth '{name}' has shape {target.shape} and the result {array.shape}")
+    low, span = float(target.min()), float(np.ptp(target))
+    if span == 0:
+        raise ConfigError(f"the truth '{name}' is constant: choose another layer, or none")
+    return evaluate((array.astype(np.float64) - low) / span, (target - low) / span)

@@ -1,0 +1,241 @@
+"""The border between the computation's thread and the window.
+
+A napari generator worker swallows RuntimeErrors and runs for ever, throws results away when it is asked
+to quit, and queues every yielded array. So nothing is ever raised across this border: the guard turns
+every error into a returned `Failure`, our own token stops the run, and previews wait in a slot that
+holds the newest one only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_selfdeconv._gui.runs.preload import preload_torch, without_collecting
+from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
+from napari_selfdeconv.events import Event, Preview, Warned
+from napari_selfdeconv.stop_token import StopToken
+
+PREVIEW_POLL_MS = 100
+_MEMORY_WORDS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate",
+    "cannot allocate",
+    "unable to allocate",
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The run ended with a result: the value that the generator returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """The run was cancelled; there is no result."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The run failed: what happened, what to do, and the error where it was not one of ours."""
+
+    message: str
+    remedy: str = ""
+    unexpected: Exception | None = None
+
+
+Outcome = Succeeded | Discarded | Failure
+Job = Callable[[StopToken], Generator[Event, None, Any]]
+
+
+def explain(error: Exception) -> Failure:
+    """Return ``error`` in the user's words, with the remedy."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, ConfigError):
+        return Failure(text)
+    if isinstance(error, MemoryError) or any(word in text.lower() for word in _MEMORY_WORDS):
+        remedy = (
+            "Set a smaller patch or tile under Advanced, close other programs that use the graphics card, "
+            "or set the device to cpu."
+        )
+        return Failure(f"Out of memory: {text}", remedy)
+    if isinstance(error, ComputeError):
+        return Failure(text, "Try another seed, or the device cpu, under Advanced.")
+    # Frames hold the arrays they worked on; the traceback is kept for the report, the memory is not.
+    traceback.clear_frames(error.__traceback__)
+    remedy = "This was not foreseen: please report it with the traceback from napari's notification."
+    return Failure(f"{type(error).__name__}: {text}", remedy, unexpected=error)
+
+
+class _Slot:
+    """Holds the newest preview; written by the worker, emptied by the window."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._value: Preview | None = None
+
+    def put(self, value: Preview) -> None:
+        with self._lock:
+            self._value = value
+
+    def take(self) -> Preview | None:
+        with self._lock:
+            value, self._value = self._value, None
+        return value
+
+
+def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None, None, Outcome]:
+    """Iterate ``job`` and never raise; every yield lets napari's worker look for its own quit flag."""
+    events = None
+    try:
+        events = job(token)
+        while True:
+            event = next(events)
+            if isinstance(event, Preview):
+                slot.put(event)
+                yield None
+            else:
+                yield event
+    except StopIteration as end:
+        return Discarded() if token.cancelled else Succeeded(end.value)
+    except Cancelled:
+        return Discarded()
+    except Exception as error:
+        _log.debug("run failed", exc_info=True)
+        return explain(error)
+    finally:
+        if events is not None:
+            events.close()
+
+
+class _TokenWorker(GeneratorWorker):
+    """napari calls ``quit`` when the window closes; that must reach the computation at once."""
+
+    token: StopToken
+
+    def quit(self) -> None:
+        self.token.cancel()
+        super().quit()
+
+
+class Run(QObject):
+    """One computation in a worker thread; signals arrive in the main thread.
+
+    Parameters
+    ----------
+    job : called in the worker with the stop token; returns the generator of events to iterate.
+    parent : owner; the run is cancelled when this object is destroyed.
+
+    Signals: ``happened`` (everything but previews), ``preview`` (the newest), ``ended`` (an `Outcome`, once).
+    """
+
+    happened = Signal(object)
+    preview = Signal(object)
+    ended = Signal(object)
+
+    def __init__(self, job: Job, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.token = StopToken()
+        self._slot = _Slot()
+        self._outcome: Outcome = Discarded()
+        self._timer = QTimer(self)
+        self._timer.setInterval(PREVIEW_POLL_MS)
+        self._timer.timeout.connect(self._drain)
+        worker = create_worker(_guarded, job, self.token, self._slot, _worker_class=_TokenWorker)
+        worker.token = self.token
+        worker.yielded.connect(self._on_yielded)
+        worker.warned.connect(self._on_warned)
+        worker.returned.connect(self._on_returned)
+        worker.finished.connect(self._on_finished)
+        self._worker = worker
+        self.destroyed.connect(self.token.cancel)
+
+    def start(self) -> None:
+        self._timer.start()
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End training after the current step and keep what there is."""
+        self.token.stop()
+
+    def cancel(self) -> None:
+        """End as soon as possible and discard."""
+        self.token.cancel()
+
+    def pause(self, paused: bool) -> None:
+        """Hold training between two steps, or let it go on."""
+        if paused:
+            self.token.pause()
+        else:
+            self.token.resume()
+
+    def _drain(self) -> None:
+        newest = self._slot.take()
+        if newest is not None and not self.token.cancelled:
+            self.preview.emit(newest)
+
+    def _on_yielded(self, event: Event | None) -> None:
+        if event is not None:
+            self.happened.emit(event)
+
+    def _on_warned(self, arguments: tuple[Any, ...]) -> None:
+        message, category = arguments[:2]
+        # Deprecations and the like are for developers; napari shows them in its own corner.
+        if issubclass(category, UserWarning):
+            self.happened.emit(Warned(str(message)))
+
+    def _on_returned(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def _on_finished(self) -> None:
+        # ``returned`` never fires after napari's quit: then the outcome is still `Discarded`.
+        self._timer.stop()
+        self.ended.emit(self._outcome)
+
+
+# The usual precision of each type of device, the one that "auto" takes first; filled once torch is loaded.
+_usual: dict[str, str] = {}
+
+
+def usual_device(name: str) -> tuple[str, str]:
+    """Return the type and the usual precision of a device by name; cpu and float32 until torch is loaded."""
+    kind = next(iter(_usual), "cpu") if name == "auto" else name.partition(":")[0]
+    return kind, _usual.get(kind, "float32")
+
+
+def warm_up() -> None:
+    """Import the computation in the background: torch takes seconds, and the window must not wait."""
+    threading.Thread(target=_import_api, name="selfdeconv-warm-up").start()
+
+
+@without_collecting()
+def _import_api() -> None:
+    # OpenMP threads that spin while they wait collapse when the window, or any program, needs a core
+    # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        preload_torch()
+        import torch
+
+        from napari_selfdeconv.api import choose_device, classical_method, deconvolve  # noqa: F401
+
+        # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+        for name in ("auto", "cpu"):
+            choice = choose_device(name, "auto")
+            _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
+    except Exception:
+        # A broken torch is reported by the first run, where there is a place to show it.
+        _log.debug("warming up failed", exc_info=True)

@@ -1,0 +1,96 @@
+"""Deconvolve with a network that is trained already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Finished, Warned, drain
+from napari_selfdeconv.inference.predict import DARK_BORDER, deconvolve_whole, ended, on_device
+from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.network.model import Model, psf_hash
+from napari_selfdeconv.physics.even_border import even_border_of
+from napari_selfdeconv.psf.validate import check_psf
+from napari_selfdeconv.stop_token import StopToken
+
+
+def iter_apply_model(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tiles: TileConfig | None = None,
+    stop: StopToken | None = None,
+    device_name: str = "auto",
+) -> Generator[Event, None, NDArray[np.float32]]:
+    """Deconvolve another image with a trained model, in tiles; yield Progress, return float32.
+
+    The image is standardised by its own mean and variance. It needs as many axes as the model's PSF.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`.
+    """
+    started = time.perf_counter()
+    image = check_image(image)
+    if image.ndim != model.psf.ndim:
+        raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+    if ended(image, model.psf, model.config):
+        yield Warned(DARK_BORDER)
+        image = even_border_of(image, model.psf)
+    choice = device.choose_device(device_name, model.config.precision)
+    scale = Standardizer.of(image)
+    with on_device(model, choice):
+        result, _ = yield from deconvolve_whole(
+            model, image, scale, choice, tiles or TileConfig(), stop or StopToken()
+        )
+    yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)
+    return result
+
+
+def apply_model(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    tiles: TileConfig | None = None,
+    device_name: str = "auto",
+    on_event: Callable[[Event], None] | None = None,
+) -> NDArray[np.float32]:
+    """Deconvolve another image with a trained model; see `iter_apply_model`."""
+    return drain(iter_apply_model(model, image, tiles=tiles, device_name=device_name), on_event)
+
+
+def model_differences(model: Model, psf: NDArray[Any] | None, voxel_um: Sequence[float] | None) -> list[str]:
+    """Say in sentences where a model was trained with another PSF or voxel size than these.
+
+    Parameters
+    ----------
+    model : trained.
+    psf : the one that belongs to the image, or None if it is not known.
+    voxel_um : of the image, or None.
+
+    Returns
+    -------
+    Sentences for the user; none where all is the same (voxel sizes to 1 %).
+    """
+    found = []
+    if psf is not None and psf_hash(check_psf(psf, [10**9] * psf.ndim)[0]) != psf_hash(model.psf):
+        sizes = [" x ".join(map(str, shape)) for shape in (model.psf.shape, psf.shape)]
+        found.append(
+            f"The model was trained with another PSF ({sizes[0]} voxels; the one chosen has {sizes[1]}): "
+            "its result is that of its own PSF."
+        )
+    if voxel_um is not None and model.voxel_um is not None:
+        same = len(voxel_um) == len(model.voxel_um) and np.allclose(voxel_um, model.voxel_um, rtol=0.01, atol=0)
+        if not same:
+            words = [" x ".join(f"{v:g}" for v in voxel) for voxel in (model.voxel_um, voxel_um)]
+            found.append(f"The model was trained on voxels of {words[0]} um and the image has {words[1]} um.")
+    return found

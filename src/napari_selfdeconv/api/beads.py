@@ -1,0 +1,234 @@
+"""From an image of beads to a PSF, as a generator of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_selfdeconv._version import __version__
+from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Finished, Progress, Warned, drain
+from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.psf.beads import Bead, BeadPsf, BeadSettings, Spots, find_spots, judge
+from napari_selfdeconv.psf.beads.candidates import candidates, check_some_left, window_half
+from napari_selfdeconv.psf.beads.register import (
+    Stack,
+    background,
+    centred,
+    combine,
+    correlations,
+    outliers,
+    round_about_z,
+)
+from napari_selfdeconv.psf.measure import border_light, fwhm, noise_level, without_noise
+from napari_selfdeconv.stop_token import StopToken
+
+Float = NDArray[np.float64]
+
+_ROUNDS = 3
+_FEW = 5
+_CUT_OFF = 0.1  # light at the window's border, relative to the peak, that is worth a word
+_NOISE_SIGMAS = 3.0
+
+
+def iter_beads_psf(
+    image: NDArray[Any],
+    voxel_um: Sequence[float],
+    points: NDArray[Any] | None = None,
+    settings: BeadSettings | None = None,
+    *,
+    stop: StopToken | None = None,
+) -> Generator[Event, None, BeadPsf]:
+    """Average the beads of an image to a PSF.
+
+    Parameters
+    ----------
+    image : 2D or 3D array, axes ([z,] y, x), as recorded.
+    voxel_um : voxel size in um, in the order of the axes.
+    points : (n, 2) or (n, 3), where the beads are, in voxels of the image; None finds them. A point takes the
+        nearest maximum within the width of a bead; for a stack, points without z take the brightest plane.
+    settings : `BeadSettings`; None for the defaults.
+    stop : token; ``cancel()`` ends the work.
+
+    Yields
+    ------
+    Progress (stage "beads"), Warned, Finished.
+
+    Returns
+    -------
+    `BeadPsf`.
+
+    Raises
+    ------
+    ConfigError
+        If no bead is found or none is left, saying why and what to change; for points that do not suit the image.
+    Cancelled
+        After ``stop.cancel()``.
+
+    Notes
+    -----
+    Each bead's surroundings are subtracted, it is centred by the centroid of its core, resampled by cubic splines,
+    then fitted three times to the running average by least squares in height, level and shift, which is where
+    their cross-correlation is highest. The size of the bead itself stays in the PSF.
+    """
+    started = time.perf_counter()
+    settings, stop = settings or BeadSettings(), stop or StopToken()
+    data = check_image(image)
+    voxel = _check_voxel(voxel_um, data.ndim)
+    yield _progress(started, 0, 1)
+    spots = find_spots(data, settings.threshold)
+    stop.raise_if_cancelled()
+    chosen, empty, notes = candidates(spots, points, data.shape)
+    yield from map(Warned, notes)
+    half = window_half(settings, spots, chosen, voxel, data.shape)
+    reasons = judge(data, spots, chosen, half, settings)
+    good = np.flatnonzero([not reason for reason in reasons])
+    check_some_left(reasons, empty, half, voxel)
+    stack = Stack(data, spots.positions[chosen[good]], half)
+    odd, match, average = yield from _register(stack, settings, stop, started)
+    for k in np.flatnonzero(odd).tolist():
+        reasons[good[k]] = "outlier"
+    beads = _beads(spots, chosen, reasons, empty)
+    for k, index in enumerate(good.tolist()):
+        beads[index] = Bead(
+            position=tuple(float(c) for c in stack.centres[k]),
+            height=float(spots.heights[chosen[index]]),
+            reason=reasons[index],
+            correlation=float(match[k]),
+        )
+    result = _finish(average, tuple(beads), voxel, spots, settings)
+    yield from map(Warned, _doubts(result, average))
+    yield Finished(seconds=time.perf_counter() - started, steps_done=result.used, stopped=False)
+    return result
+
+
+def beads_psf(
+    image: NDArray[Any],
+    voxel_um: Sequence[float],
+    points: NDArray[Any] | None = None,
+    settings: BeadSettings | None = None,
+) -> BeadPsf:
+    """Average the beads of an image to a PSF; see `iter_beads_psf`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, x = np.mgrid[:64, :64]
+    >>> centres = [(16.2, 15.7), (15.9, 47.4), (48.5, 31.1)]
+    >>> image = sum(900 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 6) for a, b in centres)
+    >>> result = beads_psf(image, (0.1, 0.1), settings=BeadSettings(window_um=(1.5, 1.5)))
+    >>> result.used, result.psf.shape, [round(float(w), 2) for w in result.fwhm_um]
+    (3, (15, 15), [0.41, 0.41])
+    """
+    return drain(iter_beads_psf(image, voxel_um, points, settings))
+
+
+def _progress(started: float, step: int, steps: int) -> Progress:
+    return Progress(stage="beads", step=step, steps=steps, seconds=time.perf_counter() - started, eta_s=None)
+
+
+def _check_voxel(voxel_um: Sequence[float], ndim: int) -> tuple[float, ...]:
+    if len(voxel_um) != ndim:
+        raise ConfigError(f"voxel_um must have {ndim} entries for a {ndim}D image, got {tuple(voxel_um)}")
+    for axis, value in zip("zyx"[-ndim:], voxel_um, strict=True):
+        check_number(f"voxel size {axis}", float(value), 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
+    return tuple(float(value) for value in voxel_um)
+
+
+def _register(
+    stack: Stack, settings: BeadSettings, stop: StopToken, started: float
+) -> Generator[Event, None, tuple[NDArray[np.bool_], Float, Float]]:
+    """Return which beads are outliers, every bead's correlation with the average, and the average."""
+    count = len(stack.windows)
+    steps = count * (_ROUNDS + 1)
+    done = 0
+    for index in range(count):
+        stop.raise_if_cancelled()
+        stack.start(index)
+        done += 1
+        yield _progress(started, done, steps)
+    odd = np.zeros(count, bool)
+    for _ in range(_ROUNDS):
+        # The median of all, so that outliers can neither hide nor return.
+        average = centred(combine(stack.windows[~odd], stack.scales[~odd], "median"))
+        for index in range(count):
+            stop.raise_if_cancelled()
+            stack.align(index, average)
+            done += 1
+            yield _progress(started, done, steps)
+        reference = np.asarray(np.median(stack.windows[~odd], axis=0), np.float64)
+        odd = outliers(stack.windows, reference, settings.outlier_sigmas)
+        if odd.all():
+            raise ConfigError(
+                f"All {count} beads look different from each other: choose the image of the beads, or mark single "
+                "beads in a Points layer."
+            )
+    average = combine(stack.windows[~odd], stack.scales[~odd], settings.average)
+    return odd, correlations(stack.windows, average), average
+
+
+def _beads(spots: Spots, chosen: NDArray[np.int64], reasons: list[str], empty: Float) -> list[Bead]:
+    found = [
+        Bead(
+            position=tuple(float(p) for p in spots.positions[index]),
+            height=float(spots.heights[index]),
+            reason=reason,
+        )
+        for index, reason in zip(chosen, reasons, strict=True)
+    ]
+    return found + [Bead(position=tuple(float(p) for p in p), height=0.0, reason="empty") for p in empty]
+
+
+def _finish(
+    average: Float, beads: tuple[Bead, ...], voxel: tuple[float, ...], spots: Spots, settings: BeadSettings
+) -> BeadPsf:
+    """Make the average a PSF: no background, nothing negative, sum 1."""
+    average = average - background(average)
+    smooth = ndimage.gaussian_filter(average, 1.0, mode="nearest")
+    noise = noise_level(average, smooth)
+    if settings.rotational:
+        average = round_about_z(average, (voxel[-2], voxel[-1]))
+        smooth = round_about_z(smooth, (voxel[-2], voxel[-1]))
+    clean = np.maximum(without_noise(average, smooth, _NOISE_SIGMAS * noise), 0)
+    psf = (clean / clean.sum()).astype(np.float32)
+    width = tuple(fwhm(clean, axis) * size for axis, size in enumerate(voxel))
+    result = BeadPsf(
+        psf=psf,
+        voxel_um=voxel,
+        beads=beads,
+        fwhm_um=width,
+        threshold=spots.threshold,
+        noise=noise / float(average.max()),
+    )
+    record = {
+        "software": "napari-selfdeconv",
+        "version": __version__,
+        "beads_used": result.used,
+        "beads_rejected": result.rejected,
+        "settings": settings.to_dict(),
+        "threshold": result.threshold,
+        "voxel_um": list(voxel),
+        "shape": list(psf.shape),
+        "fwhm_um": list(width),
+    }
+    return BeadPsf(**{**vars(result), "provenance": record})
+
+
+def _doubts(result: BeadPsf, average: Float) -> list[str]:
+    out = []
+    if result.used == 1:
+        out.append("One bead only: the PSF is as noisy as that bead. Ten or more make a good one.")
+    elif result.used < _FEW:
+        out.append(f"Only {result.used} beads: the PSF is noisy and outliers cannot be told. Use ten or more.")
+    smooth = ndimage.gaussian_filter(average - background(average), 1.0, mode="nearest")
+    names = "zyx"[-average.ndim :]
+    cut = [f"{a} ({b:.0%} of the peak)" for a, b in zip(names, border_light(smooth), strict=True) if b > _CUT_OFF]
+    if cut:
+        out.append(f"Light reaches the window's border along {', '.join(cut)}: a larger window would hold more.")
+    return out

@@ -1,0 +1,188 @@
+"""Train on one image and deconvolve it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.events import Event, Finished, Warned, drain
+from napari_selfdeconv.inference.predict import DARK_BORDER, deconvolve_whole, ended, on_device
+from napari_selfdeconv.inference.preview import Region
+from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.physics.even_border import even_border_of
+from napari_selfdeconv.stop_token import StopToken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deconvolution:
+    """The result of a run.
+
+    Attributes
+    ----------
+    image : float32, the input's shape and intensity units, not clipped.
+    model : the trained network; `apply_model` or `save_model` take it.
+    losses : history of every loss term as reported (not every step).
+    held_out : (step, blind-spot error on the held-out pixels) of every measurement, standardised units.
+    seconds, device, precision, steps_done, stopped, converged : how the run went; ``stopped`` by the user,
+        ``converged`` by itself.
+    provenance : JSON-ready: version, settings, seed, PSF hash, and the above.
+    """
+
+    image: NDArray[np.float32]
+    model: Model
+    losses: dict[str, list[float]]
+    held_out: list[tuple[int, float]]
+    seconds: float
+    device: str
+    precision: str
+    steps_done: int
+    stopped: bool
+    converged: bool
+    provenance: dict[str, Any]
+
+
+def iter_deconvolve(
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    config: TrainConfig | None = None,
+    *,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+    start_from: Model | None = None,
+) -> Generator[Event, None, Deconvolution]:
+    """Train on one image, then predict it in tiles; yield events, return the result.
+
+    Parameters
+    ----------
+    image : 2D or 3D array of any real dtype and size.
+    psf : array with the same number of axes and the same voxel size, centre at ``n // 2``; it is used as
+        it is, apart from division by its sum. See `prepare_psf` for a measured one.
+    config : settings, by default ``preset("quick", image.ndim)``.
+    tiles : tile size and overlap of the inference.
+    voxel_um : voxel size in um, only recorded in the model and the provenance.
+    stop : ``stop()`` ends training and keeps what there is, ``cancel()`` discards the run.
+    preview_every_s : seconds between previews, None for no previews.
+    preview_region : asked before each preview for the slices to predict (None: the centre). It is called
+        in the thread that runs the generator, and must not touch a widget.
+    preview_extra : asked likewise whether previews are to hold g(f(x)) and x - g(f(x)) too.
+    start_from : a model to train further, of the same architecture.
+
+    Notes
+    -----
+    A run that collapses (loss exploding, result flat or a checkerboard) begins anew once, with the next seed; a
+    `Warned` says so, and the provenance holds the seed that was used.
+
+    Raises
+    ------
+    ConfigError
+        For an image, PSF or setting that cannot be used; before the first event.
+    ComputeError
+        When the computation fails (memory, device, a loss that is no longer finite).
+    Cancelled
+        After ``stop.cancel()``.
+    """
+    started = time.perf_counter()
+    image = check_image(image)
+    config = config or preset("quick", image.ndim)
+    stop, tiles = stop or StopToken(), tiles or TileConfig()
+    border_evened = ended(image, psf, config)
+    if border_evened:
+        yield Warned(DARK_BORDER)
+        image = even_border_of(image, psf)
+    scale = Standardizer.of(image)
+    refiner: Refiner | None = None
+    used = tiles
+
+    def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+        nonlocal refiner, used
+        choice = device.choose_device(model.config.device, model.config.precision)
+        refiner = Refiner(choice.device)
+        result, used = yield from deconvolve_whole(model, image, scale, choice, used, stop, refiner)
+        return result
+
+    training = yield from iter_train(
+        [image],
+        psf,
+        config,
+        voxel_um=voxel_um,
+        start_from=start_from,
+        stop=stop,
+        preview_every_s=preview_every_s,
+        preview_region=preview_region,
+        preview_extra=preview_extra,
+        memory_share=tiles.memory_share,
+        whole=whole,
+    )
+    run, model = training.run, training.model
+    with on_device(model, training.choice):
+        result = yield from whole(model)
+    seconds = time.perf_counter() - started
+    yield Finished(
+        seconds=seconds,
+        steps_done=run.steps_done,
+        stopped=training.stopped,
+        converged=run.converged,
+        refined_iterations=(refiner.iterations if refiner else None) or 0,
+        kept_share=run.kept.share,
+    )
+    outcome = {"stopped": training.stopped, "converged": run.converged}
+    return Deconvolution(
+        image=result,
+        model=model,
+        losses=run.losses,
+        held_out=run.held_out,
+        seconds=seconds,
+        device=str(training.choice.device),
+        precision=str(training.choice.dtype).removeprefix("torch."),
+        steps_done=run.steps_done,
+        provenance={
+            **model.provenance,
+            "tiles": used.to_dict(),
+            "seconds": round(seconds, 3),
+            "border_evened": border_evened,
+            "refined_iterations": refiner.iterations if refiner else None,
+            **outcome,
+        },
+        **outcome,
+    )
+
+
+def deconvolve(
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    config: TrainConfig | None = None,
+    *,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Deconvolution:
+    """Train on one image and deconvolve it; see `iter_deconvolve` for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> psf = np.ones((3, 3)) / 9
+    >>> config = preset("quick", 2, steps=2, patch=16, features=4, batch_size=1)
+    >>> deconvolve(image, psf, config).image.shape
+    (32, 32)
+    """
+    return drain(iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel_um), on_event)

@@ -1,0 +1,193 @@
+"""Images larger than memory: trained on a block, predicted tile by tile, written as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, create_zarr, training_block
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.arrays.tiling import Finish
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped
+from napari_selfdeconv.inference.calibrate import calibrate
+from napari_selfdeconv.inference.predict import (
+    CLIPPED,
+    choose_refinement,
+    deconvolve_whole,
+    on_device,
+    predict_with,
+    settled,
+)
+from napari_selfdeconv.inference.preview import Region
+from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.network.model import Model, predictors
+from napari_selfdeconv.stop_token import StopToken
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeDeconvolution:
+    """The array that was written into, the model, and the record of the run."""
+
+    image: Any
+    model: Model
+    provenance: dict[str, Any]
+
+
+def iter_deconvolve_large(
+    image: Any,
+    psf: NDArray[Any],
+    config: TrainConfig | None = None,
+    *,
+    out: Any,
+    region: Region | None = None,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+) -> Generator[Event, None, LargeDeconvolution]:
+    """Deconvolve an image that need not fit into memory.
+
+    Parameters
+    ----------
+    image : 2D or 3D array-like that can be sliced: numpy, dask, zarr. Never read as a whole.
+    out : array of zeros of its shape that can be sliced and assigned to, such as `create_zarr`'s; the result is
+        written into it tile by tile, float32, in the image's units.
+    region : what to train around; None takes the block with the most contrast of eight at random.
+    psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`. A
+        preview shows the block that is trained on, whatever is asked for outside it.
+
+    Notes
+    -----
+    Mean and standard deviation, the final gain and offset, and how strongly the residual is put back are those
+    of the block. The memory taken does not grow with the image.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`; also if ``out`` has another shape.
+    """
+    started = time.perf_counter()
+    shape = tuple(int(n) for n in image.shape)
+    if tuple(out.shape) != shape:
+        raise ConfigError(f"out must have the image's shape {shape}, got {tuple(out.shape)}")
+    stop, tiles = stop or StopToken(), tiles or TileConfig()
+    block = training_block(image) if region is None else block_around(shape, region)
+    data = np.asarray(image[block])
+    if data.shape != shape:
+        where = ", ".join(f"{s.start} to {s.stop}" for s in block)
+        yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
+    work = iter_train(
+        [data],
+        psf,
+        config,
+        voxel_um=voxel_um,
+        stop=stop,
+        preview_every_s=preview_every_s,
+        preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
+        preview_extra=preview_extra,
+        memory_share=tiles.memory_share,
+    )
+    training = yield from mapped(work, lambda event: _moved(event, block))
+    model, choice = training.model, training.choice
+    with on_device(model, choice):
+        tiles = settled(tiles, model, shape, choice)
+        finish = yield from _finish(model, data, choice, tiles, stop)
+        yield Filling(image=out)
+        tiles = yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
+    run, seconds = training.run, time.perf_counter() - started
+    yield Finished(
+        seconds=seconds,
+        steps_done=run.steps_done,
+        stopped=training.stopped,
+        converged=run.converged,
+        kept_share=run.kept.share,
+    )
+    provenance = {
+        **model.provenance,
+        "tiles": tiles.to_dict(),
+        "block": [[s.start, s.stop] for s in block],
+        "seconds": round(seconds, 3),
+        "stopped": training.stopped,
+        "converged": run.converged,
+    }
+    return LargeDeconvolution(image=out, model=model, provenance=provenance)
+
+
+def predict_into(
+    model: Model,
+    image: Any,
+    scale: Standardizer,
+    out: Any,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    finish: Finish,
+) -> Generator[Event, None, TileConfig]:
+    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; ``finish`` is done to each."""
+    views = predictors(model, choice, average=model.config.average_symmetries)
+    standard = Mapped(image, scale.apply)
+    _, tiles = yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish)
+    return tiles
+
+
+def _finish(
+    model: Model, data: NDArray[Any], choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, Finish]:
+    """Return what is done to every tile: gain, offset, units, refinement, as chosen on the training block."""
+    config, refiner = model.config, Refiner(choice.device)
+    gain, offset = 1.0, 0.0
+    scale = Standardizer.of(data)
+    if config.calibrate or config.refine:
+        plain = replace(model, config=replace(config, calibrate=False, refine=False))
+        whole, _ = yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)
+        block = scale.apply(whole)
+        if config.calibrate:
+            gain, offset, cut_off = calibrate(block, scale.apply(data), model.psf, config.boundary)
+            if cut_off:
+                yield Warned(CLIPPED)
+
+    def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        result = scale.undo(gain * result + offset)
+        if config.refine:
+            for _ in refiner(result, scale.undo(tile), model.psf, config.boundary):
+                stop.raise_if_cancelled()
+        return result
+
+    if config.refine:
+        yield from choose_refinement(refiner, scale.undo(gain * block + offset), data, model, stop)
+    return finish
+
+
+def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:
+    """Return the part of ``region`` that lies in the block, in the block's own indices; None if none does."""
+    if region is None:
+        return None
+    parts = []
+    for s, b in zip(region, block, strict=True):
+        low, high = max(s.start, b.start), min(s.stop, b.stop)
+        if low >= high:
+            return None
+        parts.append(slice(low - b.start, high - b.start))
+    return tuple(parts)
+
+
+def _moved(event: Event, block: tuple[slice, ...]) -> Event:
+    """Put a preview where it lies in the whole image."""
+    if not isinstance(event, Preview):
+        return event
+    return replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))
+
+
+__all__ = ["LargeDeconvolution", "create_zarr", "iter_deconvolve_large"]

@@ -1,0 +1,128 @@
+"""How to make a result again: a Python script, or a command, from its provenance. Text only, nothing is run."""
+
+from __future__ import annotations
+
+import json
+import pprint
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from napari_selfdeconv.errors import ConfigError
+
+_HEAD = "from napari_selfdeconv.io.images import read_image, read_psf, write_ome_tiff\n"
+
+
+def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "result.ome.tif") -> str:
+    """Return a script that gives the same array as the run that ``provenance`` tells of.
+
+    Parameters
+    ----------
+    provenance : of a network, a classical method or an applied model.
+    image, psf : files to read; for an applied model ``psf`` is the model file.
+    out : file to write.
+
+    Raises
+    ------
+    ConfigError
+        If the provenance does not say enough.
+
+    Examples
+    --------
+    >>> print(as_python({"method": "richardson-lucy", "iterations": 5}, "a.tif", "p.tif").splitlines()[5])
+    result = richardson_lucy(image, psf, 5)
+    """
+    kind = kind_of(provenance)
+    read = f"image = read_image({image!r}).data\n"
+    psf_line = f"psf = read_psf({psf!r}).data\n"
+    voxel = provenance.get("voxel_um")
+    write = f"write_ome_tiff({out!r}, result, {tuple(voxel) if voxel else None!r})\n"
+    if kind == "network":
+        config = pprint.pformat(provenance["config"], width=110, sort_dicts=False)
+        tiles = provenance.get("tiles")
+        tile_word = f", tiles=TileConfig.from_dict({tiles!r})" if tiles else ""
+        return (
+            "from napari_selfdeconv import TileConfig, TrainConfig, deconvolve\n"
+            f"{_HEAD}\n{read}{psf_line}config = TrainConfig.from_dict(\n{_indent(config)}\n)\n"
+            f"result = deconvolve(image, psf, config{tile_word}, voxel_um={voxel!r}).image\n{write}"
+        )
+    if kind == "applied":
+        return (
+            f"from napari_selfdeconv import apply_model, load_model\n{_HEAD}\n"
+            f"{read}result = apply_model(load_model({psf!r}), image)\n{write}"
+        )
+    if kind == "rl":
+        count = provenance["iterations"]
+        return (
+            f"from napari_selfdeconv import richardson_lucy\n{_HEAD}\n"
+            f"{read}{psf_line}result = richardson_lucy(image, psf, {count})\n{write}"
+        )
+    settings = ", ".join(f"{key}={value!r}" for key, value in provenance["settings"].items() if value is not None)
+    return (
+        f"from napari_selfdeconv import Classical, classical_method\n{_HEAD}\n"
+        f"{read}{psf_line}result = classical_method(image, psf, Classical({settings})).image\n{write}"
+    )
+
+
+def as_command(
+    provenance: Mapping[str, Any], image: str, psf: str, config: str = "run.json", out: str = "result.ome.tif"
+) -> str:
+    """Return a command line that gives the same array; ``config`` is the file that holds `settings_json`.
+
+    Examples
+    --------
+    >>> as_command({"config": {}, "seed": 0}, "my image.tif", "p.tif")
+    "selfdeconv deconvolve 'my image.tif' --psf p.tif --config run.json --out result.ome.tif"
+    """
+    kind = kind_of(provenance)
+    if kind == "network":
+        words = ["deconvolve", image, "--psf", psf, "--config", config, "--out", out]
+    elif kind == "applied":
+        words = ["apply", psf, image, "--out", out]
+    else:
+        settings = provenance.get("settings") or {"method": "rl", "iterations": provenance["iterations"]}
+        words = ["classical", image, "--psf", psf, "--method", settings["method"]]
+        for key in ("iterations", "regularisation"):
+            if settings.get(key) is not None:
+                words += [f"--{key}", repr(settings[key])]
+        words += ["--median-guard"] * bool(settings.get("median_guard")) + ["--out", out]
+    return shlex.join(["selfdeconv", *words])
+
+
+def settings_json(provenance: Mapping[str, Any]) -> str:
+    """Return the settings of a network's run as JSON, for ``selfdeconv deconvolve --config``."""
+    return json.dumps({"config": provenance["config"], "tiles": provenance.get("tiles")}, indent=2)
+
+
+def kind_of(provenance: Mapping[str, Any]) -> str:
+    """Return what made a result: "network", "applied", "classical" or "rl".
+
+    Raises
+    ------
+    ConfigError
+        If one command cannot make it again, or the provenance does not say enough.
+    """
+    if provenance.get("applied_to") is not None:
+        return "applied"
+    if "continued_from" in provenance:
+        raise ConfigError(
+            "this result comes from a model that was trained further: it can be made again by training the first "
+            "model again and continuing it, not in one command"
+        )
+    if "series" in provenance or "block" in provenance:
+        what = "a series or of channels" if "series" in provenance else "an image larger than memory"
+        raise ConfigError(
+            f"this is the result of {what}: it can be made again from the dock, or in Python with the settings "
+            "that its metadata holds, not in one command"
+        )
+    if "config" in provenance:
+        return "network"
+    if "settings" in provenance:
+        return "classical"
+    if provenance.get("method") == "richardson-lucy":
+        return "rl"
+    raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
+
+
+def _indent(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())

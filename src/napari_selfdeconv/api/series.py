@@ -1,0 +1,196 @@
+"""Time series and channels: one model a channel, trained on a few frames, applied to all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
+from napari_selfdeconv.inference.predict import DARK_BORDER, deconvolve_whole, ended, on_device
+from napari_selfdeconv.inference.preview import Region
+from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.physics.even_border import even_border_of
+from napari_selfdeconv.stop_token import StopToken
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesDeconvolution:
+    """The result, of the image's own axes, one model a channel, and the record of the run."""
+
+    image: Any
+    models: tuple[Model, ...]
+    provenance: dict[str, Any]
+
+
+def iter_deconvolve_series(
+    image: Any,
+    psf: NDArray[Any] | Sequence[NDArray[Any]],
+    plan: SeriesPlan,
+    config: TrainConfig | None = None,
+    *,
+    out: Any = None,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+) -> Generator[Event, None, SeriesDeconvolution]:
+    """Deconvolve a series: train on some of its frames, apply the model to all.
+
+    Parameters
+    ----------
+    image : array-like that can be sliced (numpy, dask, zarr); frames are read one at a time.
+    psf : one for all channels, or one for each.
+    plan : what its axes mean, and what to train on.
+    out : array of zeros to write into, by default a new one in memory.
+    config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`;
+        ``voxel_um`` is that of a frame, ``preview_region`` gives slices of the whole array.
+
+    Notes
+    -----
+    Every frame is standardised by its own mean and variance, in training and at the end: a series that bleaches
+    stays what the network was trained on, and each frame keeps its own light. A frame in which all pixels are the
+    same is passed on as it is, with a `Warned`. Stopping ends the training of the channel at hand; the channels
+    after it are trained for as many steps, and all frames follow.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`; also if there are not as many PSFs as channels.
+    """
+    started = time.perf_counter()
+    shape = tuple(int(n) for n in image.shape)
+    plan.check(shape)
+    channels, times = plan.count("c", shape), plan.count("t", shape)
+    psfs = [psf] * channels if isinstance(psf, np.ndarray) else list(psf)
+    if len(psfs) != channels:
+        raise ConfigError(f"there are {channels} channels, got {len(psfs)} PSFs: give one, or one for each")
+    result = np.zeros(shape, np.float32) if out is None else out
+    stop, tiles = stop or StopToken(), tiles or TileConfig()
+    models: list[Model] = []
+    steps = 0
+    said: set[str] = set()
+    for channel, kernel in enumerate(psfs):
+        chosen = plan.training_times(shape)
+        frames = [check_image(np.asarray(image[plan.index(t, channel)])) for t in chosen]
+        # All frames as the first one: a rim that comes and goes would be seen as a change.
+        border_evened = ended(frames[0], kernel, config or preset("quick", frames[0].ndim))
+        if border_evened:
+            yield Warned(DARK_BORDER)
+            frames = [even_border_of(frame, kernel) for frame in frames]
+        work = iter_train(
+            frames,
+            kernel,
+            config,
+            voxel_um=voxel_um,
+            stop=stop.child(),
+            preview_every_s=preview_every_s,
+            preview_region=_of_frame(preview_region, plan),
+            preview_extra=preview_extra,
+            memory_share=tiles.memory_share,
+        )
+        shown = partial(_placed, plan=plan, time_index=chosen[0], channel=channel)
+        training = yield from mapped(work, shown)
+        models.append(training.model)
+        if training.stopped:
+            config = replace(training.model.config, steps=training.run.steps_done)
+        steps += training.run.steps_done
+        if channel == 0:
+            yield Filling(image=result)
+        refiner = Refiner(training.choice.device)
+        with on_device(training.model, training.choice):
+            # The frame that was trained on comes first: what is chosen on it holds for the others.
+            order = sorted(range(times), key=lambda t: (t != chosen[0], t))
+            for done, t in enumerate(order):
+                frame = np.asarray(image[plan.index(t, channel)])
+                if frame.min() == frame.max():
+                    yield Warned(f"Frame {t} of channel {channel} is constant and was left as it is.")
+                    result[plan.index(t, channel)] = frame
+                    continue
+                frame = check_image(frame)
+                if border_evened:
+                    frame = even_border_of(frame, kernel)
+                scale = Standardizer.of(frame)
+                one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
+                counted = partial(_counted, done=done, total=times, said=said)
+                result[plan.index(t, channel)], tiles = yield from mapped(one, counted)
+    seconds = time.perf_counter() - started
+    yield Finished(
+        seconds=seconds,
+        steps_done=steps,
+        stopped=stop.stopped,
+        kept_share=min(model.provenance["kept_share"] for model in models),
+    )
+    provenance = {
+        **models[0].provenance,
+        "series": {"axes": plan.axes, "train_on": plan.train_on, "times": plan.training_times(shape)},
+        **{key: [model.provenance[key] for model in models] for key in ("psf_sha256", "kept_step", "kept_share")},
+        "tiles": tiles.to_dict(),
+        "seconds": round(seconds, 3),
+        "stopped": stop.stopped,
+    }
+    return SeriesDeconvolution(image=result, models=tuple(models), provenance=provenance)
+
+
+def _of_frame(region: Callable[[], Region | None] | None, plan: SeriesPlan) -> Callable[[], Region | None] | None:
+    """Return the spatial part of what ``region`` gives."""
+    if region is None:
+        return None
+
+    def spatial() -> Region | None:
+        whole = region()
+        if whole is None:
+            return None
+        return tuple(s for s, axis in zip(whole, plan.axes, strict=True) if axis in plan.spatial)
+
+    return spatial
+
+
+def _placed(event: Event, plan: SeriesPlan, time_index: int, channel: int) -> Event:
+    """Give a preview all axes of the series."""
+    if not isinstance(event, Preview):
+        return event
+    at = {"t": time_index, "c": channel}
+    extra = [(axis, at[letter]) for axis, letter in enumerate(plan.axes) if letter in at]
+
+    def widen(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.expand_dims(array, tuple(axis for axis, _ in extra))
+
+    offset = list(event.offset)
+    for axis, place_ in extra:
+        offset.insert(axis, place_)
+    return replace(
+        event,
+        image=widen(event.image),
+        offset=tuple(offset),
+        reblurred=None if event.reblurred is None else widen(event.reblurred),
+        residual=None if event.residual is None else widen(event.residual),
+    )
+
+
+def _counted(event: Event, done: int, total: int, said: set[str]) -> Event | None:
+    """Make the progress of one frame that of all; say once what is true of many frames."""
+    if isinstance(event, Warned) and event.message in said:
+        return None
+    if isinstance(event, Warned):
+        said.add(event.message)
+    if not isinstance(event, Progress):
+        return event
+    left = None if event.eta_s is None else event.eta_s + (total - done - 1) * (event.seconds + event.eta_s)
+    return replace(event, step=done * event.steps + event.step, steps=total * event.steps, eta_s=left)

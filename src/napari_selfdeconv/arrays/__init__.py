@@ -1,0 +1,1 @@
+"""Arrays as such: scale, symmetry, tiles, and arrays larger than memory."""

@@ -1,6 +1,0 @@
-"""How fast: every figure against a baseline that is timed in turn with it, in the same run."""
-
-from napari_selfdeconv.benchmark.speed.regressions import find_regressions
-from napari_selfdeconv.benchmark.speed.run import run_speed
-
-__all__ = ["find_regressions", "run_speed"]

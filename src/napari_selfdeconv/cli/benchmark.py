@@ -1,0 +1,38 @@
+"""What the benchmark commands do. Imports of what they measure are inside: each of them loads torch."""
+
+from __future__ import annotations
+
+import argparse
+
+from napari_selfdeconv.cli.terminal import say, watch
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.stop_token import StopToken
+
+
+def run_quality(args: argparse.Namespace, token: StopToken) -> None:
+    if args.images is None and args.volume is None:
+        raise ConfigError("give --images DIR, --volume Z Y X, or both: something to measure on")
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_quality(
+        args.images, args.psf, methods=args.methods, crop=args.crop, device=args.device, volume=args.volume,
+        noise=args.noise, out=args.out, stop=token, say=say, drain=watch,
+    )  # fmt: skip
+
+
+def run_validation(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_validation(
+        args.images, args.psf, methods=args.methods, crop=args.crop, device_name=args.device, out=args.out,
+        stop=token, say=say, drain=watch,
+    )  # fmt: skip
+
+
+def run_real(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_real(
+        args.images, args.psf, methods=args.methods, crop=args.crop, device_name=args.device, out=args.out,
+        stop=token, say=say, drain=watch,
+    )  # fmt: skip

@@ -1,0 +1,311 @@
+"""What each command does: read, check, compute through `api`, write. Raises; `cli` turns that into a line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_selfdeconv._version import __version__
+from napari_selfdeconv.cli.terminal import say, watch
+from napari_selfdeconv.config.classical import Classical
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Event, Started, mapped
+from napari_selfdeconv.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_selfdeconv.api import ImageFile
+
+_SAMPLING_TOLERANCE = 0.01
+
+
+def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
+    from napari_selfdeconv.api import richards_wolf_psf, write_ome_tiff
+
+    if len(args.voxel_um) != len(args.shape) or len(args.shape) not in (2, 3):
+        raise ConfigError(
+            f"--shape and --voxel-um need 2 or 3 numbers each, as many of one as of the other, got "
+            f"{len(args.shape)} and {len(args.voxel_um)}"
+        )
+    optics = _optics(args)
+    _check_folder(args.out)
+    psf = richards_wolf_psf(tuple(args.shape), tuple(args.voxel_um), optics)
+    write_ome_tiff(args.out, psf, voxel_um=tuple(args.voxel_um), provenance={"optics": optics.to_dict()})
+
+
+def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+
+    file = read_image(args.image)
+    image = check_image(file.data, file.axes)
+    config, tiles = _settings(args, image.ndim)
+    for path in (args.out, args.save_model):
+        if path is not None:
+            _check_folder(path)
+    voxel = _voxel(args.voxel_um, file, image.ndim)
+    psf = _psf_for(args, image, voxel)
+    from napari_selfdeconv import api
+
+    def announced(event: Event) -> Event:
+        if isinstance(event, Started):
+            say(f"memory: {api.memory_outlook(config, image.shape, psf.shape, tiles=tiles).sentence}")
+        return event
+
+    work = api.iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel, stop=token)
+    result = watch(mapped(work, announced))
+    write_ome_tiff(
+        args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}
+    )
+    if args.save_model is not None:
+        api.save_model(args.save_model, result.model)
+    report = {
+        "seconds": round(result.seconds, 3),
+        "device": result.device,
+        "precision": result.precision,
+        "steps": result.steps_done,
+        "kept_share": result.provenance["kept_share"],
+        "refined_iterations": result.provenance["refined_iterations"],
+        "stopped": result.stopped,
+        "losses": {name: values[-1] for name, values in result.losses.items()},
+        "output": str(args.out),
+    }
+    if args.save_model is not None:
+        report["model"] = str(args.save_model)
+    _finish(args, report)
+
+
+def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileConfig]:
+    """Return the settings: of an earlier run, or of a preset with what was given beside it."""
+    if args.config is None:
+        given = _given(
+            steps=args.steps,
+            pretrained=False if args.random_start else None,
+            refine=False if args.no_refine else None,
+            even_border=False if args.no_even_border else None,
+        )
+        return preset(args.preset, ndim, loss=args.loss, seed=args.seed, device=args.device, **given), TileConfig()
+    try:
+        found = json.loads(args.config.read_text("utf-8"))
+        config = TrainConfig.from_dict(found["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{args.config} does not hold the settings of a run: {error}") from error
+    return config, TileConfig.from_dict(found.get("tiles") or {})
+
+
+def run_apply(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import api
+    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+
+    model = api.load_model(args.model)
+    file = read_image(args.image)
+    _check_folder(args.out)
+    ndim = model.psf.ndim
+    voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == ndim else None
+    if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
+        say(
+            f"warning: the image's voxels are {_lengths(voxel)}, the model was trained on "
+            f"{_lengths(model.voxel_um)}: its PSF does not fit this image"
+        )
+    started = time.perf_counter()
+    image = check_image(file.data, file.axes)
+    result = watch(api.iter_apply_model(model, image, stop=token, device_name=args.device))
+    provenance = {**model.provenance, "applied_to": args.image.name}
+    write_ome_tiff(args.out, result, voxel_um=voxel or model.voxel_um, provenance=provenance)
+    _finish(args, {"seconds": round(time.perf_counter() - started, 3), "output": str(args.out)})
+
+
+def run_rl(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+
+    file = read_image(args.image)
+    image = check_image(file.data, file.axes)
+    voxel = _voxel(None, file, image.ndim)
+    psf = _psf_from_file(args.psf, voxel)
+    args.out.mkdir(parents=True, exist_ok=True)
+    from napari_selfdeconv import api
+
+    started = time.perf_counter()
+    work = api.iter_richardson_lucy(image, psf, args.iterations, stop=token, device_name=args.device)
+    results = watch(work)
+    stem = args.image.name
+    for ending in (".ome.tiff", ".ome.tif", args.image.suffix):
+        stem = stem.removesuffix(ending)
+    paths = {n: args.out / f"{stem}_rl_n{n:04d}.ome.tif" for n in results}
+    for n, path in paths.items():
+        provenance = {
+            "software": "napari-selfdeconv",
+            "version": __version__,
+            "method": "Richardson-Lucy",
+            "iterations": n,
+            "source": args.image.name,
+        }
+        write_ome_tiff(path, results[n], voxel_um=voxel, provenance=provenance)
+    seconds = round(time.perf_counter() - started, 3)
+    _finish(args, {"seconds": seconds, "output": {str(n): str(path) for n, path in paths.items()}})
+
+
+def run_classical(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+
+    method = Classical(
+        method=args.method,
+        iterations=args.iterations,
+        regularisation=args.regularisation,
+        median_guard=args.median_guard,
+    )
+    file = read_image(args.image)
+    image = check_image(file.data, file.axes)
+    voxel = _voxel(None, file, image.ndim)
+    psf = _psf_from_file(args.psf, voxel)
+    _check_folder(args.out)
+    from napari_selfdeconv import api
+
+    started = time.perf_counter()
+    results = watch(api.iter_classical(image, psf, [method], stop=token, device_name=args.device))
+    if not results:
+        raise Cancelled("stopped before the settings were chosen")
+    result = results[0]
+    say(f"{result.label}: {', '.join(f'{k} {v}' for k, v in result.settings.to_dict().items() if v is not None)}")
+    write_ome_tiff(
+        args.out, result.image, voxel_um=voxel, provenance={**result.provenance, "source": args.image.name}
+    )
+    _finish(
+        args, {"seconds": round(time.perf_counter() - started, 3), "output": str(args.out), **result.provenance}
+    )
+
+
+def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
+    from napari_selfdeconv.api import check_image, degrade, read_image, read_psf, write_ome_tiff
+
+    file = read_image(args.truth)
+    truth = check_image(file.data, file.axes)
+    _check_folder(args.out)
+    noisy = degrade(truth, read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)
+    provenance = {"simulated": {"seed": args.seed, "salt": not args.no_salt, "truth": args.truth.name}}
+    write_ome_tiff(args.out, noisy, voxel_um=_voxel(None, file, noisy.ndim), provenance=provenance)
+
+
+def run_evaluate(args: argparse.Namespace, _token: StopToken) -> None:
+    scores = _scores(args)
+    if args.json:
+        # An infinite PSNR (equal images) is no JSON number: null says "no error at all".
+        print(json.dumps({k: v if math.isfinite(v) else None for k, v in scores.items()}))  # noqa: T201
+    else:
+        for name, value in scores.items():
+            print(f"{name:5s} {value:.4f}")  # noqa: T201
+
+
+def _scores(args: argparse.Namespace) -> dict[str, float]:
+    from napari_selfdeconv.api import check_image, read_image
+
+    if args.truth is not None:
+        from napari_selfdeconv.api import evaluate
+
+        return evaluate(read_image(args.result).data, read_image(args.truth).data)
+    if args.image is None or args.psf is None:
+        raise ConfigError("give a truth, or --image and --psf: something to score the result against")
+    from napari_selfdeconv import api
+
+    file, result = read_image(args.image), read_image(args.result)
+    image = check_image(file.data, file.axes)
+    voxel = _voxel(None, file, image.ndim)
+    return api.evaluate_without_truth(
+        check_image(result.data, result.axes), image, _psf_from_file(args.psf, voxel), voxel
+    )
+
+
+def _optics(args: argparse.Namespace) -> Optics:
+    return Optics(
+        na=args.na,
+        wavelength_um=args.wavelength_um,
+        refractive_index=args.refractive_index,
+        defocus_um=args.defocus_um,
+        excitation_um=args.excitation_um,
+        pinhole_au=args.pinhole_au,
+        # A scanning microscope samples points; a camera integrates over its pixels.
+        pixel_integration=args.excitation_um is None,
+    )
+
+
+def _psf_for(args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, ...] | None) -> NDArray[Any]:
+    """Return the PSF of ``deconvolve``: read from its file, or computed from the optics."""
+    optics_given = [args.na, args.wavelength_um, args.refractive_index]
+    if args.psf is not None:
+        if any(value is not None for value in optics_given):
+            raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
+        return _psf_from_file(args.psf, voxel)
+    if any(value is None for value in optics_given):
+        raise ConfigError("a PSF is needed: --psf FILE, or --na, --wavelength-um and --refractive-index")
+    optics = _optics(args)
+    if voxel is None:
+        raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")
+    from napari_selfdeconv.api import psf_for_image
+
+    psf, notes = psf_for_image(optics, voxel, image.shape)
+    say(f"PSF: Richards & Wolf, {'x'.join(map(str, psf.shape))} voxels of {_lengths(voxel)}")
+    for note in notes:
+        say(f"warning: {note}")
+    return psf
+
+
+def _psf_from_file(path: Path, voxel: tuple[float, ...] | None) -> NDArray[Any]:
+    """Read a PSF; resample it to the image's voxels where both sizes are known and differ."""
+    from napari_selfdeconv.api import fit_to_voxels, read_psf
+
+    file = read_psf(path)
+    psf, notes = fit_to_voxels(file.data, file.voxel_um, voxel)
+    for note in notes:
+        say(note)
+    return psf
+
+
+def _voxel(given: Sequence[float] | None, file: ImageFile, ndim: int) -> tuple[float, ...] | None:
+    """Return the voxel size in um: as given, else as the file says, else None."""
+    if given is None:
+        known = file.voxel_um
+        return tuple(known) if known is not None and len(known) == ndim else None
+    if len(given) != ndim:
+        raise ConfigError(f"--voxel-um needs {ndim} numbers for a {ndim}D image, got {len(given)}")
+    if not all(0 < value < 1000 for value in given):
+        raise ConfigError(f"--voxel-um must be in (0, 1000) um, got {' '.join(map(str, given))}")
+    return tuple(given)
+
+
+def _differ(a: Sequence[float], b: Sequence[float]) -> bool:
+    return any(abs(x - y) > _SAMPLING_TOLERANCE * y for x, y in zip(a, b, strict=True))
+
+
+def _lengths(voxel: Sequence[float]) -> str:
+    return " x ".join(f"{v:g}" for v in voxel) + " um"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse an output path before an hour of training, not after it."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"cannot write {path}: no permission in {path.parent}")
+
+
+def _finish(args: argparse.Namespace, report: dict[str, Any]) -> None:
+    if args.json:
+        print(json.dumps(report))  # noqa: T201
+    else:
+        say(f"wrote {report['output']} after {report['seconds']:.1f} s")

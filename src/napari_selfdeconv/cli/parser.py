@@ -1,0 +1,218 @@
+"""The command ``selfdeconv``: its arguments and its exit status. What it does lives in `cli.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn, get_args
+
+import napari_selfdeconv
+from napari_selfdeconv.cli import benchmark, commands
+from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
+from napari_selfdeconv.config.classical import Method
+from napari_selfdeconv.config.presets import PresetName
+from napari_selfdeconv.config.training import LossName
+from napari_selfdeconv.errors import Cancelled, SelfDeconvError
+from napari_selfdeconv.stop_token import StopToken
+
+_INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"selfdeconv: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command ``selfdeconv``; return its exit status (`run`)."""
+    return run(_parser(), argv)
+
+
+def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
+    """Run what ``parser`` finds in the arguments; return the exit status.
+
+    0 is success, 1 is a benchmark that became slower, 2 is bad input, 130 is an interruption.
+    """
+    # Spinning OpenMP threads collapse on a busy machine; this must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    args = parser.parse_args(argv)
+    token = StopToken()
+    try:
+        with interruptible(token, args.interrupt), warnings_as_lines():
+            status: int | None = args.run(args, token)
+    except (Cancelled, KeyboardInterrupt):
+        say("stopped; nothing was written")
+        return _INTERRUPTED
+    except (SelfDeconvError, OSError, MemoryError) as error:
+        say(" ".join(str(error).split()) or type(error).__name__)
+        return 2
+    return _INTERRUPTED if token.stopped else status or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="selfdeconv", description=napari_selfdeconv.__doc__)
+    parser.add_argument("--version", action="version", version=napari_selfdeconv.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for name, add, text in (
+        ("psf", _add_psf, "compute a Richards & Wolf PSF"),
+        ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
+        ("apply", _add_apply, "deconvolve an image with a saved model"),
+        ("rl", _add_rl, "Richardson-Lucy at several iteration counts"),
+        ("classical", _add_classical, "Wiener, total variation or Richardson-Lucy that choose their own settings"),
+        ("degrade", _add_degrade, "blur and corrupt a truth as the benchmark does"),
+        ("evaluate", _add_evaluate, "score a result against the truth, or against its image and PSF"),
+        ("benchmark", _add_benchmark, "measure how good the methods are, and how fast"),
+    ):
+        add(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    return parser
+
+
+def _add_psf(p: argparse.ArgumentParser) -> None:
+    _add_optics(p, required=True)
+    p.add_argument("--voxel-um", type=float, nargs="+", required=True, metavar="UM", help="[DZ] DY DX")
+    p.add_argument("--shape", type=int, nargs="+", required=True, metavar="N", help="[NZ] NY NX")
+    p.add_argument("--out", type=Path, required=True)
+    p.set_defaults(run=commands.run_psf, interrupt=None)
+
+
+def _add_deconvolve(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path)
+    p.add_argument("--psf", type=Path, help="PSF file; used as it is, but for resampling and its sum")
+    _add_optics(p, required=False)
+    p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
+    p.add_argument("--preset", choices=get_args(PresetName), default="quick")
+    p.add_argument("--config", type=Path, metavar="FILE", help="settings of an earlier run; replaces all below")
+    p.add_argument("--loss", choices=get_args(LossName), help="one of the paper's losses")
+    p.add_argument("--steps", type=int)
+    p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
+    p.add_argument("--no-refine", action="store_true", help="leave the network's result as it is")
+    p.add_argument("--no-even-border", action="store_true", help="an image dark at its border is left like that")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--save-model", type=Path, metavar="FILE")
+    _add_out(p)
+    p.set_defaults(run=commands.run_deconvolve, interrupt="keep")
+
+
+def _add_apply(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", type=Path)
+    p.add_argument("image", type=Path)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    _add_out(p)
+    p.set_defaults(run=commands.run_apply, interrupt="discard")
+
+
+def _add_rl(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path)
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--json", action="store_true", help="print one JSON object last")
+    p.set_defaults(run=commands.run_rl, interrupt="keep")
+
+
+def _add_classical(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path)
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--method", choices=get_args(Method), required=True)
+    p.add_argument("--iterations", type=int, help="default: chosen on held-out pixels (rl, rl-tv), 150 (tv)")
+    p.add_argument("--regularisation", type=float, help="default: chosen on held-out pixels; rl-tv: 0.002")
+    p.add_argument("--median-guard", action="store_true", help="replace lone bright or dark pixels first")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    _add_out(p)
+    p.set_defaults(run=commands.run_classical, interrupt="keep")
+
+
+def _add_degrade(p: argparse.ArgumentParser) -> None:
+    p.add_argument("truth", type=Path)
+    p.add_argument("--psf", type=Path, required=True)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--no-salt", action="store_true", help="no salt-and-pepper pixels (as in 3D)")
+    p.add_argument("--out", type=Path, required=True)
+    p.set_defaults(run=commands.run_degrade, interrupt=None)
+
+
+def _add_evaluate(p: argparse.ArgumentParser) -> None:
+    p.add_argument("result", type=Path)
+    p.add_argument("truth", type=Path, nargs="?")
+    p.add_argument("--image", type=Path, help="without a truth: the recorded image")
+    p.add_argument("--psf", type=Path, help="without a truth: its PSF")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.set_defaults(run=commands.run_evaluate, interrupt=None)
+
+
+def _add_benchmark(p: argparse.ArgumentParser) -> None:
+    kinds = p.add_subparsers(required=True, metavar="KIND", parser_class=Parser)
+    for name, add, text in (
+        ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
+        ("validation", _add_validation, "whether the held-out error knows what the truth knows"),
+        ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
+    ):
+        add(kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+
+
+def _add_quality(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=Path, metavar="DIR", help="truth images or volumes (PNG, TIFF or NPY)")
+    p.add_argument(
+        "--volume", type=int, nargs=3, metavar=("Z", "Y", "X"), help="also a generated volume of microtubules"
+    )
+    _add_blur(p)
+    p.add_argument(
+        "--methods", nargs="+", default=["input", "rl", "quick"],
+        help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
+        "or networks as preset[:loss[+bound]][@seed][,field=value...]: quick, standard@1, paper:noise2self+bound, "
+        "quick,steps=50; those with fixed settings also as rl:30+50",
+    )  # fmt: skip
+    p.add_argument(
+        "--noise", default="protocol", help="protocol (default), gaussian:SIGMA of the range, or poisson:PHOTONS"
+    )
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_quality, interrupt="keep")
+
+
+def _add_validation(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="truth images (PNG, TIFF or NPY)")
+    _add_blur(p)
+    p.add_argument("--methods", nargs="+", default=["quick"], help="networks, as for quality; default: quick")
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_validation, interrupt="keep")
+
+
+def _add_real(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="recorded images (PNG, TIFF or NPY)")
+    p.add_argument("--psf", type=Path, required=True, help="the PSF they were recorded with")
+    p.add_argument(
+        "--methods", nargs="+", default=["input", "rl-auto", "tv-auto", "quick"],
+        help="as for quality; default: input rl-auto tv-auto quick",
+    )  # fmt: skip
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_real, interrupt="keep")
+
+
+def _add_blur(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--psf", type=Path, help="the PSF that blurs the truths; default: the paper's kernel, computed")
+
+
+def _add_where(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--crop", type=int, help="side of the centre crop; default: whole images")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _add_optics(p: argparse.ArgumentParser, *, required: bool) -> None:
+    p.add_argument("--na", type=float, required=required, help="numerical aperture")
+    p.add_argument("--wavelength-um", type=float, required=required, help="emission wavelength, um")
+    p.add_argument("--refractive-index", type=float, required=required, help="of the immersion")
+    p.add_argument("--defocus-um", type=float, default=0.0, help="shift of the focus, um")
+    p.add_argument("--excitation-um", type=float, help="confocal: excitation wavelength, um")
+    p.add_argument("--pinhole-au", type=float, help="confocal: pinhole diameter, Airy units")
+
+
+def _add_out(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--out", type=Path, required=True, metavar="OUT.ome.tif")
+    p.add_argument("--json", action="store_true", help="print one JSON object last")

@@ -1,0 +1,1 @@
+"""Settings: frozen, and checked where they are made."""

@@ -1,0 +1,86 @@
+"""What the axes of a series mean, and which of its frames to train on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from napari_selfdeconv.config.checks import check_choice, check_whole
+from napari_selfdeconv.errors import ConfigError
+
+TrainOn = Literal["current", "sampled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesPlan:
+    """How to treat a series.
+
+    Attributes
+    ----------
+    axes : one letter an axis: "t" time, "c" channel, then "z", "y", "x" in this order; as in "tzyx", "cyx", "yxc".
+    train_on : "current" trains on the frame ``current``, "sampled" on ``frames`` of them, spread evenly over time.
+    current : index of a time point.
+    frames : at least 1; more than there are means all.
+
+    Examples
+    --------
+    >>> plan = SeriesPlan(axes="tczyx", train_on="sampled", frames=3)
+    >>> plan.spatial, plan.training_times((9, 2, 5, 64, 64)), plan.index(4, 1)
+    ('zyx', [0, 4, 8], (4, 1, slice(None, None, None), slice(None, None, None), slice(None, None, None)))
+    """
+
+    axes: str
+    train_on: TrainOn = "current"
+    current: int = 0
+    frames: int = 4
+
+    def __post_init__(self) -> None:
+        spatial = re.sub("[tc]", "", self.axes)
+        if spatial not in ("yx", "zyx") or self.axes.count("t") > 1 or self.axes.count("c") > 1:
+            raise ConfigError(
+                "axes must be y and x, or z, y and x in this order, with at most one t and one c, "
+                f"got {self.axes!r}"
+            )
+        check_choice("train_on", self.train_on, get_args(TrainOn))
+        check_whole("current", self.current, 0, 10_000_000)
+        check_whole("frames", self.frames, 1, 10_000)
+
+    @property
+    def spatial(self) -> str:
+        """The axes of one frame."""
+        return re.sub("[tc]", "", self.axes)
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise ConfigError unless an array of ``shape`` has these axes, and the frame to train on."""
+        if len(shape) != len(self.axes):
+            raise ConfigError(
+                f"the axes {self.axes!r} are {len(self.axes)}, but the image has shape {tuple(shape)}"
+            )
+        if self.current >= self.count("t", shape):
+            raise ConfigError(
+                f"current must be below {self.count('t', shape)}, the number of frames, got {self.current}"
+            )
+
+    def count(self, axis: str, shape: Sequence[int]) -> int:
+        """Return how many time points or channels there are; 1 without that axis."""
+        return int(shape[self.axes.index(axis)]) if axis in self.axes else 1
+
+    def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of one frame."""
+        return tuple(int(n) for n, axis in zip(shape, self.axes, strict=True) if axis in self.spatial)
+
+    def index(self, time: int, channel: int) -> tuple[int | slice, ...]:
+        """Return what picks one frame out of the array."""
+        places: dict[str, int | slice] = {"t": time, "c": channel}
+        return tuple(places.get(axis, slice(None)) for axis in self.axes)
+
+    def training_times(self, shape: Sequence[int]) -> list[int]:
+        """Return the time points to train on."""
+        if self.train_on == "current":
+            return [self.current]
+        count = self.count("t", shape)
+        return sorted({int(t) for t in np.linspace(0, count - 1, min(self.frames, count)).round()})

@@ -1,0 +1,1 @@
+"""Held-out pixels: chosen, replaced, and used to choose a setting."""

@@ -1,0 +1,76 @@
+"""Pixels held out of a computation, to measure afterwards how well it predicts them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv.holdout.masks import stratified_mask
+
+_STANDARD_ERRORS = 2.0
+
+
+def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Replace a stratified random set of pixels by the median of their neighbours.
+
+    Parameters
+    ----------
+    image : 2D or 3D, real.
+    percent : share of the pixels to hold out, 0 (none) to 20.
+    seed : the same seed holds out the same pixels.
+
+    Returns
+    -------
+    filled : float32 copy of ``image`` in which no held-out value is left.
+    held_out : boolean, True at the pixels held out.
+
+    Examples
+    --------
+    >>> image = np.arange(64 * 64.0).reshape(64, 64)
+    >>> filled, held_out = hold_out(image, 2, seed=0)
+    >>> bool((filled[~held_out] == image[~held_out]).all()), 60 < int(held_out.sum()) < 110
+    (True, True)
+    """
+    check_number("percent", percent, 0.0, 20.0)
+    filled = np.array(image, np.float32)
+    if percent == 0:
+        return filled, np.zeros(image.shape, bool)
+    generator = torch.Generator().manual_seed(seed)
+    held = stratified_mask(1, image.shape, percent, generator)[0, 0].numpy()
+    source = np.pad(np.where(held, np.nan, filled), 1, mode="symmetric")
+    where = np.nonzero(held)
+    steps = [step for step in itertools.product((0, 1, 2), repeat=image.ndim) if step != (1,) * image.ndim]
+    around = np.stack([source[tuple(w + s for w, s in zip(where, step, strict=True))] for step in steps])
+    filled[where] = np.nanmedian(around, axis=0)
+    return filled, held
+
+
+def first_not_worse(errors: Sequence[NDArray[np.float32]]) -> int:
+    """Return the first of ``errors`` that is not measurably worse than the least.
+
+    Parameters
+    ----------
+    errors : for each setting, the most cautious one first, the error at every held-out pixel. Worse is measurable
+        beyond two standard errors of the difference at the same pixels.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    >>> first_not_worse([noise + 9, noise + 0.001 * noise**2, noise])
+    2
+    >>> first_not_worse([noise + 9, noise + 0.01 * noise[::-1], noise])
+    1
+    """
+    best = errors[int(np.argmin([e.mean() for e in errors]))]
+    for place, error in enumerate(errors):
+        worse = (error - best).astype(np.float64)
+        if worse.mean() <= _STANDARD_ERRORS * worse.std() / math.sqrt(worse.size):
+            return place
+    raise AssertionError("the least is not worse than itself")

@@ -1,0 +1,127 @@
+"""The gain and the offset that make a result, blurred again, fit the image: one straight line.
+
+Batch-norm statistics lag behind a network that is still learning, and a deconvolved image whose contrast is a
+tenth too high or too low comes of it. Two numbers cannot invent structure, and they are fitted to the image alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdeconv.arrays.chunks import chunks
+from napari_selfdeconv.config.training import Boundary
+from napari_selfdeconv.physics.blur import Blur, convolved
+from napari_selfdeconv.physics.noise import clipping_bias, noise_of
+
+_MOST_SAMPLES = 1_000_000
+_ROUNDS = 20
+# Residuals beyond this many robust standard deviations count linearly in the fit of a gain.
+_DELTA = 1.0
+# The slope is biased a little below 1, because g(result) has an error of its own: a gain this near to 1 is left.
+_NEAR = 0.1
+# A gain further from 1 is no small correction: the two images have nothing to do with each other.
+_GAINS = (0.5, 2.0)
+# Below this share of the image's variation there is nothing to fit a gain to.
+_FLAT = 0.05
+
+
+class Line(NamedTuple):
+    """See `calibrate`."""
+
+    gain: float
+    offset: float
+    cut_off: bool
+
+
+def calibrate(
+    result: NDArray[np.float32],
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    boundary: Boundary,
+    standardize: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
+) -> Line:
+    """Return the line with which ``gain * g(result) + offset`` fits ``image`` best.
+
+    Parameters
+    ----------
+    result : deconvolved image, standardised units.
+    image : the image it was made from, the same shape and units.
+    psf, boundary : of g.
+    standardize : brings those pixels of ``image`` that are looked at into the units of ``result``.
+
+    Returns
+    -------
+    Its gain, its offset, and whether the noise of the image is cut off at black.
+
+    gain : robust (Huber, delta one robust standard deviation of the residual); 1 where the best one is within 0.1
+        of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
+    offset : the mean of the residual, so that the light is kept; its median where the image's mean is not that of
+        the light because it has outliers (salt and pepper, hot pixels); where noise is cut off at black, the one
+        with which the mean is that of the light and of what the cut adds to it.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:64, :64]
+    >>> truth = (np.sin(x / 7.0) * np.cos(y / 5.0)).astype(np.float32)
+    >>> gain, offset, _ = calibrate(0.8 * truth - 0.1, truth, np.ones((1, 1)), "reflect")
+    >>> round(gain, 3), round(offset, 3)
+    (1.25, 0.125)
+    """
+    every = max(1, result.size // _MOST_SAMPLES)
+    x: NDArray[Any] = np.asarray(image).ravel()[::every]
+    x = (x if standardize is None else standardize(x)).astype(np.float64)
+    g = _blurred_samples(result, Blur(psf, boundary=boundary), every)
+    gain = 1.0
+    if g.std() >= _FLAT * x.std():
+        best = _line(g, x)
+        if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > _NEAR:
+            gain = best
+    return Line(gain, *_offset(gain * g, x))
+
+
+def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool]:
+    """Return the offset of x = g + offset, and whether the noise of x is cut off at black."""
+    low, high, sigma = noise_of(x, g)
+    residual = x - g
+    if not sigma:
+        return float(residual.mean() if math.isinf(high) else np.median(residual)), False
+    black, usual = float(x.min()), (residual >= low) & (residual <= high)
+    seen, recorded = torch.from_numpy(g[usual]), torch.from_numpy(x[usual])
+    offset = 0.0
+    # The slope of what is recorded of some light is 0.5 at black and 1 far above.
+    for _ in range(_ROUNDS):
+        light = seen + offset
+        offset += float((recorded - light - clipping_bias(light, black, sigma)).mean())
+    return offset, True
+
+
+def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
+    """Return every ``every``-th pixel of g(result); a large result is blurred slab by slab."""
+    row, samples = result[0].size, []
+    for core, wide in chunks(result.shape, blur.psf.shape[0]):
+        slab = convolved(blur, result[wide])[core.start - wide.start : core.stop - wide.start]
+        samples.append(slab.ravel()[-core.start * row % every :: every].astype(np.float64))
+    return np.concatenate(samples)
+
+
+def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:
+    """Return the gain of x = gain g + offset, by iteratively reweighted least squares."""
+    gain, offset = 1.0, float(np.median(x - g))
+    scale = _DELTA * 1.4826 * float(np.median(np.abs(x - g - offset))) + 1e-12
+    for _ in range(_ROUNDS):
+        weight = 1.0 / np.maximum(1.0, np.abs(x - gain * g - offset) / scale)
+        weight /= weight.sum()
+        mean_g, mean_x = float(weight @ g), float(weight @ x)
+        centred = weight * (g - mean_g)
+        new = float(centred @ (x - mean_x)) / float(centred @ (g - mean_g))
+        done = abs(new - gain) < 1e-6
+        gain, offset = new, mean_x - new * mean_g
+        if done:
+            break
+    return gain

@@ -1,0 +1,241 @@
+"""What the entries share: tiled prediction, the record of a run, torch's errors in our words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdeconv._version import __version__
+from napari_selfdeconv.arrays.out_of_core import Mapped
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.arrays.tiling import Finish, predict_tiled
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.compute.malloc import retained_memory
+from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ComputeError, OutOfMemory
+from napari_selfdeconv.events import Event, Progress, Warned
+from napari_selfdeconv.inference.calibrate import calibrate
+from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.network.model import Model, place, predictors, psf_hash
+from napari_selfdeconv.physics.even_border import ends_in_darkness
+from napari_selfdeconv.stop_token import StopToken
+
+CLIPPED = (
+    "The noise of this image is cut off at its lowest value, which makes dark places brighter than their light. "
+    "In the result black is black, and the mean is below that of the image."
+)
+DARK_BORDER = (
+    "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
+    "further in (Advanced, 'Even border'; --no-even-border leaves it as it is)."
+)
+
+
+def ended(image: NDArray[Any], psf: NDArray[Any], config: TrainConfig) -> bool:
+    """Say whether ``image`` is to be evened at its border; a PSF that is no use is refused later, with reasons."""
+    usable = psf.ndim == image.ndim and bool(np.isfinite(psf).all()) and float(psf.sum()) > 0
+    return config.even_border and usable and ends_in_darkness(image, psf)
+
+
+def predict(
+    model: Model, standard: Any, choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
+    """Return f of a standardised image, averaged as the model's settings say, and the tiles it took."""
+    functions = predictors(model, choice, average=model.config.average_symmetries)
+    return (yield from predict_with(functions, model, standard, choice, tiles, stop))
+
+
+def predict_with(
+    functions: Sequence[Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    model: Model,
+    standard: Any,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    out: Any = None,
+    finish: Finish | None = None,
+) -> Generator[Event, None, tuple[Any, TileConfig]]:
+    """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`.
+
+    Out of memory, it begins anew with half the tile, down to twice the overlap. The tiles that it took in the end
+    are returned, too.
+    """
+    tile = _tile(tiles, model, standard.shape, choice)
+    while True:
+        try:
+            made = yield from _with_tile(functions, model, standard, tile, tiles.overlap, stop, out, finish)
+            return made, replace(tiles, tile=tile)
+        except (RuntimeError, MemoryError) as error:
+            if not device.is_out_of_memory(error):
+                raise
+            smaller = halve_tile(tile, tiles.overlap)
+            if smaller is None:
+                raise
+        # Out of the except block: until then the error holds the frames, and they hold the tile's memory.
+        device.release_memory(choice.device)
+        sizes = [" x ".join(map(str, size)) for size in (tile, smaller)]
+        yield Warned(f"Out of memory with tiles of {sizes[0]} voxels: begun anew with {sizes[1]}.")
+        tile = smaller
+        if out is not None:
+            out[...] = 0
+
+
+def settled(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
+    """Return ``tiles`` with the tile that an image of ``shape`` takes now."""
+    return replace(tiles, tile=_tile(tiles, model, shape, choice))
+
+
+def _tile(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> tuple[int, ...]:
+    return result_tile(
+        model.config,
+        shape,
+        model.psf.shape,
+        tiles,
+        precision=str(choice.dtype).removeprefix("torch."),
+        free_bytes=device.free_memory_bytes(choice.device),
+    )
+
+
+def _with_tile(
+    functions: Sequence[Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    model: Model,
+    standard: Any,
+    tile: tuple[int, ...],
+    overlap: int,
+    stop: StopToken,
+    out: Any,
+    finish: Finish | None,
+) -> Generator[Event, None, Any]:
+    align = model.network.unet.multiple
+    work = predict_tiled(functions, standard, tile=tile, overlap=overlap, align=align, out=out, finish=finish)
+    return (yield from _reported(work, "predict", stop))
+
+
+def _reported(
+    work: Generator[tuple[int, int], None, Any], stage: str, stop: StopToken
+) -> Generator[Event, None, Any]:
+    """Turn (done, total) into progress."""
+    start = time.perf_counter()
+    while True:
+        try:
+            done, total = next(work)
+        except StopIteration as end:
+            return end.value
+        stop.raise_if_cancelled()
+        seconds = time.perf_counter() - start
+        yield Progress(stage=stage, step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done))
+
+
+def choose_refinement(
+    refiner: Refiner, result: NDArray[np.float32], image: NDArray[Any], model: Model, stop: StopToken
+) -> Generator[Event, None, None]:
+    """Choose for how long ``refiner`` refines, on this image."""
+    yield from _reported(refiner.choose(result, image, model.psf, model.config.boundary), "choose", stop)
+
+
+def deconvolve_whole(
+    model: Model,
+    image: NDArray[Any],
+    scale: Standardizer,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    refiner: Refiner | None = None,
+) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
+    """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series.
+
+    The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
+    digit.
+    """
+    # Standardised tile by tile, and in place from there on: nothing of the image's size but itself and the result.
+    result, tiles = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
+    if not np.isfinite(result.sum(dtype=np.float64)):
+        raise ComputeError("the network's result holds values that are not finite: train again with another seed")
+    if model.config.calibrate:
+        gain, offset, cut_off = calibrate(result, image, model.psf, model.config.boundary, scale.apply)
+        if cut_off:
+            yield Warned(CLIPPED)
+        result *= gain
+        result += offset
+    scale.undo(result, out=result)
+    if model.config.refine:
+        refiner = refiner or Refiner(choice.device)
+        yield from choose_refinement(refiner, result, image, model, stop)
+        yield from _reported(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
+    return result, tiles
+
+
+def new_provenance(
+    config: TrainConfig,
+    psf: NDArray[Any],
+    choice: device.Choice,
+    steps_done: int,
+    voxel_um: Sequence[float] | None,
+    *,
+    continued: Model | None = None,
+) -> dict[str, Any]:
+    """Return the JSON-ready record of a training run; ``continued`` is the model it went on from."""
+    record: dict[str, Any] = {
+        "software": "napari-selfdeconv",
+        "version": __version__,
+        "torch": str(torch.__version__),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.to_dict(),
+        "seed": config.seed,
+        "psf_sha256": psf_hash(psf),
+        "psf_shape": list(psf.shape),
+        "voxel_um": None if voxel_um is None else [float(v) for v in voxel_um],
+        "device": str(choice.device),
+        "precision": str(choice.dtype).removeprefix("torch."),
+        "steps_done": steps_done,
+    }
+    if continued is not None:
+        record["continued_from"] = dict(continued.provenance)
+    return record
+
+
+@contextmanager
+def on_device(model: Model, choice: device.Choice) -> Iterator[None]:
+    """Compute with the model on its device (`computing`); it leaves it at the end, whatever happens.
+
+    A model may be kept for long; the device's memory is not.
+    """
+    with computing():
+        try:
+            place(model.network, choice, model.psf.ndim)
+            yield
+        finally:
+            model.network.cpu()
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Compute with `translated` errors and without giving memory back in between (`malloc.retained_memory`)."""
+    with translated(), retained_memory():
+        yield
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn torch's RuntimeErrors into ComputeError: napari's worker would swallow them and hang."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            "the device ran out of memory: use the CPU, a smaller image, or a smaller patch or tile"
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        if device.is_out_of_memory(error):
+            raise OutOfMemory(
+                "this computer ran out of memory: use a smaller image, or a smaller patch or tile"
+            ) from error
+        raise ComputeError(f"the computation failed: {error}") from error

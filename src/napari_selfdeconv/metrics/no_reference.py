@@ -1,0 +1,119 @@
+"""How good a result is where there is no truth: what the residual, the reblurred image and split pixels say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import fft
+
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.metrics.fourier_ring import fourier_resolution
+from napari_selfdeconv.physics.blur import Blur
+
+_LAG = 5
+
+
+def evaluate_without_truth(
+    result: NDArray[Any], image: NDArray[Any], psf: NDArray[Any], voxel_um: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Return what can be said of a result from the image it was made from.
+
+    Parameters
+    ----------
+    result, image : 2D or 3D, the same shape and intensity units.
+    psf : as many axes, unit sum.
+    voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
+
+    Returns
+    -------
+    ``whiteness`` (0 to 1, 1 is white: `whiteness` of x - g(result)), ``i_divergence`` (`i_divergence` of x and
+    g(result)), ``residual_rms`` (units of the image), ``frc_resolution`` (`fourier_resolution` of the result).
+
+    Raises
+    ------
+    ConfigError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> scores = evaluate_without_truth(image, image, np.ones((1, 1)))
+    >>> sorted(scores)
+    ['frc_resolution', 'i_divergence', 'residual_rms', 'whiteness']
+    """
+    if result.shape != image.shape:
+        raise ConfigError(
+            f"the result has shape {result.shape} and the image {image.shape}: they must be the same"
+        )
+    with torch.inference_mode():
+        estimate = torch.as_tensor(np.asarray(result, np.float32))[None, None]
+        blurred = Blur(np.asarray(psf))(estimate)[0, 0].numpy().astype(np.float64)
+    x = np.asarray(image, np.float64)
+    residual = x - blurred
+    return {
+        "whiteness": whiteness(residual),
+        "i_divergence": i_divergence(x, blurred),
+        "residual_rms": float(np.sqrt(np.mean(residual**2))),
+        "frc_resolution": fourier_resolution(result, voxel_um),
+    }
+
+
+def whiteness(residual: NDArray[Any]) -> float:
+    """Return 1 minus the share of the residual's autocorrelation that white noise would not have.
+
+    Parameters
+    ----------
+    residual : 2D or 3D.
+
+    Returns
+    -------
+    ``1 / (1 + sum r(k)^2)`` over the lags of at most 5 voxels along each axis other than 0, r the normalised
+    autocorrelation, less what chance gives white noise. 1 is white; structure left in the residual lowers it.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(128, 128))
+    >>> whiteness(noise) > 0.97, whiteness(np.cumsum(noise, 0)) < 0.1
+    (True, True)
+    """
+    r = np.asarray(residual, np.float64)
+    r = r - r.mean()
+    power = float((r**2).sum())
+    if power == 0:
+        return 1.0
+    shape = [fft.next_fast_len(n + _LAG, real=True) for n in r.shape]
+    axes = tuple(range(r.ndim))
+    spectrum = fft.rfftn(r, shape, axes)
+    correlation = fft.irfftn(np.abs(spectrum) ** 2, shape, axes) / power
+    lags = [[*range(min(_LAG, n - 1) + 1), *range(-min(_LAG, n - 1), 0)] for n in r.shape]
+    near = correlation[np.ix_(*lags)]
+    excess = float((near**2).sum()) - 1.0 - (near.size - 1) / r.size
+    return float(1.0 / (1.0 + max(0.0, excess)))
+
+
+def i_divergence(image: NDArray[Any], estimate: NDArray[Any]) -> float:
+    """Return Csiszar's I-divergence per voxel, the misfit that Richardson-Lucy lowers.
+
+    Parameters
+    ----------
+    image, estimate : the image and the reblurred result. Both are moved up by the same amount where one of them
+        is negative, since the divergence needs positive numbers.
+
+    Returns
+    -------
+    mean of ``x log(x / y) - x + y``, units of the image; 0 if they are equal.
+
+    Examples
+    --------
+    >>> i_divergence(np.ones(4), np.ones(4)), i_divergence(np.ones(4), 2 * np.ones(4)) > 0
+    (0.0, True)
+    """
+    x, y = np.asarray(image, np.float64), np.asarray(estimate, np.float64)
+    span = max(float(np.ptp(x)), float(np.ptp(y)), 1e-12)
+    lift = max(0.0, -min(float(x.min()), float(y.min()))) + 1e-6 * span
+    x, y = x + lift, y + lift
+    return float(np.mean(x * np.log(x / y) - x + y))

@@ -1,0 +1,59 @@
+"""The weights that training can start from: learned on generated scenes (`selfdeconv_tools.pretraining`)."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
+from napari_selfdeconv.errors import ConfigError
+
+_FOLDER = Path(__file__).parent / "weights"
+
+
+def initial_weights(config: TrainConfig, ndim: int) -> dict[str, Tensor]:
+    """Return the weights shipped with the package for this architecture, float32.
+
+    Raises
+    ------
+    ConfigError
+        If there are none for this number of axes or this architecture.
+    """
+    name = f"unet{ndim}d.safetensors"
+    if not (_FOLDER / name).is_file():
+        raise ConfigError(f"there are no pre-trained weights for {ndim}D images: set pretrained=False")
+    header, state = _read(name)
+    made_for, wanted = json.loads(header["architecture"]), architecture(config)
+    differ = [f"{key}={wanted[key]!r}, not {made_for[key]!r}" for key in wanted if wanted[key] != made_for[key]]
+    if differ:
+        raise ConfigError(
+            f"the pre-trained weights do not fit these settings ({'; '.join(differ)}): set pretrained=False"
+        )
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def write_weights(path: Path, state: dict[str, Tensor], config: TrainConfig, about: dict[str, str]) -> None:
+    """Write weights with the architecture they are for; half precision: one step of training changes far more."""
+    tensors = {
+        key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+        for key, value in state.items()
+    }
+    header = {**about, "architecture": json.dumps(architecture(config))}
+    safetensors.torch.save_file(tensors, path, metadata=header)
+
+
+def architecture(config: TrainConfig) -> dict[str, Any]:
+    """Return what decides the shape and the input of the network, JSON-ready."""
+    values = config.to_dict()
+    return {key: list(v) if isinstance(v := values[key], tuple) else v for key in ARCHITECTURE}
+
+
+@lru_cache(maxsize=2)
+def _read(name: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with safetensors.safe_open(_FOLDER / name, framework="pt", device="cpu") as file:
+        return file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -1,0 +1,1 @@
+"""The forward model: blur, border, noise."""

@@ -1,4 +1,0 @@
-"""Weights to start from, learned on generated scenes: no photograph and no micrograph has been seen.
-
-``python -m napari_selfdeconv.pretraining`` makes the file that the package ships (`napari_selfdeconv.weights`).
-"""

@@ -1,0 +1,1 @@
+"""Point spread functions: generated, measured, prepared and diagnosed."""

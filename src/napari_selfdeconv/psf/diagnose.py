@@ -1,0 +1,286 @@
+"""What is wrong with a PSF, in plain sentences, and the repair of what can be repaired."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from napari_selfdeconv.arrays.symmetry import psf_symmetries
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.psf.measure import (
+    Float,
+    background_level,
+    border_light,
+    bright_centre,
+    core_centre,
+    crop,
+    fwhm,
+)
+from napari_selfdeconv.psf.prepare import prepare_psf
+from napari_selfdeconv.psf.validate import real_psf
+
+Severity = Literal["problem", "advice"]
+_ENERGY = 0.99
+_BACKGROUND = 0.005  # of the peak, below which a level is no background
+_OFF_CENTRE = 0.501  # voxels; half of one is what an even number of equal planes gives
+_SAME_VOXEL = 0.01
+_CUT_OFF = 0.05
+_WORTH_CROPPING = 0.5  # share of the voxels that a crop must save
+_ELONGATED = 1.4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a PSF.
+
+    Attributes
+    ----------
+    key : short name, to ask `repair` for it.
+    severity : "problem" spoils the result, "advice" costs time or limits it.
+    text : one sentence with numbers.
+    fix : what the repair does, or None if it cannot be repaired.
+    """
+
+    key: str
+    severity: Severity
+    text: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What the PSF is for; None where unknown. Sizes in um, in axis order."""
+
+    voxel_um: tuple[float, ...] | None = None
+    image_shape: tuple[int, ...] | None = None
+    image_voxel_um: tuple[float, ...] | None = None
+
+
+def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]:
+    """Return what is wrong with ``psf``, the worst first; an empty list for one that can be used as it is.
+
+    Parameters
+    ----------
+    psf : 2D or 3D array of real numbers, ([z,] y, x).
+    context : voxel size, and the image it is for.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such array, or nothing in it is bright.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-7:8, -7:8]
+    >>> good = np.exp(-(x**2 + y**2) / 8.0)
+    >>> examine_psf(good / good.sum())
+    []
+    >>> [finding.key for finding in examine_psf(good[:, 1:] + 0.2)]
+    ['background', 'centre', 'sum', 'even', 'lopsided']
+    """
+    context = context or Context()
+    raw = real_psf(psf)
+    finite = np.isfinite(raw)
+    data = np.where(finite, raw, 0.0)
+    if data.max() <= 0:
+        raise ConfigError("every voxel of the PSF is 0 or less: choose another layer")
+    smooth = ndimage.gaussian_filter(data, 1.0, mode="nearest")
+    found = [
+        *_about_numbers(data, int(np.count_nonzero(~finite)), psf),
+        *_about_place(data, smooth, context),
+        *_about_size(data, smooth, context),
+        *_about_use(data, smooth),
+    ]
+    return sorted(found, key=lambda finding: finding.severity == "advice")
+
+
+def repair_psf(
+    psf: ArrayLike, keys: Sequence[str], context: Context | None = None
+) -> tuple[NDArray[np.float32], tuple[float, ...] | None, list[str]]:
+    """Repair what ``keys`` name (findings of `examine` with a fix); everything else stays.
+
+    What is resampled or cropped loses its background too, and what gets other voxels is cropped to its light.
+
+    Returns
+    -------
+    psf : float32; the same array, bit for bit, if ``keys`` is empty.
+    voxel_um : of the repaired PSF, None where unknown.
+    did : sentences.
+
+    Raises
+    ------
+    ConfigError
+        For a key that cannot be repaired, and as `prepare_psf`.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-7:8, -7:9]
+    >>> bead = 100 * np.exp(-(x**2 + y**2) / 8.0) + 10
+    >>> fixed, _, _ = repair_psf(bead, [finding.key for finding in examine_psf(bead) if finding.fix])
+    >>> fixed.shape, [finding.key for finding in examine_psf(fixed) if finding.fix]
+    ((15, 15), [])
+    """
+    context = context or Context()
+    fixable = {"nan", "negative", "background", "sum", "even", "centre", "voxels", "axes", "large", "larger"}
+    unknown = sorted(set(keys) - fixable)
+    if unknown:
+        raise ConfigError(f"cannot repair: {', '.join(unknown)}")
+    if not keys:
+        return np.asarray(psf, np.float32), context.voxel_um, []
+    array, voxel = np.asarray(psf), context.voxel_um
+    did: list[str] = []
+    if "axes" in keys:
+        longest = _longest_axis(real_psf(array), voxel)
+        array = np.moveaxis(array, longest, 0)
+        if voxel is not None:
+            voxel = (voxel[longest], *[v for axis, v in enumerate(voxel) if axis != longest])
+        did.append(f"moved axis {longest} to the front")
+    # "large" is judged above the background, however low: the crop has to be judged so too.
+    dark = bool({"background", "negative", "nan", "large"} & set(keys))
+    if {"centre", "voxels"} & set(keys):
+        # Resampling continues with zeros: beside a background they would be an edge, and hide it.
+        data = np.nan_to_num(real_psf(array), posinf=0.0, neginf=0.0)
+        dark = dark or background_level(data, "auto") > _BACKGROUND * data.max()
+    target = context.image_voxel_um if "voxels" in keys else None
+    # With other voxels an array of a good size can become too large: its size is chosen anew.
+    resized = target is not None or "large" in keys
+    limits = context.image_shape if "larger" in keys else None
+    prepared, report = prepare_psf(
+        array,
+        voxel_um=voxel if target is not None else None,
+        target_voxel_um=target,
+        background="auto" if dark else 0.0,
+        center="centre" in keys,
+        energy=_ENERGY if resized else 1.0,
+        noise_sigmas=3.0 if dark else 0.0,
+        max_shape=limits,
+    )
+    return prepared, target or voxel, [*did, *report.did]
+
+
+def _about_numbers(data: Float, bad: int, original: ArrayLike) -> list[Finding]:
+    found = []
+    if bad:
+        found.append(
+            Finding("nan", "problem", f"{bad} voxels are NaN or infinite.", "replace them by the background")
+        )
+    negative = int(np.count_nonzero(data < 0))
+    if negative:
+        text = f"{negative} voxels are negative (lowest {data.min():.3g}): there is no negative light."
+        found.append(Finding("negative", "problem", text, "subtract the background, set the rest to 0"))
+    level = background_level(data, "auto")
+    if level > _BACKGROUND * data.max():
+        haze = level * data.size / data.sum()
+        text = f"It has a background of {level:.3g}, {haze:.0%} of all its light: the result would lose contrast."
+        found.append(Finding("background", "problem", text, "subtract it"))
+    total = float(data.sum())
+    if abs(total - 1) > 1e-3:
+        found.append(Finding("sum", "advice", f"Its sum is {total:.4g}, not 1.", "divide by the sum"))
+    array = np.asarray(original)
+    if array.dtype.kind in "ui":
+        full = int(np.count_nonzero(array == np.iinfo(array.dtype).max))
+        if full > 1:
+            text = f"{full} voxels are saturated: the peak is too flat. Record the bead with less light."
+            found.append(Finding("saturated", "problem", text))
+    return found
+
+
+def _about_place(data: Float, smooth: Float, context: Context) -> list[Finding]:
+    found = []
+    _, spots = core_centre(smooth - background_level(data, "auto"))
+    lifted = np.maximum(data - background_level(data, "auto"), 0)
+    off = [c - n // 2 for c, n in zip(bright_centre(lifted), data.shape, strict=True)]
+    if max(abs(o) for o in off) > _OFF_CENTRE:
+        shift = ", ".join(f"{o:+.1f}" for o in off)
+        text = f"Its centre is off the middle voxel by ({shift}) voxels: the result would be shifted."
+        # Of several spots nobody knows which one is the centre.
+        found.append(Finding("centre", "problem", text, "move the centre there" if spots == 1 else None))
+    if spots > 1:
+        text = f"{spots} separate bright spots: several beads, or a plane far out of focus."
+        found.append(Finding("spots", "advice", text))
+    if any(n % 2 == 0 for n in data.shape):
+        size = " × ".join(map(str, data.shape))
+        found.append(Finding("even", "advice", f"{size} voxels: an even size has no middle.", "make the size odd"))
+    if data.ndim == 3:
+        longest = _longest_axis(data, context.voxel_um)
+        if longest != 0:
+            text = f"The light is longest along axis {longest}, and z should be axis 0: are the axes transposed?"
+            found.append(Finding("axes", "problem", text, f"move axis {longest} to the front"))
+    own, image = context.voxel_um, context.image_voxel_um
+    both = own is not None and image is not None and len(own) == len(image)
+    if both and not np.allclose(np.asarray(own), np.asarray(image), rtol=_SAME_VOXEL, atol=0):
+        sizes = [" × ".join(f"{v:g}" for v in voxel or ()) for voxel in (own, image)]
+        text = f"Its voxels are {sizes[0]} µm and the image's {sizes[1]} µm."
+        found.append(Finding("voxels", "problem", text, "resample it to the image's voxels"))
+    return found
+
+
+def _about_size(data: Float, smooth: Float, context: Context) -> list[Finding]:
+    found = []
+    shape = context.image_shape
+    if shape is not None and len(shape) != data.ndim:
+        text = f"It is {data.ndim}D and the image is {len(shape)}D: choose or generate one with as many axes."
+        found.append(Finding("ndim", "problem", text))
+    elif shape is not None and any(p > n for p, n in zip(data.shape, shape, strict=True)):
+        text = f"It is larger than the image: {data.shape} against {shape} voxels."
+        found.append(Finding("larger", "problem", text, "crop it"))
+    lifted = np.maximum(data - background_level(data, "auto"), 0)
+    small = crop(_centred(lifted), _ENERGY, data.shape).shape
+    if math.prod(small) < _WORTH_CROPPING * data.size:
+        sizes = [" × ".join(map(str, s)) for s in (data.shape, small)]
+        text = f"{sizes[0]} voxels, but {sizes[1]} hold {_ENERGY:.0%} of the light: it costs time and memory."
+        found.append(Finding("large", "advice", text, "crop it"))
+    names = "zyx"[-data.ndim :]
+    border = border_light(np.maximum(smooth - background_level(data, "auto"), 1e-12))
+    cut = [f"{axis} ({b:.0%} of the peak)" for axis, b in zip(names, border, strict=True) if b > _CUT_OFF]
+    if cut:
+        text = f"The light is cut off along {', '.join(cut)}. Record or generate a larger one."
+        found.append(Finding("truncated", "advice", text))
+    return found
+
+
+def _about_use(data: Float, smooth: Float) -> list[Finding]:
+    found = []
+    names = "zyx"[-data.ndim :]
+    widths = [(axis, fwhm(smooth, i), n) for i, (axis, n) in enumerate(zip(names, data.shape, strict=True))]
+    # The smoothing by one voxel widens a narrow peak to 2.35 voxels: sqrt(2.35^2 + 2^2).
+    coarse = [f"{axis}" for axis, width, n in widths if n > 1 and width < 3.1]
+    if coarse:
+        text = (
+            f"It is less than 2 voxels wide along {', '.join(coarse)}: sampled below Nyquist. Details finer than "
+            "a voxel cannot come back; record with smaller voxels."
+        )
+        found.append(Finding("undersampled", "advice", text))
+    full = 8 * (2 if data.ndim == 3 else 1)
+    have = len(psf_symmetries((np.maximum(data, 0) / data.sum()).astype(np.float32)))
+    if have < full:
+        text = (
+            f"It is lopsided: {have} of {full} flips and rotations leave it as it is. Training and averaging use "
+            "only those; that is right for a lopsided PSF, and a sign of misalignment if a round one was expected."
+        )
+        found.append(Finding("lopsided", "advice", text))
+    return found
+
+
+def _centred(data: Float) -> Float:
+    """Move the bright centre to the middle voxel of an odd array, to whole voxels: only to judge the size."""
+    shift = [n // 2 - round(c) for c, n in zip(bright_centre(data), data.shape, strict=True)]
+    rolled = np.roll(data, shift, tuple(range(data.ndim)))
+    return np.pad(rolled, [(0, 1 - n % 2) for n in data.shape])
+
+
+def _longest_axis(data: Float, voxel_um: tuple[float, ...] | None) -> int:
+    """Return the axis along which the light is clearly longest, 0 if none is."""
+    lifted = np.maximum(data - background_level(data, "auto"), 0)
+    smooth = ndimage.gaussian_filter(lifted, 1.0, mode="nearest")
+    sizes = voxel_um or (1.0,) * data.ndim
+    widths = [fwhm(smooth, axis) * size for axis, size in enumerate(sizes)]
+    longest = int(np.argmax(widths))
+    others = [w for axis, w in enumerate(widths) if axis != longest]
+    return longest if longest and widths[longest] > _ELONGATED * max(others) else 0

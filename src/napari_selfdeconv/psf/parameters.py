@@ -1,0 +1,88 @@
+"""The parameters of a generated PSF in a JSON file: small, readable, refused where they do not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from napari_selfdeconv.config.checks import check_number, check_whole
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.errors import ConfigError
+
+FORMAT = "napari-selfdeconv PSF 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsfParameters:
+    """What it takes to compute a PSF again.
+
+    Attributes
+    ----------
+    optics : the microscope.
+    voxel_um : voxel size, (dz, dy, dx) or (dy, dx), um.
+    shape : size of the array in the same order, odd.
+
+    Examples
+    --------
+    >>> optics = Optics(na=0.8, wavelength_um=0.6, refractive_index=1.33)
+    >>> made = PsfParameters(optics=optics, voxel_um=(0.4, 0.4), shape=(17, 17))
+    >>> PsfParameters.from_dict(made.to_dict()) == made
+    True
+    """
+
+    optics: Optics
+    voxel_um: tuple[float, ...]
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) not in (2, 3) or len(self.shape) != len(self.voxel_um):
+            raise ConfigError(f"shape and voxel_um need 2 or 3 numbers each, got {self.shape} and {self.voxel_um}")
+        for size, voxel in zip(self.shape, self.voxel_um, strict=True):
+            check_whole("shape", size, 1, 4096)
+            if size % 2 == 0:
+                raise ConfigError(
+                    f"shape must hold odd numbers, so that there is a middle voxel, got {self.shape}"
+                )
+            check_number("voxel_um", voxel, 0.0, 1000.0, open_low=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, strings, lists and dicts (JSON-ready)."""
+        return {"optics": self.optics.to_dict(), "voxel_um": list(self.voxel_um), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s output; ConfigError on a key that is missing or does not exist."""
+        wrong = sorted(set(values) ^ {"optics", "voxel_um", "shape"})
+        if wrong:
+            raise ConfigError(f"missing or unknown PSF parameters: {', '.join(wrong)}")
+        return cls(
+            optics=Optics.from_dict(values["optics"]),
+            voxel_um=tuple(values["voxel_um"]),
+            shape=tuple(values["shape"]),
+        )
+
+
+def save_parameters(path: str | os.PathLike[str], parameters: PsfParameters) -> None:
+    """Write the parameters; ConfigError if the file cannot be written."""
+    try:
+        Path(path).write_text(json.dumps({"format": FORMAT, **parameters.to_dict()}, indent=2), "utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def load_parameters(path: str | os.PathLike[str]) -> PsfParameters:
+    """Read a file of `save_parameters`; ConfigError if it is none."""
+    try:
+        values = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} holds no PSF parameters: {error}") from error
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise ConfigError(f"{path} holds no PSF parameters: its format is not {FORMAT!r}")
+    try:
+        return PsfParameters.from_dict(values)
+    except TypeError as error:
+        raise ConfigError(f"{path} holds PSF parameters that cannot be read: {error}") from error

@@ -1,0 +1,83 @@
+"""Is this array a PSF that can be used as it is?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.psf.measure import Float, bright_centre
+
+
+def check_psf(psf: ArrayLike, image_shape: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
+    """Validate a PSF that is to be used as it is, apart from division by its sum.
+
+    Parameters
+    ----------
+    psf : 2D or 3D array of real numbers, >= 0, of any parity; its centre is taken at ``n // 2``.
+    image_shape : shape of the image, as many axes.
+
+    Returns
+    -------
+    psf : float32 copy with sum 1.
+    warnings : sentences for the user; empty when all is well.
+
+    Raises
+    ------
+    ConfigError
+        If the PSF is not a real 2D or 3D array, holds NaN, infinite or negative values or only zeros, has not as
+        many axes as the image, or is larger than the image on any axis.
+
+    Examples
+    --------
+    >>> kernel, doubts = check_psf([[0, 1, 0], [1, 4, 1], [0, 1, 0]], (64, 64))
+    >>> float(kernel[1, 1]), doubts
+    (0.5, [])
+    """
+    data = real_psf(psf)
+    shape = tuple(int(n) for n in image_shape)
+    if data.ndim != len(shape):
+        remedy = (
+            "give a 3D PSF, or take one plane of the image"
+            if data.ndim < len(shape)
+            else "give one plane of the PSF (the one in focus), or a 3D image"
+        )
+        raise ConfigError(f"the PSF is {data.ndim}D but the image is {len(shape)}D: {remedy}")
+    if any(p > n for p, n in zip(data.shape, shape, strict=True)):
+        raise ConfigError(f"the PSF {data.shape} is larger than the image {shape}: crop it (prepare the PSF)")
+    bad = data.size - int(np.count_nonzero(np.isfinite(data)))
+    if bad:
+        raise ConfigError(f"the PSF holds {bad} NaN or infinite voxels: prepare the PSF, or replace them")
+    negative = int(np.count_nonzero(data < 0))
+    if negative:
+        raise ConfigError(
+            f"the PSF holds {negative} negative values (lowest {data.min():.4g}): prepare the PSF (background)"
+        )
+    if data.max() == 0:
+        raise ConfigError("every voxel of the PSF is 0: choose another layer or file")
+    data = data / data.max()  # before the sum, which could overflow
+    return (data / data.sum()).astype(np.float32), _centre_warnings(data)
+
+
+def _centre_warnings(data: Float) -> list[str]:
+    # A thousandth of tolerance: the paper's PSF, with two equal planes, is off by exactly half a voxel.
+    off = [c - n // 2 for c, n in zip(bright_centre(data), data.shape, strict=True)]
+    if max(abs(o) for o in off) <= 0.501:
+        return []
+    shift = ", ".join(f"{o:+.1f}" for o in off)
+    return [
+        f"the PSF's centre is off the middle voxel (n // 2) by ({shift}) voxels: the result will be shifted by as "
+        "much the other way; prepare the PSF to centre it"
+    ]
+
+
+def real_psf(psf: ArrayLike) -> Float:
+    """Return a 2D or 3D array of real numbers as float64, or say why it is none (ConfigError)."""
+    data = np.asarray(psf)
+    if data.dtype.kind not in "uif":
+        raise ConfigError(f"the PSF must hold real numbers, got an array of {data.dtype}")
+    if data.ndim not in (2, 3) or data.size == 0:
+        raise ConfigError(f"the PSF must have 2 or 3 axes and no empty one, got shape {data.shape}")
+    return data.astype(np.float64)

@@ -1,0 +1,137 @@
+"""Richardson-Lucy, with total variation if wanted; a generator, several iteration counts from one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdeconv.config.training import Boundary
+from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.physics.blur import Blur, bare
+from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
+from napari_selfdeconv.stop_token import StopToken
+
+# The image is divided by the blurred estimate; below this share of its maximum that is a division by zero.
+_FLOOR = 1e-12
+_REPORT_EVERY_S = 0.1
+# The regularised update divides by 1 - lambda div(grad f / |grad f|), which must stay well above 0.
+_LEAST_DIVISOR = 0.1
+_Each = Callable[[int, Tensor], bool]
+
+
+def iterate_richardson_lucy(
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    iterations: Sequence[int],
+    *,
+    device: torch.device,
+    boundary: Boundary = "reflect",
+    stop: StopToken,
+    tv: float = 0.0,
+    each: _Each | None = None,
+) -> Generator[Event, None, dict[int, NDArray[np.float32]]]:
+    """Run Richardson-Lucy up to the largest count and keep the estimate at each of ``iterations``.
+
+    Parameters
+    ----------
+    image : 2D or 3D; negative values count as 0.
+    psf : same number of axes, unit sum.
+    iterations : counts, each >= 1.
+    stop : when set, the counts reached so far are returned (the current one if there is none).
+    tv : weight of the total variation (Dey et al. 2006), 0 to 0.1; 0 is plain Richardson-Lucy.
+    each : called with the count and the estimate, which it must not keep, after every iteration; the run ends
+        when it returns True.
+
+    Returns
+    -------
+    dict from count to float32 array in the image's own units. Source: Richardson 1972, Lucy 1974.
+    """
+    positive = np.maximum(image, 0).astype(np.float32, copy=False)
+    observed = torch.as_tensor(positive, device=device)[None, None]
+    blur = Blur(psf, boundary=boundary)
+    estimate = torch.full_like(observed, float(observed.mean()))
+    ratio = torch.empty_like(observed)
+    floor = _FLOOR * float(observed.max())
+    counts, last_count = set(iterations), max(iterations)
+    results: dict[int, NDArray[np.float32]] = {}
+    start = time.perf_counter()
+    last = -_REPORT_EVERY_S
+    for n in range(1, last_count + 1):
+        with torch.inference_mode():
+            richardson_lucy_step(estimate, observed, blur, ratio, floor=floor, tv=tv)
+        stop.raise_if_cancelled()
+        if n in counts:
+            results[n] = estimate[0, 0].cpu().numpy().copy()
+        seconds = time.perf_counter() - start
+        if seconds - last >= _REPORT_EVERY_S or n == last_count:
+            last = seconds
+            yield Progress(
+                stage="richardson-lucy",
+                step=n,
+                steps=last_count,
+                seconds=seconds,
+                eta_s=seconds / n * (last_count - n),
+            )
+        # Again, because the one who was yielded to may have cancelled.
+        stop.raise_if_cancelled()
+        if stop.stopped or (each is not None and each(n, estimate)):
+            break
+    return results or {n: estimate[0, 0].cpu().numpy().copy()}
+
+
+def richardson_lucy_step(
+    estimate: Tensor,
+    observed: Tensor,
+    blur: Blur,
+    ratio: Tensor,
+    *,
+    floor: float,
+    tv: float = 0.0,
+    unseen: Tensor | None = None,
+) -> None:
+    """Do one iteration of Richardson-Lucy on ``estimate``, in place.
+
+    Parameters
+    ----------
+    estimate, observed : (1, 1, *space). Noise may take ``observed`` below 0; no estimate goes there.
+    ratio : the same shape, to work in.
+    floor : the blurred estimate is taken to be at least that: it divides.
+    tv : weight of the total variation, as in `iterate_richardson_lucy`.
+    unseen : boolean, True where ``observed`` is not to count. There the estimate is left to its neighbours, which
+        is expectation maximisation with missing data.
+    """
+    with torch.inference_mode():
+        # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
+        xp: Any = np if estimate.device.type == "cpu" else torch
+        before, seen = bare(estimate), bare(observed)
+        hidden = None if unseen is None else bare(unseen)
+        divisor = bare((1 - tv * _curvature(estimate)).clamp(min=_LEAST_DIVISOR)) if tv else None
+
+        def divide(part: Any, where: slice) -> None:
+            # An FFT leaves values of -1e-8 where the truth is 0; negative light would grow from them.
+            xp.clip(part, floor, None, out=part)
+            xp.divide(seen[where], part, out=part)
+            if hidden is not None:
+                part[hidden[where]] = 1.0
+
+        def multiply(part: Any, where: slice) -> None:
+            if divisor is not None:
+                part /= divisor[where]
+            xp.clip(part, 0.0, None, out=part)
+            part *= before[where]
+
+        blur.into(estimate, ratio, then=divide)
+        blur.into(ratio, estimate, mirrored=True, then=multiply)
+
+
+def _curvature(f: Tensor) -> Tensor:
+    """Return div(grad f / |grad f|), forward differences and their adjoint."""
+    gradients = differences(f)
+    length = torch.sqrt(sum((g.square() for g in gradients), torch.full_like(f, 1e-12 * float(f.max()) ** 2)))
+    return -adjoint_differences([g / length for g in gradients])

@@ -1,0 +1,77 @@
+"""Simulated measurements: the blur and noise of the benchmark, and samples whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.psf.generate import richards_wolf_psf
+from napari_selfdeconv.simulate.degrade import Array, degrade
+from napari_selfdeconv.simulate.phantoms import cells_2d, microtubules_3d
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A simulated measurement together with everything that is known about it.
+
+    Attributes
+    ----------
+    image : ndarray of float32, shape ([z,] y, x)
+        Blurred and noisy, in [0, 1].
+    psf : ndarray of float32, ([z,] y, x)
+        Sums to 1.
+    truth : ndarray of float32, the shape of ``image``
+        What a perfect deconvolution would return.
+    voxel_um : tuple of float
+        Voxel size in micrometres, ([z,] y, x).
+    optics : Optics
+        The microscope the PSF was computed for.
+    """
+
+    image: Array
+    psf: Array
+    truth: Array
+    voxel_um: tuple[float, ...]
+    optics: Optics
+
+
+def sample_2d(seed: int = 0) -> Sample:
+    """Return a sheet of cells, 512 x 512, seen a little out of focus, with the benchmark's 2D noise.
+
+    Examples
+    --------
+    >>> sample = sample_2d()
+    >>> sample.image.shape, sample.psf.shape, sample.voxel_um
+    ((512, 512), (25, 25), (0.25, 0.25))
+    """
+    optics = Optics(na=0.5, wavelength_um=0.6, refractive_index=1.0, defocus_um=2.5)
+    return _sample(cells_2d((512, 512), seed), (25, 25), (0.25, 0.25), optics, seed, salt=True)
+
+
+def sample_3d(seed: int = 0) -> Sample:
+    """Return a volume of microtubules, 64 x 128 x 128, widefield, with the benchmark's 3D noise (no salt).
+
+    Examples
+    --------
+    >>> sample = sample_3d()
+    >>> sample.image.shape, sample.psf.shape, sample.voxel_um
+    ((64, 128, 128), (13, 31, 31), (0.3, 0.13, 0.13))
+    """
+    optics = Optics(na=1.0, wavelength_um=0.52, refractive_index=1.33)
+    # Thicker than the benchmark's, so that a person sees something in the noisy image.
+    truth = microtubules_3d((64, 128, 128), seed, count=40, sigma=2.0)
+    return _sample(truth, (13, 31, 31), (0.3, 0.13, 0.13), optics, seed, salt=False)
+
+
+def _sample(
+    truth: Array,
+    psf_shape: tuple[int, ...],
+    voxel_um: tuple[float, ...],
+    optics: Optics,
+    seed: int,
+    *,
+    salt: bool,
+) -> Sample:
+    psf = richards_wolf_psf(psf_shape, voxel_um, optics)
+    image = degrade(truth, psf, seed=seed, salt=salt)
+    return Sample(image=image, psf=psf, truth=truth, voxel_um=voxel_um, optics=optics)

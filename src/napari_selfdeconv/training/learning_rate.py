@@ -1,0 +1,50 @@
+"""How the learning rate goes up and down over a run, and how a run with nothing more to gain is ended early."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_selfdeconv.config.training import TrainConfig
+
+
+class Schedule:
+    """The learning rate at each step: "halving" or "one-cycle".
+
+    Attributes
+    ----------
+    position : how far along the planned steps the run is; more than the steps made once it is being ended.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
+        self.position = 0
+        self._config = config
+        self._stride = 1
+        self._rate = _rate(optimizer, config)
+
+    def advance(self) -> None:
+        """Move on by one step, by more once the run is being ended."""
+        for _ in range(min(self._stride, self._config.steps - self.position)):
+            self._rate.step()
+            self.position += 1
+
+    @property
+    def steps_left(self) -> int:
+        return -(-(self._config.steps - self.position) // self._stride)
+
+    def wind_up(self) -> None:
+        """Go through the rest of the cycle in a few steps: a network left at a high rate is a noisy one.
+
+        The other schedule has no end to come to, and ends with the next step.
+        """
+        left = self._config.steps - self.position
+        cooldown = max(1, self._config.steps // 10) if self._config.schedule == "one-cycle" else 1
+        self._stride = -(-left // cooldown)
+
+
+def _rate(optimizer: torch.optim.Optimizer, config: TrainConfig) -> torch.optim.lr_scheduler.LRScheduler:
+    if config.schedule == "halving":
+        return torch.optim.lr_scheduler.StepLR(optimizer, config.halve_every, gamma=0.5)
+    # The cycle has at least two steps: OneCycleLR divides by the length of its phases.
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=config.learning_rate, total_steps=max(2, config.steps) + 1, pct_start=0.3
+    )

@@ -1,0 +1,62 @@
+"""What the network that a run begins with makes of the frames: needed at every step, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from napari_selfdeconv.compute.device import Choice, repeatable
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.network.model import Deconvolver, autocast
+from napari_selfdeconv.training.sampler import Place
+
+
+class ReferenceResult:
+    """f of whole frames, with weights that stay as they are; a cell of a frame is computed when it is first met.
+
+    Patches lie over one another: a run of `quick` draws thirteen times the pixels of a 1024 x 1024 image.
+
+    Parameters
+    ----------
+    network : in evaluation mode, on the device.
+    frames : standardised, on the device.
+    config : its ``first_cell``.
+    """
+
+    def __init__(
+        self, network: Deconvolver, frames: Sequence[Tensor], config: TrainConfig, choice: Choice
+    ) -> None:
+        self.network = network
+        self._cell, self._margin = config.first_cell
+        self._frames, self._choice = frames, choice
+        self._made = [torch.empty_like(frame) for frame in frames]
+        self._known: set[tuple[int, ...]] = set()
+
+    def __call__(self, places: Sequence[Place]) -> Tensor:
+        """Return f(x) at the places of a batch, (batch, 1, *patch), turned as the patches are."""
+        return torch.stack([place.cut(self._there(place)) for place in places])[:, None]
+
+    def _there(self, place: Place) -> Tensor:
+        """Return the result for the frame of ``place``, computed around it."""
+        spans = [range(s.start // self._cell, (s.stop - 1) // self._cell + 1) for s in place.where]
+        for cell in product((place.frame,), *spans):
+            if cell not in self._known:
+                self._compute(*cell)
+                self._known.add(cell)
+        return self._made[place.frame]
+
+    def _compute(self, number: int, *cell: int) -> None:
+        frame = self._frames[number]
+        starts = [i * self._cell for i in cell]
+        core = [slice(a, min(n, a + self._cell)) for a, n in zip(starts, frame.shape, strict=True)]
+        wide = [
+            slice(max(0, c.start - self._margin), min(n, c.stop + self._margin))
+            for c, n in zip(core, frame.shape, strict=True)
+        ]
+        inside = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, wide, strict=True))
+        with torch.no_grad(), repeatable(self._choice.device), autocast(self._choice):
+            made = self.network(frame[tuple(wide)][None, None])
+        self._made[number][tuple(core)] = made[0, 0][inside].float()

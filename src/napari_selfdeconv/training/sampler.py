@@ -1,0 +1,82 @@
+"""Random training patches of one image or of several frames, turned by symmetries of the PSF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from napari_selfdeconv.arrays.symmetry import Symmetry
+from napari_selfdeconv.config.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a patch lies, in which frame, and how it is turned."""
+
+    frame: int
+    where: tuple[slice, ...]
+    symmetry: Symmetry
+
+    def cut(self, frame: Tensor) -> Tensor:
+        """Return the patch of an array that has the shape of the frame."""
+        return self.symmetry.apply(frame[self.where])
+
+
+class PatchBatch(NamedTuple):
+    """Patches (batch, 1, *patch), float32; their held-out pixels, boolean; where they lie."""
+
+    x: Tensor
+    held: Tensor
+    places: tuple[Place, ...]
+
+
+class Sampler:
+    """Draws patches, and with each the pixels of it that are held out of training.
+
+    Parameters
+    ----------
+    frames : standardised images of one shape; the patches lie on their device.
+    held_out : boolean, one for each frame, on the same device.
+    config : patch size and batch size.
+    symmetries : the flips and rotations to choose from.
+    generator : source of randomness, on the CPU.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Tensor],
+        held_out: Sequence[Tensor],
+        config: TrainConfig,
+        symmetries: Sequence[Symmetry],
+        generator: torch.Generator,
+    ) -> None:
+        self._frames, self._held_out = frames, held_out
+        self._shape = frames[0].shape
+        self._patch = [min(n, config.patch) for n in self._shape]
+        # A patch that is not square in yx cannot be swapped and stacked with the others.
+        square = self._patch[-1] == self._patch[-2]
+        self._symmetries = [s for s in symmetries if square or not s.swap]
+        self._batch = config.batch_size
+        self._generator = generator
+
+    def draw(self) -> PatchBatch:
+        """Return a batch."""
+        places = tuple(self._place() for _ in range(self._batch))
+        x, held = (
+            torch.stack([place.cut(arrays[place.frame]) for place in places])[:, None]
+            for arrays in (self._frames, self._held_out)
+        )
+        return PatchBatch(x, held, places)
+
+    def _place(self) -> Place:
+        frame = self._integer(len(self._frames)) if len(self._frames) > 1 else 0
+        starts = [self._integer(n - p + 1) for n, p in zip(self._shape, self._patch, strict=True)]
+        where = tuple(slice(s, s + p) for s, p in zip(starts, self._patch, strict=True))
+        return Place(frame, where, self._symmetries[self._integer(len(self._symmetries))])
+
+    def _integer(self, below: int) -> int:
+        return int(torch.randint(below, (), generator=self._generator))

@@ -1,0 +1,1 @@
+"""Measurement of the memory of a run."""

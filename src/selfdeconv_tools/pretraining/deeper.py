@@ -1,0 +1,48 @@
+"""One level more for a network that has learned: it begins by computing what it computed before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.network.unet import UNet
+
+
+def deepened(unet: UNet, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights for ``unet`` with which it computes what a U-Net of a level less does with ``state``.
+
+    The block that joins the new level to what was the lowest one passes the latter on through its shortcut, and
+    the rest of it adds nothing until it is trained. What ``state`` does not have is as it is in ``unet``.
+
+    Raises
+    ------
+    ConfigError
+        If skips are not concatenated, or ``state`` is not that of such a network.
+
+    Examples
+    --------
+    >>> small, large = (UNet(2, features=4, levels=n).eval() for n in (2, 3))
+    >>> _ = large.load_state_dict(deepened(large, small.state_dict()))
+    >>> x = torch.randn(1, 1, 16, 16)
+    >>> torch.equal(small(x), large(x))
+    True
+    """
+    new = len(unet.down) - 1
+    prefixes = (f"encoder.{new + 1}.", f"down.{new}.", f"up.{new}.", f"decoder.{new}.")
+    weights = unet.state_dict()
+    old = {name: value.shape for name, value in weights.items() if not name.startswith(prefixes)}
+    if unet.skip != "concat" or old != {name: value.shape for name, value in state.items()}:
+        raise ConfigError("weights of a network with a level less and concatenating skips are needed")
+    shortcut = f"decoder.{new}.shortcut.weight"
+    width = len(weights[shortcut])
+    # The upper half of its input comes from the new level, the lower half over the skip.
+    passed_on = torch.cat([torch.zeros(width, width), torch.eye(width)], 1)
+    return {
+        **weights,
+        **state,
+        f"decoder.{new}.conv2.weight": torch.zeros_like(weights[f"decoder.{new}.conv2.weight"]),
+        shortcut: passed_on.reshape(weights[shortcut].shape),
+    }

@@ -1,0 +1,193 @@
+"""The documentation's pictures, taken of the real docks: ``python -m selfdeconv_tools.screenshots DIR``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from selfdeconv_tools.demo import PLUGIN, WINDOW, say
+
+if TYPE_CHECKING:
+    import napari
+
+
+#: The part of the 2D sample that wanders through the movie.
+MOVIE = (slice(128, 384), slice(128, 384))
+
+
+class Photographer:
+    """One viewer, a folder, and the patience to wait for what is going on.
+
+    Parameters
+    ----------
+    folder : where the pictures go.
+    steps : training steps in place of the preset's; 0 keeps those.
+    """
+
+    def __init__(self, viewer: napari.Viewer, folder: Path, steps: int = 0) -> None:
+        self.viewer, self._folder, self._steps = viewer, folder, steps
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def take_all(self) -> None:
+        """Make every picture."""
+        for session in (self.first_deconvolution, self.trust_and_compare, self.psf, self.series):
+            self._clear()
+            session()
+
+    def first_deconvolution(self) -> None:
+        """Open a sample, train, look at the result."""
+        dock = self._main("cells_2d")
+        self._shoot("input")
+        dock.run_panel.train_button.click()
+        bar = dock.run_panel.bar
+        self._until(lambda: not dock.busy or (bar.maximum() > 0 and bar.value() > 0.6 * bar.maximum()))
+        self._shoot("training")
+        self._until(lambda: not dock.busy)
+        self._shoot("deconvolved")
+        dock.compare.lucy_button.click()
+        self._until(lambda: not dock.busy)
+        dock.compare.side_button.click()
+        self._shoot("side_by_side")
+        dock.compare.side_button.click()
+
+    def trust_and_compare(self) -> None:
+        """Residual and uncertainty of a result, then the Compare dock."""
+        from napari_selfdeconv._gui.docks.compare import open_compare
+        from napari_selfdeconv._gui.layers.exchange import role
+
+        dock = self._main("cells_2d")
+        dock.train()
+        self._until(lambda: not dock.busy)
+        for name in ("psf", "network", "compare"):
+            dock.sections[name].heading.setChecked(False)
+        dock.sections["model"].unfold()
+        image, result = self.viewer.layers["cells"], self.viewer.layers["cells [deconvolved]"]
+        self._shoot("model")
+        self.viewer.layers.selection = {result}
+        dock.model_panel.residual_button.click()
+        self._until(lambda: not dock.busy)
+        dock.model_panel.uncertainty_button.click()
+        self._until(lambda: not dock.busy)
+        shown = [layer for layer in self.viewer.layers if role(layer) in ("result", "image")]
+        dock.compare.side_by_side.show([image, *[layer for layer in shown if layer is not image]])
+        for layer, limits, colours in (
+            (self.viewer.layers["cells [residual of deconvolved]"], (-0.3, 0.3), "PiYG"),
+            (self.viewer.layers["cells [uncertainty]"], (0.0, 0.08), "inferno"),
+        ):
+            self.viewer.layers.unlink_layers(self.viewer.layers)
+            layer.contrast_limits, layer.colormap = limits, colours
+        self._shoot("trust")
+        dock.compare.side_by_side.restore()
+        for name in ("cells [residual of deconvolved]", "cells [uncertainty]"):
+            self.viewer.layers.remove(name)
+        compare = open_compare(self.viewer, image, self.viewer.layers["cells PSF"])
+        compare.methods.counts.setText("3 10")
+        compare.methods.wiener.setChecked(True)
+        compare.compare()
+        self._until(lambda: not compare.busy)
+        compare.line_button.click()
+        compare.sections["Image and PSF"].heading.setChecked(False)
+        self._shoot("compare")
+        self.viewer.window.remove_dock_widget(compare)
+
+    def psf(self) -> None:
+        """The three tabs of the PSF dock."""
+        from napari_selfdeconv._gui.docks.psf import open_psf
+        from napari_selfdeconv.simulate import sample_3d
+
+        self.viewer.open_sample(PLUGIN, "microtubules_3d")
+        dock = open_psf(self.viewer)
+        self._until(lambda: dock.generate.generated is not None and not dock.generate.busy)
+        self._shoot("psf_generate")
+        made = sample_3d()
+        random = np.random.default_rng(0)
+        # A patient: the sample's PSF as a camera would record it, moved, with a background and an even size.
+        moved = np.roll(made.psf, (1, 2, -1), (0, 1, 2))[:, :-1]
+        recorded = random.poisson(100 + 3000 * moved / moved.max()).astype(np.uint16)
+        self.viewer.add_image(
+            recorded, name="recorded PSF", visible=False, scale=made.voxel_um, units=("um",) * recorded.ndim
+        )
+        dock.tabs.setCurrentWidget(dock.doctor)
+        dock.doctor.psf_box.choose(self.viewer.layers["recorded PSF"])
+        self._shoot("psf_check")
+        self.viewer.layers.clear()
+        self.viewer.open_sample(PLUGIN, "beads_3d")
+        dock.tabs.setCurrentWidget(dock.beads)
+        dock.beads.make()
+        self._until(lambda: not dock.beads.busy)
+        self._shoot("beads")
+        self.viewer.window.remove_dock_widget(dock)
+
+    def series(self) -> None:
+        """A movie: the sample, wandering."""
+        dock = self._main("cells_2d")
+        image = self.viewer.layers["cells"]
+        movie = np.stack([np.roll(image.data, 6 * t, 1)[MOVIE] for t in range(4)])
+        self.viewer.layers.remove("cells")
+        layer = self.viewer.add_image(
+            movie,
+            name="movie",
+            axis_labels=("t", "y", "x"),
+            scale=(1, *image.scale),
+            units=("s", *image.units),
+            contrast_limits=image.contrast_limits,
+        )
+        dock.image_box.choose(layer)
+        dock.train()
+        self._until(lambda: not dock.busy)
+        dock.sections["compare"].heading.setChecked(False)
+        self.viewer.reset_view()
+        self._shoot("series")
+
+    def _main(self, sample: str) -> Any:
+        from napari_selfdeconv._gui.docks.deconvolve import DOCK_NAME
+
+        self.viewer.open_sample(PLUGIN, sample)
+        _, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, DOCK_NAME)
+        dock.train_form.steps.setValue(self._steps)
+        return dock
+
+    def _clear(self) -> None:
+        self.viewer.layers.clear()
+        for widget in list(self.viewer.window.dock_widgets.values()):
+            if type(widget).__module__.startswith("napari_selfdeconv"):
+                self.viewer.window.remove_dock_widget(widget)
+        self._wait(0.2)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            self._wait(0.05)
+
+    def _wait(self, seconds: float) -> None:
+        from qtpy.QtWidgets import QApplication
+
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    def _shoot(self, name: str) -> None:
+        self._wait(0.8)
+        path = self._folder / f"{name}.png"
+        self.viewer.window.screenshot(str(path), flash=False, canvas_only=False)
+        say(f"  {path}")
+
+
+def main(words: list[str]) -> int:
+    """Make the pictures in the folder named."""
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.window._qt_window.resize(*WINDOW)
+    Photographer(viewer, Path(words[0])).take_all()
+    viewer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

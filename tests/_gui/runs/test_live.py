@@ -1,0 +1,369 @@
+"""Training, live: curves, previews, pause, results on request, continuing, and a viewer that changes meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
+from superqt.utils import WorkerBase
+
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+from napari_selfdeconv._gui.layers.preview import BOX_NAME
+from napari_selfdeconv._gui.panels.plots import HELD_OUT
+from napari_selfdeconv._gui.panels.run import pace
+from napari_selfdeconv.events import Finished, Progress, Started, Warned
+
+FOREVER = 1_000_000
+
+
+def names(dock: Any) -> list[str]:
+    return [layer.name for layer in dock.viewer.layers]
+
+
+def started(**changes: Any) -> Started:
+    values: dict[str, Any] = dict(
+        device="cpu",
+        device_reason="PyTorch sees no GPU",
+        precision="float32",
+        parameters=1,
+        steps=100,
+        symmetries=8,
+    )
+    return Started(**{**values, **changes})
+
+
+def progress(step: int, held_out: float | None = None) -> Progress:
+    losses = {"total": 1.0 / step, "bsp": 0.9 / step, "tv": 0.01}
+    return Progress(
+        stage="train", step=step, steps=100, seconds=step / 4, eta_s=9.0, losses=losses, held_out=held_out
+    )
+
+
+def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
+    open_dock: Callable[..., Any], qtbot: Any
+) -> None:
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    panel.show_event(started())
+    for step in range(1, 60):
+        panel.show_event(progress(step, held_out=2.0 / step if step % 10 == 0 else None))
+    plot = panel.plot
+    found = {curve.name: len(curve.x) for curve in plot.curves()}
+    assert found == {"loss": 59, HELD_OUT: 5, "blind spot": 59, "total variation": 59}
+    plot.resize(300, plot.height())
+    plot.grab()  # lays the legend out
+    box, name = plot._legend[1]
+    assert name == HELD_OUT
+    for hidden in (True, False):
+        here = QPointF(box.center())
+        press = QMouseEvent(
+            QEvent.Type.MouseButtonPress, here, here, Qt.MouseButton.LeftButton, Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        plot.mousePressEvent(press)
+        assert (HELD_OUT in plot.hidden_curves) == hidden
+    panel.show_event(Finished(seconds=1.0, steps_done=59, stopped=False, converged=True, refined_iterations=12))
+    assert plot.ended_at == 59
+    panel.done("Deconvolved")
+    assert "stopped by itself after step 59: the held-out error no longer fell" in panel.status.text()
+    assert "Refined by 12 iterations of Richardson-Lucy" in panel.status.text()
+    assert "began with were kept" not in panel.status.text()
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.0, "not predicted better after training: the weights it began with were kept"),
+        (0.5, "what training changed 50% was kept"),
+    ],
+)
+def test_the_dock_says_how_much_of_the_training_was_kept(
+    open_dock: Callable[..., Any], share: float, said: str
+) -> None:
+    panel = open_dock().run_panel
+    panel.show_event(Finished(seconds=1.0, steps_done=100, stopped=False, kept_share=share))
+    panel.done("Deconvolved")
+    assert said in panel.status.text()
+
+
+def test_pace_device_and_remedy_are_shown(open_dock: Callable[..., Any]) -> None:
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    panel.show_event(started(remedy="Install the CUDA build."))
+    assert panel.status.text() == "On cpu (float32): PyTorch sees no GPU. Install the CUDA build."
+    panel.show_event(progress(8))
+    assert panel.bar.text() == "Training 8/100 · 9 s left · 4.0 steps/s"
+    assert pace(1, 8.14) == "8.1 s a step"
+    panel.idle()
+
+
+def test_a_run_that_begins_anew_is_shown(open_dock: Callable[..., Any]) -> None:
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    panel.show_event(started())
+    panel.show_event(progress(5))
+    panel.show_event(Warned("Training collapsed (the result became flat); it begins anew with seed 1."))
+    panel.show_event(started())
+    assert panel.plot.points == 0
+    assert "begins anew with seed 1" in panel.warning.text()
+    panel.idle()
+
+
+def test_pause_use_now_resume_and_stop(
+    open_dock: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None], qtbot: Any
+) -> None:
+    dock = open_dock(steps=FOREVER)
+    panel = dock.run_panel
+    dock.train()
+    under_way(dock)
+    panel.pause_button.click()
+    assert panel.pause_button.text() == "Resume"
+    qtbot.wait(300)
+    held = panel.plot.points
+    qtbot.wait(300)
+    assert panel.plot.points == held
+    panel.use_button.click()
+    assert not panel.use_button.isEnabled()
+    qtbot.waitUntil(lambda: any("deconvolved, step" in name for name in names(dock)), timeout=60_000)
+    (interim,) = [layer for layer in dock.viewer.layers if "deconvolved, step" in layer.name]
+    assert interim.data.shape == dock.viewer.layers["spots"].data.shape
+    step = interim.metadata[METADATA_KEY]["steps_done"]
+    assert interim.name == f"spots [deconvolved, step {step}]"
+    qtbot.waitUntil(panel.use_button.isEnabled, timeout=60_000)
+    assert panel.status.text().startswith("Paused")
+    assert panel.bar.text().startswith("Training")
+    assert dock.busy
+    panel.pause_button.click()
+    assert panel.pause_button.text() == "Pause"
+    qtbot.waitUntil(lambda: panel.plot.points > held, timeout=60_000)
+    panel.stop_button.click()
+    finish(dock)
+    assert "spots [deconvolved]" in names(dock)
+
+
+def test_training_is_continued_from_the_last_model(
+    open_dock: Callable[..., Any], finish: Callable[..., None]
+) -> None:
+    dock = open_dock()
+    panel = dock.run_panel
+    assert panel.continue_button.isHidden()
+    dock.train()
+    finish(dock)
+    first = dock.model
+    assert first.provenance["steps_done"] == 3
+    assert not panel.continue_button.isHidden()
+    panel.continue_button.click()
+    finish(dock)
+    told = dock.viewer.layers["spots [deconvolved] [1]"].metadata[METADATA_KEY]
+    assert told["continued_from"]["steps_done"] == 3
+    assert dock.model is not first
+
+
+def test_the_stop_can_be_left_to_the_user(open_dock: Callable[..., Any]) -> None:
+    form = open_dock(steps=40).train_form
+    assert form.config(2).auto_stop
+    form.auto_stop.setChecked(False)
+    assert not form.config(2).auto_stop
+    form.preset.setCurrentIndex(form.preset.findData("paper"))
+    assert not form.auto_stop.isEnabled()
+    form.auto_stop.setChecked(True)
+    assert not form.config(2).auto_stop
+
+
+def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
+    form = open_dock(steps=40).train_form
+    assert form.config(2).pretrained
+    assert form.steps.specialValueText() == "preset's (100)"
+    form.pretrained.setChecked(False)
+    assert not form.config(2).pretrained
+    assert form.steps.specialValueText() == "preset's (350)"
+    assert "350 steps from a random start" in form.note.text()
+    form.pretrained.setChecked(True)
+    # The weights were learned with the preset's own loss; another one starts at random.
+    form.loss.setCurrentIndex(form.loss.findData("noise2self"))
+    assert not form.pretrained.isEnabled()
+    assert not form.config(2).pretrained
+    assert form.steps.specialValueText() == "preset's (350)"
+    form.loss.setCurrentIndex(0)
+    form.preset.setCurrentIndex(form.preset.findData("paper"))
+    assert not form.pretrained.isEnabled()
+    assert not form.config(2).pretrained
+
+
+@pytest.mark.parametrize("name", ["refine", "even_border"])
+def test_what_a_preset_adds_can_be_turned_off(open_dock: Callable[..., Any], name: str) -> None:
+    form = open_dock(steps=40).train_form
+    switch = getattr(form, name)
+    assert getattr(form.config(2), name)
+    switch.setChecked(False)
+    assert not getattr(form.config(2), name)
+    switch.setChecked(True)
+    form.preset.setCurrentIndex(form.preset.findData("paper"))
+    assert not switch.isEnabled()
+    assert not getattr(form.config(2), name)
+
+
+def test_reblurred_and_residual_previews(
+    open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
+) -> None:
+    dock = open_dock(steps=FOREVER)
+    panel, layers = dock.preview_panel, dock.viewer.layers
+    panel.reblurred.setChecked(True)
+    panel.residual.setChecked(True)
+    dock.train()
+    wanted = ("spots [preview]", "spots [preview reblurred]", "spots [preview residual]")
+    qtbot.waitUntil(lambda: all(name in layers and layers[name].visible for name in wanted), timeout=60_000)
+    residual = layers[wanted[2]]
+    assert np.allclose(layers[wanted[1]].data + residual.data, layers["spots"].data, atol=1e-3)
+    low, high = residual.contrast_limits
+    assert low == pytest.approx(-high)
+    panel.reblurred.setChecked(False)
+    qtbot.waitUntil(lambda: wanted[1] not in layers, timeout=60_000)
+    layers.remove(residual)  # one that the user deletes stays away
+    shown = layers[wanted[0]].data
+    qtbot.waitUntil(lambda: layers[wanted[0]].data is not shown, timeout=60_000)
+    assert wanted[2] not in layers
+    dock.run_panel.cancel_button.click()
+    finish(dock)
+    assert names(dock) == ["spots", "spots PSF"]
+
+
+def test_a_box_says_what_to_preview(
+    open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
+) -> None:
+    dock = open_dock(steps=FOREVER, image=np.random.default_rng(0).random((64, 64)).astype(np.float32))
+    viewer, panel = dock.viewer, dock.preview_panel
+    panel.box_button.click()
+    box = viewer.layers[BOX_NAME]
+    assert panel.box_button.text() == "Preview the view"
+    box.data = [np.array([[10, 20], [10, 44], [40, 44], [40, 20]], float)]
+    assert panel.box.region(viewer.layers["spots"]) == (slice(10, 40), slice(20, 44))
+    dock.train()
+    qtbot.waitUntil(lambda: "spots [preview]" in viewer.layers, timeout=60_000)
+    preview = viewer.layers["spots [preview]"]
+    assert preview.data.shape == (30, 24)
+    assert np.allclose(preview.data_to_world((0, 0)), viewer.layers["spots"].data_to_world((10, 20)))
+    viewer.layers.remove(box)
+    assert panel.box_button.text() == "Preview a box"
+    qtbot.waitUntil(lambda: preview.data.shape != (30, 24), timeout=60_000)
+    dock.run_panel.cancel_button.click()
+    finish(dock)
+
+
+def test_a_box_on_a_stack_means_the_planes_in_view(open_dock: Callable[..., Any]) -> None:
+    placed = dict(scale=(0.5, 0.1, 0.1), units=("um",) * 3, translate=(3.0, 1.0, 2.0))
+    dock = open_dock(image=np.zeros((40, 64, 64), np.float32), **placed)
+    dock.viewer.dims.set_current_step(0, 30)
+    dock.preview_panel.box_button.click()
+    dock.viewer.layers[BOX_NAME].data = [np.array([[10, 20], [10, 44], [40, 44], [40, 20]], float)]
+    region = dock.preview_panel.box.region(dock.viewer.layers["spots"])
+    assert region[1:] == (slice(10, 40), slice(20, 44))
+    assert region[0] == slice(22, 38)
+
+
+def test_the_result_shares_the_contrast_of_the_image(
+    open_dock: Callable[..., Any], finish: Callable[..., None]
+) -> None:
+    dock = open_dock()
+    image = dock.viewer.layers["spots"]
+    image.contrast_limits = (90, 400)
+    dock.train()
+    finish(dock)
+    result = dock.viewer.layers["spots [deconvolved]"]
+    assert tuple(result.contrast_limits) == (90, 400)
+    image.contrast_limits = (100, 300)
+    assert tuple(result.contrast_limits) == (100, 300)
+    dock.preview_panel.link.setChecked(False)
+    dock.train()
+    finish(dock)
+    other = dock.viewer.layers["spots [deconvolved] [1]"]
+    image.contrast_limits = (90, 200)
+    assert tuple(other.contrast_limits) != (90, 200)
+
+
+def test_a_second_run_is_refused_while_one_is_under_way(
+    open_dock: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None]
+) -> None:
+    dock = open_dock(steps=FOREVER)
+    dock.train()
+    under_way(dock)
+    run = dock.run
+    dock.lucy_richardson()
+    assert dock.run is run
+    assert "stop it first" in dock.run_panel.warning.text()
+    dock.run_panel.cancel_button.click()
+    finish(dock)
+
+
+def test_two_viewers_train_at_once(
+    open_dock: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None]
+) -> None:
+    first, second = open_dock(steps=FOREVER), open_dock(steps=FOREVER)
+    for dock in (first, second):
+        dock.train()
+    for dock in (first, second):
+        under_way(dock)
+    first.run_panel.cancel_button.click()
+    finish(first)
+    assert second.busy
+    assert names(first) == ["spots", "spots PSF"]
+    second.run_panel.stop_button.click()
+    finish(second)
+    assert "spots [deconvolved]" in names(second)
+    assert "spots [deconvolved]" not in names(first)
+
+
+def test_layers_may_be_reordered_and_the_plane_changed(
+    open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
+) -> None:
+    dock = open_dock(
+        steps=FOREVER, image=np.random.default_rng(0).random((20, 32, 32)).astype(np.float32),
+        scale=(0.5, 0.1, 0.1), units=("um",) * 3,
+    )  # fmt: skip
+    viewer = dock.viewer
+    dock.train()
+    qtbot.waitUntil(lambda: "spots [preview]" in viewer.layers, timeout=60_000)
+    viewer.layers.reverse()
+    viewer.dims.set_current_step(0, 3)
+    preview = viewer.layers["spots [preview]"]
+    qtbot.waitUntil(lambda: preview.data.shape[0] == 16 and preview.translate[0] == 0, timeout=60_000)
+    viewer.dims.ndisplay = 3
+    shown = preview.data
+    qtbot.waitUntil(lambda: preview.data is not shown, timeout=60_000)
+    dock.run_panel.cancel_button.click()
+    finish(dock)
+    assert set(names(dock)) == {"spots", "spots PSF"}
+
+
+def test_nothing_of_a_closed_run_stays_in_memory(
+    open_dock: Callable[..., Any], under_way: Callable[..., None], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_selfdeconv.training import loop
+
+    made: list[weakref.ref[Any]] = []
+    build = loop.build_network
+
+    def remembered(*arguments: Any) -> Any:
+        network = build(*arguments)
+        made.append(weakref.ref(network))
+        return network
+
+    monkeypatch.setattr(loop, "build_network", remembered)
+    dock = open_dock(steps=FOREVER)
+    viewer = dock.viewer
+    dock.train()
+    under_way(dock)
+    viewer.window.remove_dock_widget(dock)
+    del dock
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=20_000)
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    qtbot.wait(50)
+    gc.collect()
+    assert [network() for network in made] == [None]

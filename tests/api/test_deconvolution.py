@@ -1,0 +1,399 @@
+"""The whole path on tiny images: events, determinism, stop, cancel, models, Richardson-Lucy."""
+
+import dataclasses
+import json
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from scipy.ndimage import gaussian_filter
+from skimage.restoration import richardson_lucy as skimage_lucy
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.compute import memory_budget
+from napari_selfdeconv.compute.device import choose_device
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import LossWeights
+from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
+from napari_selfdeconv.events import Finished, Preview, Progress, Started, Warned
+from napari_selfdeconv.inference.preview import Previewer, limit_region
+from napari_selfdeconv.network.model import Model, build_network, predictors
+from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.training import loop
+
+
+def gaussian_psf(ndim, sigma=1.2, size=7):
+    grids = np.meshgrid(*[np.arange(size) - size // 2] * ndim, indexing="ij")
+    psf = np.exp(-sum(g.astype(float) ** 2 for g in grids) / (2 * sigma**2))
+    return psf / psf.sum()
+
+
+def blobs(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    image = np.zeros(shape)
+    for _ in range(12):
+        image[tuple(rng.integers(0, n) for n in shape)] = 40.0
+    return (gaussian_filter(image, 1.5) + 1 + rng.normal(0, 0.05, shape)).astype(np.float32)
+
+
+def tiny(ndim, **changes):
+    values = dict(steps=4, patch=16, features=4, batch_size=2, device="cpu", precision="float32")
+    return preset("quick", ndim, **{**values, **changes})
+
+
+def collect(work):
+    events = []
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            return end.value, events
+
+
+@pytest.mark.parametrize("loss", [None, "noise2self", "noise2same", "noise2same_d"])
+@pytest.mark.parametrize("shape", [(32, 32), (13, 24, 20), (5, 7, 40), (11, 9)])
+def test_every_loss_runs_on_every_shape(shape, loss):
+    ndim = len(shape)
+    psf = gaussian_psf(ndim, size=5)
+    config = tiny(ndim, loss=loss)
+    result, events = collect(api.iter_deconvolve(blobs(shape), psf, config))
+    assert result.image.shape == shape
+    assert result.image.dtype == np.float32
+    assert np.isfinite(result.image).all()
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    stages = [e.stage for e in events if isinstance(e, Progress)]
+    assert stages == sorted(stages, key=["train", "predict", "choose", "refine"].index)
+    last = [e for e in events if isinstance(e, Progress) and e.stage == "train"][-1]
+    assert last.step == last.steps == 4
+    assert set(last.losses) == {"total", *(k for k, v in config.loss.to_dict().items() if v)}
+    assert result.steps_done == 4
+    assert not result.stopped
+
+
+def test_bound_variants_run():
+    for weights in (LossWeights(bsp=1, bound=0.1), LossWeights(rec=1, inv_d=2, bound=0.1, bound_d=0.1)):
+        result = api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2, loss=weights))
+        assert np.isfinite(result.image).all()
+
+
+def test_training_explains_the_image():
+    truth = np.zeros((32, 32), np.float32)
+    truth[8:24:8, 4:28] = 1.0
+    blur = Blur(gaussian_psf(2))
+    image = blur(torch.from_numpy(truth)[None, None])[0, 0].numpy()
+    config = tiny(2, steps=60, patch=32, learning_rate=1e-2, bn_momentum=0.3, loss=LossWeights(rec=1.0))
+    result = api.deconvolve(image, blur.psf, config)
+    assert result.losses["total"][-1] < 0.4 * result.losses["total"][0]
+    reblurred = blur(torch.from_numpy(result.image)[None, None])[0, 0].numpy()
+    # A flat image would leave all of the variance unexplained.
+    assert ((reblurred - image) ** 2).mean() < 0.35 * image.var()
+
+
+def test_same_seed_same_array_other_seed_another():
+    image, psf = blobs((24, 24)), gaussian_psf(2)
+    first, second, third = (api.deconvolve(image, psf, tiny(2, seed=s)).image for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, third)
+
+
+def test_the_global_random_state_is_untouched():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_units_are_kept_whatever_the_dtype(dtype):
+    image = (blobs((32, 32)) * 40).astype(dtype)
+    # Scaling and offset go through: standardisation is exact. Only the refinement knows that no light is 0.
+    for refine, offset in ((True, 0), (False, 500)):
+        config = tiny(2, refine=refine)
+        scaled = api.deconvolve(image.astype(np.float64) * 10 + offset, gaussian_psf(2), config).image
+        plain = api.deconvolve(image, gaussian_psf(2), config).image
+        np.testing.assert_allclose(scaled, plain * 10 + offset, rtol=2e-3, atol=1e-3 * np.ptp(scaled))
+
+
+def test_input_is_not_written_to():
+    image, psf = blobs((24, 24)), gaussian_psf(2)
+    copies = image.copy(), psf.copy()
+    api.deconvolve(image, psf, tiny(2))
+    np.testing.assert_array_equal(image, copies[0])
+    np.testing.assert_array_equal(psf, copies[1])
+
+
+def test_stop_keeps_what_there_is():
+    token = StopToken()
+    work = api.iter_deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2, steps=100_000), stop=token)
+    events = []
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result = end.value
+            break
+        events.append(event)
+        if isinstance(event, Progress):
+            token.stop()
+    assert result.stopped
+    assert 1 <= result.steps_done < 100_000
+    assert result.image.shape == (24, 24)
+    assert result.provenance["stopped"] is True
+    assert events[-1].stopped
+
+
+@pytest.mark.parametrize("stage", ["train", "predict"])
+def test_cancel_discards_in_every_stage(stage):
+    token = StopToken()
+    work = api.iter_deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2), stop=token)
+    with pytest.raises(Cancelled):  # noqa: PT012
+        for event in work:
+            if isinstance(event, Progress) and event.stage == stage:
+                token.cancel()
+
+
+def test_previews_show_the_region_asked_for():
+    image = blobs((40, 50))
+    region = (slice(5, 25), slice(10, 45))
+    work = api.iter_deconvolve(image, gaussian_psf(2), tiny(2), preview_every_s=0.0, preview_region=lambda: region)
+    _, events = collect(work)
+    previews = [e for e in events if isinstance(e, Preview)]
+    assert len(previews) == 3  # between the four steps: after the last one comes the result
+    assert {p.image.shape for p in previews} == {(20, 35)}
+    assert previews[0].offset == (5, 10)
+    assert previews[0].image.dtype == np.float32
+    assert not np.array_equal(previews[0].image, previews[-1].image)
+
+
+def test_previews_do_not_change_the_result():
+    image, psf = blobs((24, 24)), gaussian_psf(2)
+    with_previews, _ = collect(api.iter_deconvolve(image, psf, tiny(2), preview_every_s=0.0))
+    np.testing.assert_array_equal(with_previews.image, api.deconvolve(image, psf, tiny(2)).image)
+
+
+def test_a_preview_is_limited_and_inside():
+    where = limit_region((100, 2000, 2000), None)
+    assert np.prod([s.stop - s.start for s in where]) <= 262_144
+    assert limit_region((10, 10), (slice(-5, 4), slice(8, 30))) == (slice(0, 4), slice(8, 10))
+    assert limit_region((10, 10), (slice(50, 60), slice(3, 3))) == (slice(9, 10), slice(3, 4))
+
+
+def test_torch_errors_become_compute_errors(monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried 1 byte")
+
+    monkeypatch.setattr("napari_selfdeconv.training.loop.total", fail)
+    with pytest.raises(ComputeError, match="ran out of memory: use a smaller image") as caught:
+        api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
+    assert not isinstance(caught.value, RuntimeError)
+
+
+def test_a_loss_that_is_no_longer_finite_is_said(monkeypatch):
+    original = loop.total
+    monkeypatch.setattr(loop, "total", lambda p, w: (original(p, w)[0] * float("nan"), {}))
+    with pytest.raises(ComputeError, match=r"collapsed twice .*no longer finite"):
+        api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
+
+
+@pytest.mark.parametrize(
+    ("image", "psf", "words"),
+    [
+        (np.ones((16, 16)), gaussian_psf(2), "constant"),
+        (np.full((16, 16), np.nan), gaussian_psf(2), "NaN"),
+        (blobs((16, 16)), np.zeros((3, 3)), "PSF"),
+        (blobs((16, 16)), -gaussian_psf(2), "PSF"),
+        (blobs((16, 16)), gaussian_psf(2, size=31), "larger than the image"),
+        (blobs((16, 16, 16)), gaussian_psf(2), "2D"),
+        (blobs((4, 4, 16, 16)), gaussian_psf(2), "2D or 3D"),
+    ],
+)
+def test_bad_input_is_refused_before_the_first_event(image, psf, words):
+    for work in (api.iter_deconvolve(image, psf), api.iter_richardson_lucy(image, psf)):
+        with pytest.raises(ConfigError, match=words):
+            next(work)
+
+
+def test_an_unknown_device_is_refused():
+    for name in ("gpu", "cuda:99", "cpu:0"):
+        with pytest.raises(ConfigError, match="device"):
+            api.deconvolve(blobs((16, 16)), gaussian_psf(2), tiny(2, device=name))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_model_file_holds_all_and_applies(tmp_path, ndim):
+    shape = (28, 24) if ndim == 2 else (12, 16, 20)
+    image, psf = blobs(shape), gaussian_psf(ndim, size=5)
+    result = api.deconvolve(image, psf, tiny(ndim), voxel_um=(0.3, 0.1, 0.1)[-ndim:])
+    path = tmp_path / "m.safetensors"
+    api.save_model(path, result.model)
+    model = api.load_model(path)
+    assert model.config == result.model.config
+    assert model.voxel_um == (0.3, 0.1, 0.1)[-ndim:]
+    np.testing.assert_array_equal(model.psf, result.model.psf)
+    assert json.loads(json.dumps(model.provenance)) == model.provenance
+    np.testing.assert_array_equal(api.apply_model(model, image), result.image)
+    other = blobs([n + 5 for n in shape], seed=3)
+    assert api.apply_model(model, other).shape == other.shape
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_bad_model_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no such model file"):
+        api.load_model(tmp_path / "none")
+    evil = tmp_path / "evil.pt"
+    evil.write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(ConfigError, match="is not a model file"):
+        api.load_model(evil)
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_bytes(safetensors.torch.save({"a": torch.zeros(1)}))
+    with pytest.raises(ConfigError, match="is not a model file this version reads"):
+        api.load_model(foreign)
+    result = api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
+    with pytest.raises(ConfigError, match="cannot write"):
+        api.save_model(tmp_path / "nowhere" / "m", result.model)
+
+
+def test_a_model_refuses_an_image_of_other_axes():
+    model = api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2)).model
+    with pytest.raises(ConfigError, match="the model is for 2D images"):
+        api.apply_model(model, blobs((12, 16, 16)))
+
+
+def test_tiles_do_not_show():
+    image = blobs((96, 90))
+    # Not refined: many iterations would spread the last digit in which the tiles differ.
+    config = tiny(2, average_symmetries=False, levels=2, inverse_channels=(), refine=False)
+    model = api.deconvolve(image, gaussian_psf(2), config).model
+    whole = api.apply_model(model, image)
+    tiled = api.apply_model(model, image, tiles=TileConfig(tile=64, overlap=48))
+    assert np.abs(tiled - whole).max() < 1e-3 * np.ptp(whole)
+
+
+def test_the_record_holds_the_tile_that_was_taken(monkeypatch):
+    """What is taken depends on the memory that is free that day; the same array must not."""
+    monkeypatch.setattr(memory_budget, "_MOST_VOXELS", 3000)
+    image, config = blobs((70, 75)), tiny(2, refine=False)
+    made = api.deconvolve(image, gaussian_psf(2), config, tiles=TileConfig(overlap=8))
+    told = made.provenance["tiles"]
+    assert told["tile"] == [40, 48]
+    assert json.loads(json.dumps(told)) == told
+    monkeypatch.undo()
+    again = api.deconvolve(image, gaussian_psf(2), config, tiles=TileConfig.from_dict(told))
+    np.testing.assert_array_equal(again.image, made.image)
+    with pytest.raises(
+        ConfigError, match=r"tile must have 2 sides for an image of shape \(70, 75\), got \(9, 9, 9\)"
+    ):
+        api.apply_model(made.model, image, tiles=TileConfig(tile=(9, 9, 9)))
+
+
+def views(image, *, average):
+    # Not refined: that looks at the image anew, and a tiny network leaves it much to do.
+    model = api.deconvolve(image, gaussian_psf(2), tiny(2, refine=False)).model
+    config = dataclasses.replace(model.config, average_symmetries=average)
+    return lambda x: api.apply_model(dataclasses.replace(model, config=config), x)
+
+
+def test_averaging_brings_the_result_nearer_to_equivariance():
+    """Turning the image turns the result; not exactly, as each view has the grid at another phase."""
+    image = blobs((32, 32))
+    off = {}
+    for average in (False, True):
+        apply = views(image, average=average)
+        off[average] = np.abs(apply(np.rot90(image).copy()) - np.rot90(apply(image))).mean()
+    assert off[True] < 0.5 * off[False]
+
+
+class Patterned(torch.nn.Module):
+    """The identity plus what strided convolutions leave behind: a pattern that repeats every two voxels."""
+
+    def __init__(self, ndim):
+        super().__init__()
+        self.unet = SimpleNamespace(multiple=4)
+        self.cell = torch.from_numpy(np.random.default_rng(0).random((2,) * ndim).astype(np.float32))
+
+    def forward(self, x):
+        repeats = [n // 2 for n in x.shape[2:]]
+        return x + self.cell.repeat(repeats)
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (33, 47), (13, 20, 17)])
+@pytest.mark.parametrize("lopsided", [False, True])
+def test_averaging_removes_the_pattern_of_strided_convolutions(shape, lopsided):
+    ndim = len(shape)
+    psf = gaussian_psf(ndim, size=5)
+    if lopsided:
+        psf = np.random.default_rng(1).random((5, 4, 3)[:ndim])
+    model = Model(config=tiny(ndim), psf=psf, network=Patterned(ndim))
+    image = blobs(shape)
+    views = predictors(model, choose_device("cpu", "float32"), average=True)
+    mean = np.mean([view(image) for view in views], axis=0)
+    single = predictors(model, choose_device("cpu", "float32"), average=False)[0](image)
+    assert np.ptp(single - image) > 0.5
+    assert np.ptp(mean - image) < 1e-5
+
+
+def test_psf_warnings_arrive_as_events():
+    psf = np.zeros((9, 9))
+    psf[1, 1] = 1.0
+    _, events = collect(api.iter_deconvolve(blobs((32, 32)), psf, tiny(2)))
+    assert any(isinstance(e, Warned) and "shift" in e.message for e in events)
+
+
+@pytest.mark.parametrize("shape", [(32, 30), (13, 20, 22)])
+def test_richardson_lucy_keeps_flux_and_sharpens(shape):
+    truth = np.zeros(shape, np.float32)
+    truth[tuple(n // 2 for n in shape)] = 100
+    psf = gaussian_psf(len(shape), size=7)
+    image = Blur(psf)(torch.from_numpy(truth)[None, None])[0, 0].numpy() + 1
+    results, events = collect(api.iter_richardson_lucy(image, psf, [5, 2, 20]))
+    assert list(results) == [2, 5, 20]
+    for result in results.values():
+        assert result.dtype == np.float32
+        assert (result >= 0).all()
+        assert result.sum() == pytest.approx(image.sum(), rel=1e-3)
+    assert results[20].max() > results[5].max() > results[2].max()
+    assert results[5].max() > image.max()
+    # scikit-image continues with zeros; on a reflected margin both are the same algorithm.
+    margin = 40 if len(shape) == 2 else 12
+    padded = np.pad(image.astype(np.float64), margin, mode="symmetric") / 100
+    reference = skimage_lucy(padded, psf, 5, clip=False) * 100
+    inside = (slice(margin, -margin),) * len(shape)
+    np.testing.assert_allclose(results[5], reference[inside], rtol=1e-2)
+    np.testing.assert_allclose(results[5], api.richardson_lucy(image, psf, 5), rtol=1e-6)
+    assert isinstance(events[-1], Finished)
+
+
+def test_richardson_lucy_stops_with_what_it_has():
+    token = StopToken()
+    token.stop()
+    results, _ = collect(api.iter_richardson_lucy(blobs((20, 20)), gaussian_psf(2), [50, 100], stop=token))
+    assert list(results) == [1]
+
+
+def test_richardson_lucy_refuses_an_image_without_light():
+    with pytest.raises(ConfigError, match="positive"):
+        next(api.iter_richardson_lucy(-blobs((16, 16)), gaussian_psf(2)))
+
+
+@pytest.mark.parametrize("counts", [[], [0], [2, -1], [1.5]])
+def test_bad_counts(counts):
+    with pytest.raises(ConfigError, match="iterations"):
+        next(api.iter_richardson_lucy(blobs((16, 16)), gaussian_psf(2), counts))
+
+
+def test_the_preview_leaves_the_network_training():
+    network = build_network(tiny(2), gaussian_psf(2))
+    network.train()
+    image = blobs((24, 24))
+    scale = Standardizer.of(image)
+    preview = Previewer(
+        scale.apply(image), scale, choose_device("cpu", "float32"), tiny(2), gaussian_psf(2), 0.0, None
+    )
+    assert preview(1, network).image.shape == (24, 24)
+    assert network.training

@@ -1,0 +1,251 @@
+"""Series and images larger than memory: axes, frames read one at a time, light kept, results written in pieces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_selfdeconv import api
+from napari_selfdeconv.arrays.out_of_core import block_around, create_zarr, training_block
+from napari_selfdeconv.arrays.tiling import predict_tiled
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, drain
+from napari_selfdeconv.stop_token import StopToken
+
+PSF2 = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+PSF3 = np.multiply.outer([0.25, 0.5, 0.25], PSF2)
+
+
+def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(seed)
+    return (100 + 50 * gaussian_filter(random.random(shape), 1.0) + random.normal(0, 1, shape)).astype(np.float32)
+
+
+def tiny(ndim: int, **changes: Any) -> TrainConfig:
+    return preset("quick", ndim, **{"steps": 4, "patch": 16, "features": 4, "batch_size": 2, **changes})
+
+
+class Lazy:
+    """An array that counts what is read of it, and refuses to be read as a whole."""
+
+    def __init__(self, data: np.ndarray, most: int) -> None:
+        self._data, self._most = data, most
+        self.shape, self.ndim, self.dtype = data.shape, data.ndim, data.dtype
+        self.largest = 0
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        piece = self._data[where]
+        self.largest = max(self.largest, piece.size)
+        assert piece.size <= self._most, f"{piece.size} voxels were read at once"
+        return piece
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise AssertionError("the whole array was read")
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [
+        ("tyx", (3, 24, 24)),
+        ("tzyx", (2, 6, 20, 20)),
+        ("cyx", (2, 24, 24)),
+        ("yxc", (24, 24, 2)),
+        ("tcyx", (2, 2, 20, 24)),
+    ],
+)
+def test_every_series_keeps_its_axes_and_its_light(axes: str, shape: tuple[int, ...]) -> None:
+    image = noise(shape) * np.linspace(1, 0.5, shape[0]).reshape(-1, *[1] * (len(shape) - 1)).astype(np.float32)
+    plan = SeriesPlan(axes=axes)
+    psf = PSF3 if "z" in axes else PSF2
+    result = drain(api.iter_deconvolve_series(image, psf, plan, tiny(psf.ndim)))
+    assert result.image.shape == image.shape
+    assert result.image.dtype == np.float32
+    assert len(result.models) == plan.count("c", shape)
+    for t in range(plan.count("t", shape)):
+        for c in range(plan.count("c", shape)):
+            where = plan.index(t, c)
+            assert result.image[where].mean() == pytest.approx(image[where].mean(), rel=0.03)
+
+
+def test_the_frame_trained_on_is_deconvolved_as_it_would_be_alone() -> None:
+    movie = noise((3, 24, 24))
+    series = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx", current=1), tiny(2)))
+    alone = api.deconvolve(movie[1], PSF2, tiny(2))
+    np.testing.assert_array_equal(series.image[1], alone.image)
+    # How strongly the residual is put back is chosen once for a series, and anew for every image by itself.
+    plain = tiny(2, refine=False)
+    series = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx", current=1), plain))
+    alone = api.deconvolve(movie[1], PSF2, plain)
+    np.testing.assert_array_equal(series.image[2], api.apply_model(alone.model, movie[2]))
+
+
+def test_sampled_frames_are_spread_over_time() -> None:
+    plan = SeriesPlan(axes="tyx", train_on="sampled", frames=3)
+    assert plan.training_times((11, 8, 8)) == [0, 5, 10]
+    assert SeriesPlan(axes="tyx", train_on="sampled", frames=9).training_times((2, 8, 8)) == [0, 1]
+    movie = noise((4, 24, 24))
+    first = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2)))
+    spread = drain(api.iter_deconvolve_series(movie, PSF2, plan, tiny(2)))
+    assert spread.provenance["series"]["times"] == [0, 2, 3]
+    assert not np.array_equal(first.image, spread.image)
+
+
+def test_a_psf_for_each_channel() -> None:
+    image = noise((2, 24, 24))
+    wide = np.ones((5, 5)) / 25
+    result = drain(api.iter_deconvolve_series(image, [PSF2, wide], SeriesPlan(axes="cyx"), tiny(2)))
+    assert [model.psf.shape for model in result.models] == [(3, 3), (5, 5)]
+    np.testing.assert_array_equal(result.image[1], api.deconvolve(image[1], wide, tiny(2)).image)
+    with pytest.raises(ConfigError, match="2 channels, got 3 PSFs"):
+        drain(api.iter_deconvolve_series(image, [PSF2] * 3, SeriesPlan(axes="cyx"), tiny(2)))
+
+
+def test_dask_is_read_frame_by_frame() -> None:
+    stack = Lazy(noise((5, 6, 20, 20)), most=6 * 20 * 20)
+    result = drain(api.iter_deconvolve_series(stack, PSF3, SeriesPlan(axes="tzyx"), tiny(3)))
+    assert result.image.shape == stack.shape
+    movie = da.from_array(noise((3, 24, 24)), chunks=(1, 24, 24))
+    from_dask = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2))).image
+    from_numpy = drain(api.iter_deconvolve_series(movie.compute(), PSF2, SeriesPlan(axes="tyx"), tiny(2))).image
+    np.testing.assert_array_equal(from_dask, from_numpy)
+
+
+def test_events_of_a_series() -> None:
+    movie = noise((3, 24, 24))
+    events: list[Event] = []
+    where = (slice(0, 1), slice(2, 12), slice(4, 20))
+    work = api.iter_deconvolve_series(
+        movie, PSF2, SeriesPlan(axes="tyx", current=2), tiny(2), preview_every_s=0.0, preview_region=lambda: where
+    )
+    result = drain(work, events.append)
+    preview = next(e for e in events if isinstance(e, Preview))
+    assert preview.image.shape == (1, 10, 16)
+    assert preview.offset == (2, 2, 4)
+    (filling,) = [e for e in events if isinstance(e, Filling)]
+    assert filling.image is result.image
+    counted = [e.step for e in events if isinstance(e, Progress) and e.stage == "predict"]
+    assert counted == sorted(counted)
+    assert events[-2].step == events[-2].steps  # type: ignore[union-attr]
+
+
+def test_an_empty_frame_is_passed_on_and_said() -> None:
+    movie = noise((3, 24, 24))
+    movie[2] = 7
+    events: list[Event] = []
+    result = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2)), events.append)
+    assert (result.image[2] == 7).all()
+    assert any(isinstance(e, Warned) and "Frame 2" in e.message for e in events)
+
+
+def test_the_least_share_of_the_channels_is_told() -> None:
+    movie = noise((2, 24, 24))
+    # Of so harmful a training nothing is kept.
+    config = preset("quick", 2, steps=6, learning_rate=0.1, patch=16, batch_size=2, refine=False)
+    events: list[Event] = []
+    result = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="cyx"), config), events.append)
+    shares = result.provenance["kept_share"]
+    assert len(shares) == 2
+    (finished,) = [e for e in events if isinstance(e, Finished)]
+    assert finished.kept_share == min(shares) < 1
+
+
+def test_stop_ends_one_channel_and_the_next_gets_as_many_steps() -> None:
+    token = StopToken()
+
+    def stop_early(event: Event) -> None:
+        early = isinstance(event, Progress) and event.stage == "train" and event.step >= 3
+        if early and not token.stopped:
+            token.stop()
+
+    work = api.iter_deconvolve_series(
+        noise((2, 24, 24)), PSF2, SeriesPlan(axes="cyx"), tiny(2, steps=100_000), stop=token
+    )
+    result = drain(work, stop_early)
+    steps = [model.provenance["steps_done"] for model in result.models]
+    assert 3 <= steps[0] < 1000
+    assert steps[1] == steps[0]
+    # Which of the checked steps held-out pixels liked best is the noise's business after a handful of steps.
+    kept = result.provenance["kept_step"]
+    assert kept == [model.provenance["kept_step"] for model in result.models]
+    assert all(0 <= kept[channel] <= steps[channel] for channel in range(2))
+    assert result.provenance["kept_share"] == [1.0, 1.0]
+    assert result.image[1].std() > 0
+    token = StopToken()
+    work = api.iter_deconvolve_series(noise((2, 24, 24)), PSF2, SeriesPlan(axes="cyx"), tiny(2), stop=token)
+    next(work)
+    token.cancel()
+    with pytest.raises(Cancelled):
+        drain(work)
+
+
+@pytest.mark.parametrize("axes", ["xy", "tt", "zyxx", "yx t", "tyxz", ""])
+def test_axes_that_make_no_sense(axes: str) -> None:
+    with pytest.raises(ConfigError, match="axes must be y and x"):
+        SeriesPlan(axes=axes)
+
+
+def test_a_plan_that_does_not_fit_the_image() -> None:
+    with pytest.raises(ConfigError, match="are 3, but the image has shape"):
+        drain(api.iter_deconvolve_series(noise((24, 24)), PSF2, SeriesPlan(axes="tyx")))
+    with pytest.raises(ConfigError, match="current must be below 2, the number of frames, got 5"):
+        drain(api.iter_deconvolve_series(noise((2, 24, 24)), PSF2, SeriesPlan(axes="tyx", current=5)))
+
+
+def test_tiles_can_be_written_into_zarr(tmp_path: Path) -> None:
+    image = noise((40, 50))
+    out = create_zarr(tmp_path / "out.zarr", image.shape, {"voxel_um": [0.1, 0.1]})
+    drain_tiles = list(predict_tiled([lambda t: 2 * t], image, tile=(24, 24), overlap=8, out=out))
+    assert drain_tiles[-1][0] == drain_tiles[-1][1]
+    np.testing.assert_allclose(out[:], 2 * image, rtol=1e-5)
+    with pytest.raises(ConfigError, match="is there already"):
+        create_zarr(tmp_path / "out.zarr", image.shape)
+
+
+def test_a_large_image_is_never_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_selfdeconv.arrays.out_of_core.TRAINING_VOXELS", 48 * 48)
+    monkeypatch.setattr(training_block, "__kwdefaults__", {"seed": 0, "most": 48 * 48})
+    data = noise((150, 170))
+    image = Lazy(data, most=64 * 64)
+    out = create_zarr(tmp_path / "out.zarr", data.shape)
+    events: list[Event] = []
+    work = api.iter_deconvolve_large(image, PSF2, tiny(2), out=out, tiles=TileConfig(tile=48, overlap=16))
+    result = drain(work, events.append)
+    assert result.image is out
+    found = out[:]
+    assert np.isfinite(found).all()
+    assert (found != 0).all()  # every tile has landed
+    assert found.mean() == pytest.approx(data.mean(), rel=0.01)
+    assert any(isinstance(e, Warned) and "block" in e.message for e in events)
+    assert any(isinstance(e, Filling) and e.image is out for e in events)
+
+
+def test_a_large_image_that_fits_gives_what_a_small_one_gives() -> None:
+    data = noise((40, 44))
+    out = np.zeros(data.shape, np.float32)
+    drain(api.iter_deconvolve_large(data, PSF2, tiny(2), out=out))
+    np.testing.assert_allclose(out, api.deconvolve(data, PSF2, tiny(2)).image, rtol=1e-4)
+    with pytest.raises(ConfigError, match=r"must have the image's shape \(40, 44\), got \(3, 3\)"):
+        drain(api.iter_deconvolve_large(data, PSF2, tiny(2), out=np.zeros((3, 3))))
+
+
+def test_blocks() -> None:
+    image = noise((90, 300, 300)) * 0 + 100
+    image[:, 200:, 200:] += 50 * np.random.default_rng(0).random((90, 100, 100)).astype(np.float32)
+    block = training_block(image, most=64**3)
+    sizes = [s.stop - s.start for s in block]
+    assert np.prod(sizes) <= 64**3
+    assert all(0 <= s.start < s.stop <= n for s, n in zip(block, image.shape, strict=True))
+    around = block_around((90, 300, 300), (slice(0, 4), slice(290, 300), slice(100, 110)), most=64**3)
+    assert around[0].start == 0
+    assert around[1].stop == 300
+    assert around[2].start < 100 < 110 < around[2].stop

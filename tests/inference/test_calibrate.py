@@ -1,0 +1,156 @@
+"""Gain and offset: found where they are off, left alone where there is nothing to fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import convolve, gaussian_filter
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.events import Warned, drain
+from napari_selfdeconv.inference.calibrate import calibrate
+from napari_selfdeconv.physics.noise import clipped_sigma, has_outliers
+
+PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+
+
+def scene(shape: tuple[int, ...] = (64, 64)) -> np.ndarray:
+    random = np.random.default_rng(0)
+    image = gaussian_filter((random.random(shape) > 0.97) * 50.0, 2.0)
+    return ((image - image.mean()) / image.std()).astype(np.float32)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.6, 1.9), st.floats(-1.0, 1.0))
+def test_the_line_is_found_in_spite_of_outliers(gain: float, offset: float) -> None:
+    random, truth = np.random.default_rng(1), scene()
+    image = convolve(truth, PSF) + random.normal(0, 0.5, truth.shape)
+    image = np.where(random.random(truth.shape) < 0.02, 20.0, image).astype(np.float32)
+    spoiled = ((truth - offset) / gain).astype(np.float32)
+    found = calibrate(spoiled, image, PSF, "reflect")
+    if abs(gain - 1) > 0.15:
+        assert found[0] == pytest.approx(gain, rel=0.05)
+        assert found[1] == pytest.approx(offset, abs=0.1)  # the outliers, all on one side, pull a little
+    elif abs(gain - 1) < 0.05:
+        assert found[0] == 1.0
+
+
+def test_a_flat_result_gets_no_gain() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (64, 64)).astype(np.float32)
+    gain, offset, cut_off = calibrate(np.full((64, 64), 0.3, np.float32), noise, PSF, "reflect")
+    assert gain == 1.0
+    assert not cut_off
+    assert offset == pytest.approx(-0.3, abs=0.1)
+
+
+def test_a_gain_that_cannot_be_is_not_applied() -> None:
+    truth = scene()
+    assert calibrate(truth, -truth, PSF, "reflect")[0] == 1.0
+    assert calibrate(truth, (5 * truth).astype(np.float32), PSF, "reflect")[0] == 1.0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_light_is_kept(seed: int) -> None:
+    image = (100 + 20 * scene() + np.random.default_rng(1).normal(0, 5, (64, 64))).astype(np.float32)
+    config = preset("quick", 2, steps=60, patch=32, features=8, batch_size=4, seed=seed)
+    result = api.deconvolve(image, PSF, config)
+    assert result.image.mean() == pytest.approx(image.mean(), rel=0.01)
+    np.testing.assert_array_equal(api.apply_model(result.model, image), result.image)
+
+
+def dark(salt: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image whose noise is cut off at black over most of it, and the truth."""
+    from napari_selfdeconv.simulate import degrade
+
+    truth = np.zeros((96, 96), np.float32)
+    truth[20:60, 30:70] = gaussian_filter(np.random.default_rng(0).random((40, 40)), 3)
+    return degrade(truth, PSF, salt=salt), truth / truth.max()
+
+
+@pytest.mark.parametrize("photons", [2, 50])
+def test_of_few_photons_the_light_is_kept(photons: int) -> None:
+    _, truth = dark(salt=False)
+    random = np.random.default_rng(0)
+    image = (random.poisson(photons * convolve(truth, PSF)) / photons).astype(np.float32)
+    assert (image == 0).mean() > 0.5
+    assert calibrate(truth, image, PSF, "reflect")[1] == pytest.approx(float((image - truth).mean()), abs=1e-3)
+    few = preset("quick", 2, steps=2, patch=32, batch_size=2)
+    assert api.deconvolve(image, PSF, few).image.mean() == pytest.approx(image.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.3])
+def test_noise_that_is_cut_off_is_told_from_photons(sigma: float) -> None:
+    _, truth = dark(salt=False)
+    expected, random = convolve(truth, PSF), np.random.default_rng(0)
+    noise = random.normal(0, sigma, expected.shape)
+    assert clipped_sigma(np.maximum(expected + noise, 0), expected) == pytest.approx(sigma, rel=0.1)
+    assert clipped_sigma(expected + noise, expected) == 0
+    assert clipped_sigma(0.3 + np.maximum(expected + noise, -3 * sigma), expected) == 0
+    for photons in (1, 5, 50, 500):
+        assert clipped_sigma(random.poisson(photons * expected) / photons, expected) == 0
+    # A border without data is black, but not noise.
+    padded = [np.pad(array, 30) for array in (0.5 + expected + noise, expected)]
+    assert clipped_sigma(*padded) == 0
+
+
+@pytest.mark.parametrize("salt", [False, True])
+def test_where_noise_is_cut_off_black_stays_black(salt: bool) -> None:
+    image, truth = dark(salt)
+    assert abs(calibrate(truth, image, PSF, "reflect")[1]) < 0.2 * float((image - truth).mean())
+
+
+@pytest.mark.parametrize("salt", [False, True])
+@pytest.mark.parametrize("off", [-0.05, 0.0, 0.1])
+def test_where_noise_is_cut_off_the_offset_is_that_of_the_light(salt: bool, off: float) -> None:
+    image, truth = dark(salt)
+    line = calibrate(truth + np.float32(off), image, PSF, "reflect")
+    assert line.cut_off
+    assert line.offset == pytest.approx(-off, abs=0.01)
+
+
+@pytest.mark.parametrize("photons", [0.5, 2.0, 20.0, 200.0])
+def test_photon_noise_is_no_speck(photons: float) -> None:
+    expected = photons * (scene((256, 256)) - scene((256, 256)).min())
+    image = np.random.default_rng(2).poisson(expected).astype(np.float64)
+    assert not has_outliers(image, expected)
+    if photons < 1:  # nearly all dark: noise of no photons or one has no width to judge a speck by
+        return
+    hot = np.where(np.random.default_rng(3).random(image.shape) < 0.005, 30 * image.max(), image)
+    assert has_outliers(np.minimum(hot, 2 * image.max()), expected)
+
+
+@pytest.mark.parametrize("density", [0.002, 0.0005])
+def test_a_poor_fit_has_no_specks_unless_the_image_has(density: float) -> None:
+    random = np.random.default_rng(0)
+    spots = [
+        gaussian_filter((random.random((256, 256)) < density) * random.random((256, 256)) * 10 * w**2, w)
+        for w in (2.0, 5.0)
+    ]
+    sharp = 10 + sum(spots)
+    image = sharp + random.normal(0, 0.02, sharp.shape)
+    too_smooth = gaussian_filter(sharp, 1.5)  # some pixels are far off by the width of those equally bright
+    assert not has_outliers(image, too_smooth)
+    assert has_outliers(np.where(random.random(image.shape) < 0.003, 1.5 * image.max(), image), too_smooth)
+
+
+def test_noise_that_is_cut_off_is_said_once() -> None:
+    image, _ = dark(salt=False)
+    few = preset("quick", 2, steps=2, patch=32, batch_size=2)
+    said: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Warned):
+            said.append(event.message)
+
+    api.deconvolve(image, PSF, few, on_event=listen)
+    assert sum("cut off" in message for message in said) == 1
+    said.clear()
+    movie = np.stack([image, image[::-1]])
+    drain(api.iter_deconvolve_series(movie, PSF, SeriesPlan(axes="tyx"), few), listen)
+    assert sum("cut off" in message for message in said) == 1
+    said.clear()
+    drain(api.iter_deconvolve_large(image, PSF, few, out=np.zeros(image.shape, np.float32)), listen)
+    assert sum("cut off" in message for message in said) == 1

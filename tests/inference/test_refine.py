@@ -1,0 +1,194 @@
+"""The residual is put back where it holds structure, and only there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.arrays import chunks
+from napari_selfdeconv.errors import Cancelled
+from napari_selfdeconv.events import Event, Progress, drain
+from napari_selfdeconv.inference.refine import COUNTS, Refiner
+from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.simulate import cells_2d
+from napari_selfdeconv.stop_token import StopToken
+
+LINE = np.array([1.0, 4, 6, 4, 1]) / 16
+PSFS = {2: np.outer(LINE, LINE), 3: np.einsum("i,j,k", LINE, LINE, LINE)}
+
+
+def blurred(truth: np.ndarray) -> np.ndarray:
+    return Blur(PSFS[truth.ndim])(torch.from_numpy(truth)[None, None])[0, 0].numpy()
+
+
+def measured(ndim: int, sigma: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    truth = cells_2d((96, 96)) if ndim == 2 else gaussian_filter((random.random((24, 32, 32)) > 0.99) * 9.0, 0.8)
+    truth = truth.astype(np.float32)
+    return truth, (blurred(truth) + random.normal(0, sigma, truth.shape)).astype(np.float32)
+
+
+def refiner_here() -> Refiner:
+    return Refiner(torch.device("cpu"))
+
+
+def refined_by(refiner: Refiner, result: np.ndarray, image: np.ndarray) -> np.ndarray:
+    refined = result.copy()
+    for _ in refiner(refined, image, PSFS[result.ndim], "reflect"):
+        pass
+    return refined
+
+
+def error(image: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((image - truth) ** 2)))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("offset", [0.0, 5.0])
+def test_what_a_smooth_result_has_missed_is_brought_back(ndim: int, offset: float) -> None:
+    truth, image = measured(ndim, 0.005)
+    smooth = gaussian_filter(truth, 1.0)
+    refiner = refiner_here()
+    refined = refined_by(refiner, smooth + np.float32(offset), image + np.float32(offset)) - offset
+    assert refiner.iterations in COUNTS
+    assert error(refined, truth) < 0.7 * error(smooth, truth)
+    assert refined.mean() == pytest.approx(image.mean(), rel=3e-3)
+
+
+def test_light_is_not_negative() -> None:
+    truth, image = measured(3, 0.005)
+    refined = refined_by(refiner_here(), (gaussian_filter(truth, 1.0) - 0.05).astype(np.float32), image)
+    assert refined.min() >= 0
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_noise_is_not_taken_for_structure(ndim: int) -> None:
+    for seed in range(5):
+        truth, image = measured(ndim, 0.1, seed)
+        refiner = refiner_here()
+        assert np.array_equal(refined_by(refiner, truth, image), truth)
+        assert refiner.iterations == 0
+
+
+def test_more_noise_never_asks_for_more() -> None:
+    found = []
+    for sigma in (0.002, 0.02, 0.2):
+        truth, image = measured(2, sigma)
+        refiner = refiner_here()
+        refined_by(refiner, gaussian_filter(truth, 1.0), image)
+        found.append(refiner.iterations)
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+
+
+def test_specks_do_not_become_stars() -> None:
+    truth, image = measured(2, 0.005)
+    salted = np.where(np.random.default_rng(1).random(image.shape) < 0.01, 1.0, image).astype(np.float32)
+    smooth = gaussian_filter(truth, 1.0)
+    refined = refined_by(refiner_here(), smooth, salted)
+    assert error(refined, truth) <= 1.02 * error(smooth, truth)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1])
+def test_what_cutting_off_has_added_is_not_taken_for_structure(sigma: float) -> None:
+    truth = np.zeros((128, 128), np.float32)
+    truth[30:90, 40:100] = cells_2d((60, 60))
+    noise = np.random.default_rng(0).normal(0, sigma, truth.shape)
+    image = np.maximum(blurred(truth) + noise, 0).astype(np.float32)
+    assert np.array_equal(refined_by(refiner_here(), truth, image), truth)
+
+
+def test_where_noise_is_cut_off_only_light_is_brought_back() -> None:
+    truth = np.zeros((128, 128), np.float32)
+    truth[30:90, 40:100] = cells_2d((60, 60))
+    noise = np.random.default_rng(0).normal(0, 0.01, truth.shape)
+    image = np.maximum(blurred(truth) + noise, 0).astype(np.float32)
+    smooth = gaussian_filter(truth, 1.5)
+    refined = refined_by(refiner_here(), smooth, image)
+    assert error(refined, truth) < 0.95 * error(smooth, truth)
+    # 0.4 sigma is what cutting off adds to a dark pixel: 0.004.
+    assert np.median(refined[:20]) < 0.001
+
+
+def test_the_frames_of_a_series_share_one_choice() -> None:
+    truth, quiet = measured(2, 0.005)
+    _, noisy = measured(2, 0.3)
+    smooth = gaussian_filter(truth, 1.0)
+    refiner = refiner_here()
+    refined_by(refiner, smooth, quiet)
+    chosen = refiner.iterations
+    assert not np.array_equal(refined_by(refiner, smooth, noisy), smooth)
+    assert refiner.iterations == chosen
+
+
+def test_a_large_result_is_refined_slab_by_slab(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, image = measured(2, 0.005)
+    truth, image = np.concatenate([truth] * 3), np.concatenate([image] * 3)
+    smooth = gaussian_filter(truth, 1.0)
+    whole = refined_by(refiner_here(), smooth, image)
+    monkeypatch.setattr(chunks, "_SLAB", 2000)
+    assert len(list(chunks.chunks(smooth.shape, 15))) > 2
+    off = (refined_by(refiner_here(), smooth, image) - whole) / np.ptp(whole)
+    assert np.abs(off).max() < 4e-3
+    assert np.sqrt(np.mean(off**2)) < 1e-4
+
+
+def test_every_iteration_can_be_cancelled() -> None:
+    truth, image = measured(2, 0.005)
+    refiner, smooth = refiner_here(), gaussian_filter(truth, 1.0)
+    looked = list(refiner.choose(smooth.copy(), image, PSFS[2], "reflect"))
+    assert refiner.iterations
+    assert [done for done, _ in looked] == list(range(1, len(looked) + 1))
+    assert refiner.iterations < len(looked) <= looked[-1][1]
+    steps = list(refiner(smooth.copy(), image, PSFS[2], "reflect"))
+    assert [done for done, _ in steps] == list(range(1, refiner.iterations + 1))
+    assert steps[-1][0] == steps[-1][1]
+
+
+def test_choosing_first_is_the_same_as_choosing_on_the_way() -> None:
+    truth, image = measured(2, 0.005)
+    smooth, first = gaussian_filter(truth, 1.0), refiner_here()
+    untouched = smooth.copy()
+    for _ in first.choose(smooth, image, PSFS[2], "reflect"):
+        pass
+    np.testing.assert_array_equal(smooth, untouched)
+    np.testing.assert_array_equal(refined_by(first, smooth, image), refined_by(refiner_here(), smooth, image))
+
+
+def test_a_run_says_that_it_chooses_and_can_be_cancelled_there() -> None:
+    _, image = measured(2, 0.002)
+    config, stop = preset("quick", 2, steps=2, patch=32, features=4, batch_size=2), StopToken()
+    stages = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Progress):
+            stages.append(event.stage)
+            if event.stage == "choose":
+                stop.cancel()
+
+    with pytest.raises(Cancelled):
+        drain(api.iter_deconvolve(image, PSFS[2], config, stop=stop), watch)
+    assert stages.count("choose") == 1
+    assert "refine" not in stages
+
+
+def test_the_setting_turns_it_off() -> None:
+    _, image = measured(2, 0.002)
+    few = dict(steps=2, patch=32, features=4, batch_size=2)
+    plain = api.deconvolve(image, PSFS[2], preset("quick", 2, refine=False, **few))
+    refined = api.deconvolve(image, PSFS[2], preset("quick", 2, **few))
+    # Two steps explain next to nothing of an image without noise: much of it is left to put back.
+    assert error(blurred(refined.image), image) < 0.95 * error(blurred(plain.image), image)
+    assert refined.provenance["refined_iterations"] in COUNTS
+    assert plain.provenance["refined_iterations"] is None
+    np.testing.assert_array_equal(api.apply_model(refined.model, image), refined.image)
+
+
+def test_the_presets_of_others_are_left_as_they_are() -> None:
+    assert preset("quick", 2).refine
+    assert preset("standard", 3).refine
+    assert not preset("paper", 2).refine
+    assert not preset("ssi", 3).refine

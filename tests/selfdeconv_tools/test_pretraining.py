@@ -1,0 +1,192 @@
+"""Weights to start from: the scenes and PSFs they are learned on, the file, and what starting from it gives."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_selfdeconv import api
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.training import LossWeights
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.metrics.full_reference import psnr
+from napari_selfdeconv.network import initial_weights
+from napari_selfdeconv.network.unet import UNet
+from napari_selfdeconv.simulate import degrade
+from selfdeconv_tools.pretraining import __main__ as pretraining
+from selfdeconv_tools.pretraining.deeper import deepened
+from selfdeconv_tools.pretraining.kernels import kernel
+from selfdeconv_tools.pretraining.scenes import scene
+
+FEW: dict[str, Any] = {
+    "batch_size": 2,
+    "patch": 64,
+    "held_out_percent": 0.0,
+    "auto_stop": False,
+    "blend_start": False,
+    "model_cut_off": False,
+}
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (20, 24, 28)])
+def test_scenes_fill_their_range_and_depend_on_the_seed_alone(shape: tuple[int, ...]) -> None:
+    for seed in range(12):
+        image = scene(np.random.default_rng(seed), shape)
+        assert image.shape == shape
+        assert image.dtype == np.float32
+        assert (image.min(), image.max()) == (0, 1)
+        assert np.array_equal(image, scene(np.random.default_rng(seed), shape))
+    assert not np.array_equal(image, scene(np.random.default_rng(0), shape))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_kernels_are_psfs(ndim: int) -> None:
+    for seed in range(12):
+        psf = kernel(np.random.default_rng(seed), ndim)
+        assert psf.ndim == ndim
+        assert all(n % 2 for n in psf.shape)
+        assert psf.min() >= 0
+        assert psf.sum() == pytest.approx(1, abs=1e-5)
+        # Bright in the middle, not at the rim.
+        assert psf[tuple(slice(n // 4, -(n // 4)) for n in psf.shape)].sum() > 0.4
+
+
+def test_problems_are_solvable_and_look_like_a_users_image() -> None:
+    config = preset("quick", 2)
+    problems = pretraining.Problems(config, 2, scenes=4, kernels=2, seed=0)
+    inputs, truths, contrasts = problems.batch()
+    assert inputs.shape == (16, 1 + len(config.inverse_channels), 96, 96)
+    assert truths.shape == (16, 1, 96, 96)
+    assert torch.isfinite(inputs).all()
+    # The noise has no mean and the specks are few: image and truth share their level.
+    level = ((inputs[:, :1] - truths) / contrasts).mean((1, 2, 3))
+    assert level.abs().median() < 0.1
+
+
+def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = {**pretraining._SIZES, 2: (64, 24, 1, 2)}
+    monkeypatch.setattr(pretraining, "_SIZES", tiny)
+    out = tmp_path / "unet2d.safetensors"
+    arguments = ["--steps", "3", "--scenes", "2", "--kernels", "1", "--device", "cpu", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["pretraining", *arguments])
+    pretraining.main()
+    monkeypatch.setattr(initial_weights, "_FOLDER", tmp_path)
+    initial_weights._read.cache_clear()
+    try:
+        weights = initial_weights.initial_weights(preset("quick", 2), 2)
+    finally:
+        initial_weights._read.cache_clear()
+    assert {t.dtype for t in weights.values() if t.is_floating_point()} == {torch.float32}
+    assert all(torch.isfinite(t).all() for t in weights.values())
+
+
+def test_a_network_that_learned_goes_on_with_a_level_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretraining, "_SIZES", {2: (64, 24, 1, 2)})
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    few = ["--scenes", "2", "--kernels", "1", "--device", "cpu"]
+    for arguments in (
+        ["--levels", "2", "--steps", "2", "--out", str(first)],
+        # A rate of 0: what comes out is what it began as.
+        ["--levels", "3", "--steps", "1", "--learning-rate", "0", "--deepen", str(first), "--out", str(second)],
+    ):
+        monkeypatch.setattr(sys, "argv", ["pretraining", *few, *arguments])
+        pretraining.main()
+    small, large = (UNet(2, in_channels=4, features=24, levels=levels).eval() for levels in (2, 3))
+    x = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    for network, path in ((small, first), (large, second)):
+        state = {name.removeprefix("unet."): value.float() for name, value in load_file(path).items()}
+        # The running statistics have moved by a step.
+        kept = {k: v for k, v in state.items() if "running" not in k and "tracked" not in k}
+        network.load_state_dict(kept, strict=False)
+    assert torch.equal(small(x), large(x))
+
+
+@pytest.mark.parametrize("wrong", [{"levels": 4}, {"features": 8}, {"skip": "add"}])
+def test_only_a_network_of_one_level_less_is_deepened(wrong: dict[str, Any]) -> None:
+    large = UNet(2, features=4, levels=3, skip=wrong.get("skip", "concat"))
+    other = UNet(2, **{"features": 4, "levels": 2, **wrong})
+    with pytest.raises(ConfigError, match="a level less and concatenating skips"):
+        deepened(large, other.state_dict())
+
+
+def test_where_nothing_fits_training_starts_at_random_and_the_settings_say_so() -> None:
+    assert preset("quick", 2).pretrained
+    for other in (
+        preset("quick", 2, features=8),
+        preset("quick", 2, pretrained=False),
+        preset("quick", 2, loss="noise2self"),
+        preset("paper", 2),
+        preset("standard", 3, skip="concat"),
+    ):
+        assert not other.pretrained
+        assert not other.loss.holds_on
+    assert preset("quick", 2, loss="noise2self", pretrained=True).pretrained
+    assert preset("quick", 2, pretrained=False).steps > 3 * preset("quick", 2).steps
+    wrong = replace(preset("quick", 2), features=8)
+    with pytest.raises(ConfigError, match=r"features=8, not 24.*set pretrained=False"):
+        initial_weights.initial_weights(wrong, 2)
+
+
+def problem() -> tuple[Any, Any, Any]:
+    """Return a scene that no training has seen, degraded, and its PSF."""
+    truth = scene(np.random.default_rng(123_456), (96, 96))
+    y, x = np.mgrid[-6:7, -6:7]
+    psf = np.exp(-(x**2 + y**2) / (2 * 1.8**2))
+    psf /= psf.sum()
+    return truth, degrade(truth, psf), psf
+
+
+def test_after_one_step_the_result_is_already_good() -> None:
+    truth, noisy, psf = problem()
+    # Not refined: what a network that knows nothing leaves in the residual, a filter would put back.
+    few = {**FEW, "steps": 1, "refine": False}
+    started, random = (
+        psnr(api.deconvolve(noisy, psf, preset("quick", 2, pretrained=p, **few)).image, truth)
+        for p in (True, False)
+    )
+    assert started > psnr(noisy, truth) + 3
+    assert started > random + 3
+
+
+def test_where_there_are_no_weights_it_is_an_error_not_a_random_start() -> None:
+    with pytest.raises(ConfigError, match="no pre-trained weights for 4D"):
+        initial_weights.initial_weights(preset("quick", 2), 4)
+
+
+def test_the_anchor_holds_the_network_where_it_began() -> None:
+    _, noisy, psf = problem()
+    few = {**FEW, "steps": 40}
+    start = api.deconvolve(noisy, psf, preset("quick", 2, **{**few, "steps": 1, "learning_rate": 1e-9})).image
+
+    def moved(weight: float) -> float:
+        config = preset("quick", 2, loss=LossWeights(bsp=1.0, anchor=weight), pretrained=True, **few)
+        return float(np.abs(api.deconvolve(noisy, psf, config).image - start).mean())
+
+    assert moved(1.0) < 0.7 * moved(0.0)
+
+
+def test_the_bootstrap_holds_it_too_and_recovers_its_own_result() -> None:
+    _, noisy, psf = problem()
+    few = {**FEW, "steps": 40}
+    run = api.deconvolve(noisy, psf, preset("standard", 2, **few))
+    # One patch of two is recorded anew in a step, so a single loss says little.
+    losses = np.array_split(run.losses["bootstrap"], 4)
+    assert losses[-1].mean() < 0.95 * losses[0].mean()
+    assert run.losses["anchor"][-1] < 0.2  # near the first result all the while
+
+
+@pytest.mark.parametrize("name", ["anchor", "bootstrap"])
+def test_what_holds_on_needs_something_to_hold_on_to(name: str) -> None:
+    _, noisy, psf = problem()
+    config = preset("quick", 2, loss=LossWeights(**{"bsp": 1.0, name: 1.0}), steps=1)
+    with pytest.raises(ConfigError, match=rf"{name} \(1\) needs weights to begin with"):
+        api.deconvolve(noisy, psf, config)

@@ -1,0 +1,38 @@
+"""The pictures of the documentation: every one that a page shows is made by the script, by the real docks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_selfdeconv import simulate
+from selfdeconv_tools.screenshots import Photographer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.canvas
+@pytest.mark.timeout(600)
+def test_every_picture_is_made(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = simulate.sample_2d()
+    cut = replace(sample, image=sample.image[::4, ::4].copy(), truth=sample.truth[::4, ::4].copy())
+    monkeypatch.setattr(simulate, "sample_2d", lambda: cut)
+    monkeypatch.setattr("selfdeconv_tools.screenshots.MOVIE", (slice(16, 96), slice(16, 96)))
+    Photographer(make_napari_viewer(show=True), tmp_path, steps=2).take_all()
+    made = {path.name for path in tmp_path.iterdir()}
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    wanted = {
+        Path(found).name
+        for page in pages
+        for found in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text("utf-8"))
+    }
+    # The picture of the methods shows no dock: `benchmark.picture` makes it, and has a test of its own.
+    assert wanted == made | {"methods.png"}
+    assert wanted == {path.name for path in (ROOT / "docs" / "images").iterdir()}

@@ -1,0 +1,134 @@
+"""Blending what training ended with and what it began with: the arithmetic, the choice, that it is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Finished, Interim, drain
+from napari_selfdeconv.simulate import degrade, measure
+from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.training.weight_interpolation import SHARES, interpolate_weights, interpolated, snapshot
+from selfdeconv_tools.pretraining.scenes import scene
+
+Y, X = np.mgrid[-6:7, -6:7]
+PSF = np.exp(-(X**2 + Y**2) / (2 * 1.8**2))
+FEW: dict[str, Any] = {"batch_size": 2, "patch": 32, "refine": False}
+
+
+def noisy() -> np.ndarray:
+    return degrade(scene(np.random.default_rng(7), (64, 64)), PSF / PSF.sum())
+
+
+def network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+
+
+def test_a_blend_lies_between_and_counts_as_the_last() -> None:
+    begun, other = snapshot(network(0)), network(1)
+    other(torch.randn(2, 1, 8, 8))
+    ended = snapshot(other)
+    for share in SHARES:
+        for name, value in interpolated(begun, ended, share).items():
+            if name.endswith("num_batches_tracked"):
+                assert value == 1
+            else:
+                torch.testing.assert_close(value, (1 - share) * begun[name] + share * ended[name])
+    for share, whole in ((0.0, begun), (1.0, ended)):
+        assert all(
+            torch.equal(value, whole[name])
+            for name, value in interpolated(begun, ended, share).items()
+            if value.is_floating_point()
+        )
+
+
+@pytest.mark.parametrize("least", SHARES)
+def test_the_share_with_the_least_error_is_loaded(least: float) -> None:
+    begun, other = snapshot(network(0)), network(1)
+    ended = snapshot(other)
+    errors = iter([np.full(100, abs(share - least), np.float32) for share in SHARES])
+    assert interpolate_weights(other, begun, lambda: next(errors)) == least
+    want = interpolated(begun, ended, least)
+    assert all(torch.equal(value, want[name]) for name, value in other.state_dict().items())
+
+
+def test_of_shares_that_cannot_be_told_apart_the_smallest_is_loaded() -> None:
+    scatter = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    errors = iter([scatter + 9, scatter[::-1] + 0.1, scatter + 0.1, scatter + 0.05, scatter])
+    assert interpolate_weights(network(1), snapshot(network(0)), lambda: next(errors)) == SHARES[1]
+
+
+def test_the_snapshot_does_not_follow_the_network() -> None:
+    one = network(0)
+    kept = snapshot(one)
+    with torch.no_grad():
+        one[0].weight.add_(1)
+    assert not torch.equal(kept["0.weight"], one[0].weight)
+
+
+def test_training_that_harms_gives_the_start_back() -> None:
+    image = noisy()
+    start = api.deconvolve(image, PSF, preset("quick", 2, steps=1, learning_rate=1e-12, **FEW))
+    # A hundred times the rate: what the start knew is lost within a few steps.
+    config = preset("quick", 2, steps=12, learning_rate=0.1, **FEW)
+    events: list[Event] = []
+    run = drain(api.iter_deconvolve(image, PSF, config), events.append)
+    assert run.provenance["kept_share"] == 0
+    np.testing.assert_allclose(run.image, start.image, atol=2e-3 * np.ptp(start.image))
+    (finished,) = [event for event in events if isinstance(event, Finished)]
+    assert finished.kept_share == 0
+    lost = api.deconvolve(image, PSF, replace(config, blend_start=False))
+    assert lost.provenance["kept_share"] == 1
+    assert np.abs(lost.image - start.image).mean() > 10 * np.abs(run.image - start.image).mean()
+
+
+def test_a_result_asked_for_while_training_goes_on_is_what_stopping_there_gives() -> None:
+    image, config = noisy(), preset("quick", 2, steps=12, learning_rate=0.1, **FEW)
+    asked, stopped = StopToken(), StopToken()
+    asked.request_result()
+    stopped.stop()
+    events: list[Event] = []
+    run = drain(api.iter_deconvolve(image, PSF, config, stop=asked), events.append)
+    at_once = drain(api.iter_deconvolve(image, PSF, config, stop=stopped))
+    (given,) = [event for event in events if isinstance(event, Interim)]
+    assert given.step == at_once.steps_done == 1
+    assert given.provenance["kept_share"] == at_once.provenance["kept_share"] < 1
+    np.testing.assert_array_equal(given.image, at_once.image)
+    np.testing.assert_array_equal(run.image, api.deconvolve(image, PSF, config).image)
+
+
+def test_training_that_helps_is_kept() -> None:
+    y, x = np.mgrid[:96, :96]
+    # With little noise there is much to learn.
+    grating = 0.5 + 0.5 * np.sign(np.sin(2 * np.pi * (x + 0.5 * y) / 9))
+    run = api.deconvolve(measure(grating, PSF, sigma=0.02), PSF, preset("quick", 2, steps=40, **FEW))
+    assert run.provenance["kept_share"] > 0.5
+
+
+def test_it_needs_held_out_pixels_and_weights_to_go_back_to() -> None:
+    with pytest.raises(ConfigError, match=r"blend_start needs held-out pixels: .* above 0, got 0"):
+        TrainConfig(blend_start=True)
+    config = TrainConfig(blend_start=True, held_out_percent=2.0)
+    with pytest.raises(ConfigError, match="blend_start needs weights to begin with: pretrained=True, or a model"):
+        api.deconvolve(noisy(), PSF, config)
+
+
+def test_images_that_start_from_weights_blend_and_nothing_else_does() -> None:
+    # In volumes the start is a decibel and a half behind, and held-out pixels do not see it.
+    blending = {
+        (name, ndim, pretrained)
+        for name in ("quick", "standard", "paper", "ssi")
+        for ndim in (2, 3)
+        for pretrained in (None, False)
+        if preset(name, ndim, **({} if pretrained is None else {"pretrained": pretrained})).blend_start
+    }
+    assert blending == {("quick", 2, None), ("standard", 2, None)}
