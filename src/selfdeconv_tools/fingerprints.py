@@ -604,7 +604,7 @@ def confocal_psf() -> Iterator[Value]:
 @_listed
 def layered_psf() -> Iterator[Value]:
     """Compute the PSF of an oil objective that looks into a watery sample."""
-    layers = sd.Layers(sample_index=1.38, sample_depth_um=5.0, coverslip_um=165.0)
+    layers = sd.CoverslipLayers(sample_index=1.38, sample_depth_um=5.0, coverslip_um=165.0)
     optics = _optics(na=1.3, refractive_index=1.515, layers=layers)
     yield sd.richards_wolf_psf((9, 17, 17), (0.2, 0.08, 0.08), optics)
 
@@ -637,23 +637,23 @@ def prepared_psf() -> Iterator[Value]:
 @_listed
 def psf_findings() -> Iterator[Value]:
     """Return the sentences of the PSF doctor."""
-    from napari_selfdeconv.api import Context, examine
+    from napari_selfdeconv.api import Context, examine_psf
 
     context = Context(voxel_um=(0.2, 0.1, 0.1), image_shape=(16, 28, 64), image_voxel_um=(0.2, 0.2, 0.2))
     for psf in (_measured(), np.moveaxis(_measured(), 0, 2), _kernel(9, 9, lopsided=True)):
-        for finding in examine(psf, context if psf.ndim == 3 else None):
+        for finding in examine_psf(psf, context if psf.ndim == 3 else None):
             yield [finding.key, finding.severity, finding.text, finding.fix]
 
 
 @_listed
 def psf_repair() -> Iterator[Value]:
     """Return what the PSF doctor finds and repairs, without its sentences."""
-    from napari_selfdeconv.api import Context, examine, repair
+    from napari_selfdeconv.api import Context, examine_psf, repair_psf
 
     context = Context(voxel_um=(0.2, 0.1, 0.1), image_shape=(16, 28, 64), image_voxel_um=(0.2, 0.2, 0.2))
     for psf in (_measured(), np.moveaxis(_measured(), 0, 2)):
-        found = examine(psf, context)
-        repaired, voxel, _ = repair(psf, [finding.key for finding in found if finding.fix], context)
+        found = examine_psf(psf, context)
+        repaired, voxel, _ = repair_psf(psf, [finding.key for finding in found if finding.fix], context)
         yield from ([[finding.key, finding.severity] for finding in found], repaired, list(voxel or ()))
 
 
@@ -694,8 +694,8 @@ def simulated_measurements() -> Iterator[Value]:
 @_listed
 def generated_scenes() -> Iterator[Value]:
     """Return the scenes and PSFs that the weights were learned on."""
-    from napari_selfdeconv.pretraining.kernels import kernel
-    from napari_selfdeconv.pretraining.scenes import packed_scene
+    from selfdeconv_tools.pretraining.kernels import kernel
+    from selfdeconv_tools.pretraining.scenes import packed_scene
 
     for ndim, side in ((2, 64), (3, 24)):
         random = np.random.default_rng(5)
