@@ -1,13 +1,19 @@
-"""Events that a running computation yields, and the token that stops it. numpy and plain numbers only."""
+"""Events that a running computation yields. numpy and plain numbers only."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_selfdeconv.stop_token import StopToken
+
+#: At most ten reports of progress a second.
+REPORT_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +124,17 @@ class Finished:
     kept_share: float = 1.0
 
 
+class Tick(NamedTuple):
+    """``done`` of ``total`` pieces of work are done.
+
+    Computations yield this while they run. They know neither the name of their stage nor the time:
+    `report_progress` makes `Progress` of it.
+    """
+
+    done: int
+    total: int
+
+
 Event = Started | Progress | Preview | Interim | Filling | Warned | Finished
 _T = TypeVar("_T")
 
@@ -142,6 +159,52 @@ def drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | 
             return result
         if on_event is not None:
             on_event(event)
+
+
+def report_progress(
+    work: Generator[Tick | Event, None, _T], stage: str, stop: StopToken
+) -> Generator[Event, None, _T]:
+    """Yield `Progress` for the ticks of a computation; return its result.
+
+    The first and the last tick are reported, and at most ten a second between them. Other events are passed on.
+
+    Raises
+    ------
+    Cancelled
+        If ``stop.cancel()`` was called. It is read at every tick, after every report and at the end.
+
+    Examples
+    --------
+    >>> def work():
+    ...     yield Tick(1, 2)
+    ...     yield Tick(2, 2)
+    ...     return "result"
+    >>> show = lambda event: print(event.stage, event.step, "of", event.steps)
+    >>> drain(report_progress(work(), "sum", StopToken()), show)
+    sum 1 of 2
+    sum 2 of 2
+    'result'
+    """
+    start, last = time.perf_counter(), -REPORT_EVERY_S
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            stop.raise_if_cancelled()
+            result: _T = end.value
+            return result
+        stop.raise_if_cancelled()
+        if not isinstance(event, Tick):
+            yield event
+            continue
+        seconds = time.perf_counter() - start
+        if event.done < event.total and seconds - last < REPORT_EVERY_S:
+            continue
+        last = seconds
+        left = seconds / event.done * (event.total - event.done) if event.done else None
+        yield Progress(stage=stage, step=event.done, steps=event.total, seconds=seconds, eta_s=left)
+        # The receiver of the report may have cancelled.
+        stop.raise_if_cancelled()
 
 
 def mapped(

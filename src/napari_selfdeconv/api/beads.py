@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.config.checks import check_number
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, Progress, Warned, drain
+from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
 from napari_selfdeconv.io.images import check_image
 from napari_selfdeconv.psf.beads import Bead, BeadPsf, BeadSettings, Spots, find_spots, judge
 from napari_selfdeconv.psf.beads.candidates import candidates, check_some_left, window_half
@@ -77,11 +77,22 @@ def iter_beads_psf(
     then fitted three times to the running average by least squares in height, level and shift, which is where
     their cross-correlation is highest. The size of the bead itself stays in the PSF.
     """
+    stop = stop or StopToken()
+    work = _average_beads(image, voxel_um, points, settings or BeadSettings(), stop)
+    return (yield from report_progress(work, "beads", stop))
+
+
+def _average_beads(
+    image: NDArray[Any],
+    voxel_um: Sequence[float],
+    points: NDArray[Any] | None,
+    settings: BeadSettings,
+    stop: StopToken,
+) -> Generator[Tick | Event, None, BeadPsf]:
     started = time.perf_counter()
-    settings, stop = settings or BeadSettings(), stop or StopToken()
     data = check_image(image)
     voxel = _check_voxel(voxel_um, data.ndim)
-    yield _progress(started, 0, 1)
+    yield Tick(0, 1)
     spots = find_spots(data, settings.threshold)
     stop.raise_if_cancelled()
     chosen, empty, notes = candidates(spots, points, data.shape)
@@ -91,7 +102,7 @@ def iter_beads_psf(
     good = np.flatnonzero([not reason for reason in reasons])
     check_some_left(reasons, empty, half, voxel)
     stack = Stack(data, spots.positions[chosen[good]], half)
-    odd, match, average = yield from _register(stack, settings, stop, started)
+    odd, match, average = yield from _register(stack, settings)
     for k in np.flatnonzero(odd).tolist():
         reasons[good[k]] = "outlier"
     beads = _beads(spots, chosen, reasons, empty)
@@ -129,10 +140,6 @@ def beads_psf(
     return drain(iter_beads_psf(image, voxel_um, points, settings))
 
 
-def _progress(started: float, step: int, steps: int) -> Progress:
-    return Progress(stage="beads", step=step, steps=steps, seconds=time.perf_counter() - started, eta_s=None)
-
-
 def _check_voxel(voxel_um: Sequence[float], ndim: int) -> tuple[float, ...]:
     if len(voxel_um) != ndim:
         raise ConfigError(f"voxel_um must have {ndim} entries for a {ndim}D image, got {tuple(voxel_um)}")
@@ -142,26 +149,24 @@ def _check_voxel(voxel_um: Sequence[float], ndim: int) -> tuple[float, ...]:
 
 
 def _register(
-    stack: Stack, settings: BeadSettings, stop: StopToken, started: float
-) -> Generator[Event, None, tuple[NDArray[np.bool_], Float, Float]]:
+    stack: Stack, settings: BeadSettings
+) -> Generator[Tick, None, tuple[NDArray[np.bool_], Float, Float]]:
     """Return which beads are outliers, every bead's correlation with the average, and the average."""
     count = len(stack.windows)
     steps = count * (_ROUNDS + 1)
     done = 0
     for index in range(count):
-        stop.raise_if_cancelled()
         stack.start(index)
         done += 1
-        yield _progress(started, done, steps)
+        yield Tick(done, steps)
     odd = np.zeros(count, bool)
     for _ in range(_ROUNDS):
         # The median of all, so that outliers can neither hide nor return.
         average = centred(combine(stack.windows[~odd], stack.scales[~odd], "median"))
         for index in range(count):
-            stop.raise_if_cancelled()
             stack.align(index, average)
             done += 1
-            yield _progress(started, done, steps)
+            yield Tick(done, steps)
         reference = np.asarray(np.median(stack.windows[~odd], axis=0), np.float64)
         odd = outliers(stack.windows, reference, settings.outlier_sigmas)
         if odd.all():

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.events import Tick
+
 Finish = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -61,8 +63,8 @@ def predict_tiled(
     align: int = 1,
     out: Any = None,
     finish: Finish | None = None,
-) -> Generator[tuple[int, int], None, Any]:
-    """Yield (done, total) after every piece of work; return the blended mean of ``functions`` over ``image``.
+) -> Generator[Tick, None, Any]:
+    """Yield a `Tick` after every tile and function; return the blended mean of ``functions`` over ``image``.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def predict_tiled(
     >>> import numpy as np
     >>> work = predict_tiled([lambda t: t], np.ones((50, 30), np.float32), tile=(32, 30), overlap=8)
     >>> list(work)
-    [(1, 2), (2, 2)]
+    [Tick(done=1, total=2), Tick(done=2, total=2)]
     """
     edges = [tile_edges(n, t, overlap, align) for n, t in zip(image.shape, tile, strict=True)]
     weights = [axis_weights(n, e, overlap) for n, e in zip(image.shape, edges, strict=True)]
@@ -91,7 +93,7 @@ def predict_tiled(
         for function in functions:
             mean += function(piece)
             done += 1
-            yield done, total
+            yield Tick(done, total)
         mean /= len(functions)
         if finish is not None:
             mean = finish(mean, piece)

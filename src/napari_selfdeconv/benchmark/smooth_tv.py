@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.events import Event, Tick, report_progress
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
 from napari_selfdeconv.stop_token import StopToken
 
 # Below this gradient (the image's range is 1) the total variation is a square.
 _SMOOTH = 1e-2
-_REPORT_EVERY_S = 0.1
 
 
 def iter_smooth_tv(
@@ -43,6 +41,18 @@ def iter_smooth_tv(
     -------
     float32, the image's shape and units.
     """
+    work = _minimise(image, psf, regularisation, steps, device, stop)
+    return (yield from report_progress(work, "tv-cg", stop))
+
+
+def _minimise(
+    image: NDArray[np.float32],
+    psf: NDArray[Any],
+    regularisation: float,
+    steps: int,
+    device: torch.device,
+    stop: StopToken,
+) -> Generator[Tick, None, NDArray[np.float32]]:
     blur = Blur(psf)
     with torch.inference_mode():
         x = torch.as_tensor(image, device=device)[None, None]
@@ -50,7 +60,6 @@ def iter_smooth_tv(
         residual = blur(f) - x
         gradient = _gradient(f, residual, blur, regularisation)
         direction = -gradient
-    began, last = time.perf_counter(), -_REPORT_EVERY_S
     for n in range(1, steps + 1):
         with torch.inference_mode():
             blurred = blur(direction)
@@ -66,11 +75,7 @@ def iter_smooth_tv(
             if float((direction * new).sum()) >= 0:
                 direction = -new
             gradient = new
-        stop.raise_if_cancelled()
-        seconds = time.perf_counter() - began
-        if seconds - last >= _REPORT_EVERY_S or n == steps:
-            last = seconds
-            yield Progress(stage="tv-cg", step=n, steps=steps, seconds=seconds, eta_s=seconds / n * (steps - n))
+        yield Tick(n, steps)
         if stop.stopped:
             break
     result: NDArray[np.float32] = f[0, 0].cpu().numpy()

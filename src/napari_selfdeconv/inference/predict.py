@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +22,7 @@ from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
-from napari_selfdeconv.events import Event, Progress, Warned
+from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import calibrate
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.network.model import Model, place, predictors, psf_hash
@@ -117,29 +116,14 @@ def _with_tile(
 ) -> Generator[Event, None, Any]:
     align = model.network.unet.multiple
     work = predict_tiled(functions, standard, tile=tile, overlap=overlap, align=align, out=out, finish=finish)
-    return (yield from _reported(work, "predict", stop))
-
-
-def _reported(
-    work: Generator[tuple[int, int], None, Any], stage: str, stop: StopToken
-) -> Generator[Event, None, Any]:
-    """Turn (done, total) into progress."""
-    start = time.perf_counter()
-    while True:
-        try:
-            done, total = next(work)
-        except StopIteration as end:
-            return end.value
-        stop.raise_if_cancelled()
-        seconds = time.perf_counter() - start
-        yield Progress(stage=stage, step=done, steps=total, seconds=seconds, eta_s=seconds / done * (total - done))
+    return (yield from report_progress(work, "predict", stop))
 
 
 def choose_refinement(
     refiner: Refiner, result: NDArray[np.float32], image: NDArray[Any], model: Model, stop: StopToken
 ) -> Generator[Event, None, None]:
     """Choose for how long ``refiner`` refines, on this image."""
-    yield from _reported(refiner.choose(result, image, model.psf, model.config.boundary), "choose", stop)
+    yield from report_progress(refiner.choose(result, image, model.psf, model.config.boundary), "choose", stop)
 
 
 def deconvolve_whole(
@@ -170,7 +154,7 @@ def deconvolve_whole(
     if model.config.refine:
         refiner = refiner or Refiner(choice.device)
         yield from choose_refinement(refiner, result, image, model, stop)
-        yield from _reported(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
+        yield from report_progress(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
     return result, tiles
 
 

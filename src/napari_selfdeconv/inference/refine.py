@@ -19,6 +19,7 @@ from torch import Tensor
 
 from napari_selfdeconv.arrays.chunks import chunks
 from napari_selfdeconv.config.training import Boundary
+from napari_selfdeconv.events import Tick
 from napari_selfdeconv.holdout.masks import stratified_mask
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.noise import clipping_bias, noise_of
@@ -109,8 +110,8 @@ class Refiner:
 
     def choose(
         self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary
-    ) -> Generator[tuple[int, int], None, None]:
-        """Choose for how long to refine, unless that is chosen; yield (done, total), which may end early.
+    ) -> Generator[Tick, None, None]:
+        """Choose for how long to refine, unless that is chosen; yield a `Tick` an iteration, which may end early.
 
         Parameters are those of a call.
         """
@@ -123,10 +124,10 @@ class Refiner:
 
     def __call__(
         self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary
-    ) -> Generator[tuple[int, int], None, None]:
-        """Refine ``result`` in place, or leave it where the held-out pixels saw no gain; yield (done, total).
+    ) -> Generator[Tick, None, None]:
+        """Refine ``result`` in place, or leave it where the held-out pixels saw no gain.
 
-        Chooses first where nothing is chosen yet.
+        A `Tick` is yielded for every iteration. Chooses first where nothing is chosen yet.
 
         Parameters
         ----------
@@ -162,7 +163,7 @@ class Refiner:
             for _ in range(count):
                 estimate = next(run)
                 done += 1
-                yield done, total
+                yield Tick(done, total)
             # The next slab still looks at this one as it was.
             if waiting is not None:
                 result[waiting[0]] = waiting[1]
@@ -184,7 +185,7 @@ class Refiner:
 
     def _compared(
         self, result: Array, expected: Array, observed: Array, blur: Blur
-    ) -> Generator[tuple[int, int], None, _Choice]:
+    ) -> Generator[Tick, None, _Choice]:
         """Return the count, and the black, up to which pixels kept from the iterations gain and gain."""
         generator = torch.Generator().manual_seed(0)
         held = stratified_mask(1, observed.shape, _HELD_OUT_PERCENT, generator)
@@ -199,7 +200,7 @@ class Refiner:
             run = self._lucy(result, observed, blur, black, least, held.to(self._device))
             error: NDArray[np.float64] | None = None
             for n, estimate in zip(range(1, COUNTS[-1] + 1), run, strict=False):
-                yield tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1]
+                yield Tick(tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1])
                 if n not in COUNTS:
                     continue
                 predicted = _blurred(blur, estimate)[pixels].astype(np.float64) + black
