@@ -151,12 +151,12 @@ def test_failures_are_told_with_the_remedy(
     open_panel: Callable[..., BeadsPanel], make_psf: Callable[[BeadsPanel], None]
 ) -> None:
     panel = open_panel()
-    panel.form.window[1].setValue(7.5)
+    panel.form.window_um[1].setValue(7.5)
     make_psf(panel)
     assert "All 6 beads were rejected" in panel.status.text()
     assert "smaller window" in panel.status.text()
     assert len(panel.viewer.layers) == 1
-    panel.form.window[1].setValue(0)
+    panel.form.window_um[1].setValue(0)
     make_psf(panel)
     assert "beads PSF from 5 beads" in panel.viewer.layers
 

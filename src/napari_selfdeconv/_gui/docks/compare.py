@@ -12,13 +12,12 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
-    QHBoxLayout,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
-from napari_selfdeconv._gui.forms.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
+from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
+from napari_selfdeconv._gui.forms.layout import Section, in_a_row, scrolled
 from napari_selfdeconv._gui.forms.methods import MethodsForm
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, about, add_result, freeze, results_of, role
@@ -134,9 +133,9 @@ class CompareWidget(QWidget):
         """Ask for the width that the form reads well at."""
         return QSize(340, 700)
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         # A docked widget gets no closeEvent: closing the dock takes its parent away.
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             if self.run is not None:
                 self.run.cancel()
             QTimer.singleShot(0, self._delete_if_closed)
@@ -286,32 +285,14 @@ class CompareWidget(QWidget):
         self.sections = sections = {
             name: Section(name) for name in ("Image and PSF", "Methods", "Look", "Measure")
         }
-        truth = _row(self.use_truth, self.truth_box, stretch=1)
+        truth = in_a_row(self.use_truth, self.truth_box, stretch=(0, 1))
         sections["Image and PSF"].add(self.image_box, self.psf_form, truth)
         sections["Methods"].add(self.methods, self.run_panel)
-        sections["Look"].add(_row(self.grid_button, self.line_button), self.plot)
+        sections["Look"].add(in_a_row(self.grid_button, self.line_button), self.plot)
         sections["Measure"].add(
-            _row(self.measure_button, self.copy_button, self.csv_button), self.table, self.table_note
+            in_a_row(self.measure_button, self.copy_button, self.csv_button), self.table, self.table_note
         )
-        inside = FormBody()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 2, 8, 2)
-        layout.setSpacing(4)
-        for section in sections.values():
-            layout.addWidget(section)
-        layout.addStretch()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(TallForm(inside))
-
-
-def _row(*widgets: QWidget, stretch: int = 0) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for i, widget in enumerate(widgets):
-        layout.addWidget(widget, stretch if i else 0)
-    return row
+        scrolled(self, *sections.values())
 
 
 def open_compare(viewer: Any, image: Image | None = None, psf: Image | None = None) -> CompareWidget:

@@ -10,11 +10,12 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QSize, QTimer, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.forms.axes import AxesForm
-from napari_selfdeconv._gui.forms.fields import FormBody, LayerBox, Note, Section, TallForm, looks_like_input
+from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
+from napari_selfdeconv._gui.forms.layout import Section, scrolled
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, freeze, voxel_um
@@ -188,9 +189,9 @@ class DeconvolveWidget(QWidget):
         if self.run is not None:
             self.run.cancel()
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         # A docked widget gets no closeEvent: closing the dock takes its parent away.
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.close_run()
             QTimer.singleShot(0, self._delete_if_closed)
         return bool(super().event(event))
@@ -211,7 +212,7 @@ class DeconvolveWidget(QWidget):
             self.run_panel.used()
         elif isinstance(event, Filling):
             assert self._live is not None
-            self._live.open(event.image, tuple(self.preview_panel.shown_limits()))
+            self._live.open(event.image, self.preview_panel.shown_limits())
         else:
             if self._live is not None and isinstance(event, Progress):
                 self._live.progress()
@@ -332,10 +333,6 @@ class DeconvolveWidget(QWidget):
         self.compare.side_button.clicked.connect(self.toggle_side_by_side)
 
     def _build(self) -> None:
-        inside = FormBody()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 2, 8, 2)
-        layout.setSpacing(4)
         self.sections = {
             "image": Section("Image"),
             "psf": Section("Point spread function"),
@@ -350,9 +347,4 @@ class DeconvolveWidget(QWidget):
         self.sections["preview"].add(self.preview_panel)
         self.sections["model"].add(self.model_panel)
         self.sections["compare"].add(self.compare)
-        for section in self.sections.values():
-            layout.addWidget(section)
-        layout.addStretch()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(TallForm(inside))
+        scrolled(self, *self.sections.values())

@@ -50,9 +50,9 @@ class PsfWidget(QWidget):
         """Ask for the width that the forms read well at."""
         return QSize(340, 700)
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         # A docked widget gets no closeEvent: closing the dock takes its parent away.
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.generate.close_panel()
             self.beads.cancel()
             QTimer.singleShot(0, self._delete_if_closed)

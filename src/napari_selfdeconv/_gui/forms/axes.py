@@ -128,15 +128,15 @@ class AxesForm(QWidget):
         layer = self._layer
         leading = 0 if layer is None else min(3, max(0, layer.ndim - 2))
         for i, (label, box) in enumerate(zip(self._labels, self.meanings, strict=True)):
-            for widget in (label, box):
-                widget.setVisible(i < leading)
+            label.setVisible(i < leading)
+            box.setVisible(i < leading)
             if layer is not None and i < leading:
                 shape = layer.data[0].shape if layer.multiscale else layer.data.shape
                 label.setText(f"Axis {i} ({shape[i]})")
         rgb = layer is not None and bool(layer.rgb)
         letters = self._letters()
         channels = self._channels()
-        shown = (
+        shown: tuple[tuple[tuple[QWidget, ...], bool], ...] = (
             ((self.colours, self._colours_label), rgb),
             ((self.train_on, self._train_label), "t" in letters),
             ((self.frames,), "t" in letters and self.train_on.value() == "sampled"),
@@ -145,8 +145,8 @@ class AxesForm(QWidget):
         for widgets, visible in shown:
             for widget in widgets:
                 widget.setVisible(visible)
-        for i, box in enumerate(self.psfs):
-            box.setVisible(self.each_psf.isChecked() and channels > 1 and i < channels)
+        for i, layer_box in enumerate(self.psfs):
+            layer_box.setVisible(self.each_psf.isChecked() and channels > 1 and i < channels)
         self.setVisible(leading > 0 or rgb)
         try:
             plan = self.plan()

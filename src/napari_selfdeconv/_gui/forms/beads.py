@@ -43,7 +43,7 @@ class BeadsForm(QWidget):
         ]
         self.voxel_note = Note()
         wide = "Size of the PSF in micrometres; auto takes as much as the beads leave room for"
-        self.window = [_auto(0.5, wide) for _ in range(2)]
+        self.window_um = [_auto(0.5, wide) for _ in range(2)]
         self.average = ChoiceBox(
             [("mean (robust)", "mean"), ("median", "median")], "How the registered beads are averaged"
         )
@@ -79,14 +79,15 @@ class BeadsForm(QWidget):
 
     def follow(self, image: Image | None) -> None:
         """Fill in the voxel size that the image knows."""
-        known = image is not None and image.ndim in (2, 3)
-        ndim = image.ndim if known else 3
-        sizes = voxel_um(image) if known else None
+        if image is not None and image.ndim not in (2, 3):
+            image = None
+        ndim = 3 if image is None else image.ndim
+        sizes = None if image is None else voxel_um(image)
         for box, size in zip(self.voxel[-ndim:], sizes or (0.0,) * ndim, strict=True):
             box.setValue(size)
-        for widget in (self.voxel[0], self._z_label, self.window[0], self._window_z_label):
+        for widget in (self.voxel[0], self._z_label, self.window_um[0], self._window_z_label):
             widget.setVisible(ndim == 3)
-        unknown = known and sizes is None
+        unknown = image is not None and sizes is None
         self.voxel_note.say("The layer does not say its voxel size: type it." if unknown else "", "warning")
 
     def freeze(self) -> tuple[Image, tuple[float, ...], Any, Any]:
@@ -115,7 +116,7 @@ class BeadsForm(QWidget):
         return image, voxel, points, settings
 
     def _window(self, ndim: int) -> tuple[float, ...] | None:
-        axial, lateral = (box.value() for box in self.window)
+        axial, lateral = (box.value() for box in self.window_um)
         if lateral == 0 and (ndim == 2 or axial == 0):
             return None
         if lateral == 0 or (ndim == 3 and axial == 0):
@@ -142,7 +143,7 @@ class BeadsForm(QWidget):
         grid.addWidget(self.voxel_note, 2, 0, 1, 3)
         self._window_z_label = QLabel("Window z, µm")
         for column, (label, box) in enumerate(
-            ((self._window_z_label, self.window[0]), (QLabel("Window xy, µm"), self.window[1]))
+            ((self._window_z_label, self.window_um[0]), (QLabel("Window xy, µm"), self.window_um[1]))
         ):
             grid.addWidget(label, 3, column)
             grid.addWidget(box, 4, column)

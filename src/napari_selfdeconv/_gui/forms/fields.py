@@ -7,18 +7,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from napari.layers import Image
-from qtpy.QtCore import QLocale, QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QLocale, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFrame,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QSpinBox,
-    QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -31,10 +27,10 @@ UNKNOWN = "?"
 class _QuietWheel:
     """Scrolling the dock must not turn the numbers it passes over: only a focused field takes the wheel."""
 
-    def wheelEvent(self, event: QWheelEvent) -> None:
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
         if self.hasFocus():  # type: ignore[attr-defined]
             super().wheelEvent(event)  # type: ignore[misc]
-        else:
+        elif event is not None:
             event.ignore()
 
 
@@ -183,71 +179,3 @@ class Note(QLabel):
         self.setStyleSheet(f"QLabel {{ border-left: 3px solid {edge}; padding-left: 6px; }}" if edge else "")
         self.setText(text)
         self.setVisible(bool(text))
-
-
-class Section(QWidget):
-    """A heading that folds what lies below it."""
-
-    def __init__(self, title: str, *, folded: bool = False) -> None:
-        super().__init__()
-        self.heading = QToolButton()
-        self.heading.setText(title)
-        self.heading.setCheckable(True)
-        self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.heading.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 0; }")
-        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._inside = QWidget()
-        self.body = QVBoxLayout(self._inside)
-        self.body.setContentsMargins(0, 0, 0, 0)
-        self.body.setSpacing(4)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.heading)
-        layout.addWidget(self._inside)
-        self.heading.toggled.connect(self._unfold)
-        self.heading.setChecked(not folded)
-        self._unfold(not folded)
-
-    def add(self, *widgets: QWidget) -> None:
-        """Put widgets below the heading, one below the other."""
-        for widget in widgets:
-            self.body.addWidget(widget)
-
-    def unfold(self) -> None:
-        """Show what is below the heading."""
-        self.heading.setChecked(True)
-
-    def _unfold(self, shown: bool) -> None:
-        self._inside.setVisible(shown)
-        self.heading.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
-
-
-class FormBody(QWidget):
-    """A column of fields and wrapped notes that asks for the height it needs at its present width.
-
-    Qt would ask for the height at the smallest width, and show a scroll bar for lines that are not there.
-    """
-
-    def minimumSizeHint(self) -> QSize:
-        size = super().minimumSizeHint()
-        layout = self.layout()
-        if layout is not None and layout.hasHeightForWidth():
-            size.setHeight(layout.minimumHeightForWidth(max(self.width(), size.width())))
-        return size
-
-
-class TallForm(QScrollArea):
-    """Scrolls up and down what is taller than the window; never narrower than what it holds."""
-
-    def __init__(self, inside: QWidget) -> None:
-        super().__init__()
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setWidget(inside)
-
-    def minimumSizeHint(self) -> QSize:
-        # With room for the scroll bar, or it would lie over the right-hand fields.
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 80)

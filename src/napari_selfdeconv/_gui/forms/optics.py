@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import ChoiceBox, NumberBox, Section
+from napari_selfdeconv._gui.forms.fields import ChoiceBox, NumberBox
+from napari_selfdeconv._gui.forms.layout import Section, labelled_grid
 from napari_selfdeconv.api import IMMERSIONS, OBJECTIVES, Objective
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 
@@ -53,7 +54,7 @@ class OpticsForm(QWidget):
         self.pinhole = NumberBox(1.0, 0.1, "Pinhole diameter in Airy units; 0 is a point")
         self.mismatch = QCheckBox("Sample of another index")
         self.sample_index = NumberBox(1.38, 0.01, "Refractive index of the sample: water 1.33, cells 1.36 to 1.4")
-        self.depth = NumberBox(0.0, 1.0, "How deep below the coverslip the structure lies, um")
+        self.sample_depth = NumberBox(0.0, 1.0, "How deep below the coverslip the structure lies, um")
         self.coverslip = NumberBox(
             170.0, 5.0, "Real thickness of the coverslip, um; the objective is made for 170"
         )
@@ -72,7 +73,7 @@ class OpticsForm(QWidget):
         if self.mismatch.isChecked():
             layers = CoverslipLayers(
                 sample_index=self.sample_index.value(),
-                sample_depth_um=self.depth.value(),
+                sample_depth_um=self.sample_depth.value(),
                 coverslip_um=self.coverslip.value(),
             )
         confocal = self.confocal.isChecked()
@@ -101,7 +102,7 @@ class OpticsForm(QWidget):
         self.mismatch.setChecked(optics.layers is not None)
         if optics.layers is not None:
             self.sample_index.setValue(optics.layers.sample_index)
-            self.depth.setValue(optics.layers.sample_depth_um)
+            self.sample_depth.setValue(optics.layers.sample_depth_um)
             self.coverslip.setValue(optics.layers.coverslip_um)
         self.pixel.setChecked(optics.pixel_integration)
         self.more.heading.setChecked(optics.layers is not None or optics.excitation_um is not None)
@@ -125,7 +126,7 @@ class OpticsForm(QWidget):
     def _show(self) -> None:
         for tick, widgets in (
             (self.confocal, (self.excitation, self.pinhole)),
-            (self.mismatch, (self.sample_index, self.depth, self.coverslip)),
+            (self.mismatch, (self.sample_index, self.sample_depth, self.coverslip)),
         ):
             for widget in widgets:
                 widget.setEnabled(tick.isChecked())
@@ -135,7 +136,7 @@ class OpticsForm(QWidget):
         self.immersion.activated.connect(self._on_immersion)
         self.index.valueChanged.connect(self._on_index)
         numbers = (self.na, self.wavelength, self.index, self.excitation, self.pinhole)
-        for box in (*numbers, self.sample_index, self.depth, self.coverslip, self.defocus):
+        for box in (*numbers, self.sample_index, self.sample_depth, self.coverslip, self.defocus):
             box.valueChanged.connect(self.changed)
         for tick in (self.confocal, self.mismatch, self.pixel):
             tick.toggled.connect(self._show)
@@ -149,7 +150,7 @@ class OpticsForm(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.objective)
         layout.addWidget(
-            _grid(
+            labelled_grid(
                 [
                     ("NA", self.na),
                     ("Emission", self.wavelength),
@@ -161,26 +162,17 @@ class OpticsForm(QWidget):
         self.more = Section("Confocal, mismatch, defocus", folded=True)
         self.more.add(
             self.confocal,
-            _grid([("Excitation", self.excitation), ("Pinhole, AU", self.pinhole)]),
+            labelled_grid([("Excitation", self.excitation), ("Pinhole, AU", self.pinhole)]),
             self.mismatch,
-            _grid(
-                [("Sample index", self.sample_index), ("Depth, µm", self.depth), ("Coverslip, µm", self.coverslip)]
+            labelled_grid(
+                [
+                    ("Sample index", self.sample_index),
+                    ("Depth, µm", self.sample_depth),
+                    ("Coverslip, µm", self.coverslip),
+                ]
             ),
-            _grid([("Defocus, µm", self.defocus)]),
+            labelled_grid([("Defocus, µm", self.defocus)]),
             self.pixel,
         )
         layout.addWidget(self.more)
         self._show()
-
-
-def _grid(fields: list[tuple[str, QWidget]]) -> QWidget:
-    """Lay labelled fields side by side, each label above its field."""
-    row = QWidget()
-    layout = QGridLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setVerticalSpacing(2)
-    for column, (text, field) in enumerate(fields):
-        layout.addWidget(QLabel(text), 0, column)
-        layout.addWidget(field, 1, column)
-        layout.setColumnStretch(column, 1)
-    return row

@@ -126,9 +126,9 @@ class TrainForm(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(3)
-        for column, (text, field) in enumerate((("Preset", self.preset), ("Loss", self.loss))):
+        for column, (text, choice) in enumerate((("Preset", self.preset), ("Loss", self.loss))):
             layout.addWidget(QLabel(text), 0, column)
-            layout.addWidget(field, 1, column)
+            layout.addWidget(choice, 1, column)
             layout.setColumnStretch(column, 1)
         layout.setColumnMinimumWidth(0, 110)  # "standard" was cut off
         layout.addWidget(self.note, 2, 0, 1, 2)
@@ -142,13 +142,14 @@ class TrainForm(QWidget):
         more.setContentsMargins(0, 0, 0, 0)
         more.setVerticalSpacing(3)
         more.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for text, field in (
+        rows: tuple[tuple[str, QWidget], ...] = (
             ("Steps", self.steps),
             ("Seed", self.seed),
             ("Device", self.device),
             ("Patch, voxels", self.patch),
             ("Tile, voxels", self.tile),
-        ):
+        )
+        for text, field in rows:
             more.addRow(text, field)
         for box in (self.pretrained, self.refine, self.even_border, self.to_disk):
             more.addRow("", box)

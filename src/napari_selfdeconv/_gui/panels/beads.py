@@ -12,21 +12,21 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QHBoxLayout,
     QHeaderView,
     QProgressBar,
     QPushButton,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_selfdeconv._gui.forms.beads import BeadsForm
-from napari_selfdeconv._gui.forms.fields import FormBody, Note, TallForm
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.forms.layout import in_a_row, scrolled
 from napari_selfdeconv._gui.layers.beads import COLOURS, add_psf, show_beads
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, freeze
+from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv._gui.runs.worker import Failure, Job, Outcome, Run, Succeeded
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Progress, Warned
@@ -119,9 +119,9 @@ class BeadsPanel(QWidget):
             self.cancel_button.setText("Cancelling …")
             self.run.cancel()
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         # A docked widget gets no closeEvent: closing the dock takes its parent away.
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
         return bool(super().event(event))
 
@@ -187,7 +187,7 @@ class BeadsPanel(QWidget):
                 item.setToolTip(f"To use more of them: {tip}" if tip else "In the average")
                 self.table.setItem(row, column, item)
         rows = sum(self.table.rowHeight(row) for row in range(len(found)))
-        self.table.setFixedHeight(rows + self.table.horizontalHeader().sizeHint().height() + 4)
+        self.table.setFixedHeight(rows + existing(self.table.horizontalHeader()).sizeHint().height() + 4)
         self.table.show()
 
     def _select(self) -> None:
@@ -207,17 +207,10 @@ class BeadsPanel(QWidget):
         self.bar.setVisible(running)
 
     def _build(self) -> None:
-        body = FormBody()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(6, 6, 6, 6)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.make_button, 2)
-        buttons.addWidget(self.cancel_button, 1)
-        column.addWidget(self.form)
-        column.addLayout(buttons)
+        buttons = in_a_row(self.make_button, self.cancel_button, stretch=(2, 1))
         self.table.setHorizontalHeaderLabels(["Beads", "Count"])
-        self.table.verticalHeader().hide()
-        header = self.table.horizontalHeader()
+        existing(self.table.verticalHeader()).hide()
+        header = existing(self.table.horizontalHeader())
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -225,10 +218,5 @@ class BeadsPanel(QWidget):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.table.hide()
-        for part in (self.bar, self.status, self.warning, self.table):
-            column.addWidget(part)
-        column.addStretch()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(TallForm(body))
+        scrolled(self, self.form, buttons, self.bar, self.status, self.warning, self.table)
         self._enable(running=False)

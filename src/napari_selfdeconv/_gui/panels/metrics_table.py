@@ -11,6 +11,7 @@ from pathlib import Path
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableWidget, QTableWidgetItem
 
+from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv._gui.runs.compare import COLUMNS, Row
 from napari_selfdeconv.errors import ConfigError
 
@@ -36,9 +37,9 @@ class MetricsTable(QTableWidget):
         self.rows: list[Row] = []
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(22)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        existing(self.verticalHeader()).setVisible(False)
+        existing(self.verticalHeader()).setDefaultSectionSize(22)
+        existing(self.horizontalHeader()).setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.setMinimumHeight(190)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
@@ -74,7 +75,7 @@ class MetricsTable(QTableWidget):
 
     def copy(self) -> None:
         """Put the table on the clipboard, ready for a spreadsheet."""
-        QApplication.clipboard().setText(self.text("\t"))
+        existing(QApplication.clipboard()).setText(self.text("\t"))
 
     def save(self, path: str) -> None:
         """Write the table as CSV; ConfigError if that fails."""

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QPushButton, 
 
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, freeze
+from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv._gui.runs.deconvolve import Psf
 from napari_selfdeconv._gui.runs.repeat import Ingredients, command_text, ingredients, python_text
 from napari_selfdeconv._gui.runs.worker import Job
@@ -167,10 +168,11 @@ class ModelPanel(QWidget):
         return self._dock.model
 
     def _tiles(self) -> TileConfig:
-        return self._dock.train_form.tiles()
+        tiles: TileConfig = self._dock.train_form.tiles()
+        return tiles
 
     def _device(self) -> str:
-        return self._dock.train_form.device.value()
+        return str(self._dock.train_form.device.value())
 
     def _active(self) -> Image:
         active = self._dock.viewer.layers.selection.active
@@ -205,7 +207,7 @@ class ModelPanel(QWidget):
         made, _ = self._selected()
         folder = QFileDialog.getExistingDirectory(self, "Folder for the image, the PSF and the settings")
         if folder:
-            QApplication.clipboard().setText(text(made, folder))
+            existing(QApplication.clipboard()).setText(text(made, folder))
             self.note.say(f"The {what} is on the clipboard; image, PSF and settings are in {folder}.", "good")
 
 

@@ -68,15 +68,15 @@ class Plot(QWidget):
     def draw_marks(self, painter: QPainter, place: Callable[[float, float], QPointF], field: QRectF) -> None:
         """Draw what else there is to draw, over the curves."""
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
         for box, name in self._legend:
-            if box.contains(event.position()):
+            if event is not None and box.contains(event.position()):
                 self.hidden_curves ^= {name}
                 self.update()
                 return
         super().mousePressEvent(event)
 
-    def paintEvent(self, _event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         curves = self.curves()
@@ -270,4 +270,5 @@ def running_mean(values: Sequence[float]) -> np.ndarray:
     sums = np.concatenate(([0.0], np.cumsum(values)))
     index = np.arange(len(values))
     low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
-    return (sums[high] - sums[low]) / (high - low)
+    means: np.ndarray = (sums[high] - sums[low]) / (high - low)
+    return means

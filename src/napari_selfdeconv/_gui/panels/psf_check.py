@@ -8,16 +8,11 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import (
-    FormBody,
-    LayerBox,
-    Note,
-    TallForm,
-    looks_like_input,
-    looks_like_psf,
-)
+from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input, looks_like_psf
+from napari_selfdeconv._gui.forms.layout import scrolled
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, voxel_um
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
+from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv.errors import ConfigError
 
 TAG = "[repaired]"
@@ -126,11 +121,12 @@ class DoctorPanel(QWidget):
         from napari_selfdeconv import api
 
         psf, image = self.psf_box.layer, self.image_box.layer
-        known = image is not None and image is not psf and image.ndim in (2, 3)
+        if image is psf or (image is not None and image.ndim not in (2, 3)):
+            image = None
         return api.Context(
             voxel_um=None if psf is None else voxel_um(psf),
-            image_shape=tuple(int(n) for n in image.data.shape) if known and not image.multiscale else None,
-            image_voxel_um=voxel_um(image) if known else None,
+            image_shape=None if image is None or image.multiscale else tuple(map(int, image.data.shape)),
+            image_voxel_um=None if image is None else voxel_um(image),
         )
 
     def _row(self, finding: Any) -> QWidget:
@@ -155,7 +151,7 @@ class DoctorPanel(QWidget):
         self.preview.clear()
         while self._list.count():
             item = self._list.takeAt(0)
-            item.widget().deleteLater()
+            existing(existing(item).widget()).deleteLater()
 
     def _on_layers(self, _layer: Any = None) -> None:
         self._watch([layer for layer in (self.psf_box.layer, self.image_box.layer) if layer is not None])
@@ -172,16 +168,5 @@ class DoctorPanel(QWidget):
                 event.connect(self.examine)
 
     def _build(self) -> None:
-        inside = FormBody()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 4, 8, 2)
-        layout.setSpacing(5)
-        for text, box in (("PSF", self.psf_box), ("For the image", self.image_box)):
-            layout.addWidget(Note(text))
-            layout.addWidget(box)
-        for widget in (self.summary, self._rows, self.fix_all_button, self.preview):
-            layout.addWidget(widget)
-        layout.addStretch()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(TallForm(inside))
+        boxes = (Note("PSF"), self.psf_box, Note("For the image"), self.image_box)
+        scrolled(self, *boxes, self.summary, self._rows, self.fix_all_button, self.preview, spacing=5)

@@ -6,18 +6,11 @@ from typing import Any
 
 from napari.layers import Image
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton, QWidget
 
-from napari_selfdeconv._gui.forms.fields import (
-    FormBody,
-    LayerBox,
-    Note,
-    NumberBox,
-    Section,
-    TallForm,
-    looks_like_input,
-)
-from napari_selfdeconv._gui.forms.optics import OpticsForm, _grid
+from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_input
+from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid, scrolled
+from napari_selfdeconv._gui.forms.optics import OpticsForm
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, display_limits, voxel_um
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
 from napari_selfdeconv._gui.runs.psf import Generated, generate_job
@@ -225,11 +218,12 @@ class GeneratePanel(QWidget):
                 box.setValue(round(size, 5))
 
     def _ask_save(self) -> None:
-        if self.generated is None:
+        made = self.generated
+        if made is None:
             return
         path, _ = QFileDialog.getSaveFileName(self, "Save the parameters", "psf.json", _FILTER)
         if path:
-            self._guarded(lambda: save_parameters(path, self.generated.parameters))  # type: ignore[union-attr]
+            self._guarded(lambda: save_parameters(path, made.parameters))
 
     def _ask_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load parameters", "", _FILTER)
@@ -274,34 +268,14 @@ class GeneratePanel(QWidget):
             "Size": Section("Size of the PSF", folded=True),
         }
         sections["Optics"].add(self.optics_form)
-        sections["Voxel size, µm"].add(_row(*self.voxel), self.voxel_note, self.write_button)
+        sections["Voxel size, µm"].add(in_a_row(*self.voxel), self.voxel_note, self.write_button)
         camera = [
             ("Camera pixel, µm", self.camera),
             ("Magnification", self.magnification),
             ("Binning", self.binning),
         ]
-        sections["Camera"].add(_grid(camera), self.camera_button)
-        sections["Size"].add(_grid([("Light held, %", self.share)]), self.fixed, _row(*self.sizes))
-        inside = FormBody()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 4, 8, 2)
-        layout.setSpacing(4)
-        layout.addWidget(self.image_box)
-        for section in sections.values():
-            layout.addWidget(section)
-        for widget in (self.preview, self.facts, self.note, self.add_button):
-            layout.addWidget(widget)
-        layout.addWidget(_row(self.read_button, self.save_button, self.load_button))
-        layout.addStretch()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(TallForm(inside))
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return row
+        sections["Camera"].add(labelled_grid(camera), self.camera_button)
+        sections["Size"].add(labelled_grid([("Light held, %", self.share)]), self.fixed, in_a_row(*self.sizes))
+        files = in_a_row(self.read_button, self.save_button, self.load_button)
+        shown = (self.preview, self.facts, self.note, self.add_button, files)
+        scrolled(self, self.image_box, *sections.values(), *shown)

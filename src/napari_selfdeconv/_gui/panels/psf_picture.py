@@ -44,7 +44,7 @@ class PsfPreview(QWidget):
         self._pictures = []
         self.update()
 
-    def paintEvent(self, _event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent | None) -> None:
         if not self._pictures:
             return
         painter = QPainter(self)
@@ -65,5 +65,5 @@ def _picture(section: np.ndarray) -> QImage:
     top = float(section.max()) or 1.0
     grey = np.ascontiguousarray(255 * np.clip(section / top, 0, 1) ** _GAMMA, dtype=np.uint8)
     height, width = grey.shape
-    # copy: the image must not outlive the array that it was made over.
-    return QImage(grey.data, width, height, width, QImage.Format.Format_Grayscale8).copy()
+    # copy: the image must not outlive the bytes that it was made over.
+    return QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()

@@ -62,7 +62,7 @@ def _voxel_um(meta: dict[str, Any], spatial: int) -> tuple[float, ...] | None:
     units, scale = meta.get("units"), meta.get("scale")
     if units is None or scale is None or all(float(s) == 1.0 for s in scale[-spatial:]):
         return None
-    registry = pint.get_application_registry()
+    registry = pint.get_application_registry()  # type: ignore[no-untyped-call]
     sizes = [float(s) * registry.Unit(str(u)) for s, u in zip(scale[-spatial:], units[-spatial:], strict=True)]
     if any(not size.is_compatible_with("micrometer") for size in sizes):
         return None

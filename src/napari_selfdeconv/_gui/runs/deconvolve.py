@@ -83,8 +83,9 @@ class MeasuredPsf:
             )
         if not self.clean:
             return api.fit_to_voxels(psf, own, wanted)
-        sizes = {} if own is None or wanted is None else {"voxel_um": own, "target_voxel_um": wanted}
-        prepared, report = api.prepare_psf(psf, max_shape=image.data.shape, **sizes)
+        if own is None or wanted is None:
+            own = wanted = None
+        prepared, report = api.prepare_psf(psf, voxel_um=own, target_voxel_um=wanted, max_shape=image.data.shape)
         return prepared, [*report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
 
     def voxels(self, image: LayerSnapshot) -> tuple[float, ...] | None:

@@ -120,7 +120,7 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
             events.close()
 
 
-class _TokenWorker(GeneratorWorker):
+class _TokenWorker(GeneratorWorker):  # type: ignore[misc]  # napari has no type hints
     """napari calls ``quit`` when the window closes; that must reach the computation at once."""
 
     token: StopToken
