@@ -24,8 +24,8 @@ def test_an_old_model_gives_the_same_result() -> None:
     tiles = TileConfig.from_dict(read("applied_tiles.json"))
     result = apply_model(model, image, tiles=tiles, device_name="cpu")
     assert result.shape == expected.shape
-    # Relative to the range: the intensities are in the hundreds, and float32 has 7 digits.
-    assert np.abs(result - expected).max() <= 1e-6 * np.ptp(expected)
+    # On the processor that made the file the difference is 0; one without AVX differs by 2.4e-6 of the range.
+    assert np.abs(result - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 def test_an_old_model_knows_its_settings() -> None:
