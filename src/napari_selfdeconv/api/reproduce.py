@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_selfdeconv.errors import ConfigError
 
-_HEAD = "from napari_selfdeconv.io.images import read_image, read_psf, write_ome_tiff\n"
+_HEAD = "from napari_selfdeconv.io import read_image, read_psf, write_ome_tiff\n"
 
 
 def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "result.ome.tif") -> str:
