@@ -13,7 +13,8 @@ import pytest
 import tifffile
 
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.images import ImageFile, check_image, read_image, read_psf, write_ome_tiff, write_psf
+from napari_selfdeconv.io.checks import check_image
+from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
 from napari_selfdeconv.io.tiff_metadata import micrometres
 
 PROVENANCE = {"seed": 3, "text": 'a <b> & "c" µm', "nested": {"list": [1, 2.5, None]}}

@@ -192,7 +192,7 @@ def test_standardizer_is_exact_and_keeps_units():
     assert scale.bounds == pytest.approx((standard.min(), standard.max()), rel=1e-5)
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "1 NaN or infinite"), (np.inf, "NaN or infinite")])
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "1 NaN and 0 infinite"), (np.inf, "0 NaN and 1 infinite")])
 def test_bad_pixels_are_counted(value, words):
     image = np.zeros((4, 4))
     image[1, 2] = value

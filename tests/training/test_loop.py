@@ -12,10 +12,13 @@ import pytest
 import torch
 
 from napari_selfdeconv import api
+from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Interim, Preview, Progress, Started, Warned, drain
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import loop
 from napari_selfdeconv.training.collapse import checkerboard, collapsed
@@ -183,7 +186,7 @@ def test_held_out_pixels_never_reach_training() -> None:
     runs = []
     for frame in (image, np.where(held, image[::-1, ::-1], image).astype(np.float32)):
         stop = StopToken()
-        choice = api._training.device.choose_device("cpu", "float32")
+        choice = choose_device("cpu", "float32")
         runs.append(drain(loop.train([frame], PSF, config, choice, bounds=(-1.0, 5.0), stop=stop)))
     first, second = (run.network.state_dict() for run in runs)
     assert all(torch.equal(first[k], second[k]) for k in first)
@@ -291,15 +294,15 @@ def test_two_collapses_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_several_frames_train_one_model() -> None:
-    frames = [blobs(seed=k) for k in range(3)]
-    training = drain(api._training.iter_train(frames, PSF, tiny(), stop=StopToken()))
+    problems = [Problem.of(blobs(seed=k), PSF) for k in range(3)]
+    training = drain(iter_train(problems, tiny(), stop=StopToken()))
     assert training.run.steps_done == 5
-    assert len(training.scales) == 3
-    alone = drain(api._training.iter_train(frames[:1], PSF, tiny(), stop=StopToken()))
+    alone = drain(iter_train(problems[:1], tiny(), stop=StopToken()))
     state, other = (t.model.network.state_dict() for t in (training, alone))
     assert any(not torch.equal(state[k], other[k]) for k in state)
+    shapes = [Problem.of(blobs(shape), PSF) for shape in ((32, 32), (32, 40))]
     with pytest.raises(ConfigError, match="one shape"):
-        drain(api._training.iter_train([blobs(), blobs((32, 40))], PSF, tiny(), stop=StopToken()))
+        drain(iter_train(shapes, tiny(), stop=StopToken()))
 
 
 def test_ssis_masks_begin_dense_and_thin_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
-from napari_selfdeconv.inference.predict import DARK_BORDER, deconvolve_whole, ended, on_device
-from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import Model, psf_hash
-from napari_selfdeconv.physics.even_border import even_border_of
 from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.stop_token import StopToken
 
@@ -40,18 +37,11 @@ def iter_apply_model(
         As `iter_deconvolve`.
     """
     started = time.perf_counter()
-    image = check_image(image)
-    if image.ndim != model.psf.ndim:
-        raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
-    if ended(image, model.psf, model.config):
-        yield Warned(DARK_BORDER)
-        image = even_border_of(image, model.psf)
+    problem = Problem.of_model(model, image)
     choice = device.choose_device(device_name, model.config.precision)
-    scale = Standardizer.of(image)
+    yield from map(Warned, problem.notes)
     with on_device(model, choice):
-        result, _ = yield from deconvolve_whole(
-            model, image, scale, choice, tiles or TileConfig(), stop or StopToken()
-        )
+        result, _ = yield from deconvolve_whole(model, problem, choice, tiles or TileConfig(), stop or StopToken())
     yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)
     return result
 

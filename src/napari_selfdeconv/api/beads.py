@@ -14,7 +14,7 @@ from napari_selfdeconv._version import __version__
 from napari_selfdeconv.config.checks import check_number
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
-from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.io.checks import check_image
 from napari_selfdeconv.psf.beads import Bead, BeadPsf, BeadSettings, Spots, find_spots, judge
 from napari_selfdeconv.psf.beads.candidates import candidates, check_some_left, window_half
 from napari_selfdeconv.psf.beads.register import (

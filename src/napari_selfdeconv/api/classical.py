@@ -19,9 +19,8 @@ from napari_selfdeconv.config.classical import Classical
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import computing
-from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import psf_hash
-from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.stop_token import StopToken
 
 _MOST_LUCY = 200
@@ -55,18 +54,18 @@ def iter_richardson_lucy(
         As `iter_deconvolve`.
     """
     started = time.perf_counter()
-    image = check_image(image)
-    psf, notes = check_psf(psf, image.shape)
+    problem = Problem.of(image, psf)
+    image, psf = problem.image, problem.psf
     counts = sorted(set(iterations))
     if not counts:
         raise ConfigError("iterations must name at least one count, got none")
     for count in counts:
         check_whole("iterations", count, 1, 100_000)
-    if image.max() <= 0:
+    if problem.scale.high <= 0:
         raise ConfigError("Richardson-Lucy needs positive intensities, and the image has none")
     choice = device.choose_device(device_name, "float32")
     stop = stop or StopToken()
-    for note in notes:
+    for note in problem.notes:
         yield Warned(note)
     with computing():
         results = yield from restoration.iterate_richardson_lucy(
@@ -136,15 +135,15 @@ def iter_classical(
     ['Wiener 0.1']
     """
     started = time.perf_counter()
-    image = check_image(image).astype(np.float32)
-    psf, notes = check_psf(psf, image.shape)
+    problem = Problem.of(image, psf)
+    image, psf = problem.image.astype(np.float32), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
-    if image.max() <= 0 and any(m.method.startswith("rl") for m in methods):
+    if problem.scale.high <= 0 and any(m.method.startswith("rl") for m in methods):
         raise ConfigError("Richardson-Lucy needs positive intensities, and the image has none")
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()
-    for note in notes:
+    for note in problem.notes:
         yield Warned(note)
     solver = _Solver(image, psf, chosen_device, stop)
     results: list[ClassicalResult] = []

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv.arrays.out_of_core import Mapped
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.checks import check_whole
 from napari_selfdeconv.config.tiles import TileConfig
@@ -19,10 +17,9 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, drain
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.inference.predict import on_device, predict_with
-from napari_selfdeconv.io.images import check_image
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import Model, predictors
 from napari_selfdeconv.physics.blur import Blur
-from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.stop_token import StopToken
 
 Tile = NDArray[np.float32]
@@ -51,7 +48,7 @@ def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> ND
         raise ConfigError(
             f"the result has shape {result.shape} and the image {image.shape}: they must be the same"
         )
-    kernel, _ = check_psf(psf, image.shape)
+    kernel = Problem.of(image, psf).psf
     with torch.inference_mode():
         blurred = Blur(kernel)(torch.as_tensor(np.asarray(result, np.float32))[None, None])
     left: NDArray[np.float32] = (np.asarray(image, np.float64) - blurred[0, 0].numpy()).astype(np.float32)
@@ -89,26 +86,23 @@ def iter_uncertainty(
         As `iter_deconvolve`.
     """
     started = time.perf_counter()
-    image = check_image(image)
     check_whole("masks", masks, 1, 64)
-    if image.ndim != model.psf.ndim:
-        raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+    problem = Problem.of_model(model, image)
     choice = device.choose_device(device_name, model.config.precision)
-    scale = Standardizer.of(image)
     with on_device(model, choice):
         views = predictors(model, choice, average=True)
         members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]
         work = predict_with(
             [_spread(members)],
             model,
-            Mapped(image, scale.apply),
+            problem.pieces,
             choice,
             tiles or TileConfig(),
             stop or StopToken(),
         )
         spread, _ = yield from work
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
-    scaled: NDArray[np.float32] = (scale.std * spread).astype(np.float32)
+    scaled: NDArray[np.float32] = (problem.scale.std * spread).astype(np.float32)
     return scaled
 
 

@@ -11,18 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.training import iter_train
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Event, Finished, Warned, drain
-from napari_selfdeconv.inference.predict import DARK_BORDER, deconvolve_whole, ended, on_device
+from napari_selfdeconv.events import Event, Finished, drain
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
+from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
-from napari_selfdeconv.io.images import check_image
 from napari_selfdeconv.network.model import Model
-from napari_selfdeconv.physics.even_border import even_border_of
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -72,8 +69,8 @@ def iter_deconvolve(
     Parameters
     ----------
     image : 2D or 3D array of any real dtype and size.
-    psf : array with the same number of axes and the same voxel size, centre at ``n // 2``; it is used as
-        it is, apart from division by its sum. See `prepare_psf` for a measured one.
+    psf : array with the same number of axes and the same voxel size, and its centre at ``n // 2``. It is divided
+        by its sum and otherwise used as it is. See `prepare_psf` for a measured one.
     config : settings, by default ``preset("quick", image.ndim)``.
     tiles : tile size and overlap of the inference.
     voxel_um : voxel size in um, only recorded in the model and the provenance.
@@ -92,21 +89,16 @@ def iter_deconvolve(
     Raises
     ------
     ConfigError
-        For an image, PSF or setting that cannot be used; before the first event.
+        For an image, a PSF or a setting that cannot be used. It is raised before the first event.
     ComputeError
         When the computation fails (memory, device, a loss that is no longer finite).
     Cancelled
         After ``stop.cancel()``.
     """
     started = time.perf_counter()
-    image = check_image(image)
-    config = config or preset("quick", image.ndim)
+    config = settings_for(image, config)
+    problem = Problem.of(image, psf, config)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
-    border_evened = ended(image, psf, config)
-    if border_evened:
-        yield Warned(DARK_BORDER)
-        image = even_border_of(image, psf)
-    scale = Standardizer.of(image)
     refiner: Refiner | None = None
     used = tiles
 
@@ -114,12 +106,11 @@ def iter_deconvolve(
         nonlocal refiner, used
         choice = device.choose_device(model.config.device, model.config.precision)
         refiner = Refiner(choice.device)
-        result, used = yield from deconvolve_whole(model, image, scale, choice, used, stop, refiner)
+        result, used = yield from deconvolve_whole(model, problem, choice, used, stop, refiner)
         return result
 
     training = yield from iter_train(
-        [image],
-        psf,
+        [problem],
         config,
         voxel_um=voxel_um,
         start_from=start_from,
@@ -156,7 +147,7 @@ def iter_deconvolve(
             **model.provenance,
             "tiles": used.to_dict(),
             "seconds": round(seconds, 3),
-            "border_evened": border_evened,
+            "border_evened": problem.border_evened,
             "refined_iterations": refiner.iterations if refiner else None,
             **outcome,
         },

@@ -28,6 +28,7 @@ from napari_selfdeconv.inference.predict import (
     predict_with,
     settled,
 )
+from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.network.model import Model, predictors
@@ -85,12 +86,14 @@ def iter_deconvolve_large(
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     block = training_block(image) if region is None else block_around(shape, region)
     data = np.asarray(image[block])
+    config = settings_for(data, config)
+    # The border of the block is no border of the image: there is nothing to even.
+    problem = Problem.of(data, psf)
     if data.shape != shape:
         where = ", ".join(f"{s.start} to {s.stop}" for s in block)
         yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
     work = iter_train(
-        [data],
-        psf,
+        [problem],
         config,
         voxel_um=voxel_um,
         stop=stop,
@@ -103,9 +106,9 @@ def iter_deconvolve_large(
     model, choice = training.model, training.choice
     with on_device(model, choice):
         tiles = settled(tiles, model, shape, choice)
-        finish = yield from _finish(model, data, choice, tiles, stop)
+        finish = yield from _finish(model, problem, choice, tiles, stop)
         yield Filling(image=out)
-        tiles = yield from predict_into(model, image, training.scales[0], out, choice, tiles, stop, finish)
+        tiles = yield from predict_into(model, image, problem.scale, out, choice, tiles, stop, finish)
     run, seconds = training.run, time.perf_counter() - started
     yield Finished(
         seconds=seconds,
@@ -143,18 +146,18 @@ def predict_into(
 
 
 def _finish(
-    model: Model, data: NDArray[Any], choice: device.Choice, tiles: TileConfig, stop: StopToken
+    model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
 ) -> Generator[Event, None, Finish]:
     """Return what is done to every tile: gain, offset, units, refinement, as chosen on the training block."""
     config, refiner = model.config, Refiner(choice.device)
     gain, offset = 1.0, 0.0
-    scale = Standardizer.of(data)
+    scale = problem.scale
     if config.calibrate or config.refine:
         plain = replace(model, config=replace(config, calibrate=False, refine=False))
-        whole, _ = yield from deconvolve_whole(plain, data, scale, choice, tiles, stop)
+        whole, _ = yield from deconvolve_whole(plain, problem, choice, tiles, stop)
         block = scale.apply(whole)
         if config.calibrate:
-            gain, offset, cut_off = calibrate(block, scale.apply(data), model.psf, config.boundary)
+            gain, offset, cut_off = calibrate(block, problem.standard, model.psf, config.boundary)
             if cut_off:
                 yield Warned(CLIPPED)
 
@@ -166,7 +169,7 @@ def _finish(
         return result
 
     if config.refine:
-        yield from choose_refinement(refiner, scale.undo(gain * block + offset), data, model, stop)
+        yield from choose_refinement(refiner, scale.undo(gain * block + offset), problem.image, model, stop)
     return finish
 
 

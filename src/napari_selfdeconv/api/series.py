@@ -12,19 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.training import iter_train
-from napari_selfdeconv.arrays.scaling import Standardizer
-from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.arrays.scaling import ConstantImage
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
-from napari_selfdeconv.inference.predict import DARK_BORDER, deconvolve_whole, ended, on_device
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
+from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
-from napari_selfdeconv.io.images import check_image
 from napari_selfdeconv.network.model import Model
-from napari_selfdeconv.physics.even_border import even_border_of
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -88,15 +86,12 @@ def iter_deconvolve_series(
     said: set[str] = set()
     for channel, kernel in enumerate(psfs):
         chosen = plan.training_times(shape)
-        frames = [check_image(np.asarray(image[plan.index(t, channel)])) for t in chosen]
-        # All frames as the first one: a rim that comes and goes would be seen as a change.
-        border_evened = ended(frames[0], kernel, config or preset("quick", frames[0].ndim))
-        if border_evened:
-            yield Warned(DARK_BORDER)
-            frames = [even_border_of(frame, kernel) for frame in frames]
+        frames = [np.asarray(image[plan.index(t, channel)]) for t in chosen]
+        config = settings_for(frames[0], config)
+        first = Problem.of(frames[0], kernel, config)
+        known = dict(zip(chosen, [first, *map(first.like, frames[1:])], strict=True))
         work = iter_train(
-            frames,
-            kernel,
+            list(known.values()),
             config,
             voxel_um=voxel_um,
             stop=stop.child(),
@@ -118,16 +113,13 @@ def iter_deconvolve_series(
             # The frame that was trained on comes first: what is chosen on it holds for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))
             for done, t in enumerate(order):
-                frame = np.asarray(image[plan.index(t, channel)])
-                if frame.min() == frame.max():
+                try:
+                    problem = known.pop(t, None) or first.like(np.asarray(image[plan.index(t, channel)]))
+                except ConstantImage:
                     yield Warned(f"Frame {t} of channel {channel} is constant and was left as it is.")
-                    result[plan.index(t, channel)] = frame
+                    result[plan.index(t, channel)] = np.asarray(image[plan.index(t, channel)])
                     continue
-                frame = check_image(frame)
-                if border_evened:
-                    frame = even_border_of(frame, kernel)
-                scale = Standardizer.of(frame)
-                one = deconvolve_whole(training.model, frame, scale, training.choice, tiles, stop, refiner)
+                one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
                 result[plan.index(t, channel)], tiles = yield from mapped(one, counted)
     seconds = time.perf_counter() - started

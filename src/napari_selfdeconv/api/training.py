@@ -1,29 +1,25 @@
-"""Train one model on one image, or on several frames of a series: checks, scaling, restarts, previews."""
+"""Train one model on one image, or on several frames of a series: initial weights, restarts, previews."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.memory_budget import differences, fit_training, halve_training
-from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError, OutOfMemory
 from napari_selfdeconv.events import Event, Interim, Warned
 from napari_selfdeconv.inference.predict import new_provenance, translated
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
-from napari_selfdeconv.io.images import check_image
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.network.model import Deconvolver, Model, psf_hash
-from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.loop import Between, Collapsed, Settled, Trained, train
 from napari_selfdeconv.training.model_selection import SelectedWeights
@@ -33,19 +29,17 @@ Whole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """The trained model, how the run went, and the scaling of each frame."""
+    """The trained model, and how the run went."""
 
     model: Model
     run: Trained
     choice: device.Choice
-    scales: tuple[Standardizer, ...]
     stopped: bool
 
 
 def iter_train(
-    frames: Sequence[NDArray[Any]],
-    psf: NDArray[Any],
-    config: TrainConfig | None = None,
+    problems: Sequence[Problem],
+    config: TrainConfig,
     *,
     voxel_um: Sequence[float] | None = None,
     start_from: Model | None = None,
@@ -60,9 +54,8 @@ def iter_train(
 
     Parameters
     ----------
-    frames : 2D or 3D arrays of any real dtype and of one shape; each is standardised by itself. Previews show the
-        first one.
-    psf, config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
+    problems : frames of one shape with one PSF; each has its own scale. Previews show the first one.
+    config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
         `iter_deconvolve`.
     whole : deconvolves the whole image with a model: called when `StopToken.request_result` asks for an `Interim`.
     memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
@@ -73,14 +66,13 @@ def iter_train(
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`.
     """
-    frames = [check_image(frame) for frame in frames]
-    shape = frames[0].shape
-    if any(frame.shape != shape for frame in frames):
-        raise ConfigError(f"all frames must have one shape, got {sorted({frame.shape for frame in frames})}")
-    config = config or preset("quick", len(shape))
-    psf, notes = check_psf(psf, shape)
+    first = problems[0]
+    shape, psf, notes = first.image.shape, first.psf, list(first.notes)
+    if any(problem.image.shape != shape for problem in problems):
+        shapes = sorted({problem.image.shape for problem in problems})
+        raise ConfigError(f"all frames must have one shape, got {shapes}")
     if start_from is not None:
-        notes = [*notes, *_check_start(start_from, config, psf)]
+        notes += _check_start(start_from, config, psf)
     weights: Mapping[str, Tensor] | None = None
     if start_from is not None:
         weights = start_from.network.state_dict()
@@ -89,11 +81,8 @@ def iter_train(
     elif asks := _asks_for_weights(config):
         raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
     choice = device.choose_device(config.device, config.precision)
-    scales = tuple(Standardizer.of(frame) for frame in frames)
-    standard = [scale.apply(frame) for scale, frame in zip(scales, frames, strict=True)]
-    lows, highs = zip(*(scale.bounds for scale in scales), strict=True)
-    for note in notes:
-        yield Warned(note)
+    standard = [problem.standard for problem in problems]
+    lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
     def record(network: Deconvolver, config: TrainConfig, steps: int, kept: SelectedWeights) -> Model:
         provenance = new_provenance(config, psf, choice, steps, voxel_um, continued=start_from)
@@ -106,20 +95,21 @@ def iter_train(
         shape,
         psf.shape,
         precision=str(choice.dtype).removeprefix("torch."),
-        frames=len(frames),
+        frames=len(problems),
         free_bytes=device.free_memory_bytes(choice.device),
         memory_share=memory_share,
         fast_bfloat16=device.fast_bfloat16(choice.device),
     )
+    for note in filter(None, (*notes, fitted.note)):
+        yield Warned(note)
     if fitted.note:
-        yield Warned(fitted.note)
         choice = device.choose_device(config.device, fitted.config.precision)
 
     def once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
         preview = None
         if preview_every_s is not None:
             preview = Previewer(
-                standard[0], scales[0], choice, attempt, psf, preview_every_s, preview_region, preview_extra
+                standard[0], first.scale, choice, attempt, psf, preview_every_s, preview_region, preview_extra
             )
         between = _between(attempt, preview, whole, record, stop)
         with translated():
@@ -147,7 +137,6 @@ def iter_train(
         model=record(run.network, used, run.steps_done, run.kept),
         run=run,
         choice=choice,
-        scales=scales,
         stopped=stop.stopped and not run.converged and run.steps_done < config.steps,
     )
 

@@ -16,6 +16,10 @@ from napari_selfdeconv.errors import ConfigError
 _SLAB = 2**20
 
 
+class ConstantImage(ConfigError):
+    """All pixels of the image are equal."""
+
+
 @dataclass(frozen=True)
 class Standardizer:
     """Zero mean and unit variance over the whole image (never patch by patch: that invents structure).
@@ -36,14 +40,11 @@ class Standardizer:
         Raises
         ------
         ConfigError
-            If a pixel is not finite, or all are equal.
+            If a pixel is not finite, or all are equal (`ConstantImage`).
         """
-        bad = image.size - int(np.count_nonzero(np.isfinite(image)))
-        if bad:
-            raise ConfigError(f"the image holds {bad} NaN or infinite pixels: replace or crop them first")
-        low, high = float(image.min()), float(image.max())
+        low, high = extremes(image)
         if low == high:
-            raise ConfigError(f"the image is constant (every pixel is {low:g}): there is nothing to deconvolve")
+            raise ConstantImage(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
         mean = float(image.mean(dtype=np.float64))
         return cls(mean, _deviation(image, mean), low, high)
 
@@ -65,6 +66,26 @@ class Standardizer:
     def bounds(self) -> tuple[float, float]:
         """``low`` and ``high`` in standardised units."""
         return (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
+
+
+def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float]:
+    """Return the lowest and the highest value.
+
+    Raises
+    ------
+    ConfigError
+        If a pixel is NaN or infinite.
+
+    Examples
+    --------
+    >>> extremes(np.array([2, 7, 5]))
+    (2.0, 7.0)
+    """
+    low, high = float(image.min()), float(image.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        nan, infinite = (int(np.count_nonzero(found(image))) for found in (np.isnan, np.isinf))
+        raise ConfigError(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")
+    return low, high
 
 
 def _slabs(shape: tuple[int, ...]) -> Iterator[slice]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.images import check_image, read_image, read_psf
+from napari_selfdeconv.io.checks import check_image
+from napari_selfdeconv.io.images import read_image, read_psf
 from napari_selfdeconv.simulate import degrade, measure, microtubules_3d, paper_psf, rescale_to_unit
 
 _ENDINGS = (".png", ".tif", ".tiff", ".npy")

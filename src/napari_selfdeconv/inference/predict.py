@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.arrays.out_of_core import Mapped
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.tiling import Finish, predict_tiled
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.malloc import retained_memory
@@ -24,25 +22,15 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import calibrate
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.network.model import Model, place, predictors, psf_hash
-from napari_selfdeconv.physics.even_border import ends_in_darkness
 from napari_selfdeconv.stop_token import StopToken
 
 CLIPPED = (
     "The noise of this image is cut off at its lowest value, which makes dark places brighter than their light. "
     "In the result black is black, and the mean is below that of the image."
 )
-DARK_BORDER = (
-    "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
-    "further in (Advanced, 'Even border'; --no-even-border leaves it as it is)."
-)
-
-
-def ended(image: NDArray[Any], psf: NDArray[Any], config: TrainConfig) -> bool:
-    """Say whether ``image`` is to be evened at its border; a PSF that is no use is refused later, with reasons."""
-    usable = psf.ndim == image.ndim and bool(np.isfinite(psf).all()) and float(psf.sum()) > 0
-    return config.even_border and usable and ends_in_darkness(image, psf)
 
 
 def predict(
@@ -128,20 +116,20 @@ def choose_refinement(
 
 def deconvolve_whole(
     model: Model,
-    image: NDArray[Any],
-    scale: Standardizer,
+    problem: Problem,
     choice: device.Choice,
     tiles: TileConfig,
     stop: StopToken,
     refiner: Refiner | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
-    """Deconvolve ``image`` with a trained model, in its own units; ``refiner`` serves all frames of a series.
+    """Deconvolve an image with a trained model, in its own units; ``refiner`` serves all frames of a series.
 
     The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
     digit.
     """
-    # Standardised tile by tile, and in place from there on: nothing of the image's size but itself and the result.
-    result, tiles = yield from predict(model, Mapped(image, scale.apply), choice, tiles, stop)
+    image, scale = problem.image, problem.scale
+    # In place from here on: nothing more of the image's size than the result.
+    result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop)
     if not np.isfinite(result.sum(dtype=np.float64)):
         raise ComputeError("the network's result holds values that are not finite: train again with another seed")
     if model.config.calibrate:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.errors import ConfigError
 
 GREY_HINT = "convert it to grey first (Fiji: Image > Type > 32-bit; Python: skimage.color.rgb2gray)"
@@ -39,10 +40,10 @@ def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     napari_selfdeconv.errors.ConfigError: the image has 1 NaN and 0 infinite pixels: replace them first
     """
     image = np.asarray(data)
-    check_axes("the image", image, axes)
-    check_numbers("the image", image)
-    if image.min() == image.max():
-        raise ConfigError(f"the image is constant (every pixel is {image.flat[0]:g}): nothing to deconvolve")
+    check_layout("the image", image, axes)
+    low, high = extremes(image)
+    if low == high:
+        raise ConfigError(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
     return image
 
 
@@ -50,7 +51,8 @@ def looks_like_colour(shape: tuple[int, ...]) -> bool:
     return shape[-1] in (2, 3, 4) and min(shape[-3:-1]) > 4
 
 
-def check_axes(name: str, data: NDArray[Any], axes: str | None) -> None:
+def check_layout(name: str, data: NDArray[Any], axes: str | None = None) -> None:
+    """Raise ConfigError unless ``data`` is 2D or 3D, real and not colour; no pixel is looked at."""
     if axes is None and data.ndim == 3 and looks_like_colour(data.shape):
         raise ConfigError(f"{name} looks like a colour image, shape {data.shape}: {GREY_HINT}")
     if axes is not None and set(axes) - set("ZYX"):
@@ -62,13 +64,6 @@ def check_axes(name: str, data: NDArray[Any], axes: str | None) -> None:
         raise ConfigError(f"{name} must be 2D or 3D, got shape {data.shape}: keep one channel and time point")
     if data.size == 0:
         raise ConfigError(f"{name} is empty, shape {data.shape}")
-
-
-def check_numbers(name: str, data: NDArray[Any]) -> None:
     if data.dtype.kind not in "iuf":
         hint = {"c": "take its magnitude", "b": "convert it to numbers"}.get(data.dtype.kind, "convert it")
         raise ConfigError(f"{name} must hold real numbers, got {data.dtype}: {hint} first")
-    nan = int(np.count_nonzero(np.isnan(data)))
-    infinite = int(np.count_nonzero(np.isinf(data)))
-    if nan or infinite:
-        raise ConfigError(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")

@@ -22,12 +22,13 @@ import numpy as np
 import tifffile
 from numpy.typing import ArrayLike, NDArray
 
+from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
-from napari_selfdeconv.io.checks import GREY_HINT, check_axes, check_image, check_numbers, looks_like_colour
+from napari_selfdeconv.io.checks import GREY_HINT, check_layout, looks_like_colour
 from napari_selfdeconv.io.tiff_metadata import Metadata, read_metadata
 
-__all__ = ["ImageFile", "check_image", "read_image", "read_psf", "write_ome_tiff", "write_psf"]
+__all__ = ["ImageFile", "read_image", "read_psf", "write_ome_tiff", "write_psf"]
 
 FilePath = str | os.PathLike[str]
 
@@ -127,9 +128,8 @@ def read_psf(path: FilePath) -> ImageFile:
     """
     file = read_image(path)
     name = f"the PSF {Path(path).name}"
-    check_axes(name, file.data, file.axes)
-    check_numbers(name, file.data)
-    if not np.any(file.data > 0):
+    check_layout(name, file.data, file.axes)
+    if extremes(file.data, name)[1] <= 0:
         raise ConfigError(f"{name} has no positive value: is it the right file?")
     return file
 

@@ -18,6 +18,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import drain
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import Model, build_network, place, predictors
 from napari_selfdeconv.stop_token import StopToken
 from selfdeconv_tools.speed.memory import peak_of_call
@@ -50,7 +51,7 @@ def _do(kind: str, config: TrainConfig, shape: tuple[int, ...], psf_shape: tuple
     if config.loss.holds_on:
         start = Model(config=config, psf=psf, network=build_network(config, psf))
     if kind == "train":
-        drain(iter_train([image], psf, config, start_from=start, stop=StopToken()))
+        drain(iter_train([Problem.of(image, psf)], config, start_from=start, stop=StopToken()))
         return
     choice = device.choose_device(config.device, config.precision)
     model = Model(config=config, psf=psf, network=build_network(config, psf).eval())

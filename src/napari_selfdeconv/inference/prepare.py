@@ -1,0 +1,145 @@
+"""Where every run begins: a checked image, a PSF with sum 1, and how the image is scaled and continued.
+
+No other module checks an image or a PSF, evens a border or measures the scale. An entry makes a `Problem` and
+hands it on, so no entry can forget a part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.arrays.out_of_core import Mapped
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import check_layout
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
+from napari_selfdeconv.psf.validate import check_psf
+
+DARK_BORDER = (
+    "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
+    "further in (Advanced, 'Even border'; --no-even-border leaves it as it is)."
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """An image and its PSF, ready to be deconvolved.
+
+    The noise is not part of it: estimating the noise needs a first result, so `calibrate` and `Refiner` do that.
+
+    Attributes
+    ----------
+    image : 2D or 3D, finite, not constant, in the user's units. Its border is evened if ``border_evened``.
+    psf : float32, sum 1, with as many axes.
+    scale : mean, standard deviation, lowest and highest value of ``image``.
+    border_evened : whether the image was brightened at its border (`even_border_of`).
+    notes : sentences for the user about the image and the PSF.
+
+    Examples
+    --------
+    >>> problem = Problem.of(np.eye(8), 5 * np.ones((3, 3)))
+    >>> round(float(problem.psf.sum()), 6), round(float(problem.standard.std()), 6)
+    (1.0, 1.0)
+    """
+
+    image: NDArray[Any]
+    psf: NDArray[np.float32]
+    scale: Standardizer
+    border_evened: bool = False
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, image: NDArray[Any], psf: NDArray[Any], config: TrainConfig | None = None) -> Self:
+        """Check an image and a PSF.
+
+        Parameters
+        ----------
+        image : 2D or 3D, any real dtype.
+        psf : as many axes, at most as large; it is divided by its sum.
+        config : says whether a dark border is evened; None leaves the border as it is.
+
+        Raises
+        ------
+        ConfigError
+            If the image or the PSF cannot be used.
+        """
+        image = np.asarray(image)
+        check_layout("the image", image)
+        kernel, notes = check_psf(psf, image.shape)
+        return cls._made(image, kernel, None if config is not None and config.even_border else False, tuple(notes))
+
+    @classmethod
+    def of_model(cls, model: Model, image: NDArray[Any]) -> Self:
+        """Check an image that a trained model is applied to; the PSF is that of the model.
+
+        Raises
+        ------
+        ConfigError
+            If the image cannot be used, or has another number of axes than the model.
+        """
+        image = np.asarray(image)
+        check_layout("the image", image)
+        if image.ndim != model.psf.ndim:
+            raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+        return cls._made(image, model.psf, None if model.config.even_border else False)
+
+    def like(self, image: NDArray[Any]) -> Self:
+        """Check another frame of the same series: same PSF, and the same decision about the border.
+
+        Every frame has its own scale. A border that is evened in some frames only would look like a change.
+
+        Raises
+        ------
+        ConfigError
+            If the frame cannot be used.
+        """
+        image = np.asarray(image)
+        check_layout("the image", image)
+        return self._made(image, self.psf, self.border_evened)
+
+    @classmethod
+    def _made(
+        cls, image: NDArray[Any], psf: NDArray[np.float32], evens: bool | None, notes: tuple[str, ...] = ()
+    ) -> Self:
+        """Measure the image; ``evens`` is None if the image itself decides about its border."""
+        scale = Standardizer.of(image)
+        if evens is None:
+            evens = ends_in_darkness(image, psf)
+        if evens:
+            image, notes = even_border_of(image, psf), (DARK_BORDER, *notes)
+            scale = Standardizer.of(image)
+        return cls(image=image, psf=psf, scale=scale, border_evened=evens, notes=notes)
+
+    @cached_property
+    def standard(self) -> NDArray[np.float32]:
+        """The standardised image, computed at the first use and then kept: training needs all of it."""
+        return self.scale.apply(self.image)
+
+    @property
+    def pieces(self) -> Any:
+        """The standardised image, to be read in pieces: `standard` if that exists already.
+
+        A model that is applied needs one tile at a time, so no second array of the image's size is made.
+        """
+        return self.standard if "standard" in vars(self) else Mapped(self.image, self.scale.apply)
+
+
+def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig:
+    """Return ``config``, or for None the preset "quick" for this image.
+
+    Raises
+    ------
+    ConfigError
+        If the image has neither 2 nor 3 axes.
+    """
+    image = np.asarray(image)
+    check_layout("the image", image)
+    return preset("quick", image.ndim) if config is None else config
