@@ -139,7 +139,7 @@ def _inputs(ndim: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def _tiles(ndim: int) -> sd.TileConfig:
     """Return tiles smaller than the image, so that free memory decides nothing and borders are blended."""
-    return sd.TileConfig(tile=32, overlap=8) if ndim == 2 else sd.TileConfig(tile=(12, 20, 20), overlap=6)
+    return sd.TileConfig(tile=32) if ndim == 2 else sd.TileConfig(tile=(12, 20, 20))
 
 
 def _settings(name: str, ndim: int, **changes: Any) -> TrainConfig:

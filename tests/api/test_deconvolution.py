@@ -21,7 +21,8 @@ from napari_selfdeconv.config.training import LossWeights
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Finished, Preview, Progress, Started, Warned
 from napari_selfdeconv.inference.preview import Previewer, limit_region
-from napari_selfdeconv.network.model import Model, build_network, predictors
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Model, build_network
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import loop

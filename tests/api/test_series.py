@@ -204,7 +204,7 @@ def test_a_plan_that_does_not_fit_the_image() -> None:
 def test_tiles_can_be_written_into_zarr(tmp_path: Path) -> None:
     image = noise((40, 50))
     out = create_zarr(tmp_path / "out.zarr", image.shape, {"voxel_um": [0.1, 0.1]})
-    drain_tiles = list(predict_tiled([lambda t: 2 * t], image, tile=(24, 24), overlap=8, out=out))
+    drain_tiles = list(predict_tiled([lambda t: 2 * t], image, tile=(24, 24), context=(4, 4), out=out))
     assert drain_tiles[-1][0] == drain_tiles[-1][1]
     np.testing.assert_allclose(out[:], 2 * image, rtol=1e-5)
     with pytest.raises(ConfigError, match="is there already"):
@@ -215,10 +215,10 @@ def test_a_large_image_is_never_read_as_a_whole(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("napari_selfdeconv.arrays.out_of_core.TRAINING_VOXELS", 48 * 48)
     monkeypatch.setattr(training_block, "__kwdefaults__", {"seed": 0, "most": 48 * 48})
     data = noise((150, 170))
-    image = Lazy(data, most=64 * 64)
+    image = Lazy(data, most=84 * 84)
     out = create_zarr(tmp_path / "out.zarr", data.shape)
     events: list[Event] = []
-    work = api.iter_deconvolve_large(image, PSF2, tiny(2), out=out, tiles=TileConfig(tile=48, overlap=16))
+    work = api.iter_deconvolve_large(image, PSF2, tiny(2), out=out, tiles=TileConfig(tile=32))
     result = drain(work, events.append)
     assert result.image is out
     found = out[:]

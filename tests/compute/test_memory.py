@@ -25,7 +25,6 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import LOSSES, LossWeights, TrainConfig
 from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Started, Warned, drain
-from napari_selfdeconv.inference import predict
 from napari_selfdeconv.network.model import Deconvolver, build_network
 from napari_selfdeconv.training.losses import needed_passes
 from selfdeconv_tools.memory import fit
@@ -175,27 +174,27 @@ def test_training_gives_up_at_the_least(monkeypatch: pytest.MonkeyPatch) -> None
     assert halve_training(tiny(batch_size=1, patch=16)) is None
 
 
-def test_predicting_out_of_memory_begins_anew_with_half_the_tile(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = api.deconvolve(image(), PSF, tiny()).model
-    tiles = TileConfig(overlap=8)
-    monkeypatch.setattr(predict, "result_tile", lambda *_a, **_k: (24, 40))
-    plain = api.apply_model(model, image(), tiles=tiles)
-    monkeypatch.undo()
-    # A tile of 24 x 40, made larger by its phases, is below, the whole image above.
-    failing_above(28 * 44, monkeypatch, training=False)
-    result, events = collect(api.iter_apply_model(model, image(), tiles=tiles))
-    assert "Out of memory with tiles of 48 x 40 voxels: begun anew with 24 x 40." in warnings_of(events)
+def test_predicting_out_of_memory_restarts_with_half_the_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    tall = image((120, 40))
+    model = api.deconvolve(tall, PSF, tiny()).model
+    plain = api.apply_model(model, tall, tiles=TileConfig(tile=(24, 40)))
+    # Tiles of 24 x 40 read 72 x 40, made larger by their phases; half the image reads 104 x 40.
+    failing_above(76 * 44, monkeypatch, training=False)
+    result, events = collect(api.iter_apply_model(model, tall))
+    said = warnings_of(events)
+    assert "Out of memory with tiles of 120 x 40 voxels" in said
+    assert "Out of memory with tiles of 56 x 40 voxels: begun anew with 24 x 40." in said
     np.testing.assert_array_equal(result, plain)
     # And the record of a run names the tile that did it, not the one that failed.
-    told = api.deconvolve(image(), PSF, tiny(), tiles=tiles).provenance["tiles"]
-    assert TileConfig.from_dict(told) == TileConfig(tile=(24, 40), overlap=8)
+    told = api.deconvolve(tall, PSF, tiny()).provenance["tiles"]
+    assert TileConfig.from_dict(told) == TileConfig(tile=(24, 40))
 
 
 def test_predicting_gives_up_at_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
     model = api.deconvolve(image(), PSF, tiny()).model
     failing_above(0, monkeypatch, training=False)
     with pytest.raises(ComputeError, match="ran out of memory"):
-        api.apply_model(model, image(), tiles=TileConfig(overlap=8))
+        api.apply_model(model, image())
 
 
 def test_other_errors_are_no_want_of_memory() -> None:

@@ -45,7 +45,7 @@ def test_the_papers_settings():
         (lambda: TrainConfig(mask_percent=float("nan")), "mask_percent .* got nan"),
         (lambda: TrainConfig.from_dict({"nonsense": 1}), "unknown setting for TrainConfig: nonsense"),
         (lambda: LossWeights(tv=1.0), "nothing else looks at the data"),
-        (lambda: TileConfig(tile=32, overlap=32), r"overlap must be below tile \(32\), got 32"),
+        (lambda: TileConfig(tile=8), r"tile must be a whole number from 16 to 65536, got 8"),
         (lambda: TileConfig(tile=(32, 0)), r"tile must be a whole number from 1 to 2147483648, got 0"),
         (lambda: Optics(na=1.4, wavelength_um=520, refractive_index=1.5), r"nanometres\? then give 0.52"),
         (lambda: Optics(na=1.6, wavelength_um=0.5, refractive_index=1.5), r"refractive_index \(1.5\), got 1.6"),

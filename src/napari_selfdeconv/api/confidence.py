@@ -18,7 +18,8 @@ from napari_selfdeconv.events import Event, Finished, drain
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.inference.predict import on_device, predict_with
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.network.model import Model, predictors
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
 

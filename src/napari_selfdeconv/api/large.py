@@ -30,8 +30,9 @@ from napari_selfdeconv.inference.predict import (
 )
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
-from napari_selfdeconv.inference.refine import Refiner
-from napari_selfdeconv.network.model import Model, predictors
+from napari_selfdeconv.inference.refine import Light, Refiner
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -63,7 +64,7 @@ def iter_deconvolve_large(
     Parameters
     ----------
     image : 2D or 3D array-like that can be sliced: numpy, dask, zarr. Never read as a whole.
-    out : array of zeros of its shape that can be sliced and assigned to, such as `create_zarr`'s; the result is
+    out : array of its shape that can be sliced and assigned to, such as `create_zarr`'s; the result is
         written into it tile by tile, float32, in the image's units.
     region : what to train around; None takes the block with the most contrast of eight at random.
     psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`. A
@@ -151,6 +152,7 @@ def _finish(
     """Return what is done to every tile: gain, offset, units, refinement, as chosen on the training block."""
     config, refiner = model.config, Refiner(choice.device)
     gain, offset = 1.0, 0.0
+    light: Light | None = None
     scale = problem.scale
     if config.calibrate or config.refine:
         plain = replace(model, config=replace(config, calibrate=False, refine=False))
@@ -164,12 +166,15 @@ def _finish(
     def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
         result = scale.undo(gain * result + offset)
         if config.refine:
-            for _ in refiner(result, scale.undo(tile), model.psf, config.boundary):
+            # A tile of background alone has not the noise of the image: what the block has is taken.
+            for _ in refiner(result, scale.undo(tile), model.psf, config.boundary, light):
                 stop.raise_if_cancelled()
         return result
 
     if config.refine:
-        yield from choose_refinement(refiner, scale.undo(gain * block + offset), problem.image, model, stop)
+        unrefined = scale.undo(gain * block + offset)
+        yield from choose_refinement(refiner, unrefined, problem.image, model, stop)
+        light = refiner.light(unrefined, problem.image, model.psf, config.boundary)
     return finish
 
 

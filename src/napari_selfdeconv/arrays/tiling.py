@@ -1,10 +1,10 @@
-"""Overlapping tiles with pyramid weights: predict a large image piece by piece, as if it were one."""
+"""Predict a large image tile by tile, as if it were predicted whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,44 +14,83 @@ from napari_selfdeconv.events import Tick
 Finish = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 
-def tile_edges(n: int, tile: int, overlap: int, align: int) -> list[tuple[int, int]]:
-    """Return (start, stop) of the tiles along one axis.
+class Span(NamedTuple):
+    """A tile along one axis: the voxels it gives the result, and the voxels that are read for them."""
 
-    Every start is a multiple of ``align`` (the network's down-sampling), so that a tile lies on the same
-    grid as the whole image; every tile has ``tile`` voxels or up to ``align - 1`` more at the far end.
+    core: slice
+    read: slice
+
+
+def tile_context(levels: int, radii: Sequence[int]) -> tuple[int, ...]:
+    """Return how many voxels around a tile are read, on each axis.
+
+    Parameters
+    ----------
+    levels : resolutions of the network.
+    radii : of the largest filter in front of the network, on each axis; 0 without one.
+
+    Notes
+    -----
+    A network of L levels sees ``7 * 2^(L-1) - 4`` voxels in each direction: 52 with four levels, 24 with three.
+    The filters add their radius. The outer half of the network's field hardly counts behind a filter. With the
+    learned weights and PSFs of 9 to 65 voxels, half the field plus the radius left an error of less than 3e-4 of
+    the result's range. Six voxels less left less than 1e-3. A network without filters deconvolves with all of its
+    field.
 
     Examples
     --------
-    >>> tile_edges(100, 48, 16, 4)
-    [(0, 48), (24, 72), (52, 100)]
+    >>> tile_context(4, (15, 15)), tile_context(3, (6, 15, 15)), tile_context(3, (0, 0))
+    ((52, 52), (24, 27, 27), (24, 24))
     """
-    if tile >= n:
-        return [(0, n)]
-    last = (n - tile) // align * align
-    if last == 0:
-        return [(0, n)]
-    count = 1 + int(np.ceil(last / max(align, (tile - overlap) // align * align)))
-    starts = [round(last * i / (count - 1) / align) * align for i in range(count)]
-    return [(s, n if s == last else s + tile) for s in dict.fromkeys(starts)]
+    reach = network_reach(levels)
+    return tuple(max(reach, reach // 2 + radius) for radius in radii)
 
 
-def axis_weights(n: int, edges: Sequence[tuple[int, int]], overlap: int) -> list[NDArray[np.float32]]:
-    """Return one weight vector per tile; over all tiles they sum to 1 at every voxel.
+def network_reach(levels: int) -> int:
+    """Return how far the U-Net sees from a voxel in each direction, grid of the down-sampling included."""
+    return 7 * (1 << (levels - 1)) - 4
 
-    A quarter of the overlap next to a cut is context only (weight 0), then the weight rises linearly.
-    Towards the image's own border nothing falls off.
+
+def read_shape(shape: Sequence[int], tile: Sequence[int], context: Sequence[int]) -> tuple[int, ...]:
+    """Return how much of an image of ``shape`` is read for a tile: the tile with its context on both sides.
+
+    Examples
+    --------
+    >>> read_shape((40, 500), (40, 100), (24, 24))
+    (40, 148)
     """
-    raw = []
-    for start, stop in edges:
-        i = np.arange(start, stop)
-        left = np.full(i.size, np.inf) if start == 0 else i - start + 0.5
-        right = np.full(i.size, np.inf) if stop == n else stop - i - 0.5
-        distance = np.minimum(np.minimum(left, right), max(overlap, 1))
-        raw.append(np.maximum(distance - overlap // 4, 1e-9))
-    total = np.zeros(n)
-    for (start, stop), weight in zip(edges, raw, strict=True):
-        total[start:stop] += weight
-    return [(w / total[a:b]).astype(np.float32) for (a, b), w in zip(edges, raw, strict=True)]
+    return tuple(min(n, t + 2 * c) for n, t, c in zip(shape, tile, context, strict=True))
+
+
+def tile_spans(n: int, tile: int, context: int, align: int = 1) -> list[Span]:
+    """Return the tiles along an axis of ``n`` voxels.
+
+    The cores lie side by side and have nearly equal sizes, at most ``tile`` rounded up to ``align``. At least
+    ``context`` voxels are read on both sides of a core, as far as the image goes. Every tile reads the same number
+    of voxels (the last ones up to ``align - 1`` more), because memory is reused best then. What is read starts on
+    multiples of ``align``, the network's down-sampling: so a tile lies on the same grid as the whole image.
+
+    Examples
+    --------
+    >>> for span in tile_spans(100, 40, 8, 4):
+    ...     print(span.core.start, span.core.stop, "from", span.read.start, span.read.stop)
+    0 36 from 0 52
+    36 72 from 28 80
+    72 100 from 48 100
+    """
+    count = -(-n // tile)
+    size = -(-n // (count * align)) * align
+    margin = -(-context // align) * align
+    # Where a tile would read nearly all, it reads all, and is the only one.
+    last = (n - size - 2 * margin) // align * align
+    if last <= 0:
+        return [Span(slice(0, n), slice(0, n))]
+    spans = []
+    for a in range(0, n, size):
+        start = min(max(0, a - margin), last)
+        stop = n if start == last else start + size + 2 * margin
+        spans.append(Span(slice(a, min(n, a + size)), slice(start, stop)))
+    return spans
 
 
 def predict_tiled(
@@ -59,36 +98,35 @@ def predict_tiled(
     image: NDArray[Any],
     *,
     tile: Sequence[int],
-    overlap: int,
+    context: Sequence[int],
     align: int = 1,
     out: Any = None,
     finish: Finish | None = None,
 ) -> Generator[Tick, None, Any]:
-    """Yield a `Tick` after every tile and function; return the blended mean of ``functions`` over ``image``.
+    """Yield a `Tick` after every tile and function; return the mean of ``functions`` over ``image``.
 
     Parameters
     ----------
     functions : each maps a float32 tile to a float32 tile of the same shape; their mean is taken.
-    image : any shape; of a lazy array only the tile at hand is read.
-    tile, overlap, align : see `tile_edges`.
-    out : array of zeros to write into, by default a new one; zarr will do. It is returned.
-    finish : called with the mean of ``functions`` over a tile and with the tile; what it returns is blended.
+    image : any shape; only the tile at hand is read from an array on disk.
+    tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
+    out : array to write into, by default a new one; zarr will do. It is returned.
+    finish : called with the mean of ``functions`` over what was read, and with what was read; the core of what it
+        returns is written.
 
     Examples
     --------
     >>> import numpy as np
-    >>> work = predict_tiled([lambda t: t], np.ones((50, 30), np.float32), tile=(32, 30), overlap=8)
-    >>> list(work)
+    >>> image = np.ones((50, 30), np.float32)
+    >>> list(predict_tiled([lambda t: t], image, tile=(32, 30), context=(8, 8)))
     [Tick(done=1, total=2), Tick(done=2, total=2)]
     """
-    edges = [tile_edges(n, t, overlap, align) for n, t in zip(image.shape, tile, strict=True)]
-    weights = [axis_weights(n, e, overlap) for n, e in zip(image.shape, edges, strict=True)]
-    result = np.zeros(image.shape, np.float32) if out is None else out
-    boxes = list(product(*[range(len(e)) for e in edges]))
+    axes = zip(image.shape, tile, context, strict=True)
+    boxes = list(product(*[tile_spans(n, t, c, align) for n, t, c in axes]))
+    result = np.empty(image.shape, np.float32) if out is None else out
     total, done = len(boxes) * len(functions), 0
     for box in boxes:
-        where = tuple(slice(*edges[axis][i]) for axis, i in enumerate(box))
-        piece = np.ascontiguousarray(image[where], dtype=np.float32)
+        piece = np.ascontiguousarray(image[tuple(span.read for span in box)], dtype=np.float32)
         mean = np.zeros(piece.shape, np.float32)
         for function in functions:
             mean += function(piece)
@@ -97,8 +135,6 @@ def predict_tiled(
         mean /= len(functions)
         if finish is not None:
             mean = finish(mean, piece)
-        for axis, i in enumerate(box):
-            mean *= weights[axis][i].reshape([-1 if a == axis else 1 for a in range(mean.ndim)])
-        # Read and written whole: `+=` on a slice of a zarr array would do the same, twice.
-        result[where] = result[where] + mean
+        inside = tuple(slice(s.core.start - s.read.start, s.core.stop - s.read.start) for s in box)
+        result[tuple(span.core for span in box)] = mean[inside]
     return result

@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from napari_selfdeconv.arrays.tiling import read_shape, tile_context
 from napari_selfdeconv.compute.memory_model import tile_bytes, training_bytes, whole_bytes
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 
-# A tile larger than this gains little speed (its overlap is a quarter of it), and the user would wait for it when
-# stopping: a second and a half on two cores.
-_MOST_VOXELS = 4_000_000
+# Voxels read for a tile. More would gain little speed, and the user would wait for a tile when stopping: for three
+# seconds on two cores.
+_MOST_VOXELS = 8_000_000
+_LEAST_TILE = 16
 _LEAST_PATCH = 16
 
 
@@ -76,10 +78,13 @@ def outlook(
     True
     """
     budget = 1e15 if free_bytes is None else free_bytes
-    tile = result_tile(config, shape, psf_shape, tiles, precision=precision, free_bytes=budget)
+    # The filters are not known yet; they seldom reach further than the PSF is wide.
+    context = tile_context(config.levels, psf_shape if config.inverse_channels else [0] * len(shape))
+    tile = result_tile(config, shape, psf_shape, tiles, context, precision=precision, free_bytes=budget)
+    read = read_shape(shape, tile, context)
     return Outlook(
         training_bytes=training_bytes(config, shape, psf_shape, precision=precision, frames=frames),
-        result_bytes=tile_bytes(config, tile, psf_shape, precision=precision) + whole_bytes(shape),
+        result_bytes=tile_bytes(config, read, psf_shape, precision=precision) + whole_bytes(shape),
         free_bytes=free_bytes,
     )
 
@@ -159,6 +164,7 @@ def result_tile(
     shape: Sequence[int],
     psf_shape: Sequence[int],
     tiles: TileConfig,
+    context: Sequence[int],
     *,
     precision: str,
     free_bytes: float,
@@ -171,51 +177,61 @@ def result_tile(
         return tuple(min(side, n) for side, n in zip(sides, shape, strict=True))
     return choose_tile(
         shape,
-        needed_bytes=lambda tile: tile_bytes(config, tile, psf_shape, precision=precision),
+        needed_bytes=lambda read: tile_bytes(config, read, psf_shape, precision=precision),
         budget_bytes=tiles.memory_share * free_bytes,
-        overlap=tiles.overlap,
+        context=context,
     )
 
 
 def choose_tile(
-    shape: Sequence[int], *, needed_bytes: Callable[[Sequence[int]], float], budget_bytes: float, overlap: int
+    shape: Sequence[int],
+    *,
+    needed_bytes: Callable[[Sequence[int]], float],
+    budget_bytes: float,
+    context: Sequence[int],
 ) -> tuple[int, ...]:
     """Return a large tile that fits the budget, as near a cube as it goes; the whole image where it fits.
-
-    The axes are cut evenly, so that tiles overlap no more than they must: what overlaps is predicted twice.
 
     Parameters
     ----------
     shape : of the image, voxels.
-    needed_bytes : memory that predicting a tile of a given shape takes.
+    needed_bytes : memory that predicting takes, given how many voxels are read on each axis.
     budget_bytes : memory that may be used.
-    overlap : of neighbouring tiles, voxels; a tile is never smaller than twice that.
+    context : read around a tile on each axis, voxels. A tile is not smaller than that: it would cost 9 times as
+        much as its own voxels in 2D and 27 times in 3D.
 
     Examples
     --------
-    >>> choose_tile((40, 500, 500), needed_bytes=lambda t: 1000 * t[0] * t[1] * t[2], budget_bytes=2e9, overlap=32)
-    (40, 192, 192)
+    >>> each = dict(needed_bytes=lambda read: 1000 * read[0] * read[1] * read[2], context=(24, 24, 24))
+    >>> choose_tile((40, 500, 500), budget_bytes=2e9, **each)
+    (40, 168, 168)
     """
-    least = max(16, 2 * overlap)
     tile, counts = list(shape), [1] * len(shape)
-    while max(tile) > least and (math.prod(tile) > _MOST_VOXELS or needed_bytes(tile) > budget_bytes):
-        axis = max(range(len(tile)), key=lambda i: tile[i])
+    least = [max(_LEAST_TILE, c) for c in context]
+    while True:
+        read = read_shape(shape, tile, context)
+        cuttable = [i for i in range(len(tile)) if tile[i] > least[i]]
+        if not cuttable or (math.prod(read) <= _MOST_VOXELS and needed_bytes(read) <= budget_bytes):
+            return tuple(tile)
+        axis = max(cuttable, key=lambda i: tile[i])
         counts[axis] += 1
-        even = (shape[axis] + (counts[axis] - 1) * overlap) / counts[axis]
-        tile[axis] = min(tile[axis], max(least, math.ceil(even / 8) * 8))
-    return tuple(tile)
+        # The axes are cut evenly.
+        tile[axis] = min(tile[axis], max(least[axis], math.ceil(shape[axis] / counts[axis] / 8) * 8))
 
 
-def halve_tile(tile: Sequence[int], overlap: int) -> tuple[int, ...] | None:
-    """Return ``tile`` with its longest axis halved, None where that would be less than twice the overlap.
+def halve_tile(shape: Sequence[int], tile: Sequence[int], context: Sequence[int]) -> tuple[int, ...] | None:
+    """Return ``tile`` with one axis halved so that least is read; None where that would be less than 16 voxels.
 
     Examples
     --------
-    >>> halve_tile((40, 216, 200), 32), halve_tile((40, 100, 100), 32)
+    >>> halve_tile((40, 500, 500), (40, 216, 200), (8, 24, 24)), halve_tile((20, 20), (20, 20), (24, 24))
     ((40, 104, 200), None)
     """
-    axis = max(range(len(tile)), key=lambda i: tile[i])
-    half = tile[axis] // 16 * 8
-    if half < max(16, 2 * overlap):
-        return None
-    return (*tile[:axis], half, *tile[axis + 1 :])
+    smaller = [
+        (*tile[:axis], max(_LEAST_TILE, side // 16 * 8), *tile[axis + 1 :])
+        for axis, side in enumerate(tile)
+        if side > _LEAST_TILE
+    ]
+    read = {cut: math.prod(read_shape(shape, cut, context)) for cut in smaller}
+    best = min(read, key=read.__getitem__, default=None)
+    return best if best and read[best] < math.prod(read_shape(shape, tile, context)) else None

@@ -24,7 +24,8 @@ from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import calibrate
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Refiner
-from napari_selfdeconv.network.model import Model, place, predictors, psf_hash
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Model, place, psf_hash
 from napari_selfdeconv.stop_token import StopToken
 
 CLIPPED = (
@@ -53,18 +54,19 @@ def predict_with(
 ) -> Generator[Event, None, tuple[Any, TileConfig]]:
     """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`.
 
-    Out of memory, it begins anew with half the tile, down to twice the overlap. The tiles that it took in the end
-    are returned, too.
+    When memory runs out, prediction restarts with half the tile, down to 16 voxels. The tiles that were used are
+    returned as well.
     """
+    context = model.network.context
     tile = _tile(tiles, model, standard.shape, choice)
     while True:
         try:
-            made = yield from _with_tile(functions, model, standard, tile, tiles.overlap, stop, out, finish)
+            made = yield from _with_tile(functions, model, standard, tile, stop, out, finish)
             return made, replace(tiles, tile=tile)
         except (RuntimeError, MemoryError) as error:
             if not device.is_out_of_memory(error):
                 raise
-            smaller = halve_tile(tile, tiles.overlap)
+            smaller = halve_tile(standard.shape, tile, context)
             if smaller is None:
                 raise
         # Out of the except block: until then the error holds the frames, and they hold the tile's memory.
@@ -72,8 +74,6 @@ def predict_with(
         sizes = [" x ".join(map(str, size)) for size in (tile, smaller)]
         yield Warned(f"Out of memory with tiles of {sizes[0]} voxels: begun anew with {sizes[1]}.")
         tile = smaller
-        if out is not None:
-            out[...] = 0
 
 
 def settled(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
@@ -87,6 +87,7 @@ def _tile(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.
         shape,
         model.psf.shape,
         tiles,
+        model.network.context,
         precision=str(choice.dtype).removeprefix("torch."),
         free_bytes=device.free_memory_bytes(choice.device),
     )
@@ -97,13 +98,20 @@ def _with_tile(
     model: Model,
     standard: Any,
     tile: tuple[int, ...],
-    overlap: int,
     stop: StopToken,
     out: Any,
     finish: Finish | None,
 ) -> Generator[Event, None, Any]:
-    align = model.network.unet.multiple
-    work = predict_tiled(functions, standard, tile=tile, overlap=overlap, align=align, out=out, finish=finish)
+    network = model.network
+    work = predict_tiled(
+        functions,
+        standard,
+        tile=tile,
+        context=network.context,
+        align=network.unet.multiple,
+        out=out,
+        finish=finish,
+    )
     return (yield from report_progress(work, "predict", stop))
 
 

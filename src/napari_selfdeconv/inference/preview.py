@@ -14,7 +14,8 @@ from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Preview
-from napari_selfdeconv.network.model import Deconvolver, Model, predictors
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.physics.blur import Blur
 
 # A preview must not hold up training: it never predicts more voxels than this.

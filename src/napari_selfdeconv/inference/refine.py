@@ -57,11 +57,11 @@ _NOTHING = _Choice(0, 0.0)
 
 
 @dataclass(frozen=True)
-class _Light:
+class Light:
     """What of an image is light: without specks, and without what noise adds where it is cut off at black.
 
     Residuals are cut at ``low`` and ``high``, or specks would be brought back as stars; then they have the mean
-    ``level``.
+    ``level``. ``mean`` is the image's.
     """
 
     low: float
@@ -69,11 +69,12 @@ class _Light:
     level: float
     black: float
     sigma: float
+    mean: float
 
     @classmethod
-    def of(cls, image: Array, expected: Array) -> _Light:
+    def of(cls, image: Array, expected: Array) -> Light:
         low, high, sigma = noise_of(image, expected)
-        light = cls(low, high, 0.0, float(image.min()), sigma)
+        light = cls(low, high, 0.0, float(image.min()), sigma, float(image.mean(dtype=np.float64)))
         if math.isinf(high):
             return light
         return replace(light, level=float((light.seen(image, expected) - expected).mean(dtype=np.float64)))
@@ -119,11 +120,22 @@ class Refiner:
             return
         blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
         looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
-        light = _Light.of(looked_at, expected)
+        light = Light.of(looked_at, expected)
         self._choice = yield from self._compared(result[middle], expected, light.seen(looked_at, expected), blur)
 
+    def light(self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary) -> Light:
+        """Measure noise, outliers, black and mean of ``image`` in its middle; parameters as in a call."""
+        middle = _middle(result.shape)
+        expected = convolved(Blur(psf, boundary=boundary), result[middle])
+        return Light.of(image[middle].astype(np.float32), expected)
+
     def __call__(
-        self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary
+        self,
+        result: Array,
+        image: NDArray[Any],
+        psf: NDArray[Any],
+        boundary: Boundary,
+        light: Light | None = None,
     ) -> Generator[Tick, None, None]:
         """Refine ``result`` in place, or leave it where the held-out pixels saw no gain.
 
@@ -134,6 +146,7 @@ class Refiner:
         result : f(x), deconvolved; float32, 2D or 3D.
         image : x, the same shape and units, in which no light is 0 or a camera's offset.
         psf, boundary : of g.
+        light : of the image that ``image`` is a tile of; None measures ``image`` itself.
 
         Examples
         --------
@@ -150,10 +163,9 @@ class Refiner:
         count, black = self._choice.iterations, self._choice.black
         if count == 0:
             return
-        blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
-        looked_at = image[middle].astype(np.float32)
-        light = _Light.of(looked_at, convolved(blur, result[middle]))
-        least = _least(looked_at, black)
+        blur = Blur(psf, boundary=boundary)
+        light = light or self.light(result, image, psf, boundary)
+        least = _LEAST * (light.mean - black)
         places = list(chunks(result.shape, _WIDTHS * blur.psf.shape[0]))
         done, total = 0, count * len(places)
         waiting: tuple[slice, Array] | None = None

@@ -105,6 +105,7 @@ class UNet(nn.Module):
         conv, up = _CONV[ndim], _CONV_UP[ndim]
         widths = [features * 2**level for level in range(levels)]
         self.ndim = ndim
+        self.levels = levels
         self.skip = skip
         self.bn_momentum = bn_momentum
         self.multiple = 2 ** (levels - 1)

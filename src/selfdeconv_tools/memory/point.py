@@ -19,7 +19,8 @@ from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.network.model import Model, build_network, place, predictors
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Model, build_network, place
 from napari_selfdeconv.stop_token import StopToken
 from selfdeconv_tools.speed.memory import peak_of_call
 

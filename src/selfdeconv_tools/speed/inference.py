@@ -13,7 +13,8 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import Precision, TrainConfig
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.inference.predict import predict
-from napari_selfdeconv.network.model import Model, build_network, place, predictors
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.network.model import Model, build_network, place
 from napari_selfdeconv.stop_token import StopToken
 from selfdeconv_tools.speed.figure import Pair, Setting
 from selfdeconv_tools.speed.inputs import gaussian_psf, precision_name, size_text, standard_image

@@ -1,0 +1,73 @@
+"""The views of an image that a network predicts and whose mean is taken: symmetries, phases of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdeconv.arrays.symmetry import IDENTITY, Symmetry, psf_symmetries
+from napari_selfdeconv.compute.device import Choice, repeatable
+from napari_selfdeconv.network.model import Model, autocast
+from napari_selfdeconv.physics.boundary import extend
+
+
+def predictors(
+    model: Model, choice: Choice, *, average: bool
+) -> list[Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
+    """Return functions from a standardised tile to its prediction, to be averaged.
+
+    With ``average`` there is one for each symmetry of the PSF, and at least one for each phase of the network's
+    down-sampling grid: its strided convolutions can leave a pattern of that period, which g does not see and
+    no loss removes, but a mean over the phases does. Without, it is one function. The network must lie on
+    the device already.
+    """
+    ndim = model.psf.ndim
+    if not average:
+        return [_view(model, choice, IDENTITY, (0,) * ndim)]
+    symmetries = psf_symmetries(model.psf)
+    count = max(len(symmetries), 2**ndim if model.config.levels > 1 else 1)
+    views = [symmetries[i % len(symmetries)] for i in range(count)]
+    return [_view(model, choice, view, _phase(i, view, ndim)) for i, view in enumerate(views)]
+
+
+def _phase(i: int, symmetry: Symmetry, ndim: int) -> tuple[int, ...]:
+    """Return the offset of the grid for view i: over all views each cell of 2 voxels a side is met evenly.
+
+    A flip exchanges the two voxels of a cell as an offset by 1 does, so the offset makes up for it. Views beyond
+    the first 2^ndim are moved by 2 as well, which evens out a period of 4.
+    """
+    flipped = {axis % ndim for axis in symmetry.flips}
+    if symmetry.swap:  # the flips act after the swap
+        other = {ndim - 1: ndim - 2, ndim - 2: ndim - 1}
+        flipped = {other.get(axis, axis) for axis in flipped}
+    return tuple(((i >> axis & 1) ^ (axis in flipped)) + (i >> ndim & 1) * 2 for axis in range(ndim))
+
+
+def _view(
+    model: Model, choice: Choice, symmetry: Symmetry, phase: tuple[int, ...]
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    multiple = model.network.unet.multiple
+
+    def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        x = torch.from_numpy(tile)[None, None].to(choice.device)
+        starts = []
+        for axis, (n, offset) in enumerate(zip(tile.shape, phase, strict=True), -tile.ndim):
+            # Mirrored voxels put the grid at its phase. No more of them: the network's own padding is zeros, but
+            # that is how it learned, at every border of every patch.
+            start = offset % multiple
+            # A whole number of grid cells: then a flip leaves the phase of the grid as it is. And the same for
+            # every view, or memory comes to pieces of which none fits the next.
+            size = n + multiple - 1
+            x = extend(x, axis, start, size - size % -multiple - n - start, "reflect")
+            starts.append(start)
+        with torch.inference_mode(), repeatable(choice.device), autocast(choice):
+            y = symmetry.undo(model.network(symmetry.apply(x).contiguous()).float())
+        for axis, (n, start) in enumerate(zip(tile.shape, starts, strict=True), -tile.ndim):
+            y = y.narrow(axis, start, n)
+        result: NDArray[np.float32] = y[0, 0].cpu().numpy()
+        return result
+
+    return predict
