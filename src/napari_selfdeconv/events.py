@@ -45,7 +45,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """``step`` of ``steps`` is done in ``stage`` ("train", "predict", "choose", "refine", "richardson-lucy" ...).
+    """``step`` of ``steps`` is done in ``stage`` ("train", "predict", "choose", "refine", "Richardson-Lucy" ...).
 
     ``losses`` maps term names (and "total") to their value at this step; empty outside training.
     ``eta_s`` is the time left in this stage in seconds, None while unknown. ``held_out`` is the blind-spot error

@@ -86,8 +86,8 @@ class Photographer:
         for name in ("cells [residual of deconvolved]", "cells [uncertainty]"):
             self.viewer.layers.remove(name)
         compare = open_compare(self.viewer, image, self.viewer.layers["cells PSF"])
-        compare.methods.counts.setText("3 10")
-        compare.methods.wiener.setChecked(True)
+        compare.methods.settings["rl"].setText("3 10 auto")
+        compare.methods.ticks["wiener"].setChecked(True)
         compare.compare()
         self._until(lambda: not compare.busy)
         compare.line_button.click()

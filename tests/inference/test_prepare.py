@@ -10,13 +10,13 @@ from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays.scaling import ConstantImage, Standardizer
-from napari_selfdeconv.config.classical import Classical
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.physics.even_border import even_border_of
+from napari_selfdeconv.restoration.methods import Classical
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 

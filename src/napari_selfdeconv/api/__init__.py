@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from napari_selfdeconv.arrays.out_of_core import create_zarr
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
-    from napari_selfdeconv.config.classical import Classical
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
     from napari_selfdeconv.config.presets import preset
     from napari_selfdeconv.config.series import SeriesPlan
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.psf.measure import fwhm
     from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
     from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
+    from napari_selfdeconv.restoration.methods import METHODS, Classical, Method, benchmark_names, describe_default
     from napari_selfdeconv.simulate.beads import sample_beads
     from napari_selfdeconv.simulate.degrade import degrade
     from napari_selfdeconv.simulate.samples import sample_2d, sample_3d
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMMERSIONS",
+    "METHODS",
     "OBJECTIVES",
     "REASONS",
     "BeadPsf",
@@ -71,6 +72,7 @@ __all__ = [
     "ImageFile",
     "LargeDeconvolution",
     "LossWeights",
+    "Method",
     "Model",
     "Objective",
     "Optics",
@@ -87,12 +89,14 @@ __all__ = [
     "as_command",
     "as_python",
     "beads_psf",
+    "benchmark_names",
     "check_image",
     "choose_device",
     "classical_method",
     "create_zarr",
     "deconvolve",
     "degrade",
+    "describe_default",
     "evaluate",
     "evaluate_without_truth",
     "examine_psf",
@@ -148,7 +152,6 @@ _NAMES = {
     "arrays.out_of_core": "create_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.memory_budget": "Outlook outlook",
-    "config.classical": "Classical",
     "config.optics": "CoverslipLayers Optics",
     "config.presets": "preset",
     "config.series": "SeriesPlan",
@@ -168,6 +171,7 @@ _NAMES = {
     "psf.measure": "fwhm",
     "psf.parameters": "PsfParameters load_parameters save_parameters",
     "psf.prepare": "fit_to_voxels prepare_psf",
+    "restoration.methods": "METHODS Classical Method benchmark_names describe_default",
     "simulate.beads": "sample_beads",
     "simulate.degrade": "degrade",
     "simulate.samples": "sample_2d sample_3d",

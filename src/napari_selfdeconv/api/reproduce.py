@@ -119,7 +119,8 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
         return "network"
     if "settings" in provenance:
         return "classical"
-    if provenance.get("method") == "richardson-lucy":
+    # Records of version 0.1.
+    if str(provenance.get("method")).lower() == "richardson-lucy":
         return "rl"
     raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
 

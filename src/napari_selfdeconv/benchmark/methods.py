@@ -12,26 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api import iter_classical, iter_deconvolve, iter_richardson_lucy
+from napari_selfdeconv.api import METHODS, Classical, benchmark_names, iter_classical, iter_deconvolve
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.config.classical import Classical
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import LossWeights, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event
-from napari_selfdeconv.restoration import replace_outliers
+from napari_selfdeconv.restoration.median_guard import replace_outliers
 from napari_selfdeconv.stop_token import StopToken
 
-RL_COUNTS = (2, 3, 5, 10, 20)
-# Weights of the total variation and regularisations of the Wiener filter among which the best one for all images
-# is sought. 0.1 and 1 are those whose filtered copies our network gets.
-TV_WEIGHTS = (0.01, 0.02, 0.04, 0.08)
-WIENER = (0.01, 0.03, 0.1, 0.3, 1.0)
+# Weights of the smoothed total variation: those of the total variation.
+TV_WEIGHTS = METHODS["tv"].compared
 _SMOOTH_TV_STEPS = 150
 _BOUND_WEIGHT = 0.1
 
-CLASSICAL_METHODS = ("rl", "rl-auto", "wiener", "wiener-auto", "rl-tv", "tv", "tv-auto", "tv-cg")
+_SMOOTH_TV = "tv-cg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +60,9 @@ def labels(method: str) -> list[str]:
         For a name that is no method.
     """
     name, values = _fixed(method)
-    if name in _CLASSICAL:
+    if name in benchmark_names():
         return [settings.label for settings in _settings(name, values)]
-    if name == "rl":
-        return [f"RL {n}" for n in values]
-    if name == "tv-cg":
+    if name == _SMOOTH_TV:
         return [f"TV-CG {weight:g}" for weight in values]
     if method != "input":
         network(method, 2)
@@ -78,13 +72,18 @@ def labels(method: str) -> list[str]:
 def _fixed(method: str) -> tuple[str, tuple[Any, ...]]:
     """Split ``rl:30+50`` into its name and its settings; those of a table's own if none are given."""
     name, _, given = method.partition(":")
-    if name not in _FIXED:
+    compared = TV_WEIGHTS if name == _SMOOTH_TV else METHODS[name].compared if name in METHODS else ()
+    if not compared:
         return method, ()
-    convert = int if name == "rl" else float
     try:
-        return name, tuple(convert(value) for value in given.split("+")) if given else _FIXED[name]
+        return name, tuple(_number(value) for value in given.split("+")) if given else compared
     except ValueError:
         raise ConfigError(f"unknown method {method!r}: {expected()}") from None
+
+
+def _number(text: str) -> float:
+    """Return a whole number as an int: a count is one."""
+    return int(text) if text.isdecimal() else float(text)
 
 
 def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
@@ -143,8 +142,8 @@ def _field(change: str) -> tuple[str, Any]:
 def expected() -> str:
     """Say which names there are."""
     return (
-        f"expected input, {', '.join(CLASSICAL_METHODS)}, those with fixed settings also as rl:30+50, or a "
-        "network as preset[:loss[+bound]][@seed][,field=value...], such as quick, standard@1, "
+        f"expected input, {', '.join(benchmark_names())}, {_SMOOTH_TV}, those with fixed settings also as "
+        "rl:30+50, or a network as preset[:loss[+bound]][@seed][,field=value...], such as quick, standard@1, "
         "paper:noise2self+bound or quick,steps=50"
     )
 
@@ -163,11 +162,9 @@ def measure(
     if method == "input":
         return [Measured(label="input", family="input", image=noisy, seconds=0.0, device="-")]
     name, values = _fixed(method)
-    if name == "rl":
-        return (yield from _lucy(values, noisy, psf, device_name, stop))
-    if name in _CLASSICAL:
+    if name in benchmark_names():
         return (yield from _classical(_settings(name, values), noisy, psf, device_name, stop))
-    if name == "tv-cg":
+    if name == _SMOOTH_TV:
         return (yield from _smooth_tv(values, noisy, psf, device_name, stop))
     result = yield from iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop)
     # A network cut short by the user is no measurement of the preset.
@@ -185,76 +182,49 @@ def measure(
     ]
 
 
-# Settings of the family whose best for all images is sought; ``rl:30+50`` is run with others.
-_FIXED: dict[str, tuple[Any, ...]] = {"rl": RL_COUNTS, "wiener": WIENER, "tv": TV_WEIGHTS, "tv-cg": TV_WEIGHTS}
-# Least squares need the salt and pepper taken out first, or they would not be worth comparing with.
-_CLASSICAL: dict[str, Classical] = {
-    "rl-auto": Classical(method="rl"),
-    "rl-tv": Classical(method="rl-tv"),
-    "wiener": Classical(method="wiener", median_guard=True),
-    "wiener-auto": Classical(method="wiener", median_guard=True),
-    "tv": Classical(method="tv", median_guard=True),
-    "tv-auto": Classical(method="tv", median_guard=True),
-}
-
-
 def _settings(name: str, values: Sequence[float]) -> list[Classical]:
     """Return a classical method with each of its fixed settings, or, without any, as it chooses itself."""
-    method = _CLASSICAL[name]
-    return [replace(method, regularisation=value) for value in values] or [method]
+    key = name if name in METHODS else name.removesuffix("-auto")
+    # Least squares need the salt and pepper replaced first, or they would not be worth comparing with.
+    method = Classical(method=key, median_guard=METHODS[key].least_squares)
+    return [method.with_shown(value) for value in values] or [method]
 
 
 def _family(settings: Classical) -> str:
-    fixed = settings.iterations if settings.method.startswith("rl") else settings.regularisation
-    return settings.label if fixed is None else settings.label.rpartition(" ")[0]
+    """Return the label without its fixed setting."""
+    return settings.label if settings.shown is None else METHODS[settings.method].label
 
 
-#: What is no network.
-CLASSICAL_FAMILIES = {
-    "input",
-    "RL",
-    "TV-CG",
-    *(
-        _family(settings)
-        for name, values in _CLASSICAL.items()
-        for settings in _settings(name, _FIXED.get(name, ()))
-    ),
-}
-
-
-def _lucy(
-    counts: Sequence[int], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
-) -> Generator[Event, None, list[Measured]]:
-    start = time.perf_counter()
-    results = yield from iter_richardson_lucy(noisy, psf, counts, device_name=device_name, stop=stop)
-    seconds = time.perf_counter() - start
-    where = str(device.choose_device(device_name, "float32").device)
-    # One run gives all counts; a count's own share of the time is its share of the iterations.
-    return [
-        Measured(label=f"RL {n}", family="RL", image=image, seconds=seconds * n / max(results), device=where)
-        for n, image in results.items()
-        if n in counts
-    ]
+def classical_families() -> set[str]:
+    """Return the families that are no network."""
+    families = {"input", "TV-CG"}
+    for name in benchmark_names():
+        families |= {_family(settings) for settings in _settings(name, _fixed(name)[1])}
+    return families
 
 
 def _classical(
     methods: Sequence[Classical], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
 ) -> Generator[Event, None, list[Measured]]:
+    """Measure each method; counts of one method are one run, and each has its share of the run's time."""
+    counts = METHODS[methods[0].method].shown == "iterations"
     found = []
-    for method in methods:
+    for run in [methods] if counts else [[method] for method in methods]:
         start = time.perf_counter()
-        results = yield from iter_classical(noisy, psf, [method], device_name=device_name, stop=stop)
+        results = yield from iter_classical(noisy, psf, run, device_name=device_name, stop=stop)
+        seconds = time.perf_counter() - start
         if stop.stopped:
             break
+        last = max(result.provenance["iterations"] or 0 for result in results)
         found += [
             Measured(
-                label=method.label,
-                family=_family(method),
+                label=asked.label,
+                family=_family(asked),
                 image=result.image,
-                seconds=time.perf_counter() - start,
+                seconds=seconds * result.provenance["iterations"] / last if counts else seconds,
                 device=result.provenance["device"],
             )
-            for result in results
+            for asked, result in zip(run, results, strict=True)
         ]
     return found
 

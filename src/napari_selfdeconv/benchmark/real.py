@@ -19,9 +19,10 @@ from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import files, middle
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.events import Event
+from napari_selfdeconv.holdout.choose import HeldOutError
 from napari_selfdeconv.io.images import read_psf
+from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.psf.validate import check_psf
-from napari_selfdeconv.restoration import HeldOutError
 from napari_selfdeconv.stop_token import StopToken
 
 # Methods hold out pixels of their own, drawn from small seeds: not the same ones.
@@ -74,7 +75,7 @@ def run_real(
         data = load()
         recorded = np.asarray(data[middle(data.shape, crop)], np.float32)
         psf, _ = check_psf(kernel, recorded.shape)
-        held_out = HeldOutError(recorded, psf, _SEED, where)
+        held_out = HeldOutError(recorded, Blur(psf), _SEED, where)
         results = [
             result
             for method in methods

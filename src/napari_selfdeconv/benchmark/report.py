@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.benchmark.methods import CLASSICAL_FAMILIES
+from napari_selfdeconv.benchmark.methods import classical_families
 from napari_selfdeconv.benchmark.records import METRICS, Row
 
 # Papkov, Palo and Parts 2023: what it prints for methods that are measured here too (22 images; one volume).
@@ -107,9 +107,9 @@ def _images(rows: Sequence[Row]) -> str:
 
 def _wins(rows: Sequence[Row]) -> str:
     """On how many images each network is at least as good as each family's best fixed setting."""
-    chosen = best_fixed(rows)
-    networks = {row["method"] for row in rows if row["family"] not in CLASSICAL_FAMILIES}
-    rivals = [method for family, method in chosen.items() if family in CLASSICAL_FAMILIES - {"input"}]
+    chosen, classical = best_fixed(rows), classical_families()
+    networks = {row["method"] for row in rows if row["family"] not in classical}
+    rivals = [method for family, method in chosen.items() if family in classical - {"input"}]
     score = {(row["image"], row["method"]): float(row["psnr"]) for row in rows}
     lines = []
     for method in sorted(networks):

@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from napari_selfdeconv import restoration
 from napari_selfdeconv.api import iter_deconvolve
 from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
 from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import blurring, degraded, files
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.events import Event, Interim, Progress
+from napari_selfdeconv.holdout.choose import HeldOutError
 from napari_selfdeconv.metrics.full_reference import psnr
+from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.restoration.forward_operator import BlurOperator
+from napari_selfdeconv.restoration.median_guard import replace_outliers
+from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
+from napari_selfdeconv.restoration.total_variation import minimise_total_variation
 from napari_selfdeconv.stop_token import StopToken
 
 _MOST_LUCY = 20
@@ -114,7 +119,8 @@ _Curve = Generator[Event, None, list[Point]]
 
 def _lucy(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
     where = device.choose_device(device_name, "float32").device
-    measure = restoration.HeldOutError(noisy, psf, 0, where)
+    blur = BlurOperator(Blur(psf), noisy.shape)
+    measure = HeldOutError(noisy, blur.forward, 0, where)
     points: list[Point] = []
 
     def each(count: int, estimate: Tensor) -> bool:
@@ -124,22 +130,22 @@ def _lucy(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name:
         )
         return False
 
-    yield from restoration.iterate_richardson_lucy(
-        measure.filled, psf, (_MOST_LUCY,), device=where, stop=stop, each=each
-    )
+    yield from iterate_richardson_lucy(measure.filled, blur, (_MOST_LUCY,), device=where, stop=stop, each=each)
     return points
 
 
 def _tv(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
     where = device.choose_device(device_name, "float32").device
-    measure = restoration.HeldOutError(restoration.replace_outliers(noisy), psf, 0, where)
+    blur = BlurOperator(Blur(psf), noisy.shape)
+    measure = HeldOutError(replace_outliers(noisy), blur.forward, 0, where)
     points: list[Point] = []
     for weight in (0.5 * TV_WEIGHTS[0], *TV_WEIGHTS):
-        image, _ = yield from restoration.iter_tv(
-            measure.filled, psf, weight, _TV_ITERATIONS, device=where, stop=stop
+        estimates = yield from minimise_total_variation(
+            measure.filled, blur, weight, (_TV_ITERATIONS,), device=where, stop=stop
         )
-        error = float(measure.of_array(image).mean())
-        points.append(Point(name, "total variation, weight", weight, error, psnr(image, truth)))
+        estimate = estimates[max(estimates)]
+        error = float(measure.of(estimate).mean())
+        points.append(Point(name, "total variation, weight", weight, error, psnr(estimate[0, 0].numpy(), truth)))
     return points
 
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_selfdeconv._version import __version__
+from napari_selfdeconv.api import Classical
 from napari_selfdeconv.cli.terminal import say, watch
-from napari_selfdeconv.config.classical import Classical
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
@@ -136,23 +135,19 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     started = time.perf_counter()
-    work = api.iter_richardson_lucy(image, psf, args.iterations, stop=token, device_name=args.device)
-    results = watch(work)
+    methods = [Classical(method="rl", iterations=count) for count in args.iterations]
+    results = watch(api.iter_classical(image, psf, methods, stop=token, device_name=args.device))
     stem = args.image.name
     for ending in (".ome.tiff", ".ome.tif", args.image.suffix):
         stem = stem.removesuffix(ending)
-    paths = {n: args.out / f"{stem}_rl_n{n:04d}.ome.tif" for n in results}
-    for n, path in paths.items():
-        provenance = {
-            "software": "napari-selfdeconv",
-            "version": __version__,
-            "method": "Richardson-Lucy",
-            "iterations": n,
-            "source": args.image.name,
-        }
-        write_ome_tiff(path, results[n], voxel_um=voxel, provenance=provenance)
+    paths = {}
+    for result in results:
+        count = result.provenance["iterations"]
+        paths[str(count)] = args.out / f"{stem}_rl_n{count:04d}.ome.tif"
+        provenance = {**result.provenance, "source": args.image.name}
+        write_ome_tiff(paths[str(count)], result.image, voxel_um=voxel, provenance=provenance)
     seconds = round(time.perf_counter() - started, 3)
-    _finish(args, {"seconds": seconds, "output": {str(n): str(path) for n, path in paths.items()}})
+    _finish(args, {"seconds": seconds, "output": {count: str(path) for count, path in paths.items()}})
 
 
 def run_classical(args: argparse.Namespace, token: StopToken) -> None:

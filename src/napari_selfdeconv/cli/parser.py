@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 import napari_selfdeconv
+from napari_selfdeconv.api import METHODS, benchmark_names, describe_default
 from napari_selfdeconv.cli import benchmark, commands
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
-from napari_selfdeconv.config.classical import Method
 from napari_selfdeconv.config.presets import PresetName
 from napari_selfdeconv.config.training import LossName
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
         ("apply", _add_apply, "deconvolve an image with a saved model"),
         ("rl", _add_rl, "Richardson-Lucy at several iteration counts"),
-        ("classical", _add_classical, "Wiener, total variation or Richardson-Lucy that choose their own settings"),
+        ("classical", _add_classical, "a classical method that chooses the settings that are not given"),
         ("degrade", _add_degrade, "blur and corrupt a truth as the benchmark does"),
         ("evaluate", _add_evaluate, "score a result against the truth, or against its image and PSF"),
         ("benchmark", _add_benchmark, "measure how good the methods are, and how fast"),
@@ -119,13 +119,17 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
 def _add_classical(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
     p.add_argument("--psf", type=Path, required=True)
-    p.add_argument("--method", choices=get_args(Method), required=True)
-    p.add_argument("--iterations", type=int, help="default: chosen on held-out pixels (rl, rl-tv), 150 (tv)")
-    p.add_argument("--regularisation", type=float, help="default: chosen on held-out pixels; rl-tv: 0.002")
+    p.add_argument("--method", choices=tuple(METHODS), required=True, help=_names_of_methods())
+    p.add_argument("--iterations", type=int, help=f"default: {describe_default('iterations')}")
+    p.add_argument("--regularisation", type=float, help=f"default: {describe_default('regularisation')}")
     p.add_argument("--median-guard", action="store_true", help="replace lone bright or dark pixels first")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p)
     p.set_defaults(run=commands.run_classical, interrupt="keep")
+
+
+def _names_of_methods() -> str:
+    return ", ".join(f"{key}: {method.title}" for key, method in METHODS.items())
 
 
 def _add_degrade(p: argparse.ArgumentParser) -> None:
@@ -164,7 +168,7 @@ def _add_quality(p: argparse.ArgumentParser) -> None:
     _add_blur(p)
     p.add_argument(
         "--methods", nargs="+", default=["input", "rl", "quick"],
-        help="default: input rl quick. Of input, rl, rl-auto, wiener, wiener-auto, rl-tv, tv, tv-auto, tv-cg, "
+        help=f"default: input rl quick. Of input, {', '.join(benchmark_names())}, tv-cg, "
         "or networks as preset[:loss[+bound]][@seed][,field=value...]: quick, standard@1, paper:noise2self+bound, "
         "quick,steps=50; those with fixed settings also as rl:30+50",
     )  # fmt: skip

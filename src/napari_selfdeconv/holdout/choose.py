@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from torch import Tensor
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.holdout.held_out import first_not_worse, hold_out
-from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
 
 HELD_OUT_PERCENT = 4.0
@@ -27,16 +25,19 @@ HELD_OUT_PERCENT = 4.0
 _MOST_PIXELS = 10_000
 _LEAST_PIXELS = 10
 _RISES = 2
-Solve = Callable[[NDArray[np.float32], float], Generator[Event, None, NDArray[np.float32]]]
+Solve = Callable[[NDArray[np.float32], float], Generator[Event, None, Tensor]]
 
 
 class HeldOutError:
     """The error of a reblurred estimate at the held-out pixels.
 
-    Squares up to three robust standard deviations of the pixels' own scatter, linear beyond: specks do not lead.
+    Squares up to three robust standard deviations of the pixels' own scatter, linear beyond: outliers do not lead.
+    ``forward`` blurs an estimate, (1, 1, *estimate), to the image that it explains.
     """
 
-    def __init__(self, image: NDArray[np.float32], psf: NDArray[Any], seed: int, device: torch.device) -> None:
+    def __init__(
+        self, image: NDArray[np.float32], forward: Callable[[Tensor], Tensor], seed: int, device: torch.device
+    ) -> None:
         self.filled, held = hold_out(image, HELD_OUT_PERCENT, seed)
         where = np.flatnonzero(held)
         if len(where) < _LEAST_PIXELS:
@@ -46,27 +47,27 @@ class HeldOutError:
         where = where[:: math.ceil(len(where) / _MOST_PIXELS)]
         self._where = torch.from_numpy(where).to(device)
         self._truth = torch.from_numpy(image.ravel()[where]).to(device)
-        self._blur = Blur(psf)
+        self._forward = forward
         self._device = device
         scatter = image[held] - self.filled[held]
         self._delta = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter)))) or 1.0
 
     def of(self, estimate: Tensor) -> NDArray[np.float32]:
-        """Return the error of an estimate, (1, 1, *space), at each pixel measured."""
+        """Return the error of an estimate, (1, 1, *estimate), at each pixel measured."""
         with torch.inference_mode():
-            predicted = self._blur(estimate).flatten()[self._where]
+            predicted = self._forward(estimate.to(self._device)).flatten()[self._where]
             error = torch.nn.functional.huber_loss(predicted, self._truth, delta=self._delta, reduction="none")
         errors: NDArray[np.float32] = error.cpu().numpy()
         return errors
 
     def of_array(self, estimate: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the error of an array at each pixel measured."""
-        return self.of(torch.from_numpy(np.ascontiguousarray(estimate)).to(self._device)[None, None])
+        return self.of(torch.from_numpy(np.ascontiguousarray(estimate))[None, None])
 
 
 def choose_regularisation(
     image: NDArray[np.float32],
-    psf: NDArray[Any],
+    forward: Callable[[Tensor], Tensor],
     solve: Solve,
     grid: Sequence[float],
     *,
@@ -76,16 +77,17 @@ def choose_regularisation(
 ) -> Generator[Event, None, float | None]:
     """Return the value of ``grid`` (rising) to take; None if stopped before it was found.
 
-    ``solve(image, value)`` is called from the largest value down, and no further once the error has risen twice.
+    ``forward`` is as in `HeldOutError`. ``solve(image, value)`` returns the estimate, (1, 1, *estimate). It is
+    called from the largest value down, and no further once the error has risen twice.
     """
-    measure = HeldOutError(image, psf, seed, device)
+    measure = HeldOutError(image, forward, seed, device)
     errors: list[NDArray[np.float32]] = []
     means: list[float] = []
     for value in reversed(grid):
         estimate = yield from solve(measure.filled, value)
         if stop.stopped:
             return None
-        errors.append(measure.of_array(estimate))
+        errors.append(measure.of(estimate))
         means.append(float(errors[-1].mean()))
         if len(means) - 1 - int(np.argmin(means)) == _RISES:
             break

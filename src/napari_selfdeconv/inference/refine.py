@@ -23,7 +23,8 @@ from napari_selfdeconv.events import Tick
 from napari_selfdeconv.holdout.masks import stratified_mask
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.noise import clipping_bias, noise_of
-from napari_selfdeconv.restoration import richardson_lucy_step
+from napari_selfdeconv.restoration.forward_operator import BlurOperator
+from napari_selfdeconv.restoration.richardson_lucy import richardson_lucy_step
 
 #: Iterations that are compared; the next is tried only if the one before it helped.
 COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
@@ -191,8 +192,9 @@ class Refiner:
         light = self._tensor(observed) - black
         estimate = (self._tensor(start) - black).clamp_(min=least)
         ratio = torch.empty_like(light)
+        operator = BlurOperator(blur, observed.shape)
         while True:
-            richardson_lucy_step(estimate, light, blur, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
+            richardson_lucy_step(estimate, light, operator, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
             yield estimate
 
     def _compared(

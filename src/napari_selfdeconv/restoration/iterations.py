@@ -1,8 +1,8 @@
-"""The number of Richardson-Lucy iterations, chosen by held-out pixels."""
+"""The number of iterations, chosen by held-out pixels along one run."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -13,25 +13,33 @@ from torch import Tensor
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.holdout.choose import HeldOutError
 from napari_selfdeconv.holdout.held_out import first_not_worse
-from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
 from napari_selfdeconv.stop_token import StopToken
 
 #: An error that has not fallen for this many iterations will not fall again.
 _PATIENCE = 6
 
+Iterate = Callable[[NDArray[np.float32], Callable[[int, Tensor], bool]], Generator[Event, None, Any]]
+
 
 def choose_iterations(
     image: NDArray[np.float32],
-    psf: NDArray[Any],
+    forward: Callable[[Tensor], Tensor],
+    iterate: Iterate,
     *,
-    most: int,
     device: torch.device,
     stop: StopToken,
-    tv: float = 0.0,
     seed: int = 0,
 ) -> Generator[Event, None, int | None]:
-    """Return the count of Richardson-Lucy iterations, at most ``most``; None if stopped before it was found."""
-    measure = HeldOutError(image, psf, seed, device)
+    """Return the smallest count that predicts held-out pixels as well as the best; None if stopped before.
+
+    Parameters
+    ----------
+    image : 2D or 3D.
+    forward : from an estimate, (1, 1, *estimate), to the image that it explains.
+    iterate : runs the method on an image, and after every iteration calls the function it is given with the count
+        and the estimate. It ends when that returns True.
+    """
+    measure = HeldOutError(image, forward, seed, device)
     errors: list[NDArray[np.float32]] = []
     means: list[float] = []
 
@@ -40,5 +48,5 @@ def choose_iterations(
         means.append(float(errors[-1].mean()))
         return len(means) - 1 - int(np.argmin(means)) >= _PATIENCE
 
-    yield from iterate_richardson_lucy(measure.filled, psf, (most,), device=device, stop=stop, tv=tv, each=each)
+    yield from iterate(measure.filled, each)
     return None if stop.stopped else first_not_worse(errors) + 1

@@ -15,16 +15,16 @@ def replace_outliers(image: NDArray[Any], *, share: float = 0.4) -> NDArray[np.f
     Parameters
     ----------
     image : 2D or 3D.
-    share : of the image's range; a larger difference makes a pixel a speck.
+    share : of the image's range; a larger difference makes a pixel an outlier.
 
     Examples
     --------
     >>> image = np.zeros((9, 9))
     >>> image[4, 4] = 1.0
-    >>> float(without_specks(image).max())
+    >>> float(replace_outliers(image).max())
     0.0
     """
     data = np.asarray(image, np.float32)
     middle = median_filter(data, size=5, mode="reflect")
-    specks = np.abs(data - middle) > share * float(np.ptp(data))
-    return np.where(specks, middle, data).astype(np.float32)
+    outliers = np.abs(data - middle) > share * float(np.ptp(data))
+    return np.where(outliers, middle, data).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Richardson-Lucy, with total variation if wanted; a generator, several iteration counts from one run."""
+"""Richardson-Lucy, with total variation if wanted: a generator that keeps several iteration counts of one run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.events import Event, Progress
-from napari_selfdeconv.physics.blur import Blur, bare
+from napari_selfdeconv.physics.blur import bare
+from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
 from napari_selfdeconv.stop_token import StopToken
 
@@ -22,73 +22,70 @@ _FLOOR = 1e-12
 _REPORT_EVERY_S = 0.1
 # The regularised update divides by 1 - lambda div(grad f / |grad f|), which must stay well above 0.
 _LEAST_DIVISOR = 0.1
-_Each = Callable[[int, Tensor], bool]
+Each = Callable[[int, Tensor], bool]
 
 
 def iterate_richardson_lucy(
     image: NDArray[Any],
-    psf: NDArray[Any],
+    operator: ForwardOperator,
     iterations: Sequence[int],
     *,
     device: torch.device,
-    boundary: Boundary = "reflect",
     stop: StopToken,
+    stage: str = "Richardson-Lucy",
     tv: float = 0.0,
-    each: _Each | None = None,
-) -> Generator[Event, None, dict[int, NDArray[np.float32]]]:
+    each: Each | None = None,
+) -> Generator[Event, None, dict[int, Tensor]]:
     """Run Richardson-Lucy up to the largest count and keep the estimate at each of ``iterations``.
 
     Parameters
     ----------
     image : 2D or 3D; negative values count as 0.
-    psf : same number of axes, unit sum.
+    operator : the blur, with its border.
     iterations : counts, each >= 1.
     stop : when set, the counts reached so far are returned (the current one if there is none).
+    stage : name of the computation in its `Progress` events.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1; 0 is plain Richardson-Lucy.
     each : called with the count and the estimate, which it must not keep, after every iteration; the run ends
         when it returns True.
 
     Returns
     -------
-    dict from count to float32 array in the image's own units. Source: Richardson 1972, Lucy 1974.
+    dict from count to float32 tensor, (1, 1, *estimate), in the image's own units and in the computer's memory.
+    Source: Richardson 1972, Lucy 1974.
     """
     positive = np.maximum(image, 0).astype(np.float32, copy=False)
     observed = torch.as_tensor(positive, device=device)[None, None]
-    blur = Blur(psf, boundary=boundary)
-    estimate = torch.full_like(observed, float(observed.mean()))
+    estimate = observed.new_full((1, 1, *operator.estimate_shape), float(observed.mean()))
     ratio = torch.empty_like(observed)
     floor = _FLOOR * float(observed.max())
     counts, last_count = set(iterations), max(iterations)
-    results: dict[int, NDArray[np.float32]] = {}
+    results: dict[int, Tensor] = {}
     start = time.perf_counter()
     last = -_REPORT_EVERY_S
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            richardson_lucy_step(estimate, observed, blur, ratio, floor=floor, tv=tv)
+            richardson_lucy_step(estimate, observed, operator, ratio, floor=floor, tv=tv)
         stop.raise_if_cancelled()
         if n in counts:
-            results[n] = estimate[0, 0].cpu().numpy().copy()
+            results[n] = estimate.to("cpu", copy=True)
         seconds = time.perf_counter() - start
         if seconds - last >= _REPORT_EVERY_S or n == last_count:
             last = seconds
             yield Progress(
-                stage="richardson-lucy",
-                step=n,
-                steps=last_count,
-                seconds=seconds,
-                eta_s=seconds / n * (last_count - n),
+                stage=stage, step=n, steps=last_count, seconds=seconds, eta_s=seconds / n * (last_count - n)
             )
         # Again, because the one who was yielded to may have cancelled.
         stop.raise_if_cancelled()
         if stop.stopped or (each is not None and each(n, estimate)):
             break
-    return results or {n: estimate[0, 0].cpu().numpy().copy()}
+    return results or {n: estimate.to("cpu", copy=True)}
 
 
 def richardson_lucy_step(
     estimate: Tensor,
     observed: Tensor,
-    blur: Blur,
+    operator: ForwardOperator,
     ratio: Tensor,
     *,
     floor: float,
@@ -99,8 +96,10 @@ def richardson_lucy_step(
 
     Parameters
     ----------
-    estimate, observed : (1, 1, *space). Noise may take ``observed`` below 0; no estimate goes there.
-    ratio : the same shape, to work in.
+    estimate : (1, 1, *estimate), changed in place; it stays at 0 or above.
+    observed : (1, 1, *image). Noise may take it below 0.
+    operator : the blur, with its border.
+    ratio : as large as ``observed``, to work in.
     floor : the blurred estimate is taken to be at least that: it divides.
     tv : weight of the total variation, as in `iterate_richardson_lucy`.
     unseen : boolean, True where ``observed`` is not to count. There the estimate is left to its neighbours, which
@@ -126,8 +125,8 @@ def richardson_lucy_step(
             xp.clip(part, 0.0, None, out=part)
             part *= before[where]
 
-        blur.into(estimate, ratio, then=divide)
-        blur.into(ratio, estimate, mirrored=True, then=multiply)
+        operator.blur_into(estimate, ratio, then=divide)
+        operator.backproject_into(ratio, estimate, then=multiply)
 
 
 def _curvature(f: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def compare(make_napari_viewer: Callable[..., Any]) -> Callable[..., Any]:
             meta = {METADATA_KEY: {**about, "role": "truth"}}
             viewer.add_image(blurred_spots() + 1, name="true spots", visible=False, metadata=meta, **placed)
         dock = open_compare(viewer, viewer.layers["spots"], viewer.layers["spots PSF"])
-        dock.methods.counts.setText("2 4")
+        dock.methods.settings["rl"].setText("2 4 auto")
         return dock
 
     return make
@@ -69,8 +69,8 @@ def column(dock: Any, i: int) -> list[str]:
 
 def test_methods_in_one_go_then_the_table(compare: Callable[..., Any], finish: Callable[..., None]) -> None:
     dock = compare()
-    for tick in (dock.methods.lucy_tv, dock.methods.wiener):
-        tick.setChecked(True)
+    for key in ("rl-tv", "wiener"):
+        dock.methods.ticks[key].setChecked(True)
     dock.run_panel.train_button.click()
     finish(dock)  # the methods, and the metrics that follow by themselves
     results = [name for name in names(dock) if "[" in name]
@@ -113,8 +113,8 @@ def test_the_network_in_the_same_go(
     monkeypatch.setattr(get_plugin_settings("napari-selfdeconv").compute, "device", "cpu")
     dock = compare()
     assert "in the same go" in dock.methods.network.text()
-    for tick in (dock.methods.lucy_auto, dock.methods.tv):
-        tick.setChecked(False)
+    dock.methods.settings["rl"].setText("2 4")
+    dock.methods.ticks["tv"].setChecked(False)
     dock.methods.network.setChecked(True)
     dock.compare()
     panel = dock.run_panel
@@ -130,10 +130,10 @@ def test_the_network_in_the_same_go(
 
 def test_nothing_ticked_and_bad_counts_are_said(compare: Callable[..., Any]) -> None:
     dock = compare()
-    dock.methods.counts.setText("many")
+    dock.methods.settings["rl"].setText("many")
     dock.compare()
     assert "whole numbers" in dock.run_panel.status.text()
-    for tick in (dock.methods.lucy, dock.methods.lucy_auto, dock.methods.tv):
+    for tick in dock.methods.ticks.values():
         tick.setChecked(False)
     dock.compare()
     assert "No method is ticked" in dock.run_panel.status.text()
@@ -178,7 +178,7 @@ def test_the_truth_may_have_any_range() -> None:
 
 def test_a_movable_line_with_all_profiles(compare: Callable[..., Any], finish: Callable[..., None]) -> None:
     dock = compare()
-    dock.methods.tv.setChecked(False)
+    dock.methods.ticks["tv"].setChecked(False)
     dock.compare()
     finish(dock)
     dock.line_button.click()
@@ -244,7 +244,7 @@ def test_stop_keeps_what_is_done_and_cancel_discards(
     compare: Callable[..., Any], finish: Callable[..., None], qtbot: Any
 ) -> None:
     dock = compare()
-    dock.methods.counts.setText("1 90000")
+    dock.methods.settings["rl"].setText("1 90000")
     dock.compare()
     qtbot.waitUntil(lambda: dock.run_panel.bar.value() > 2, timeout=60_000)
     dock.run_panel.stop_button.click()
@@ -264,7 +264,7 @@ def test_closing_the_dock_ends_the_run(compare: Callable[..., Any], qtbot: Any) 
     dock = compare()
     viewer = dock.viewer
     dock.line_button.click()
-    dock.methods.counts.setText("90000")
+    dock.methods.settings["rl"].setText("90000")
     dock.compare()
     qtbot.waitUntil(lambda: dock.run_panel.bar.value() > 2, timeout=60_000)
     viewer.window.remove_dock_widget(dock)

@@ -1,62 +1,48 @@
-"""Which methods to compare."""
+"""Which methods to compare, a row for each of the registry."""
 
 from __future__ import annotations
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QWidget
 
-from napari_selfdeconv._gui.runs.deconvolve import parse_counts
-from napari_selfdeconv.config.classical import Classical
+from napari_selfdeconv.api import METHODS, Classical, Method
+from napari_selfdeconv.errors import ConfigError
+
+_AUTO = "auto"
 
 
 class MethodsForm(QWidget):
-    """A tick for each method."""
+    """A tick for each method, and its settings; ``ticks`` and ``settings`` have the keys of `METHODS`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lucy = QCheckBox("Richardson-Lucy")
-        self.counts = QLineEdit("2 5 10 20")
-        self.counts.setToolTip("Iteration counts; one result for each")
-        self.lucy_auto = QCheckBox("LR, best count")
-        self.lucy_auto.setToolTip("The smallest count that predicts held-out pixels as well as the best")
-        self.lucy_tv = QCheckBox("LR with TV")
-        self.lucy_tv.setToolTip("Richardson-Lucy with total variation (0.002), best count")
-        self.tv = QCheckBox("Total variation")
-        self.tv.setToolTip("Its weight is chosen: the largest that predicts held-out pixels as well as the best")
-        self.wiener = QCheckBox("Wiener")
-        self.wiener.setToolTip("Its regularisation is chosen likewise")
-        self.network = QCheckBox("Network (quick)")
-        self.guard = QCheckBox("Replace lone bright or dark pixels first")
-        self.guard.setToolTip("Salt and pepper, hot pixels: for total variation and Wiener, which square them")
-        for tick in (self.lucy, self.lucy_auto, self.tv):
-            tick.setChecked(True)
+        self.ticks: dict[str, QCheckBox] = {}
+        self.settings: dict[str, QLineEdit] = {}
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(3)
-        places = (
-            (self.lucy, self.counts),
-            (self.lucy_auto, self.lucy_tv),
-            (self.tv, self.wiener),
-        )
-        for row, pair in enumerate(places):
-            for column, widget in enumerate(pair):
-                layout.addWidget(widget, row, column)
-        layout.addWidget(self.guard, 3, 0, 1, 2)
-        layout.addWidget(self.network, 4, 0, 1, 2)
+        for row, (key, method) in enumerate(METHODS.items()):
+            self.ticks[key] = tick = QCheckBox(method.title)
+            tick.setToolTip(method.summary)
+            tick.setChecked(method.ticked)
+            layout.addWidget(tick, row, 0)
+            if method.shown is not None:
+                self.settings[key] = field = QLineEdit(_proposed(method))
+                field.setToolTip(_explain(method))
+                layout.addWidget(field, row, 1)
+        self.guard = QCheckBox("Replace lone bright or dark pixels first")
+        squared = [method.title for method in METHODS.values() if method.least_squares]
+        self.guard.setToolTip(f"Salt and pepper, hot pixels: for {', '.join(squared)}, which square them")
+        self.network = QCheckBox("Network (quick)")
+        layout.addWidget(self.guard, len(METHODS), 0, 1, 2)
+        layout.addWidget(self.network, len(METHODS) + 1, 0, 1, 2)
 
     def classical(self) -> list[Classical]:
-        """Return the classical methods that are ticked; ConfigError if the counts are none."""
-        guard = self.guard.isChecked()
+        """Return the classical methods that are ticked; ConfigError if a setting cannot be read."""
         chosen: list[Classical] = []
-        if self.lucy.isChecked():
-            chosen += [Classical(method="rl", iterations=n) for n in parse_counts(self.counts.text())]
-        for tick, method in (
-            (self.lucy_auto, Classical(method="rl")),
-            (self.lucy_tv, Classical(method="rl-tv")),
-            (self.tv, Classical(method="tv", median_guard=guard)),
-            (self.wiener, Classical(method="wiener", median_guard=guard)),
-        ):
+        for key, tick in self.ticks.items():
             if tick.isChecked():
-                chosen.append(method)
+                guard = METHODS[key].least_squares and self.guard.isChecked()
+                chosen += _read(key, self.settings[key].text() if key in self.settings else "", guard)
         return chosen
 
     def offer_network(self, offered: bool) -> None:
@@ -64,3 +50,37 @@ class MethodsForm(QWidget):
         self.network.setText("Network: train 'quick' in the same go" if offered else "Network: train it again")
         if not offered:
             self.network.setChecked(False)
+
+
+def _proposed(method: Method) -> str:
+    if method.shown != "iterations":
+        return _AUTO
+    return " ".join([*(f"{count:g}" for count in method.compared), _AUTO])
+
+
+def _explain(method: Method) -> str:
+    what = "Iteration counts" if method.shown == "iterations" else "Regularisation"
+    if method.chosen is None:
+        auto = "the usual one"
+    elif method.chosen == "iterations":
+        auto = "the smallest count that predicts held-out pixels as well as the best"
+    else:
+        auto = "the largest that predicts held-out pixels as well as the best"
+    return f"{what}; one result for each. {_AUTO}: {auto}"
+
+
+def _read(key: str, text: str, guard: bool) -> list[Classical]:
+    """Return the method with each of the settings in ``text``, such as '2 5 auto'."""
+    method = METHODS[key]
+    words = list(dict.fromkeys(text.replace(",", " ").split()))
+    if method.shown is None or words in ([], [_AUTO]):
+        return [Classical(method=key, median_guard=guard)]
+    found = []
+    for word in words:
+        try:
+            value = None if word == _AUTO else int(word) if method.shown == "iterations" else float(word)
+        except ValueError:
+            kind = "whole numbers" if method.shown == "iterations" else "numbers"
+            raise ConfigError(f"{method.title} needs {kind} above 0 or the word {_AUTO}, got {text!r}") from None
+        found.append(Classical(method=key, median_guard=guard).with_shown(value))
+    return found

@@ -14,8 +14,6 @@ _STAGES = {
     "predict": "Deconvolving",
     "choose": "Choosing the refinement",
     "refine": "Refining",
-    "richardson-lucy": "Richardson-Lucy",
-    "tv": "Total variation",
     "measure": "Measuring",
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.runs.deconvolve import Psf
 from napari_selfdeconv._gui.runs.worker import Job
-from napari_selfdeconv.config.classical import Classical
+from napari_selfdeconv.api import Classical
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Progress, Warned

@@ -143,9 +143,9 @@ def richardson_lucy_job(image: LayerSnapshot, psf: Psf, counts: Sequence[int], d
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
-        results = yield from api.iter_richardson_lucy(data, kernel, counts, stop=token, device_name=device)
-        provenance = {"method": "richardson-lucy", "psf": kernel}
-        return {n: (array, {**provenance, "iterations": n}) for n, array in results.items()}
+        methods = [api.Classical(method="rl", iterations=count) for count in counts]
+        results = yield from api.iter_classical(data, kernel, methods, stop=token, device_name=device)
+        return {r.settings.iterations: (r.image, {**r.provenance, "psf": kernel}) for r in results}
 
     return job
 

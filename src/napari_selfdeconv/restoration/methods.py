@@ -1,0 +1,300 @@
+"""The registry of classical methods: a row of `METHODS` is all that command line, docks, benchmark and API know.
+
+To add a method, write its function and its row here, and its line in docs/comparing.md. Nothing here imports torch
+before a method runs, so that the command line can list the methods at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.config.checks import Settings, check_choice, check_number, check_whole
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event
+from napari_selfdeconv.stop_token import StopToken
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from napari_selfdeconv.restoration.forward_operator import ForwardOperator
+
+#: Called with the count and the estimate after every iteration; the run ends when it returns True.
+Each = Callable[[int, "Tensor"], bool]
+SettingName = Literal["iterations", "regularisation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classical(Settings):
+    """One classical method and its settings.
+
+    Attributes
+    ----------
+    method : "rl" (Richardson-Lucy), "rl-tv" (the same with total variation), "tv", "wiener", or any other key of
+        `METHODS`.
+    iterations : count; None chooses it from held-out pixels ("rl", "rl-tv") or takes 150 ("tv").
+    regularisation : weight of the total variation or of the Wiener filter; None chooses it from held-out pixels
+        ("tv", "wiener") or takes 0.002 ("rl-tv").
+    median_guard : replace lone pixels far off their neighbours first (salt and pepper).
+
+    Examples
+    --------
+    >>> Classical(method="rl", iterations=10).label, Classical(method="tv").label
+    ('RL 10', 'TV auto')
+    """
+
+    method: str
+    iterations: int | None = None
+    regularisation: float | None = None
+    median_guard: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, tuple(METHODS))
+        method = METHODS[self.method]
+        for name, setting in (("iterations", method.iterations), ("regularisation", method.regularisation)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if setting is None:
+                raise ConfigError(f"{method.title} has no {name}, got {value!r}")
+            if name == "iterations":
+                check_whole(name, value, 1, int(setting.most))
+            else:
+                check_number(name, value, 0.0, setting.most, open_low=True)
+
+    @property
+    def label(self) -> str:
+        """Name of the result in layers and tables, before anything was chosen."""
+        method, value = METHODS[self.method], self.shown
+        if method.shown is None:
+            return method.label
+        return f"{method.label} auto" if value is None else f"{method.label} {value:g}"
+
+    @property
+    def shown(self) -> float | None:
+        """Value of the setting that names the result (`Method.shown`)."""
+        name = METHODS[self.method].shown
+        value: float | None = None if name is None else getattr(self, name)
+        return value
+
+    def with_shown(self, value: float | None) -> Classical:
+        """Return the same method with another value of the setting that names the result."""
+        if METHODS[self.method].shown == "iterations":
+            return replace(self, iterations=value)  # type: ignore[arg-type]  # checked where it is made
+        return replace(self, regularisation=value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A field of `Classical` that a method reads.
+
+    Attributes
+    ----------
+    most : largest value allowed.
+    default : value that stands for None, if there is no ``grid``.
+    grid : rising values. Held-out pixels choose among them where the field is None. Counts are tried along one
+        run, from 1 to the last of the grid.
+    """
+
+    most: float
+    default: float | None = None
+    grid: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class MethodInputs:
+    """What a method works on: a finite float32 image, its blur, where to compute, and how to stop."""
+
+    image: NDArray[np.float32]
+    operator: ForwardOperator
+    device: torch.device
+    stop: StopToken
+
+
+#: From the inputs, settings without None and the counts wanted to the estimates, (1, 1, *estimate), in the
+#: computer's memory, by count. A method without iterations gets no counts and returns its result as 0.
+Solve = Callable[
+    [MethodInputs, Classical, Sequence[int], "Each | None"], Generator[Event, None, "dict[int, Tensor]"]
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A row of the registry.
+
+    Attributes
+    ----------
+    label : short name, in layers, tables and files.
+    title : name in menus, messages and the progress.
+    summary : one sentence for a tooltip.
+    solve : runs it.
+    iterations, regularisation : how it reads the fields of that name; None if it does not.
+    search_iterations : count that suffices to rank the values of a grid of regularisations.
+    needs_light : refuses an image without positive values.
+    least_squares : squares the residual, so outliers are better replaced first.
+    compared : settings among which the benchmark seeks the best one for all images.
+    ticked : whether the Compare dock proposes it.
+    """
+
+    label: str
+    title: str
+    summary: str
+    solve: Solve
+    iterations: Setting | None = None
+    regularisation: Setting | None = None
+    search_iterations: int | None = None
+    needs_light: bool = False
+    least_squares: bool = False
+    compared: tuple[float, ...] = ()
+    ticked: bool = False
+
+    @property
+    def chosen(self) -> SettingName | None:
+        """The setting that held-out pixels choose where it is None."""
+        if self.iterations is not None and self.iterations.grid:
+            return "iterations"
+        if self.regularisation is not None and self.regularisation.grid:
+            return "regularisation"
+        return None
+
+    @property
+    def shown(self) -> SettingName | None:
+        """The setting that names the result: the one that is chosen, or else the first that is read."""
+        if self.chosen is not None or (self.iterations is None and self.regularisation is None):
+            return self.chosen
+        return "regularisation" if self.iterations is None else "iterations"
+
+
+def _run_richardson_lucy(
+    inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None
+) -> Generator[Event, None, dict[int, Tensor]]:
+    from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
+
+    return (
+        yield from iterate_richardson_lucy(
+            inputs.image,
+            inputs.operator,
+            counts,
+            device=inputs.device,
+            stop=inputs.stop,
+            stage=METHODS[settings.method].title,
+            tv=settings.regularisation or 0.0,
+            each=each,
+        )
+    )
+
+
+def _run_total_variation(
+    inputs: MethodInputs, settings: Classical, counts: Sequence[int], _each: Each | None
+) -> Generator[Event, None, dict[int, Tensor]]:
+    from napari_selfdeconv.restoration.total_variation import minimise_total_variation
+
+    assert settings.regularisation is not None
+    return (
+        yield from minimise_total_variation(
+            inputs.image,
+            inputs.operator,
+            settings.regularisation,
+            counts,
+            device=inputs.device,
+            stop=inputs.stop,
+            stage=METHODS[settings.method].title,
+        )
+    )
+
+
+def _run_wiener(
+    inputs: MethodInputs, settings: Classical, _counts: Sequence[int], _each: Each | None
+) -> Generator[Event, None, dict[int, Tensor]]:
+    from napari_selfdeconv.restoration.wiener import apply_wiener_filter
+
+    assert settings.regularisation is not None
+    inputs.stop.raise_if_cancelled()
+    yield from ()
+    return {0: apply_wiener_filter(inputs.image, inputs.operator.psf, settings.regularisation, inputs.device)}
+
+
+_COUNTS = Setting(most=100_000, grid=tuple(range(1, 201)))
+
+METHODS: dict[str, Method] = {
+    "rl": Method(
+        label="RL",
+        title="Richardson-Lucy",
+        summary="Maximises the likelihood for photon noise, step by step",
+        solve=_run_richardson_lucy,
+        iterations=_COUNTS,
+        needs_light=True,
+        compared=(2, 3, 5, 10, 20),
+        ticked=True,
+    ),
+    "rl-tv": Method(
+        label="RL-TV",
+        title="Richardson-Lucy with TV",
+        summary="Richardson-Lucy with total variation of weight 0.002",
+        solve=_run_richardson_lucy,
+        iterations=_COUNTS,
+        regularisation=Setting(most=0.1, default=0.002),
+        needs_light=True,
+    ),
+    "tv": Method(
+        label="TV",
+        title="Total variation",
+        summary="Least squares with total variation: flat areas with sharp edges",
+        solve=_run_total_variation,
+        iterations=Setting(most=100_000, default=150),
+        regularisation=Setting(most=1e3, grid=tuple(0.0025 * 2.0**k for k in range(7))),
+        search_iterations=60,
+        least_squares=True,
+        # 0.01 and 0.02 are near what is chosen for most images of the benchmark.
+        compared=(0.01, 0.02, 0.04, 0.08),
+        ticked=True,
+    ),
+    "wiener": Method(
+        label="Wiener",
+        title="Wiener filter",
+        summary="One linear filter, without iterations",
+        solve=_run_wiener,
+        regularisation=Setting(most=1e3, grid=tuple(10.0 ** (k / 4) for k in range(-10, 5))),
+        least_squares=True,
+        # 0.1 and 1 are those of the filtered copies that the network gets.
+        compared=(0.01, 0.03, 0.1, 0.3, 1.0),
+    ),
+}
+
+
+def describe_default(name: SettingName) -> str:
+    """Return what stands for a setting that is not given, for every method that reads it.
+
+    Examples
+    --------
+    >>> describe_default("iterations")
+    'chosen on held-out pixels (rl, rl-tv), 150 (tv)'
+    """
+    told: dict[str, list[str]] = {}
+    for key, method in METHODS.items():
+        setting: Any = getattr(method, name)
+        if setting is not None:
+            told.setdefault("chosen on held-out pixels" if setting.grid else f"{setting.default:g}", []).append(
+                key
+            )
+    return ", ".join(f"{text} ({', '.join(keys)})" for text, keys in told.items())
+
+
+def benchmark_names() -> list[str]:
+    """Return the names under which the benchmark runs the methods.
+
+    A method with settings to compare runs with each of them under its key, and chooses its own as KEY-auto.
+
+    Examples
+    --------
+    >>> benchmark_names()
+    ['rl', 'rl-auto', 'rl-tv', 'tv', 'tv-auto', 'wiener', 'wiener-auto']
+    """
+    return [
+        name for key, method in METHODS.items() for name in ([key, f"{key}-auto"] if method.compared else [key])
+    ]
