@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.ndimage import convolve, gaussian_filter
+from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.api import reproduce
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
-from napari_selfdeconv.events import drain
+from napari_selfdeconv.events import Warned, drain
+from napari_selfdeconv.inference.calibrate import Line
+from napari_selfdeconv.physics.even_border import even_border_of
 from napari_selfdeconv.stop_token import StopToken
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
@@ -67,6 +71,30 @@ def test_uncertainty_can_be_cancelled_and_refuses_nonsense(model: Any) -> None:
         drain(api.iter_uncertainty(model, spots(), masks=0))
     with pytest.raises(ConfigError, match="for 2D images"):
         drain(api.iter_uncertainty(model, np.random.default_rng(0).random((4, 8, 8))))
+
+
+def test_uncertainty_is_that_of_the_result_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its border is evened and its gain is fitted as those of the result are."""
+    dark, psf = fftconvolve(5 + spots((64, 64)) / 100, np.ones((7, 7)) / 49, mode="same"), np.ones((7, 7)) / 49
+    few = {"steps": 2, "patch": 32, "features": 4, "batch_size": 1, "refine": False, "device": "cpu"}
+    evening = api.deconvolve(dark, psf, preset("quick", 2, even_border=True, **few))
+    assert evening.provenance["border_evened"]
+    model = evening.model
+    plain = replace(model, config=replace(model.config, even_border=False))
+    said: list[Any] = []
+    spread = drain(api.iter_uncertainty(model, dark, masks=1), said.append)
+    assert any(isinstance(event, Warned) and "dark towards its border" in event.message for event in said)
+    expected = api.uncertainty(plain, even_border_of(dark, model.psf), masks=1)
+    np.testing.assert_array_equal(spread, expected)
+    assert not np.allclose(spread, api.uncertainty(plain, dark, masks=1), rtol=1e-3)
+    spreads, images = [], []
+    for gain in (1.0, 2.0):
+        line = Line(gain, 0.0, False)
+        monkeypatch.setattr("napari_selfdeconv.inference.predict.calibrate", lambda *_, line=line: line)
+        spreads.append(api.uncertainty(plain, dark, masks=1))
+        images.append(api.apply_model(plain, dark))
+    np.testing.assert_allclose(np.ptp(images[1]), 2 * np.ptp(images[0]), rtol=1e-4)
+    np.testing.assert_allclose(spreads[1], 2 * spreads[0], rtol=1e-5)
 
 
 def test_a_model_and_its_image_differ_or_not(model: Any) -> None:

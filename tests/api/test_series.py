@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,41 @@ def test_an_empty_frame_is_passed_on_and_said() -> None:
     result = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2)), events.append)
     assert (result.image[2] == 7).all()
     assert any(isinstance(e, Warned) and "Frame 2" in e.message for e in events)
+
+
+def test_a_frame_that_cannot_be_used_costs_no_other_frame() -> None:
+    movie = noise((5, 24, 24))
+    whole = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2))).image
+    movie[3, 4, 5], movie[2, 7, 7] = np.nan, np.inf
+    said: list[Event] = []
+    result = drain(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2)), said.append)
+    for t in (0, 1, 4):
+        np.testing.assert_array_equal(result.image[t], whole[t])
+    assert np.isnan(result.image[2:4]).all()
+    words = [event.message for event in said if isinstance(event, Warned)]
+    assert "Frame 3 is NaN in the result: the image has 1 NaN and 0 infinite pixels: replace them first" in words
+    assert any(text.startswith("Frame 2 is NaN in the result") for text in words)
+    assert result.provenance["nan_frames"] == [[2, 0], [3, 0]]
+    json.dumps(result.provenance)
+
+
+def test_sampled_training_leaves_out_a_frame_that_cannot_be_used() -> None:
+    movie, said = noise((3, 24, 24)), []
+    movie[0] = np.nan
+    plan = SeriesPlan(axes="tyx", train_on="sampled", frames=3)
+    result = drain(api.iter_deconvolve_series(movie, PSF2, plan, tiny(2)), said.append)
+    assert np.isnan(result.image[0]).all()
+    assert np.isfinite(result.image[1:]).all()
+    assert any("Frame 0 is left out of training" in getattr(event, "message", "") for event in said)
+    with pytest.raises(ConfigError, match=r"no frame to train on.*Frame 0 is left out of training"):
+        next(api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2)))
+
+
+def test_every_channel_is_checked_before_the_first_is_trained() -> None:
+    image = noise((2, 24, 24))
+    for bad, psfs in ((np.where([[[0]], [[1]]], np.nan, image), [PSF2] * 2), (image, [PSF2, -PSF2])):
+        with pytest.raises(ConfigError, match=r"channel 1|negative"):
+            next(api.iter_deconvolve_series(bad, psfs, SeriesPlan(axes="cyx"), tiny(2)))
 
 
 def test_the_least_share_of_the_channels_is_told() -> None:

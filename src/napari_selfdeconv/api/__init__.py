@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         iter_richardson_lucy,
         richardson_lucy,
     )
-    from napari_selfdeconv.api.confidence import iter_uncertainty, residual, uncertainty
+    from napari_selfdeconv.api.confidence import evaluate_without_truth, iter_uncertainty, residual, uncertainty
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.memory import memory_outlook
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from napari_selfdeconv.io.checks import check_image
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
     from napari_selfdeconv.metrics.full_reference import evaluate
-    from napari_selfdeconv.metrics.no_reference import evaluate_without_truth
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
@@ -148,7 +147,7 @@ _NAMES = {
     "api.memory": "memory_outlook",
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
-    "api.confidence": "iter_uncertainty residual uncertainty",
+    "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",
     "arrays.out_of_core": "create_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.memory_budget": "Outlook outlook",
@@ -161,7 +160,6 @@ _NAMES = {
     "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
     "io.checks": "check_image",
     "metrics.full_reference": "evaluate",
-    "metrics.no_reference": "evaluate_without_truth",
     "network.model": "Model",
     "network.model_file": "load_model save_model",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",

@@ -1,24 +1,26 @@
-"""How far a result can be trusted: the residual, and how much the network's own answers differ."""
+"""How far a result can be trusted: the residual, scores without a truth, and how much the answers differ."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.checks import check_whole
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, drain
+from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
-from napari_selfdeconv.inference.predict import on_device, predict_with
+from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.metrics.no_reference import scores
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
@@ -45,15 +47,53 @@ def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> ND
     >>> float(np.abs(residual(image, image, np.ones((1, 1)))).max()) < 1e-6
     True
     """
-    if image.shape != result.shape:
-        raise ConfigError(
-            f"the result has shape {result.shape} and the image {image.shape}: they must be the same"
-        )
-    kernel = Problem.of(image, psf).psf
-    with torch.inference_mode():
-        blurred = Blur(kernel)(torch.as_tensor(np.asarray(result, np.float32))[None, None])
-    left: NDArray[np.float32] = (np.asarray(image, np.float64) - blurred[0, 0].numpy()).astype(np.float32)
+    problem = Problem.of(image, psf)
+    left: NDArray[np.float32] = (problem.image.astype(np.float64) - _reblurred(result, problem)).astype(np.float32)
     return left
+
+
+def evaluate_without_truth(
+    result: NDArray[Any], image: NDArray[Any], psf: NDArray[Any], voxel_um: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Score a result against the image it was made from.
+
+    Parameters
+    ----------
+    result, image : 2D or 3D, the same shape and intensity units.
+    psf : as many axes; it is divided by its sum.
+    voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
+
+    Returns
+    -------
+    The `scores` of ``result``: ``whiteness``, ``i_divergence``, ``residual_rms`` and ``frc_resolution``.
+
+    Raises
+    ------
+    ConfigError
+        If the shapes differ, a value is not finite, or the PSF cannot be used.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> found = evaluate_without_truth(image, image, np.ones((1, 1)))
+    >>> round(found["residual_rms"], 6)
+    0.0
+    """
+    problem = Problem.of(image, psf)
+    extremes(np.asarray(result), "the result")
+    return scores(result, problem.image, _reblurred(result, problem), voxel_um)
+
+
+def _reblurred(result: NDArray[Any], problem: Problem) -> NDArray[np.float32]:
+    """Return g(result)."""
+    if problem.image.shape != result.shape:
+        raise ConfigError(
+            f"the result has shape {result.shape} and the image {problem.image.shape}: they must be the same"
+        )
+    with torch.inference_mode():
+        blurred = Blur(problem.psf)(torch.as_tensor(np.asarray(result, np.float32))[None, None])
+    out: NDArray[np.float32] = blurred[0, 0].numpy()
+    return out
 
 
 def iter_uncertainty(
@@ -78,8 +118,9 @@ def iter_uncertainty(
 
     Returns
     -------
-    float32 standard deviation in the image's units. It shows where the answer depends on chance; a mistake that
-    all answers share (a wrong PSF) it cannot show.
+    float32 standard deviation in the image's units. It belongs to the result that `apply_model` gives before
+    refinement: the border is evened and the gain is fitted in the same way. It shows where the answer depends on
+    chance. It cannot show a mistake that all answers share, such as that of a wrong PSF.
 
     Raises
     ------
@@ -89,21 +130,19 @@ def iter_uncertainty(
     started = time.perf_counter()
     check_whole("masks", masks, 1, 64)
     problem = Problem.of_model(model, image)
-    choice = device.choose_device(device_name, model.config.precision)
+    choice, standard = device.choose_device(device_name, model.config.precision), problem.standard
+    tiles, stop = tiles or TileConfig(), stop or StopToken()
+    yield from map(Warned, problem.notes)
+    gain = 1.0
     with on_device(model, choice):
+        if model.config.calibrate:
+            _, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop)
+            gain = line.gain
         views = predictors(model, choice, average=True)
         members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]
-        work = predict_with(
-            [_spread(members)],
-            model,
-            problem.pieces,
-            choice,
-            tiles or TileConfig(),
-            stop or StopToken(),
-        )
-        spread, _ = yield from work
+        spread, _ = yield from predict_with([_spread(members)], model, standard, choice, tiles, stop)
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
-    scaled: NDArray[np.float32] = (problem.scale.std * spread).astype(np.float32)
+    scaled: NDArray[np.float32] = (gain * problem.scale.std * spread).astype(np.float32)
     return scaled
 
 

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.training import iter_train
-from napari_selfdeconv.arrays.scaling import ConstantImage
+from napari_selfdeconv.arrays.scaling import ConstantImage, UnusablePixels
+from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
-from napari_selfdeconv.inference.prepare import Problem, settings_for
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.network.model import Model
@@ -62,15 +63,17 @@ def iter_deconvolve_series(
 
     Notes
     -----
-    Every frame is standardised by its own mean and variance, in training and at the end: a series that bleaches
-    stays what the network was trained on, and each frame keeps its own light. A frame in which all pixels are the
-    same is passed on as it is, with a `Warned`. Stopping ends the training of the channel at hand; the channels
-    after it are trained for as many steps, and all frames follow.
+    Every frame is standardised by its own mean and variance, in training and at the end. So a series that bleaches
+    stays what the network was trained on, and each frame keeps its own light. Stopping ends the training of the
+    current channel. The channels after it are trained for as many steps, and then all frames are deconvolved.
+
+    A frame in which all pixels are equal is copied into the result. A frame with NaN or infinite pixels is NaN in
+    the result, and "sampled" training leaves it out. A `Warned` names each of these frames, and the run goes on.
 
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve`; also if there are not as many PSFs as channels.
+        As `iter_deconvolve`; also if there are not as many PSFs as channels, or no frame to train on can be used.
     """
     started = time.perf_counter()
     shape = tuple(int(n) for n in image.shape)
@@ -81,15 +84,19 @@ def iter_deconvolve_series(
         raise ConfigError(f"there are {channels} channels, got {len(psfs)} PSFs: give one, or one for each")
     result = np.zeros(shape, np.float32) if out is None else out
     stop, tiles = stop or StopToken(), tiles or TileConfig()
+    config = config or preset("quick", len(plan.spatial))
+    to_train_on = partial(_training_frames, image, plan=plan, config=config)
+    # All channels are checked first: an error in the last one must not cost the results of the others.
+    for channel, kernel in enumerate(psfs[1:], 1):
+        to_train_on(kernel, channel)
     models: list[Model] = []
     steps = 0
     said: set[str] = set()
+    nan_frames: list[list[int]] = []
     for channel, kernel in enumerate(psfs):
-        chosen = plan.training_times(shape)
-        frames = [np.asarray(image[plan.index(t, channel)]) for t in chosen]
-        config = settings_for(frames[0], config)
-        first = Problem.of(frames[0], kernel, config)
-        known = dict(zip(chosen, [first, *map(first.like, frames[1:])], strict=True))
+        known, left_out = to_train_on(kernel, channel)
+        chosen, first = list(known), next(iter(known.values()))
+        yield from map(Warned, left_out)
         work = iter_train(
             list(known.values()),
             config,
@@ -113,15 +120,21 @@ def iter_deconvolve_series(
             # The frame that was trained on comes first: what is chosen on it holds for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))
             for done, t in enumerate(order):
+                where = plan.index(t, channel)
                 try:
-                    problem = known.pop(t, None) or first.like(np.asarray(image[plan.index(t, channel)]))
+                    problem = known.pop(t, None) or first.like(np.asarray(image[where]))
                 except ConstantImage:
-                    yield Warned(f"Frame {t} of channel {channel} is constant and was left as it is.")
-                    result[plan.index(t, channel)] = np.asarray(image[plan.index(t, channel)])
+                    result[where] = np.asarray(image[where])
+                    yield Warned(f"{plan.frame_name(t, channel)} is constant and was left as it is.")
+                    continue
+                except UnusablePixels as error:
+                    result[where] = np.nan
+                    nan_frames.append([t, channel])
+                    yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {error}")
                     continue
                 one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
-                result[plan.index(t, channel)], tiles = yield from mapped(one, counted)
+                result[where], tiles = yield from mapped(one, counted)
     seconds = time.perf_counter() - started
     yield Finished(
         seconds=seconds,
@@ -137,7 +150,32 @@ def iter_deconvolve_series(
         "seconds": round(seconds, 3),
         "stopped": stop.stopped,
     }
+    if nan_frames:
+        provenance["nan_frames"] = nan_frames
     return SeriesDeconvolution(image=result, models=tuple(models), provenance=provenance)
+
+
+def _training_frames(
+    image: Any, psf: NDArray[Any], channel: int, *, plan: SeriesPlan, config: TrainConfig
+) -> tuple[dict[int, Problem], list[str]]:
+    """Return the frames of a channel to train on, by time, and a sentence for each that cannot be used.
+
+    All frames share the decision of the first one about the border.
+    """
+    found: dict[int, Problem] = {}
+    left_out: list[str] = []
+    first: Problem | None = None
+    for t in plan.training_times(image.shape):
+        frame = np.asarray(image[plan.index(t, channel)])
+        try:
+            found[t] = Problem.of(frame, psf, config) if first is None else first.like(frame)
+        except UnusablePixels as error:
+            left_out.append(f"{plan.frame_name(t, channel)} is left out of training: {error}")
+            continue
+        first = found[t]
+    if first is None:
+        raise ConfigError(f"there is no frame to train on. {' '.join(left_out)}")
+    return found, left_out
 
 
 def _of_frame(region: Callable[[], Region | None] | None, plan: SeriesPlan) -> Callable[[], Region | None] | None:

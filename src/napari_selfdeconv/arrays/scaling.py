@@ -16,7 +16,11 @@ from napari_selfdeconv.errors import ConfigError
 _SLAB = 2**20
 
 
-class ConstantImage(ConfigError):
+class UnusablePixels(ConfigError):
+    """The image cannot be used because of its values."""
+
+
+class ConstantImage(UnusablePixels):
     """All pixels of the image are equal."""
 
 
@@ -39,7 +43,7 @@ class Standardizer:
 
         Raises
         ------
-        ConfigError
+        UnusablePixels
             If a pixel is not finite, or all are equal (`ConstantImage`).
         """
         low, high = extremes(image)
@@ -73,7 +77,7 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
 
     Raises
     ------
-    ConfigError
+    UnusablePixels
         If a pixel is NaN or infinite.
 
     Examples
@@ -84,7 +88,7 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
     low, high = float(image.min()), float(image.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         nan, infinite = (int(np.count_nonzero(found(image))) for found in (np.isnan, np.isinf))
-        raise ConfigError(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")
+        raise UnusablePixels(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")
     return low, high
 
 

@@ -78,6 +78,11 @@ class SeriesPlan:
         places: dict[str, int | slice] = {"t": time, "c": channel}
         return tuple(places.get(axis, slice(None)) for axis in self.axes)
 
+    def frame_name(self, time: int, channel: int) -> str:
+        """Return how a message calls a frame, counted from 0: "Frame 3 of channel 1"."""
+        frame = f"Frame {time}" if "t" in self.axes else "The image"
+        return f"{frame} of channel {channel}" if "c" in self.axes else frame
+
     def training_times(self, shape: Sequence[int]) -> list[int]:
         """Return the time points to train on."""
         if self.train_on == "current":

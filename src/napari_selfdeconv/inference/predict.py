@@ -21,7 +21,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
 from napari_selfdeconv.events import Event, Warned, report_progress
-from napari_selfdeconv.inference.calibrate import calibrate
+from napari_selfdeconv.inference.calibrate import Line, calibrate
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.views import predictors
@@ -122,6 +122,19 @@ def choose_refinement(
     yield from report_progress(refiner.choose(result, image, model.psf, model.config.boundary), "choose", stop)
 
 
+def predict_and_fit(
+    model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, tuple[NDArray[np.float32], Line, TileConfig]]:
+    """Return f(x) in standardised units, the line that fits it to the image, and the tiles it took."""
+    result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop)
+    if not np.isfinite(result.sum(dtype=np.float64)):
+        raise ComputeError("the network's result holds values that are not finite: train again with another seed")
+    if not model.config.calibrate:
+        return result, Line(1.0, 0.0, False), tiles
+    line = calibrate(result, problem.image, model.psf, model.config.boundary, problem.scale.apply)
+    return result, line, tiles
+
+
 def deconvolve_whole(
     model: Model,
     problem: Problem,
@@ -135,18 +148,14 @@ def deconvolve_whole(
     The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
     digit.
     """
-    image, scale = problem.image, problem.scale
     # In place from here on: nothing more of the image's size than the result.
-    result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop)
-    if not np.isfinite(result.sum(dtype=np.float64)):
-        raise ComputeError("the network's result holds values that are not finite: train again with another seed")
-    if model.config.calibrate:
-        gain, offset, cut_off = calibrate(result, image, model.psf, model.config.boundary, scale.apply)
-        if cut_off:
-            yield Warned(CLIPPED)
-        result *= gain
-        result += offset
-    scale.undo(result, out=result)
+    result, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop)
+    if line.cut_off:
+        yield Warned(CLIPPED)
+    result *= line.gain
+    result += line.offset
+    image = problem.image
+    problem.scale.undo(result, out=result)
     if model.config.refine:
         refiner = refiner or Refiner(choice.device)
         yield from choose_refinement(refiner, result, image, model, stop)

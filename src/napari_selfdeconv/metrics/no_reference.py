@@ -1,4 +1,4 @@
-"""How good a result is where there is no truth: what the residual, the reblurred image and split pixels say."""
+"""How good a result is without a truth: what the residual, the reblurred image and split pixels say."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import fft
 
-from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.fourier_ring import fourier_resolution
-from napari_selfdeconv.physics.blur import Blur
 
 _LAG = 5
 
 
-def evaluate_without_truth(
-    result: NDArray[Any], image: NDArray[Any], psf: NDArray[Any], voxel_um: Sequence[float] | None = None
+def scores(
+    result: NDArray[Any],
+    image: NDArray[Any],
+    reblurred: NDArray[Any],
+    voxel_um: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Return what can be said of a result from the image it was made from.
 
     Parameters
     ----------
-    result, image : 2D or 3D, the same shape and intensity units.
-    psf : as many axes, unit sum.
+    result, image, reblurred : 2D or 3D, the same shape and intensity units; ``reblurred`` is g(result).
     voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
 
     Returns
@@ -33,26 +32,13 @@ def evaluate_without_truth(
     ``whiteness`` (0 to 1, 1 is white: `whiteness` of x - g(result)), ``i_divergence`` (`i_divergence` of x and
     g(result)), ``residual_rms`` (units of the image), ``frc_resolution`` (`fourier_resolution` of the result).
 
-    Raises
-    ------
-    ConfigError
-        If the shapes differ.
-
     Examples
     --------
     >>> image = np.random.default_rng(0).random((32, 32))
-    >>> scores = evaluate_without_truth(image, image, np.ones((1, 1)))
-    >>> sorted(scores)
+    >>> sorted(scores(image, image, image))
     ['frc_resolution', 'i_divergence', 'residual_rms', 'whiteness']
     """
-    if result.shape != image.shape:
-        raise ConfigError(
-            f"the result has shape {result.shape} and the image {image.shape}: they must be the same"
-        )
-    with torch.inference_mode():
-        estimate = torch.as_tensor(np.asarray(result, np.float32))[None, None]
-        blurred = Blur(np.asarray(psf))(estimate)[0, 0].numpy().astype(np.float64)
-    x = np.asarray(image, np.float64)
+    x, blurred = np.asarray(image, np.float64), np.asarray(reblurred, np.float64)
     residual = x - blurred
     return {
         "whiteness": whiteness(residual),
