@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.config.classical import Classical
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.events import drain
+from napari_selfdeconv.restoration.methods import Classical
 
 PSF = np.outer([1, 3, 2], [1, 2, 1]) / 24.0
 IMAGE = np.random.default_rng(0).gamma(2.0, 10.0, (24, 28))
