@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +30,6 @@ from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Started, Warned, drain
 from napari_selfdeconv.network.model import Deconvolver, build_network
 from napari_selfdeconv.training.losses import needed_passes
-from selfdeconv_tools.memory import fit
-from selfdeconv_tools.memory.point import measure
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 SIZES: dict[str, Any] = {"shape": (512, 512), "psf_shape": (31, 31)}
@@ -85,16 +86,18 @@ def test_the_prediction_grows_with_what_is_asked_for() -> None:
     assert 2 < tiles[1] / tiles[0] < 5
 
 
-def test_one_measurement_is_near_the_prediction() -> None:
-    config = {"features": 24, "batch_size": 8, "patch": 64, "steps": 2, "schedule": "halving"}
-    point = {"kind": "train", "shape": [64, 64], "psf_shape": [9, 9], "device": "cpu"}
-    point["config"] = {**config, "precision": "float32", "loss": {"bsp": 1.0}}
-    measured = fit.measure(point)
-    assert measured is not None
-    assert 0.6 < fit.predicted(point) / measured < 1.6
-    assert fit.fit([point], [measured]).shape == fit.fit([point, point], [measured] * 2).shape
-    assert fit.report([(0, point, measured)])
-    assert callable(measure)
+@pytest.mark.parametrize(
+    ("kind", "ndim", "shape"),
+    [("train", 2, (64, 64)), ("predict", 2, (400, 400)), ("predict", 3, (24, 64, 64))],
+)
+def test_a_measured_run_is_near_the_estimate(kind: str, ndim: int, shape: tuple[int, ...]) -> None:
+    config = preset("quick", ndim, precision="float32", steps=2, auto_stop=False, pretrained=False)
+    point = {"kind": kind, "shape": shape, "psf_shape": (9,) * ndim, "device": "cpu", "config": config.to_dict()}
+    command = [sys.executable, "-m", "selfdeconv_tools.run_memory", json.dumps(point)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    estimate = training_bytes if kind == "train" else tile_bytes
+    # An estimate that is too low costs a restart with half the batch; one that is too high, a smaller batch.
+    assert 0.5 < estimate(config, shape, (9,) * ndim, precision="float32") / int(done.stdout) < 3
 
 
 def test_what_fits_is_left_as_it_is() -> None:

@@ -1,28 +1,22 @@
-"""How much memory a run will take, from its settings alone: counts of the network's layers, fitted to measurement.
+"""How much memory a run will take, from its settings alone.
 
-What is counted are the bytes of what a run holds; the coefficients say how many times each is there at the peak.
-They are fitted by ``python -m selfdeconv_tools.memory.fit``, which measures runs in processes of their own.
-No torch here: the forms show the figure before torch is loaded.
+One formula for training and for tiles: the channels that are in memory at the peak, the Fourier transforms, the
+weights, the image, and a constant for the libraries. It is an estimate with a safety factor, because a run that needs
+more restarts with half the batch or half the tile. No torch here: the forms show the figure before torch is loaded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from napari_selfdeconv.config.training import LossWeights, TrainConfig
 
-#: Coefficients of `training_counts` and of `tile_counts` for each precision.
-TRAINING: Mapping[str, tuple[float, ...]] = {
-    "float32": (1.17, 5.99, 0.00, 2.17, 6.29, 0.07, 20.20),
-    "bfloat16": (1.23, 5.44, 2.57, 2.19, 3.03, 0.20, 16.26),
-}
-TILE: Mapping[str, tuple[float, ...]] = {
-    "float32": (3.29, 2.65, 0.91, 2.01, 0.00, 2.43, 32.35),
-    "bfloat16": (3.95, 1.43, 2.76, 1.18, 4.29, 0.40, 14.29),
-}
-# What a run takes however small it is is counted in these.
-_MEGABYTE = 1e6
+# Measured runs of the presets take 0.6 to 1.1 times the estimate.
+_SAFETY = 1.25
+_CONSTANT = 2e7
+# Layers at full resolution in work beyond those that are kept for the backward pass: gradients and scratch memory.
+_WORKING_LAYERS = 6
 
 
 def training_bytes(
@@ -45,8 +39,20 @@ def training_bytes(
     >>> sizes[1] > 4 * sizes[0]
     True
     """
-    steps = _total(TRAINING[precision], training_counts(config, shape, psf_shape, precision, frames))
-    # With a small batch a cell of the first result takes more than a step.
+    ndim = len(shape)
+    patch = [min(n, config.patch) for n in shape]
+    batch = config.batch_size * passes(config.loss) + config.recorded_anew
+    steps = _needed(
+        config,
+        voxels=batch * math.prod(patch),
+        channels=kept_channels(config, ndim) + _WORKING_LAYERS * config.features,
+        transforms=batch * _padded(patch, psf_shape),
+        # The frame and its standardised copies, and the Wiener kernels' float64 on four times the PSF.
+        extra=24.0 * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
+        ndim=ndim,
+        precision=precision,
+    )
+    # With a small batch a cell of the reference result takes more than a step.
     return max(steps, first_result_bytes(config, shape, psf_shape, precision=precision))
 
 
@@ -62,59 +68,24 @@ def first_result_bytes(
 
 def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], *, precision: str) -> int:
     """Return the memory that deconvolving one tile takes at its peak, in bytes; the image and the result aside."""
-    return _total(TILE[precision], tile_counts(config, tile, psf_shape, precision))
+    # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
+    cell = 2 ** (config.levels - 1)
+    sizes = [-(-(n + cell - 1) // cell) * cell for n in tile]
+    # A block at full resolution: its input (twice as wide where the skip is joined), both ReLUs, both convolutions.
+    return _needed(
+        config,
+        voxels=math.prod(sizes),
+        channels=(4 + 3 * _joined(config)) * config.features,
+        transforms=_padded(sizes, psf_shape),
+        extra=8.0 * math.prod(tile),
+        ndim=len(tile),
+        precision=precision,
+    )
 
 
 def whole_bytes(shape: Sequence[int]) -> int:
     """Return the memory of the result itself, in bytes: float32."""
     return 4 * int(math.prod(shape))
-
-
-def training_counts(
-    config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], precision: str, frames: int = 1
-) -> list[float]:
-    """Return the bytes of what training holds.
-
-    All layers, one at full resolution, Fourier transforms, image and PSF, weights, all layers again where an
-    anchor or a bootstrap runs a second network, and a constant.
-    """
-    ndim = len(shape)
-    patch = [min(n, config.patch) for n in shape]
-    value = 2.0 if precision == "bfloat16" else 4.0
-    batch = config.batch_size * passes(config.loss) + config.recorded_anew
-    voxels = batch * math.prod(patch)
-    kept = value * voxels * kept_channels(config, ndim)
-    return [
-        kept,
-        value * voxels * config.features,
-        4.0 * batch * (1 + len(config.inverse_channels)) * _padded(patch, psf_shape),
-        # The frame, the same without its held-out pixels, where those are; and its first result.
-        (13.0 if config.loss.holds_on else 9.0) * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
-        4.0 * parameters(config, ndim),
-        kept if config.loss.holds_on else 0.0,
-        _MEGABYTE,
-    ]
-
-
-def tile_counts(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], precision: str) -> list[float]:
-    """Return the bytes of predicting a tile.
-
-    Its widest layer, another, one more if there are three levels, transforms, tile, weights, and a constant.
-    """
-    value = 2.0 if precision == "bfloat16" else 4.0
-    # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
-    cell = 2 ** (config.levels - 1)
-    sizes = [-(-(n + cell - 1) // cell) * cell for n in tile]
-    voxels = math.prod(sizes)
-    return [
-        value * voxels * config.features * _joined(config),
-        value * voxels * config.features,
-        value * voxels * config.features * (config.levels > 2),
-        4.0 * (1 + len(config.inverse_channels)) * _padded(sizes, psf_shape),
-        4.0 * math.prod(tile),
-        4.0 * parameters(config, len(tile)),
-        _MEGABYTE,
-    ]
 
 
 def passes(loss: LossWeights) -> int:
@@ -165,5 +136,20 @@ def _kernel_bytes(config: TrainConfig, psf_shape: Sequence[int]) -> float:
     return 8.0 * math.prod(4 * k + 1 for k in psf_shape) if config.inverse_channels else 0.0
 
 
-def _total(coefficients: Sequence[float], counts: Sequence[float]) -> int:
-    return round(sum(a * n for a, n in zip(coefficients, counts, strict=True)))
+def _needed(
+    config: TrainConfig,
+    *,
+    voxels: int,
+    channels: float,
+    transforms: int,
+    extra: float,
+    ndim: int,
+    precision: str,
+) -> int:
+    value = 2.0 if precision == "bfloat16" else 4.0
+    needed = value * voxels * channels + extra
+    # The transforms of the image and of its filtered copies are float32, the input and its spectrum.
+    needed += 8.0 * (1 + len(config.inverse_channels)) * transforms
+    # Weights, gradients, and the two moments of Adam.
+    needed += 16.0 * parameters(config, ndim)
+    return round(_SAFETY * needed + _CONSTANT)

@@ -1,6 +1,6 @@
-"""One measurement of the memory planner: how far the process grew. Run in a process of its own.
+"""The memory that one run takes, beside what `compute.memory_model` estimates. Each in a process of its own.
 
-``python -m selfdeconv_tools.memory.point '{"kind": "train", ...}'`` prints one number, bytes.
+``python -m selfdeconv_tools.run_memory '{"kind": "train", ...}'`` prints the peak in bytes; see `measure`.
 """
 
 from __future__ import annotations

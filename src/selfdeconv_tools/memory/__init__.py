@@ -1,1 +1,0 @@
-"""Measurement of the memory of a run."""
