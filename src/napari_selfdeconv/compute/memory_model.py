@@ -1,8 +1,9 @@
 """How much memory a run will take, from its settings alone.
 
 One formula for training and for tiles: the channels that are in memory at the peak, the Fourier transforms, the
-weights, the image, and a constant for the libraries. It is an estimate with a safety factor, because a run that needs
-more restarts with half the batch or half the tile. No torch here: the forms show the figure before torch is loaded.
+weights, the image, and a constant for the libraries. It is an estimate with a safety factor, because a run that
+needs more restarts with half the batch or half the tile. No torch here: the forms show the figure before torch is
+loaded.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int
     # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
     cell = 2 ** (config.levels - 1)
     sizes = [-(-(n + cell - 1) // cell) * cell for n in tile]
-    # A block at full resolution: its input (twice as wide where the skip is joined), both ReLUs, both convolutions.
+    # A block at full resolution: its input, twice as wide with the skip, both ReLUs and both convolutions.
     return _needed(
         config,
         voxels=math.prod(sizes),
