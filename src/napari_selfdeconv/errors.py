@@ -8,7 +8,19 @@ from __future__ import annotations
 
 
 class SelfDeconvError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Attributes
+    ----------
+    problem : what is wrong.
+    remedy : what to do about it; "" if that is not known, or if the problem says it.
+
+    The text of the error is both.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}: {remedy}" if remedy else problem)
+        self.problem, self.remedy = problem, remedy
 
 
 class ConfigError(SelfDeconvError, ValueError):
@@ -20,7 +32,7 @@ class ComputeError(SelfDeconvError):
 
 
 class OutOfMemory(ComputeError):
-    """The device, or the computer, has not the memory for it."""
+    """The device or the computer does not have enough memory."""
 
 
 class Cancelled(SelfDeconvError):

@@ -25,7 +25,7 @@ from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.network.model import Model, build_network
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
-from napari_selfdeconv.training import loop
+from napari_selfdeconv.training import run
 
 
 def gaussian_psf(ndim, sigma=1.2, size=7):
@@ -189,15 +189,15 @@ def test_torch_errors_become_compute_errors(monkeypatch):
     def fail(*_args, **_kwargs):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried 1 byte")
 
-    monkeypatch.setattr("napari_selfdeconv.training.loop.total", fail)
-    with pytest.raises(ComputeError, match="ran out of memory: use a smaller image") as caught:
+    monkeypatch.setattr("napari_selfdeconv.training.run.total", fail)
+    with pytest.raises(ComputeError, match="ran out of memory: close other programs") as caught:
         api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
     assert not isinstance(caught.value, RuntimeError)
 
 
 def test_a_loss_that_is_no_longer_finite_is_said(monkeypatch):
-    original = loop.total
-    monkeypatch.setattr(loop, "total", lambda p, w: (original(p, w)[0] * float("nan"), {}))
+    original = run.total
+    monkeypatch.setattr(run, "total", lambda p, w: (original(p, w)[0] * float("nan"), {}))
     with pytest.raises(ComputeError, match=r"collapsed twice .*no longer finite"):
         api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
 
@@ -396,5 +396,5 @@ def test_the_preview_leaves_the_network_training():
     preview = Previewer(
         scale.apply(image), scale, choose_device("cpu", "float32"), tiny(2), gaussian_psf(2), 0.0, None
     )
-    assert preview(1, network).image.shape == (24, 24)
+    assert preview.make_preview(1, network).image.shape == (24, 24)
     assert network.training

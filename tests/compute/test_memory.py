@@ -165,7 +165,7 @@ def test_training_out_of_memory_begins_anew_with_half(
     plain = api.deconvolve(image(), PSF, tiny(**used)).image
     failing_above(most, monkeypatch, training=True)
     result, events = collect(api.iter_deconvolve(image(), PSF, tiny()))
-    assert "ran out of memory; it begins anew with batch size 2 (not 4)" in warnings_of(events)
+    assert "ran out of memory. It begins again with batch size 2 (not 4)" in warnings_of(events)
     assert result.model.config == tiny(**used)
     np.testing.assert_array_equal(result.image, plain)
 
@@ -186,7 +186,7 @@ def test_predicting_out_of_memory_restarts_with_half_the_tile(monkeypatch: pytes
     result, events = collect(api.iter_apply_model(model, tall))
     said = warnings_of(events)
     assert "Out of memory with tiles of 120 x 40 voxels" in said
-    assert "Out of memory with tiles of 56 x 40 voxels: begun anew with 24 x 40." in said
+    assert "Out of memory with tiles of 56 x 40 voxels. Prediction begins again with 24 x 40." in said
     np.testing.assert_array_equal(result, plain)
     # And the record of a run names the tile that did it, not the one that failed.
     told = api.deconvolve(tall, PSF, tiny()).provenance["tiles"]

@@ -20,9 +20,11 @@ from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Interim, Preview, Progress, Started, Warned, drain
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.stop_token import StopToken
-from napari_selfdeconv.training import loop
-from napari_selfdeconv.training.collapse import checkerboard, collapsed
-from napari_selfdeconv.training.validation import Watch
+from napari_selfdeconv.training import blind_spot, loop
+from napari_selfdeconv.training import run as training_run
+from napari_selfdeconv.training.collapse import find_collapse, measure_checkerboard
+from napari_selfdeconv.training.convergence import HeldOutCurve
+from napari_selfdeconv.training.validation import Validator
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 
@@ -202,11 +204,11 @@ def test_the_held_out_error_is_reported_and_falls() -> None:
     assert reported[-1][1] < 0.7 * reported[0][1]
 
 
-def errors_of(curve: Iterator[float] | list[float], every: int = 40, steps: int = 1200) -> Watch:
-    watch = Watch(steps)
-    for i, error in enumerate(curve, 1):
-        watch.add(i * every, error)
-    return watch
+def errors_of(errors: Iterator[float] | list[float], every: int = 40, steps: int = 1200) -> HeldOutCurve:
+    curve = HeldOutCurve(steps)
+    for i, error in enumerate(errors, 1):
+        curve.add(i * every, error)
+    return curve
 
 
 def test_a_falling_error_is_no_plateau() -> None:
@@ -223,7 +225,7 @@ def test_a_rising_error_is_noticed() -> None:
 
 
 def test_training_ends_by_itself_when_the_error_no_longer_falls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Watch, "plateau", property(lambda self: self.history[-1][0] >= 20))
+    monkeypatch.setattr(HeldOutCurve, "plateau", property(lambda self: self.history[-1][0] >= 20))
     result, events = collect(api.iter_deconvolve(blobs(), PSF, tiny(steps=100)))
     assert result.converged
     assert not result.stopped
@@ -238,7 +240,7 @@ def test_training_ends_by_itself_when_the_error_no_longer_falls(monkeypatch: pyt
 
 def test_the_best_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = iter([3.0, 2.0, 1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 5.0, 5.0])
-    monkeypatch.setattr(loop.Validator, "error", lambda *_: next(errors))
+    monkeypatch.setattr(Validator, "measure_error", lambda *_: next(errors))
     result, events = collect(api.iter_deconvolve(blobs(), PSF, tiny(steps=50)))
     assert result.provenance["kept_step"] == 25
     assert any(isinstance(e, Warned) and "lowest at step 25" in e.message for e in events)
@@ -253,19 +255,19 @@ def test_auto_stop_needs_held_out_pixels() -> None:
 def test_what_a_collapse_looks_like() -> None:
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     healthy = torch.sin(y / 5.0) * torch.cos(x / 7.0)
-    assert collapsed(healthy[None, None], 0.5, 1.0) == ""
-    assert "flat" in collapsed(1e-4 * healthy[None, None], 0.5, 1.0)
-    assert "200 times" in collapsed(healthy[None, None], 200.0, 1.0)
-    assert "no longer finite" in collapsed(healthy[None, None], float("nan"), 1.0)
-    assert "checkerboard" in collapsed((healthy + 3.0 * ((y + x) % 2))[None, None], 0.5, 1.0)
-    assert checkerboard((x % 2).float()[None, None]) == pytest.approx(1.0, abs=0.01)
+    assert find_collapse(healthy[None, None], 0.5, 1.0) == ""
+    assert "flat" in find_collapse(1e-4 * healthy[None, None], 0.5, 1.0)
+    assert "200 times" in find_collapse(healthy[None, None], 200.0, 1.0)
+    assert "no longer finite" in find_collapse(healthy[None, None], float("nan"), 1.0)
+    assert "checkerboard" in find_collapse((healthy + 3.0 * ((y + x) % 2))[None, None], 0.5, 1.0)
+    assert measure_checkerboard((x % 2).float()[None, None]) == pytest.approx(1.0, abs=0.01)
     noise = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    assert checkerboard(noise) < 0.15
+    assert measure_checkerboard(noise) < 0.15
 
 
 def test_a_collapsed_run_begins_anew_once_from_another_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     image, seeds = blobs(), []
-    build = loop.build_network
+    build = training_run.build_network
 
     def spoiled(config: TrainConfig, psf: Any) -> Any:
         network = build(config, psf)
@@ -275,7 +277,7 @@ def test_a_collapsed_run_begins_anew_once_from_another_seed(monkeypatch: pytest.
                 torch.nn.init.zeros_(parameter)
         return network
 
-    monkeypatch.setattr(loop, "build_network", spoiled)
+    monkeypatch.setattr(training_run, "build_network", spoiled)
     config = tiny(steps=25, learning_rate=1e-9)
     result, events = collect(api.iter_deconvolve(image, PSF, config))
     assert seeds == [0, 1]
@@ -288,7 +290,7 @@ def test_a_collapsed_run_begins_anew_once_from_another_seed(monkeypatch: pytest.
 
 
 def test_two_collapses_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "collapsed", lambda *_: "the result became flat")
+    monkeypatch.setattr(training_run, "find_collapse", lambda *_: "the result became flat")
     with pytest.raises(ComputeError, match=r"collapsed twice \(the result became flat\)"):
         api.deconvolve(blobs(), PSF, tiny(steps=25))
 
@@ -307,13 +309,13 @@ def test_several_frames_train_one_model() -> None:
 
 def test_ssis_masks_begin_dense_and_thin_out(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
-    drawn = loop.stratified_mask
+    drawn = blind_spot.stratified_mask
 
     def record(batch: int, size: Any, percent: float, generator: torch.Generator) -> torch.Tensor:
         seen.append(percent)
         return drawn(batch, size, percent, generator)
 
-    monkeypatch.setattr(loop, "stratified_mask", record)
+    monkeypatch.setattr(blind_spot, "stratified_mask", record)
     config = preset("ssi", 2, steps=4, patch=32, features=2, batch_size=1, device="cpu")
     assert api.deconvolve(blobs(), PSF, config).steps_done == 4
     assert seen[0] == 25

@@ -14,8 +14,8 @@ from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import LossWeights, TrainConfig
 from napari_selfdeconv.network.model import Deconvolver, build_network
-from napari_selfdeconv.training.loop import _Run
 from napari_selfdeconv.training.reference_result import ReferenceResult
+from napari_selfdeconv.training.run import TrainingRun
 from napari_selfdeconv.training.sampler import Place, Sampler
 
 CHOICE = choose_device("cpu", "float32")
@@ -104,20 +104,20 @@ def test_a_sampler_says_where_its_patches_lie() -> None:
         assert torch.equal(out[0], place.cut(held[place.frame]))
 
 
-def terms_at_the_first_step(change: Callable[[_Run], None], batch_size: int = 2) -> dict[str, float]:
+def terms_at_the_first_step(change: Callable[[TrainingRun], None], batch_size: int = 2) -> dict[str, float]:
     image = noise(24, 24).numpy()
     loss = LossWeights(bsp=1.0, anchor=1.0, bootstrap=1.0)
     config = preset("quick", 2, patch=16, batch_size=batch_size, loss=loss, pretrained=True)
-    run = _Run([image], PSF, config, CHOICE, (float(image.min()), float(image.max())), None)
+    run = TrainingRun([image], PSF, config, CHOICE, (float(image.min()), float(image.max())), None)
     change(run)
-    return {name: float(value) for name, value in run.step().items()}
+    return {name: float(value) for name, value in run.make_step().items()}
 
 
 def test_anchor_and_bootstrap_are_measured_from_the_first_result() -> None:
-    def moved(run: _Run) -> None:
-        assert run.first is not None
-        unmoved = run.first
-        run.first = lambda places: unmoved(places) + 2.0  # type: ignore[assignment]
+    def moved(run: TrainingRun) -> None:
+        assert run.blind_spot.reference is not None
+        unmoved = run.blind_spot.reference
+        run.blind_spot.reference = lambda places: unmoved(places) + 2.0  # type: ignore[assignment]
 
     plain, away = terms_at_the_first_step(lambda _: None), terms_at_the_first_step(moved)
     assert plain["bsp"] == away["bsp"]
@@ -130,7 +130,7 @@ def test_anchor_and_bootstrap_are_measured_from_the_first_result() -> None:
 def test_half_of_a_batch_is_recorded_anew(batch_size: int, recorded: int) -> None:
     batches: list[int] = []
 
-    def watch(run: _Run) -> None:
+    def watch(run: TrainingRun) -> None:
         assert run.config.recorded_anew == recorded
         run.network.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
 

@@ -16,7 +16,12 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Interim, drain
 from napari_selfdeconv.simulate import degrade, measure
 from napari_selfdeconv.stop_token import StopToken
-from napari_selfdeconv.training.weight_interpolation import SHARES, interpolate_weights, interpolated, snapshot
+from napari_selfdeconv.training.weight_interpolation import (
+    SHARES,
+    copy_weights,
+    interpolate_weights,
+    load_interpolated,
+)
 from selfdeconv_tools.pretraining.scenes import scene
 
 Y, X = np.mgrid[-6:7, -6:7]
@@ -34,11 +39,11 @@ def network(seed: int) -> nn.Module:
 
 
 def test_a_blend_lies_between_and_counts_as_the_last() -> None:
-    begun, other = snapshot(network(0)), network(1)
+    begun, other = copy_weights(network(0)), network(1)
     other(torch.randn(2, 1, 8, 8))
-    ended = snapshot(other)
+    ended = copy_weights(other)
     for share in SHARES:
-        for name, value in interpolated(begun, ended, share).items():
+        for name, value in interpolate_weights(begun, ended, share).items():
             if name.endswith("num_batches_tracked"):
                 assert value == 1
             else:
@@ -46,30 +51,30 @@ def test_a_blend_lies_between_and_counts_as_the_last() -> None:
     for share, whole in ((0.0, begun), (1.0, ended)):
         assert all(
             torch.equal(value, whole[name])
-            for name, value in interpolated(begun, ended, share).items()
+            for name, value in interpolate_weights(begun, ended, share).items()
             if value.is_floating_point()
         )
 
 
 @pytest.mark.parametrize("least", SHARES)
 def test_the_share_with_the_least_error_is_loaded(least: float) -> None:
-    begun, other = snapshot(network(0)), network(1)
-    ended = snapshot(other)
+    begun, other = copy_weights(network(0)), network(1)
+    ended = copy_weights(other)
     errors = iter([np.full(100, abs(share - least), np.float32) for share in SHARES])
-    assert interpolate_weights(other, begun, lambda: next(errors)) == least
-    want = interpolated(begun, ended, least)
+    assert load_interpolated(other, begun, lambda: next(errors)) == least
+    want = interpolate_weights(begun, ended, least)
     assert all(torch.equal(value, want[name]) for name, value in other.state_dict().items())
 
 
 def test_of_shares_that_cannot_be_told_apart_the_smallest_is_loaded() -> None:
     scatter = np.random.default_rng(0).normal(size=100).astype(np.float32)
     errors = iter([scatter + 9, scatter[::-1] + 0.1, scatter + 0.1, scatter + 0.05, scatter])
-    assert interpolate_weights(network(1), snapshot(network(0)), lambda: next(errors)) == SHARES[1]
+    assert load_interpolated(network(1), copy_weights(network(0)), lambda: next(errors)) == SHARES[1]
 
 
 def test_the_snapshot_does_not_follow_the_network() -> None:
     one = network(0)
-    kept = snapshot(one)
+    kept = copy_weights(one)
     with torch.no_grad():
         one[0].weight.add_(1)
     assert not torch.equal(kept["0.weight"], one[0].weight)

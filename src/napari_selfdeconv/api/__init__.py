@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
     from napari_selfdeconv.arrays.out_of_core import create_zarr
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
+    from napari_selfdeconv.compute.failures import translate_error
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
     from napari_selfdeconv.config.presets import preset
@@ -132,6 +133,7 @@ __all__ = [
     "save_parameters",
     "settings_json",
     "suggest_psf_shape",
+    "translate_error",
     "uncertainty",
     "write_ome_tiff",
     "write_psf",
@@ -150,6 +152,7 @@ _NAMES = {
     "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",
     "arrays.out_of_core": "create_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",
+    "compute.failures": "translate_error",
     "compute.memory_budget": "Outlook outlook",
     "config.optics": "CoverslipLayers Optics",
     "config.presets": "preset",

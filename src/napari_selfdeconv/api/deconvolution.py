@@ -119,7 +119,7 @@ def iter_deconvolve(
         preview_region=preview_region,
         preview_extra=preview_extra,
         memory_share=tiles.memory_share,
-        whole=whole,
+        deconvolve=whole,
     )
     run, model = training.run, training.model
     with on_device(model, training.choice):
@@ -131,7 +131,7 @@ def iter_deconvolve(
         stopped=training.stopped,
         converged=run.converged,
         refined_iterations=(refiner.iterations if refiner else None) or 0,
-        kept_share=run.kept.share,
+        kept_share=run.selected.share,
     )
     outcome = {"stopped": training.stopped, "converged": run.converged}
     return Deconvolution(

@@ -116,7 +116,7 @@ def iter_deconvolve_large(
         steps_done=run.steps_done,
         stopped=training.stopped,
         converged=run.converged,
-        kept_share=run.kept.share,
+        kept_share=run.selected.share,
     )
     provenance = {
         **model.provenance,

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.compute.memory_budget import differences, fit_training, halve_training
+from napari_selfdeconv.compute.failures import translate_errors
+from napari_selfdeconv.compute.memory_budget import fit_training
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
-from napari_selfdeconv.errors import ConfigError, OutOfMemory
-from napari_selfdeconv.events import Event, Interim, Warned
-from napari_selfdeconv.inference.predict import new_provenance, translated
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.inference.observe import DeconvolveWhole, TrainingObserver, observe_steps
+from napari_selfdeconv.inference.predict import new_provenance
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.network.model import Deconvolver, Model, psf_hash
 from napari_selfdeconv.stop_token import StopToken
-from napari_selfdeconv.training.loop import Between, Collapsed, Settled, Trained, train
+from napari_selfdeconv.training.loop import StepDone, Trained, train
 from napari_selfdeconv.training.model_selection import SelectedWeights
-
-Whole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
+from napari_selfdeconv.training.restarts import train_with_restarts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ def iter_train(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
-    whole: Whole | None = None,
+    deconvolve: DeconvolveWhole | None = None,
     memory_share: float = TileConfig.memory_share,
 ) -> Generator[Event, None, Training]:
     """Train one model on frames of one shape; yield events, return the model.
@@ -57,7 +59,8 @@ def iter_train(
     problems : frames of one shape with one PSF; each has its own scale. Previews show the first one.
     config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
         `iter_deconvolve`.
-    whole : deconvolves the whole image with a model: called when `StopToken.request_result` asks for an `Interim`.
+    deconvolve : deconvolves the whole image with a model. It is called when `StopToken.request_result` asks for an
+        `Interim`.
     memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
         patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
 
@@ -84,11 +87,11 @@ def iter_train(
     standard = [problem.standard for problem in problems]
     lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
-    def record(network: Deconvolver, config: TrainConfig, steps: int, kept: SelectedWeights) -> Model:
-        provenance = new_provenance(config, psf, choice, steps, voxel_um, continued=start_from)
-        provenance |= {"kept_step": kept.step, "kept_share": kept.share}
+    def make_model(used: TrainConfig, network: Deconvolver, steps: int, selected: SelectedWeights) -> Model:
+        provenance = new_provenance(used, psf, choice, steps, voxel_um, continued=start_from)
+        provenance |= {"kept_step": selected.step, "kept_share": selected.share}
         voxel = None if voxel_um is None else tuple(map(float, voxel_um))
-        return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
+        return Model(config=used, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
 
     fitted = fit_training(
         config,
@@ -105,40 +108,38 @@ def iter_train(
     if fitted.note:
         choice = device.choose_device(config.device, fitted.config.precision)
 
-    def once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
-        preview = None
+    def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
+        previewer = None
         if preview_every_s is not None:
-            preview = Previewer(
+            previewer = Previewer(
                 standard[0], first.scale, choice, attempt, psf, preview_every_s, preview_region, preview_extra
             )
-        between = _between(attempt, preview, whole, record, stop)
-        with translated():
-            return (
-                yield from train(
-                    standard,
-                    psf,
-                    attempt,
-                    choice,
-                    bounds=(min(lows), max(highs)),
-                    stop=stop,
-                    between=between,
-                    weights=weights,
-                )
-            )
+        observer = TrainingObserver(previewer, deconvolve, partial(make_model, attempt), stop, choice)
+        bounds = min(lows), max(highs)
+        work = _translated(train(standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights))
+        return (yield from observe_steps(work, observer))
 
-    run, used = yield from _attempts(once, fitted.config, choice)
-    # Where nothing of the training was kept, no step was.
-    if run.kept.step < run.steps_done and run.kept.share > 0:
+    run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
+    # With a share of 0 the result has the initial weights, whatever the step.
+    if run.selected.step < run.steps_done and run.selected.share > 0:
         yield Warned(
-            f"The held-out error was lowest at step {run.kept.step} and rose after it: "
+            f"The held-out error was lowest at step {run.selected.step} and rose after it: "
             "the model of that step is used."
         )
     return Training(
-        model=record(run.network, used, run.steps_done, run.kept),
+        model=make_model(used, run.network, run.steps_done, run.selected),
         run=run,
         choice=choice,
         stopped=stop.stopped and not run.converged and run.steps_done < config.steps,
     )
+
+
+def _translated(
+    work: Generator[Event | StepDone, None, Trained],
+) -> Generator[Event | StepDone, None, Trained]:
+    """Train with the errors of torch translated: those of training only, because it waits while others look."""
+    with translate_errors():
+        return (yield from work)
 
 
 def _asks_for_weights(config: TrainConfig) -> str:
@@ -148,57 +149,6 @@ def _asks_for_weights(config: TrainConfig) -> str:
     if config.bn_momentum == 0:
         return "bn_momentum=0"
     return next((name for name in ("blend_start", "model_cut_off") if getattr(config, name)), "")
-
-
-def _attempts(
-    once: Callable[[TrainConfig], Generator[Event, None, Trained]], config: TrainConfig, choice: device.Choice
-) -> Generator[Event, None, tuple[Trained, TrainConfig]]:
-    """Train; anew from another seed after a collapse, anew with half the batch or patch when out of memory."""
-    attempt, reseeded = config, False
-    while True:
-        try:
-            return (yield from once(attempt)), attempt
-        except Collapsed as error:
-            if reseeded:
-                raise Collapsed(
-                    f"training collapsed twice ({error}): try another seed, the preset 'standard', "
-                    "or look whether the image holds anything but noise"
-                ) from None
-            changed, reseeded = replace(attempt, seed=(attempt.seed + 1) % 2**31), True
-            said = f"Training collapsed ({error}); it begins anew with seed {changed.seed}."
-        except OutOfMemory:
-            smaller = halve_training(attempt)
-            if smaller is None:
-                raise
-            said = f"Training ran out of memory; it begins anew with {differences(attempt, smaller)}."
-            changed = smaller
-        # Out of the except block: until then the error holds the frames, and they hold the run's memory.
-        device.release_memory(choice.device)
-        yield Warned(said)
-        attempt = changed
-
-
-def _between(
-    config: TrainConfig,
-    preview: Previewer | None,
-    whole: Whole | None,
-    record: Callable[[Deconvolver, TrainConfig, int, SelectedWeights], Model],
-    stop: StopToken,
-) -> Between:
-    """Return what happens between two steps: a preview when it is time, the whole image when asked for."""
-
-    def between(step: int, network: Deconvolver, settled: Settled) -> Iterator[Event]:
-        event = None if preview is None else preview(step, network)
-        if event is not None:
-            yield event
-        if whole is None or not stop.take_request():
-            return
-        with settled() as kept:
-            model = record(network, config, step, kept)
-            image = yield from whole(model)
-        yield Interim(step=step, image=image, provenance=model.provenance)
-
-    return between
 
 
 def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the entries share: tiled prediction, the record of a run, torch's errors in our words."""
+"""What the entries share: tiled prediction and the record of a run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.arrays.tiling import Finish, predict_tiled
 from napari_selfdeconv.compute import device
+from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ComputeError, OutOfMemory
+from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import Line, calibrate
 from napari_selfdeconv.inference.prepare import Problem
@@ -72,7 +73,7 @@ def predict_with(
         # Out of the except block: until then the error holds the frames, and they hold the tile's memory.
         device.release_memory(choice.device)
         sizes = [" x ".join(map(str, size)) for size in (tile, smaller)]
-        yield Warned(f"Out of memory with tiles of {sizes[0]} voxels: begun anew with {sizes[1]}.")
+        yield Warned(f"Out of memory with tiles of {sizes[0]} voxels. Prediction begins again with {sizes[1]}.")
         tile = smaller
 
 
@@ -128,7 +129,7 @@ def predict_and_fit(
     """Return f(x) in standardised units, the line that fits it to the image, and the tiles it took."""
     result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop)
     if not np.isfinite(result.sum(dtype=np.float64)):
-        raise ComputeError("the network's result holds values that are not finite: train again with another seed")
+        raise ComputeError("the network's result has values that are not finite", "train again with another seed")
     if not model.config.calibrate:
         return result, Line(1.0, 0.0, False), tiles
     line = calibrate(result, problem.image, model.psf, model.config.boundary, problem.scale.apply)
@@ -208,23 +209,6 @@ def on_device(model: Model, choice: device.Choice) -> Iterator[None]:
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Compute with `translated` errors and without giving memory back in between (`malloc.retained_memory`)."""
-    with translated(), retained_memory():
+    """Compute with `translate_errors` and without giving memory back in between (`malloc.retained_memory`)."""
+    with translate_errors(), retained_memory():
         yield
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn torch's RuntimeErrors into ComputeError: napari's worker would swallow them and hang."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(
-            "the device ran out of memory: use the CPU, a smaller image, or a smaller patch or tile"
-        ) from error
-    except (RuntimeError, MemoryError) as error:
-        if device.is_out_of_memory(error):
-            raise OutOfMemory(
-                "this computer ran out of memory: use a smaller image, or a smaller patch or tile"
-            ) from error
-        raise ComputeError(f"the computation failed: {error}") from error

@@ -25,13 +25,13 @@ Region = tuple[slice, ...]
 
 
 class Previewer:
-    """Predicts the region the user looks at, at most every ``every_s`` seconds, between two steps.
+    """Predicts the region that the user looks at, at most every ``every_s`` seconds.
 
     Parameters
     ----------
     standard : the whole image, standardised by ``scale``.
     region : asked for the slices to predict (None: the centre).
-    extra : asked whether g(f(x)) and x - g(f(x)) are wanted too.
+    extra : asked whether g(f(x)) and x - g(f(x)) are wanted as well.
     """
 
     def __init__(
@@ -52,13 +52,14 @@ class Previewer:
         self._last = -np.inf
         self._shown: tuple[Any, ...] = ()
 
-    def __call__(self, step: int, network: Deconvolver) -> Preview | None:
+    def make_preview(self, step: int, network: Deconvolver) -> Preview | None:
+        """Return a preview, or None while it is too early or nothing has changed; the network is in training."""
         now = time.perf_counter()
         if now - self._last < self._every_s:
             return None
         where = limit_region(self._standard.shape, self._region() if self._region else None)
         extra = self._extra is not None and self._extra()
-        # In a pause the network stays as it is: only another region is news.
+        # In a pause the network does not change: only another region gives another preview.
         wanted = (step, extra, *((s.start, s.stop) for s in where))
         if wanted == self._shown:
             return None

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from napari_selfdeconv.errors import ComputeError
+
 # f(x) varies by less than this share of the image's own variation: a flat picture.
 _FLAT = 0.01
 # A pattern of period 2 whose amplitude exceeds this share of the variation of f(x): a checkerboard.
@@ -16,7 +18,11 @@ _CHECKERBOARD = 0.5
 _EXPLODED = 100.0
 
 
-def checkerboard(y: Tensor) -> float:
+class Collapsed(ComputeError):
+    """The network learned nothing: another seed may do better."""
+
+
+def measure_checkerboard(y: Tensor) -> float:
     """Return the amplitude of the strongest pattern of period 2 in ``y``, as a share of its standard deviation.
 
     Parameters
@@ -26,7 +32,7 @@ def checkerboard(y: Tensor) -> float:
     Examples
     --------
     >>> board = (torch.arange(16)[:, None] + torch.arange(16)) % 2
-    >>> round(checkerboard(board[None, None].float()), 3)
+    >>> round(measure_checkerboard(board[None, None].float()), 3)
     1.0
     """
     y = y.float()
@@ -47,8 +53,8 @@ def checkerboard(y: Tensor) -> float:
     return strongest
 
 
-def collapsed(y: Tensor, loss: float, first_loss: float) -> str:
-    """Return why a run counts as collapsed, in the user's words; "" while it is healthy.
+def find_collapse(y: Tensor, loss: float, first_loss: float) -> str:
+    """Return why a run counts as collapsed, in the user's words, or "".
 
     Parameters
     ----------
@@ -61,7 +67,7 @@ def collapsed(y: Tensor, loss: float, first_loss: float) -> str:
         return f"the loss grew to {loss / first_loss:.0f} times its first value"
     if float(y.float().std(correction=0)) < _FLAT:
         return "the result became flat"
-    share = checkerboard(y)
+    share = measure_checkerboard(y)
     if share > _CHECKERBOARD:
         return f"the result became a checkerboard ({share:.0%} of its variation)"
     return ""

@@ -1,4 +1,4 @@
-"""How the learning rate goes up and down over a run, and how a run with nothing more to gain is ended early."""
+"""The learning rate over the steps of a run, and its fall at the end of a run that is ended early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Schedule:
 
     Attributes
     ----------
-    position : how far along the planned steps the run is; more than the steps made once it is being ended.
+    position : how many of the planned steps are behind; in the cool-down one step moves it by several.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
@@ -22,7 +22,7 @@ class Schedule:
         self._rate = _rate(optimizer, config)
 
     def advance(self) -> None:
-        """Move on by one step, by more once the run is being ended."""
+        """Move on by one step, in the cool-down by several."""
         for _ in range(min(self._stride, self._config.steps - self.position)):
             self._rate.step()
             self.position += 1
@@ -31,10 +31,11 @@ class Schedule:
     def steps_left(self) -> int:
         return -(-(self._config.steps - self.position) // self._stride)
 
-    def wind_up(self) -> None:
-        """Go through the rest of the cycle in a few steps: a network left at a high rate is a noisy one.
+    def start_cooldown(self) -> None:
+        """Go through the rest of the schedule in a few steps, because a network left at a high rate is noisy.
 
-        The other schedule has no end to come to, and ends with the next step.
+        A tenth of the planned steps is taken for "one-cycle". The rate of "halving" does not fall to an end, so
+        that run ends with the next step.
         """
         left = self._config.steps - self.position
         cooldown = max(1, self._config.steps // 10) if self._config.schedule == "one-cycle" else 1

@@ -1,4 +1,4 @@
-"""Which weights of a run are kept: its last, those of its best step, or some of the way back to its start."""
+"""Which weights of a run are returned: the last, the best, or weights between those and the initial ones."""
 
 from __future__ import annotations
 
@@ -12,76 +12,78 @@ from torch import Tensor
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.clipping import ClippedBlur
-from napari_selfdeconv.training.validation import Validator, Watch
-from napari_selfdeconv.training.weight_interpolation import interpolate_weights, snapshot
+from napari_selfdeconv.training.convergence import HeldOutCurve
+from napari_selfdeconv.training.validation import Validator
+from napari_selfdeconv.training.weight_interpolation import copy_weights, load_interpolated
 
 
 class SelectedWeights(NamedTuple):
-    """``share`` of the way from the weights that a run began with to those of ``step``."""
+    """``share`` of the way from the initial weights of a run to its weights after ``step`` steps."""
 
     step: int
     share: float
 
 
 class ModelSelector:
-    """Follows a network in training by its held-out error, and makes of it what is kept.
+    """Follows a network in training by its held-out error, and selects the weights that are returned.
 
     Parameters
     ----------
     network : in training; its weights are replaced in place.
-    validator : measures the held-out error; None where no pixel is held out.
-    camera : from f(x) to what is recorded of it.
-    begun : weights that the run began with, to go back towards; None to keep what training made of them.
+    validator : measures the held-out error; None if no pixel is held out.
+    blur : from f(x) to the expected image.
+    initial : weights that the run began with, to interpolate to; None to use the trained weights as they are.
 
     Attributes
     ----------
-    watch : the measurements so far.
+    curve : the measurements so far.
     """
 
     def __init__(
         self,
         network: Deconvolver,
         validator: Validator | None,
-        camera: ClippedBlur,
+        blur: ClippedBlur,
         config: TrainConfig,
-        begun: Mapping[str, Tensor] | None,
+        initial: Mapping[str, Tensor] | None,
     ) -> None:
-        self.watch = Watch(config.steps)
-        self._network, self._validator, self._camera = network, validator, camera
-        self._goes_back, self._begun = config.auto_stop, begun
+        self.curve = HeldOutCurve(config.steps)
+        self._network, self._validator, self._blur = network, validator, blur
+        self._returns_to_best, self._initial = config.auto_stop, initial
         self._best: dict[str, Tensor] = {}
 
-    def look(self, step: int) -> float | None:
-        """Measure the held-out error, remember the best weights; None where no pixel is held out."""
+    def measure(self, step: int) -> float | None:
+        """Measure the held-out error and copy the weights if they are the best; None if no pixel is held out."""
         if self._validator is None:
             return None
-        error = self._validator.error(self._network, self._camera)
-        if self.watch.add(step, error):
-            self._best = snapshot(self._network)
+        error = self._validator.measure_error(self._network, self._blur)
+        if self.curve.add(step, error):
+            self._best = copy_weights(self._network)
         return error
 
-    def settle(self, step: int) -> SelectedWeights:
-        """Make the network, in evaluation mode, what is kept if training ends at ``step``.
+    def load_selected(self, step: int) -> SelectedWeights:
+        """Load the weights that are returned if training ends at ``step``; set the network to evaluation mode.
 
-        That is as it is now, or as it was at its best if it has clearly become worse since (`auto_stop`); then
-        moved back to where it began (`blend_start`), as far as the held-out pixels ask for.
+        These are the weights as they are now, or the best ones if the held-out error has clearly risen since
+        (`auto_stop`). Then they are interpolated with the initial weights, as far as held-out pixels do not get
+        measurably worse (`blend_start`).
         """
-        if self._goes_back and self.watch.worse_than_best:
+        if self._returns_to_best and self.curve.worse_than_best:
             self._network.load_state_dict(self._best)
-            step = self.watch.best_step
+            step = self.curve.best_step
         share = 1.0
-        if self._begun is not None and self._validator is not None and self._validator.count:
-            errors = partial(self._validator.errors, self._network, self._camera)
-            share = interpolate_weights(self._network, self._begun, errors)
+        if self._initial is not None and self._validator is not None and self._validator.count:
+            measure_errors = partial(self._validator.measure_errors, self._network, self._blur)
+            share = load_interpolated(self._network, self._initial, measure_errors)
         self._network.eval()
         return SelectedWeights(step, share)
 
     @contextmanager
-    def settled(self, step: int) -> Iterator[SelectedWeights]:
-        """Within, the network is what `settle` makes of it; afterwards it is what it was, in training."""
-        now = snapshot(self._network)
+    def use_selected(self, step: int) -> Iterator[SelectedWeights]:
+        """Within the block the network is as `load_selected` leaves it; after it, as before, in training mode."""
+        now = copy_weights(self._network)
         try:
-            yield self.settle(step)
+            yield self.load_selected(step)
         finally:
             self._network.load_state_dict(now)
             self._network.train()

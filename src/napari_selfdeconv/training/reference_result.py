@@ -1,4 +1,4 @@
-"""What the network that a run begins with makes of the frames: needed at every step, computed once."""
+"""The reference result: f(x) of the frames with the initial weights. Every step needs it; it is computed once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from napari_selfdeconv.training.sampler import Place
 
 
 class ReferenceResult:
-    """f of whole frames, with weights that stay as they are; a cell of a frame is computed when it is first met.
+    """f of whole frames, with weights that do not change.
 
-    Patches lie over one another: a run of `quick` draws thirteen times the pixels of a 1024 x 1024 image.
+    A frame is computed in cells, each when a patch first needs it. Patches overlap, so this saves time: a run of
+    `quick` draws thirteen times the pixels of a 1024 x 1024 image.
 
     Parameters
     ----------
@@ -32,23 +33,23 @@ class ReferenceResult:
         self.network = network
         self._cell, self._margin = config.first_cell
         self._frames, self._choice = frames, choice
-        self._made = [torch.empty_like(frame) for frame in frames]
-        self._known: set[tuple[int, ...]] = set()
+        self._results = [torch.empty_like(frame) for frame in frames]
+        self._computed: set[tuple[int, ...]] = set()
 
     def __call__(self, places: Sequence[Place]) -> Tensor:
         """Return f(x) at the places of a batch, (batch, 1, *patch), turned as the patches are."""
-        return torch.stack([place.cut(self._there(place)) for place in places])[:, None]
+        return torch.stack([place.cut(self._compute_around(place)) for place in places])[:, None]
 
-    def _there(self, place: Place) -> Tensor:
-        """Return the result for the frame of ``place``, computed around it."""
+    def _compute_around(self, place: Place) -> Tensor:
+        """Return the result of the frame of ``place``, computed at least there."""
         spans = [range(s.start // self._cell, (s.stop - 1) // self._cell + 1) for s in place.where]
         for cell in product((place.frame,), *spans):
-            if cell not in self._known:
-                self._compute(*cell)
-                self._known.add(cell)
-        return self._made[place.frame]
+            if cell not in self._computed:
+                self._compute_cell(*cell)
+                self._computed.add(cell)
+        return self._results[place.frame]
 
-    def _compute(self, number: int, *cell: int) -> None:
+    def _compute_cell(self, number: int, *cell: int) -> None:
         frame = self._frames[number]
         starts = [i * self._cell for i in cell]
         core = [slice(a, min(n, a + self._cell)) for a, n in zip(starts, frame.shape, strict=True)]
@@ -58,5 +59,5 @@ class ReferenceResult:
         ]
         inside = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, wide, strict=True))
         with torch.no_grad(), repeatable(self._choice.device), autocast(self._choice):
-            made = self.network(frame[tuple(wide)][None, None])
-        self._made[number][tuple(core)] = made[0, 0][inside].float()
+            result = self.network(frame[tuple(wide)][None, None])
+        self._results[number][tuple(core)] = result[0, 0][inside].float()

@@ -1,7 +1,7 @@
 """The held-out blind-spot error: how well g(f(x)) predicts pixels that training never saw.
 
 Apart from the noise of those pixels, which is the same at every step, it is an unbiased estimate of the error of
-g(f(x)); it needs no truth. It ends a run, and chooses which state of the network to keep.
+g(f(x)); it needs no truth. It ends a run, and selects the weights that are returned.
 """
 
 from __future__ import annotations
@@ -24,10 +24,6 @@ from napari_selfdeconv.training.losses import data_error
 
 # Voxels predicted per measurement: enough held-out ones for a steady figure, few enough to cost little.
 _MOST_VOXELS = 262_144
-
-
-# Shorter plateaus were seen in the middle of runs whose result went on improving (0.1 to 0.3 dB on two images).
-_LEAST_PLATEAU = 200
 
 
 class Validator:
@@ -64,17 +60,17 @@ class Validator:
         self._delta = config.huber_delta if config.data_term == "huber" else None
         self.count = int(held.sum())
 
-    def errors(self, network: Deconvolver, camera: ClippedBlur) -> NDArray[np.float32]:
+    def measure_errors(self, network: Deconvolver, blur: ClippedBlur) -> NDArray[np.float32]:
         """Return the data term (square or Huber) at every held-out pixel, standardised units."""
         with torch.inference_mode():
             parts = [
-                data_error(camera(f) - truth, self._delta)[held] for f, truth, held in self._predictions(network)
+                data_error(blur(f) - truth, self._delta)[held] for f, truth, held in self._predictions(network)
             ]
         errors: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
         return errors
 
-    def camera(self, network: Deconvolver, blur: Blur) -> ClippedBlur:
-        """Return what the recorded values say of the noise, beside what ``network`` makes of them."""
+    def estimate_clipping(self, network: Deconvolver, blur: Blur) -> ClippedBlur:
+        """Return the blur with the clipping of the image, estimated from the residual of ``network``."""
         with torch.inference_mode():
             pairs = [(truth, blur(f)) for f, truth, _ in self._predictions(network)]
         recorded, expected = (torch.cat(parts).flatten().cpu().numpy() for parts in zip(*pairs, strict=True))
@@ -90,9 +86,9 @@ class Validator:
             yield f, truth, held
         network.train(training)
 
-    def error(self, network: Deconvolver, camera: ClippedBlur) -> float:
-        """Return the mean of `errors`; 0 where no pixel is held out."""
-        errors = self.errors(network, camera)
+    def measure_error(self, network: Deconvolver, blur: ClippedBlur) -> float:
+        """Return the mean of `measure_errors`; 0 where no pixel is held out."""
+        errors = self.measure_errors(network, blur)
         return float(errors.mean(dtype=np.float64)) if len(errors) else 0.0
 
 
@@ -104,55 +100,3 @@ def _spread(
     places = [(k, tuple(int(s) for s in start)) for k in range(frames) for start in product(*axes)]
     index = np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int)
     return [places[i] for i in index]
-
-
-class Watch:
-    """Follows the held-out error: which step was best, and does it still fall?
-
-    Parameters
-    ----------
-    steps : planned. A plateau is never seen in the first half of them, where the learning rate is high, nor before
-        the eighth measurement, and it must last for a fifth of them, for 200 steps and for four measurements:
-        in the short presets it never does, and fine detail gains from every one of their steps.
-
-    Notes
-    -----
-    Errors are averaged over the last three measurements: neighbouring ones differ by chance. A fall of less than
-    one part in a thousand is no fall.
-    """
-
-    _MEAN_OF = 3
-    _FALL = 1e-3
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self.history: list[tuple[int, float]] = []
-        self.best_step = 0
-        self.best = float("inf")
-        self._last_fall, self._since_fall, self._level = 0, 0, float("inf")
-
-    def add(self, step: int, error: float) -> bool:
-        """Take a measurement; return whether it is the best so far (averaged)."""
-        self.history.append((step, error))
-        mean = float(np.mean([e for _, e in self.history[-self._MEAN_OF :]]))
-        self._since_fall += 1
-        if mean < self._level * (1 - self._FALL):
-            self._level, self._last_fall, self._since_fall = mean, step, 0
-        if mean >= self.best:
-            return False
-        self.best, self.best_step = mean, step
-        return True
-
-    @property
-    def plateau(self) -> bool:
-        """Whether the error has stopped falling."""
-        if len(self.history) < 8 or self._since_fall < 4:
-            return False
-        step = self.history[-1][0]
-        return step >= self._steps / 2 and step - self._last_fall >= max(self._steps / 5, _LEAST_PLATEAU)
-
-    @property
-    def worse_than_best(self) -> bool:
-        """Whether the last error lies clearly above the best one: the network has begun to fit the noise."""
-        recent = [e for _, e in self.history[-self._MEAN_OF :]]
-        return bool(recent) and float(np.mean(recent)) > self.best * (1 + 5 * self._FALL)

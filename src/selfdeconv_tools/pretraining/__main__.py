@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.compute import device, malloc
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
@@ -139,7 +140,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=args.learning_rate)
     start = said = time.perf_counter()
     mean = math.nan
-    with malloc.kept():
+    with retained_memory():
         for step in range(args.steps):
             share = step / args.steps
             rate = args.learning_rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))

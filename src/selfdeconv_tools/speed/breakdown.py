@@ -63,19 +63,19 @@ class Breakdown:
     def _profiled(self, setting: Setting) -> tuple[float, dict[str, float]]:
         """Return the seconds of a step, and the share of each group."""
         run = make_run(self.config, self.ndim, setting)
-        run.step()
-        run.step()
+        run.make_step()
+        run.make_step()
         _wait(setting)
         start = time.perf_counter()
         for _ in range(_STEPS):
-            run.step()
+            run.make_step()
         _wait(setting)
         step_s = (time.perf_counter() - start) / _STEPS
         on_cuda = setting.device.startswith("cuda")
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
         with profile(activities=activities) as profiler:
             for _ in range(_STEPS):
-                run.step()
+                run.make_step()
             _wait(setting)
         operations = _operations(profiler.events() or [])
         return step_s, shares(operations, "self_device_time_total" if on_cuda else "self_cpu_time_total")

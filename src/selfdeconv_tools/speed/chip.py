@@ -41,12 +41,12 @@ class Chip:
         )  # fmt: skip
         config = step_config("paper", 2, setting, batch_size=_BATCH)
         run = make_run(config, 2, setting)
-        run.step()
+        run.make_step()
         with FlopCounterMode(display=False) as counter:
-            run.step()
+            run.make_step()
 
         def step() -> None:
-            run.step()
+            run.make_step()
             torch.cuda.synchronize(setting.device)
 
         timing, _, _ = alternate(step, None, setting.repeats)

@@ -18,11 +18,10 @@ from torch import Tensor
 
 from napari_selfdeconv.arrays.symmetry import Symmetry
 from napari_selfdeconv.config.training import Boundary
-from napari_selfdeconv.holdout.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.boundary import extend
-from napari_selfdeconv.training.loop import _Run
 from napari_selfdeconv.training.losses import Passes, needed_passes, total
+from napari_selfdeconv.training.run import TrainingRun
 
 # The rule of the paper's public code: sizes above which it convolves by FFT.
 _FFT_ABOVE = {2: 25, 3: 9}
@@ -63,23 +62,24 @@ class PlainStep:
     Parameters
     ----------
     run : made for float32; its network is trained, its own step is not called.
+    psf : of the run.
     """
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: TrainingRun, psf: NDArray[Any]) -> None:
         self._run = run
         make_plain(run.network)
-        if run.first is not None:
-            make_plain(run.first.network)
-        self._camera = replace(run.camera, blur=PlainBlur(run.blur.psf, run.config.boundary))
+        self._reference = run.blind_spot.reference
+        if self._reference is not None:
+            make_plain(self._reference.network)
+        self._blur = replace(run.blur, blur=PlainBlur(psf, run.config.boundary))
         self._optimizer = torch.optim.Adam(run.network.parameters(), lr=run.config.learning_rate)
 
     def __call__(self) -> float:
         """Do one step; return its loss."""
         run, config = self._run, self._run.config
-        x, held, _ = run.sampler.draw()
-        percent = falling_percent(config.mask_percent_start, config.mask_percent, 0)
-        mask = stratified_mask(len(x), x.shape[2:], percent, run.generator) & ~held
-        masked = fill_with_noise(x, mask, config.mask_sigma, run.generator)
+        batch = run.sampler.draw()
+        x = batch.x
+        mask, masked = run.blind_spot.hide_pixels(batch, 0)
         device = run.choice.device
         loss, _ = total(self._passes(x.to(device), mask.to(device), masked.to(device)), config.loss)
         self._optimizer.zero_grad()
@@ -93,18 +93,18 @@ class PlainStep:
         f_x = run.network(x) if unmasked_pass else None
         f_masked = run.network(masked) if masked_pass else None
         f_start = None
-        if run.first is not None:
+        if self._reference is not None:
             with torch.no_grad():
-                f_start = run.first.network(x)
+                f_start = self._reference.network(x)
         return Passes(
             x=x,
             mask=mask,
             f_x=f_x,
-            g_x=None if f_x is None else self._camera(f_x),
+            g_x=None if f_x is None else self._blur(f_x),
             f_masked=f_masked,
-            g_masked=None if f_masked is None else self._camera(f_masked),
-            low=run.bounds[0],
-            high=run.bounds[1],
+            g_masked=None if f_masked is None else self._blur(f_masked),
+            low=run.blind_spot.bounds[0],
+            high=run.blind_spot.bounds[1],
             delta=run.config.huber_delta if run.config.data_term == "huber" else None,
             f_start=f_start,
             f_again=self._again(x, f_start),
@@ -114,7 +114,7 @@ class PlainStep:
         run, some = self._run, self._run.config.recorded_anew
         if f_start is None or not some:
             return None
-        again: Tensor = run.network(self._camera.record(f_start[:some], x[:some], run.generator))
+        again: Tensor = run.network(self._blur.record(f_start[:some], x[:some], run.blind_spot.generator))
         return again
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari_selfdeconv.compute import device, malloc
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import Precision, TrainConfig
 from napari_selfdeconv.network.initial_weights import initial_weights
-from napari_selfdeconv.training.loop import _Run
+from napari_selfdeconv.training.run import TrainingRun
 from selfdeconv_tools.speed.figure import Pair, Setting, Target
 from selfdeconv_tools.speed.inputs import gaussian_psf, precision_name, size_text, standard_image
 from selfdeconv_tools.speed.reference import PlainStep
@@ -40,13 +41,13 @@ def step_config(name: str, ndim: int, setting: Setting, **overrides: Any) -> Tra
     return preset(name, ndim, device=setting.device, **overrides)
 
 
-def make_run(config: TrainConfig, ndim: int, setting: Setting, precision: Precision = "auto") -> _Run:
+def make_run(config: TrainConfig, ndim: int, setting: Setting, precision: Precision = "auto") -> TrainingRun:
     """Return a run of the library on an image that is larger than its patches, ready for its first step."""
     image = standard_image((_SMALL_IMAGE if setting.small else _IMAGE)[ndim])
     choice = device.choose_device(setting.device, precision)
     weights = initial_weights(config, ndim) if config.pretrained else None
     bounds = (float(image.min()), float(image.max()))
-    return _Run([image], gaussian_psf(psf_shape(ndim, setting)), config, choice, bounds, weights)
+    return TrainingRun([image], gaussian_psf(psf_shape(ndim, setting)), config, choice, bounds, weights)
 
 
 def psf_shape(ndim: int, setting: Setting) -> tuple[int, ...]:
@@ -62,10 +63,10 @@ def step_size(config: TrainConfig, ndim: int, setting: Setting) -> str:
 
 def _pair(name: str, config: TrainConfig, ndim: int, setting: Setting, targets: Sequence[Target] = ()) -> Pair:
     def ours() -> Call:
-        return make_run(config, ndim, setting).step
+        return make_run(config, ndim, setting).make_step
 
     def baseline() -> Call:
-        return PlainStep(make_run(config, ndim, setting, "float32"))
+        return PlainStep(make_run(config, ndim, setting, "float32"), gaussian_psf(psf_shape(ndim, setting)))
 
     return Pair(
         name=name,
@@ -77,5 +78,5 @@ def _pair(name: str, config: TrainConfig, ndim: int, setting: Setting, targets: 
         work=config.batch_size * config.patch**ndim,
         unit="voxels/s",
         targets=tuple(targets),
-        around=malloc.kept,
+        around=retained_memory,
     )

@@ -20,18 +20,11 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_selfdeconv._gui.runs.preload import preload_torch, without_collecting
-from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
+from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, OutOfMemory
 from napari_selfdeconv.events import Event, Preview, Warned
 from napari_selfdeconv.stop_token import StopToken
 
 PREVIEW_POLL_MS = 100
-_MEMORY_WORDS = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate",
-    "cannot allocate",
-    "unable to allocate",
-)
 _log = logging.getLogger(__name__)
 
 
@@ -62,21 +55,26 @@ Job = Callable[[StopToken], Generator[Event, None, Any]]
 
 def explain(error: Exception) -> Failure:
     """Return ``error`` in the user's words, with the remedy."""
+    if isinstance(error, (RuntimeError, MemoryError)):
+        # Here and not above: the import takes torch with it, and this is the worker's thread.
+        from napari_selfdeconv.api import translate_error
+
+        translated = translate_error(error)
+        error = translated if isinstance(translated, OutOfMemory) else error
     text = str(error).strip() or type(error).__name__
     if isinstance(error, ConfigError):
         return Failure(text)
-    if isinstance(error, MemoryError) or any(word in text.lower() for word in _MEMORY_WORDS):
-        remedy = (
-            "Set a smaller patch or tile under Advanced, close other programs that use the graphics card, "
-            "or set the device to cpu."
-        )
-        return Failure(f"Out of memory: {text}", remedy)
     if isinstance(error, ComputeError):
-        return Failure(text, "Try another seed, or the device cpu, under Advanced.")
+        remedy = error.remedy or "try another seed, or the device cpu, under Advanced"
+        return Failure(_as_sentence(error.problem), _as_sentence(remedy))
     # Frames hold the arrays they worked on; the traceback is kept for the report, the memory is not.
     traceback.clear_frames(error.__traceback__)
     remedy = "This was not foreseen: please report it with the traceback from napari's notification."
     return Failure(f"{type(error).__name__}: {text}", remedy, unexpected=error)
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 class _Slot:

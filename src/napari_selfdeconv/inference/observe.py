@@ -1,0 +1,97 @@
+"""Previews and interim results of a network in training, made while training waits between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.compute.device import Choice, release_memory
+from napari_selfdeconv.compute.failures import translate_errors
+from napari_selfdeconv.errors import ComputeError
+from napari_selfdeconv.events import Event, Interim, Warned
+from napari_selfdeconv.inference.preview import Previewer
+from napari_selfdeconv.network.model import Deconvolver, Model
+from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.training.loop import StepDone
+from napari_selfdeconv.training.model_selection import SelectedWeights
+
+DeconvolveWhole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
+_T = TypeVar("_T")
+
+
+class TrainingObserver:
+    """Shows what a network in training does to the image.
+
+    An error in a preview or in an interim result is told to the user, and training goes on.
+
+    Parameters
+    ----------
+    previewer : makes the previews; None for no previews.
+    deconvolve : deconvolves the whole image with a model; None if results cannot be asked for.
+    make_model : from a network, the steps done and the selected weights to a model with its provenance.
+    stop : says whether a result was asked for.
+    """
+
+    def __init__(
+        self,
+        previewer: Previewer | None,
+        deconvolve: DeconvolveWhole | None,
+        make_model: Callable[[Deconvolver, int, SelectedWeights], Model],
+        stop: StopToken,
+        choice: Choice,
+    ) -> None:
+        self._previewer, self._deconvolve = previewer, deconvolve
+        self._make_model, self._stop, self._choice = make_model, stop, choice
+
+    def observe(self, done: StepDone) -> Iterator[Event]:
+        """Yield a preview when it is time for one, and the interim result if it was asked for."""
+        yield from self._preview(done)
+        if self._deconvolve is not None and self._stop.take_request():
+            yield from self._make_interim(done, self._deconvolve)
+
+    def _preview(self, done: StepDone) -> Iterator[Event]:
+        if self._previewer is None:
+            return
+        try:
+            with translate_errors():
+                event: Event | None = self._previewer.make_preview(done.step, done.network)
+        except ComputeError as error:
+            event = Warned(f"There are no more previews in this run, because {error.problem}. Training goes on.")
+            self._previewer = None
+        if event is not None:
+            yield event
+
+    def _make_interim(self, done: StepDone, deconvolve: DeconvolveWhole) -> Generator[Event, None, None]:
+        image, problem = None, ""
+        with done.use_selected() as selected:
+            model = self._make_model(done.network, done.step, selected)
+            try:
+                with translate_errors():
+                    image = yield from deconvolve(model)
+            except ComputeError as error:
+                problem = error.problem
+        if image is not None:
+            yield Interim(step=done.step, image=image, provenance=model.provenance)
+            return
+        # Not in the except block: until it ends the error holds the frames, and they hold the memory.
+        release_memory(self._choice.device)
+        yield Warned(f"There is no result of step {done.step}, because {problem}. Training goes on.")
+
+
+def observe_steps(
+    work: Generator[Event | StepDone, None, _T], observer: TrainingObserver
+) -> Generator[Event, None, _T]:
+    """Pass the events of a training on, and let ``observer`` look at every step; return its result."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+        if isinstance(event, StepDone):
+            yield from observer.observe(event)
+        else:
+            yield event

@@ -1,0 +1,88 @@
+"""The blind spot: pixels are hidden from the network, and the network's output there is compared with them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_selfdeconv.compute.device import Choice
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.holdout.masks import falling_percent, fill_with_noise, stratified_mask
+from napari_selfdeconv.network.model import Deconvolver, autocast
+from napari_selfdeconv.physics.clipping import ClippedBlur
+from napari_selfdeconv.training.losses import Passes, needed_passes
+from napari_selfdeconv.training.reference_result import ReferenceResult
+from napari_selfdeconv.training.sampler import PatchBatch
+
+
+class BlindSpot:
+    """Computes, for a batch of patches, what the loss terms compare.
+
+    Parameters
+    ----------
+    network : in training mode.
+    blur : from f(x) to the expected image.
+    reference : f(x) with the initial weights; None where no loss term needs it.
+    bounds : minimum and maximum of the images, standardised units.
+    generator : source of randomness, on the device.
+
+    Attributes
+    ----------
+    last_f : f of the last batch, without its gradient.
+    """
+
+    def __init__(
+        self,
+        network: Deconvolver,
+        blur: ClippedBlur,
+        reference: ReferenceResult | None,
+        config: TrainConfig,
+        choice: Choice,
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> None:
+        self.network, self.blur, self.reference = network, blur, reference
+        self.config, self.choice, self.bounds = config, choice, bounds
+        self.generator = generator
+        self.last_f: Tensor | None = None
+
+    def hide_pixels(self, batch: PatchBatch, position: int) -> tuple[Tensor, Tensor]:
+        """Return which pixels are hidden at a ``position`` of the schedule, and the patches without them."""
+        x, config = batch.x, self.config
+        percent = falling_percent(config.mask_percent_start, config.mask_percent, position)
+        mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~batch.held
+        return mask, fill_with_noise(x, mask, config.mask_sigma, self.generator)
+
+    def compute_passes(self, batch: PatchBatch, position: int) -> Passes:
+        """Hide pixels of a batch and compute the passes through the network that the loss terms need."""
+        mask, masked = self.hide_pixels(batch, position)
+        x = batch.x
+        unmasked_pass, masked_pass = needed_passes(self.config.loss)
+        # All passes in one batch: one set of kernels, and batch-norm statistics over all of them.
+        inputs = [x] * unmasked_pass + [masked] * masked_pass
+        f_start = again = None
+        simulated = self.config.recorded_anew
+        if self.reference is not None:
+            f_start = self.reference(batch.places)
+            if simulated:
+                inputs.append(self.blur.record(f_start[:simulated], x[:simulated], self.generator))
+        with autocast(self.choice):
+            f = self.network(torch.cat(inputs)).float()
+        if simulated:
+            f, again = f[:-simulated], f[-simulated:]
+        self.last_f = f.detach()
+        g = self.blur(f)
+        first, last = slice(0, len(x)), slice(-len(x), None)
+        return Passes(
+            x=x,
+            mask=mask,
+            f_x=f[first] if unmasked_pass else None,
+            g_x=g[first] if unmasked_pass else None,
+            f_masked=f[last] if masked_pass else None,
+            g_masked=g[last] if masked_pass else None,
+            low=self.bounds[0],
+            high=self.bounds[1],
+            delta=self.config.huber_delta if self.config.data_term == "huber" else None,
+            f_start=f_start,
+            f_again=again,
+        )

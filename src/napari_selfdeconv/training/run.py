@@ -1,0 +1,183 @@
+"""What one training run holds, and what one of its steps does. No events, no clock, no files."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdeconv.arrays.symmetry import IDENTITY, psf_symmetries
+from napari_selfdeconv.compute.device import Choice, repeatable
+from napari_selfdeconv.compute.memory_model import training_bytes
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.events import Started
+from napari_selfdeconv.holdout.held_out import hold_out
+from napari_selfdeconv.network.model import build_network, place
+from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.physics.clipping import ClippedBlur
+from napari_selfdeconv.training.blind_spot import BlindSpot
+from napari_selfdeconv.training.collapse import Collapsed, find_collapse
+from napari_selfdeconv.training.learning_rate import Schedule
+from napari_selfdeconv.training.losses import total
+from napari_selfdeconv.training.model_selection import ModelSelector
+from napari_selfdeconv.training.reference_result import ReferenceResult
+from napari_selfdeconv.training.sampler import Sampler
+from napari_selfdeconv.training.validation import Validator
+from napari_selfdeconv.training.weight_interpolation import copy_weights
+
+_INSPECT_EVERY = 20
+_GRACE_STEPS = 20
+# Where torch has an optimiser that goes through memory once.
+_FUSED = ("cpu", "cuda")
+
+
+class TrainingRun:
+    """Network, optimiser, patches and held-out pixels of one run; makes its steps.
+
+    Parameters
+    ----------
+    frames : 2D or 3D float32 of one shape, zero mean and unit variance.
+    psf : same number of axes, unit sum.
+    bounds : minimum and maximum of the frames, standardised units.
+    weights : the initial weights; None for random ones.
+
+    Attributes
+    ----------
+    network : in training mode.
+    blur : from f(x) to the expected image.
+    blind_spot : computes what the loss terms need.
+    selector : measures the held-out error and selects weights by it.
+    schedule : of the learning rate.
+    history : every loss term, as reported.
+    converged : whether the run is being ended because the held-out error no longer falls.
+    peak_bytes : memory that training is expected to take.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[NDArray[np.float32]],
+        psf: NDArray[Any],
+        config: TrainConfig,
+        choice: Choice,
+        bounds: tuple[float, float],
+        weights: Mapping[str, Tensor] | None,
+    ) -> None:
+        self.config, self.choice = config, choice
+        self.peak_bytes = training_bytes(
+            config, frames[0].shape, psf.shape, precision=_precision(choice), frames=len(frames)
+        )
+        self.symmetries = psf_symmetries(psf) if config.augment else (IDENTITY,)
+        # Places of patches are drawn on the CPU, masks and noise on the device: nothing is copied in a step.
+        places = torch.Generator().manual_seed(config.seed)
+        on_cpu = choice.device.type == "cpu"
+        masks = places if on_cpu else torch.Generator(choice.device).manual_seed(config.seed)
+        truths = [torch.from_numpy(frame) for frame in frames]
+        filled, held = _hold_out(frames, config)
+        on_device = [frame.to(choice.device) for frame in filled]
+        self.sampler = Sampler(
+            on_device, [pixels.to(choice.device) for pixels in held], config, self.symmetries, places
+        )
+        validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
+        self.network = build_network(config, psf)
+        if weights is not None:
+            self.network.load_state_dict(weights)
+        place(self.network, choice, psf.ndim)
+        reference = None
+        if config.loss.holds_on:
+            reference = ReferenceResult(copy.deepcopy(self.network).eval(), on_device, config, choice)
+        blur = Blur(psf, boundary=config.boundary)
+        self.blur = ClippedBlur(blur)
+        if config.model_cut_off and validator is not None:
+            self.blur = validator.estimate_clipping(self.network, blur)
+        self.blind_spot = BlindSpot(self.network, self.blur, reference, config, choice, bounds, masks)
+        initial = copy_weights(self.network) if config.blend_start and weights is not None else None
+        self.selector = ModelSelector(self.network, validator, self.blur, config, initial)
+        self.network.train()
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.learning_rate, fused=choice.device.type in _FUSED
+        )
+        self.schedule = Schedule(self.optimizer, config)
+        self.history: dict[str, list[float]] = {}
+        self.converged = False
+        self._first_loss = math.nan
+
+    def describe(self) -> Started:
+        """Return the event with which the run begins."""
+        return Started(
+            device=str(self.choice.device),
+            device_reason=self.choice.reason,
+            precision=_precision(self.choice),
+            parameters=sum(p.numel() for p in self.network.parameters()),
+            steps=self.config.steps,
+            symmetries=len(self.symmetries),
+            remedy=self.choice.remedy,
+            peak_bytes=self.peak_bytes,
+        )
+
+    def make_step(self) -> dict[str, Tensor]:
+        """Do one optimiser step; return the loss terms as device tensors."""
+        with repeatable(self.choice.device):
+            passes = self.blind_spot.compute_passes(self.sampler.draw(), self.schedule.position)
+            loss, values = total(passes, self.config.loss)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        self.schedule.advance()
+        return {"total": loss.detach(), **values}
+
+    def inspect(self, step: int, loss: Tensor, ending: bool) -> float | None:
+        """Look for a collapse and measure the held-out error, at fixed steps; return the error then.
+
+        The run begins to end where the error no longer falls.
+
+        Raises
+        ------
+        Collapsed
+            If the network learned nothing.
+        """
+        every = min(max(5, self.config.steps // 10), _INSPECT_EVERY)
+        if step % every and step > 1 and not ending:
+            return None
+        self._raise_if_collapsed(step, float(loss))
+        if step % every and not ending:
+            return None
+        error = self.selector.measure(step)
+        if self.config.auto_stop and not self.converged and not ending and self.selector.curve.plateau:
+            self.converged = True
+            self.schedule.start_cooldown()
+        return error
+
+    def _raise_if_collapsed(self, step: int, loss: float) -> None:
+        if step == 1:
+            self._first_loss = loss
+        # Early on a network may be flat; a loss that is not finite is wrong at any step.
+        early = step < max(_GRACE_STEPS, 0.3 * self.config.steps) and not self.converged
+        if math.isfinite(loss) and early:
+            return
+        assert self.blind_spot.last_f is not None
+        if reason := find_collapse(self.blind_spot.last_f, loss, self._first_loss):
+            raise Collapsed(reason)
+
+    def record_losses(self, values: dict[str, Tensor]) -> dict[str, float]:
+        """Fetch the losses from the device in one transfer, and add them to the history."""
+        numbers = torch.stack(list(values.values())).cpu().tolist()
+        losses = dict(zip(values, numbers, strict=True))
+        for name, number in losses.items():
+            self.history.setdefault(name, []).append(number)
+        return losses
+
+
+def _precision(choice: Choice) -> str:
+    return str(choice.dtype).removeprefix("torch.")
+
+
+def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the frames with the held-out pixels replaced, and where those are."""
+    pairs = [hold_out(frame, config.held_out_percent, config.seed + k) for k, frame in enumerate(frames)]
+    return [torch.from_numpy(filled) for filled, _ in pairs], [torch.from_numpy(held) for _, held in pairs]
