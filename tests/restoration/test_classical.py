@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ from scipy.ndimage import convolve, gaussian_filter
 
 from napari_selfdeconv import api
 from napari_selfdeconv.api import Classical
+from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.errors import Cancelled, ConfigError
-from napari_selfdeconv.events import Finished, Progress, drain
+from napari_selfdeconv.events import Finished, Progress, Tick, drain, report_progress
 from napari_selfdeconv.holdout.held_out import first_not_worse, hold_out
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
@@ -84,7 +87,7 @@ def test_total_variation_solves_its_problem() -> None:
     psf, weight = psf_of(2), 0.05
     operator = BlurOperator(Blur(psf), image.shape)
     work = minimise_total_variation(image, operator, weight, (2000,), device=CPU, stop=StopToken())
-    f = drain(work)[2000][0, 0].numpy().astype(np.float64)
+    f = drain(report_progress(work, "TV", StopToken()))[2000][0, 0].numpy().astype(np.float64)
 
     def energy(f: np.ndarray) -> float:
         gradients = differences(torch.from_numpy(f)[None, None])
@@ -97,13 +100,39 @@ def test_total_variation_solves_its_problem() -> None:
     assert all(energy(f + 0.05 * step) > least - 1e-6 for step in steps)
 
 
+@pytest.mark.parametrize("boundary", ["reflect", "replicate"])
+@pytest.mark.parametrize("shape", [(24, 26), (12, 13, 14)])
+@pytest.mark.parametrize("weight", [0.01, 1.0])
+def test_total_variation_goes_down_for_a_lopsided_psf(
+    shape: tuple[int, ...], boundary: Boundary, weight: float
+) -> None:
+    """A PSF with its light in a corner moves the image, so the border of the image counts many times over."""
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    image = (image - image.min()) / np.ptp(image)
+    psf = np.zeros((9,) * len(shape))
+    psf[(0,) * len(shape)], psf[(4,) * len(shape)] = 0.9, 0.1
+    operator = BlurOperator(Blur(psf, boundary=boundary), shape)
+    counts = (1, 5, 20, 80, 200, 400)
+    work = minimise_total_variation(image, operator, weight, counts, device=CPU, stop=StopToken())
+    found = drain(report_progress(work, "TV", StopToken()))
+
+    def energy(f: torch.Tensor) -> float:
+        length = torch.sqrt(sum(g.square() for g in differences(f))).sum()
+        misfit = operator.forward(f) - torch.from_numpy(image).double()[None, None]
+        return float(0.5 * misfit.square().sum() + weight * length)
+
+    energies = [energy(found[count].double()) for count in counts]
+    assert energies == sorted(energies, reverse=True), energies
+
+
 def test_richardson_lucy_with_total_variation_is_smoother() -> None:
     _, image = scene()
     operator = BlurOperator(Blur(psf_of(2)), image.shape)
-    plain, smooth = (
-        drain(iterate_richardson_lucy(image, operator, (20,), device=CPU, stop=StopToken(), tv=tv))[20][0, 0]
-        for tv in (0.0, 0.05)
-    )
+
+    def iterate(tv: float) -> Generator[Tick, None, dict[int, torch.Tensor]]:
+        return iterate_richardson_lucy(image, operator, (20,), device=CPU, stop=StopToken(), tv=tv)
+
+    plain, smooth = (drain(report_progress(iterate(tv), "RL", StopToken()))[20][0, 0] for tv in (0.0, 0.05))
     assert np.abs(np.diff(smooth)).sum() < 0.9 * np.abs(np.diff(plain)).sum()
 
 

@@ -15,7 +15,7 @@ from napari_selfdeconv.api import METHODS, Classical, Method
 from napari_selfdeconv.benchmark.methods import classical_families, labels, measure
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Progress, drain
+from napari_selfdeconv.events import Event, Progress, Tick, drain
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
@@ -31,8 +31,8 @@ def image(shape: tuple[int, ...] = (32, 32)) -> np.ndarray:
 
 def _darken(
     inputs: MethodInputs, settings: Classical, _counts: Sequence[int], _each: Any
-) -> Generator[Event, None, dict[int, torch.Tensor]]:
-    yield Progress(stage=METHODS[settings.method].title, step=1, steps=1, seconds=0.0, eta_s=None)
+) -> Generator[Tick, None, dict[int, torch.Tensor]]:
+    yield Tick(1, 1)
     assert settings.regularisation is not None
     return {0: torch.from_numpy(settings.regularisation * inputs.image)[None, None]}
 

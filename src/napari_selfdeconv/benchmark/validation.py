@@ -17,7 +17,7 @@ from napari_selfdeconv.benchmark.methods import TV_WEIGHTS, network
 from napari_selfdeconv.benchmark.records import write_table
 from napari_selfdeconv.benchmark.truths import blurring, degraded, files
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.events import Event, Interim, Progress
+from napari_selfdeconv.events import Event, Interim, Progress, report_progress
 from napari_selfdeconv.holdout.choose import HeldOutError
 from napari_selfdeconv.metrics.full_reference import psnr
 from napari_selfdeconv.physics.blur import Blur
@@ -27,7 +27,7 @@ from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_luc
 from napari_selfdeconv.restoration.total_variation import minimise_total_variation
 from napari_selfdeconv.stop_token import StopToken
 
-_MOST_LUCY = 20
+_MOST_COUNT = 20
 _TV_ITERATIONS = 100
 
 Array = NDArray[np.float32]
@@ -72,8 +72,8 @@ def run_validation(
         psf = psf_for(data.ndim)
         truth, noisy = degraded(data, psf, crop)
         curves = [
-            _lucy(name, truth, noisy, psf, device_name, stop),
-            _tv(name, truth, noisy, psf, device_name, stop),
+            _counts(name, truth, noisy, psf, device_name, stop),
+            _weights(name, truth, noisy, psf, device_name, stop),
         ]
         curves += [_training(name, truth, noisy, psf, method, device_name, stop) for method in methods]
         for curve in curves:
@@ -117,7 +117,7 @@ def markdown(points: Sequence[Point]) -> str:
 _Curve = Generator[Event, None, list[Point]]
 
 
-def _lucy(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
+def _counts(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
     where = device.choose_device(device_name, "float32").device
     blur = BlurOperator(Blur(psf), noisy.shape)
     measure = HeldOutError(noisy, blur.forward, 0, where)
@@ -130,19 +130,21 @@ def _lucy(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name:
         )
         return False
 
-    yield from iterate_richardson_lucy(measure.filled, blur, (_MOST_LUCY,), device=where, stop=stop, each=each)
+    work = iterate_richardson_lucy(measure.filled, blur, (_MOST_COUNT,), device=where, stop=stop, each=each)
+    yield from report_progress(work, "Richardson-Lucy", stop)
     return points
 
 
-def _tv(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken) -> _Curve:
+def _weights(
+    name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_name: str, stop: StopToken
+) -> _Curve:
     where = device.choose_device(device_name, "float32").device
     blur = BlurOperator(Blur(psf), noisy.shape)
     measure = HeldOutError(replace_outliers(noisy), blur.forward, 0, where)
     points: list[Point] = []
     for weight in (0.5 * TV_WEIGHTS[0], *TV_WEIGHTS):
-        estimates = yield from minimise_total_variation(
-            measure.filled, blur, weight, (_TV_ITERATIONS,), device=where, stop=stop
-        )
+        work = minimise_total_variation(measure.filled, blur, weight, (_TV_ITERATIONS,), device=where, stop=stop)
+        estimates = yield from report_progress(work, "Total variation", stop)
         estimate = estimates[max(estimates)]
         error = float(measure.of(estimate).mean())
         points.append(Point(name, "total variation, weight", weight, error, psnr(estimate[0, 0].numpy(), truth)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.config.checks import Settings, check_choice, check_number, check_whole
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event
+from napari_selfdeconv.events import Tick
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class MethodInputs:
 #: From the inputs, settings without None and the counts wanted to the estimates, (1, 1, *estimate), in the
 #: computer's memory, by count. A method without iterations gets no counts and returns its result as 0.
 Solve = Callable[
-    [MethodInputs, Classical, Sequence[int], "Each | None"], Generator[Event, None, "dict[int, Tensor]"]
+    [MethodInputs, Classical, Sequence[int], "Each | None"], Generator[Tick, None, "dict[int, Tensor]"]
 ]
 
 
@@ -172,7 +172,7 @@ class Method:
 
 def _run_richardson_lucy(
     inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None
-) -> Generator[Event, None, dict[int, Tensor]]:
+) -> Generator[Tick, None, dict[int, Tensor]]:
     from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
 
     return (
@@ -182,7 +182,6 @@ def _run_richardson_lucy(
             counts,
             device=inputs.device,
             stop=inputs.stop,
-            stage=METHODS[settings.method].title,
             tv=settings.regularisation or 0.0,
             each=each,
         )
@@ -191,7 +190,7 @@ def _run_richardson_lucy(
 
 def _run_total_variation(
     inputs: MethodInputs, settings: Classical, counts: Sequence[int], _each: Each | None
-) -> Generator[Event, None, dict[int, Tensor]]:
+) -> Generator[Tick, None, dict[int, Tensor]]:
     from napari_selfdeconv.restoration.total_variation import minimise_total_variation
 
     assert settings.regularisation is not None
@@ -203,20 +202,19 @@ def _run_total_variation(
             counts,
             device=inputs.device,
             stop=inputs.stop,
-            stage=METHODS[settings.method].title,
         )
     )
 
 
 def _run_wiener(
     inputs: MethodInputs, settings: Classical, _counts: Sequence[int], _each: Each | None
-) -> Generator[Event, None, dict[int, Tensor]]:
+) -> Generator[Tick, None, dict[int, Tensor]]:
     from napari_selfdeconv.restoration.wiener import apply_wiener_filter
 
     assert settings.regularisation is not None
-    inputs.stop.raise_if_cancelled()
-    yield from ()
-    return {0: apply_wiener_filter(inputs.image, inputs.operator.psf, settings.regularisation, inputs.device)}
+    result = apply_wiener_filter(inputs.image, inputs.operator.psf, settings.regularisation, inputs.device)
+    yield Tick(1, 1)
+    return {0: result}
 
 
 _COUNTS = Setting(most=100_000, grid=tuple(range(1, 201)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.events import Tick
 from napari_selfdeconv.physics.blur import bare
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
@@ -19,7 +18,6 @@ from napari_selfdeconv.stop_token import StopToken
 
 # The image is divided by the blurred estimate; below this share of its maximum that is a division by zero.
 _FLOOR = 1e-12
-_REPORT_EVERY_S = 0.1
 # The regularised update divides by 1 - lambda div(grad f / |grad f|), which must stay well above 0.
 _LEAST_DIVISOR = 0.1
 Each = Callable[[int, Tensor], bool]
@@ -32,10 +30,9 @@ def iterate_richardson_lucy(
     *,
     device: torch.device,
     stop: StopToken,
-    stage: str = "Richardson-Lucy",
     tv: float = 0.0,
     each: Each | None = None,
-) -> Generator[Event, None, dict[int, Tensor]]:
+) -> Generator[Tick, None, dict[int, Tensor]]:
     """Run Richardson-Lucy up to the largest count and keep the estimate at each of ``iterations``.
 
     Parameters
@@ -44,7 +41,6 @@ def iterate_richardson_lucy(
     operator : the blur, with its border.
     iterations : counts, each >= 1.
     stop : when set, the counts reached so far are returned (the current one if there is none).
-    stage : name of the computation in its `Progress` events.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1; 0 is plain Richardson-Lucy.
     each : called with the count and the estimate, which it must not keep, after every iteration; the run ends
         when it returns True.
@@ -61,22 +57,12 @@ def iterate_richardson_lucy(
     floor = _FLOOR * float(observed.max())
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
-    start = time.perf_counter()
-    last = -_REPORT_EVERY_S
     for n in range(1, last_count + 1):
         with torch.inference_mode():
             richardson_lucy_step(estimate, observed, operator, ratio, floor=floor, tv=tv)
-        stop.raise_if_cancelled()
         if n in counts:
             results[n] = estimate.to("cpu", copy=True)
-        seconds = time.perf_counter() - start
-        if seconds - last >= _REPORT_EVERY_S or n == last_count:
-            last = seconds
-            yield Progress(
-                stage=stage, step=n, steps=last_count, seconds=seconds, eta_s=seconds / n * (last_count - n)
-            )
-        # Again, because the one who was yielded to may have cancelled.
-        stop.raise_if_cancelled()
+        yield Tick(n, last_count)
         if stop.stopped or (each is not None and each(n, estimate)):
             break
     return results or {n: estimate.to("cpu", copy=True)}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.events import Event
+from napari_selfdeconv.events import Event, report_progress
 from napari_selfdeconv.holdout.choose import choose_regularisation
 from napari_selfdeconv.restoration.iterations import choose_iterations
 from napari_selfdeconv.restoration.median_guard import replace_outliers
@@ -62,7 +62,7 @@ def _run_once(inputs: MethodInputs, asked: Sequence[Classical]) -> Generator[Eve
     method = METHODS[settings.method]
     counts = [settings.iterations if one.iterations is None else one.iterations for one in asked]
     wanted = sorted({count for count in counts if count is not None})
-    estimates = yield from method.solve(inputs, settings, wanted, None)
+    estimates = yield from _solve(inputs, settings, wanted)
 
     def solved(one: Classical, count: int) -> Solved:
         chosen = replace(settings, iterations=None if method.iterations is None else count)
@@ -73,6 +73,13 @@ def _run_once(inputs: MethodInputs, asked: Sequence[Classical]) -> Generator[Eve
     # A run stopped before its first count still has an estimate.
     reached = reached or {0: max(estimates)}
     return {place: solved(asked[place], count) for place, count in reached.items()}
+
+
+def _solve(
+    inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None = None
+) -> Generator[Event, None, dict[int, Tensor]]:
+    method = METHODS[settings.method]
+    return (yield from report_progress(method.solve(inputs, settings, counts, each), method.title, inputs.stop))
 
 
 def _with_defaults(settings: Classical) -> Classical:
@@ -94,7 +101,7 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
         most = int(method.iterations.grid[-1])
 
         def iterate(image: NDArray[np.float32], each: Each) -> Generator[Event, None, object]:
-            return (yield from method.solve(replace(inputs, image=image), settings, (most,), each))
+            return (yield from _solve(replace(inputs, image=image), settings, (most,), each))
 
         count = yield from choose_iterations(
             inputs.image, forward, iterate, device=inputs.device, stop=inputs.stop
@@ -106,7 +113,7 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
     def solve(image: NDArray[np.float32], value: float) -> Generator[Event, None, Tensor]:
         tried = replace(settings, regularisation=value)
         counts = () if search is None else (search,)
-        estimates = yield from method.solve(replace(inputs, image=image), tried, counts, None)
+        estimates = yield from _solve(replace(inputs, image=image), tried, counts)
         return estimates[max(estimates)]
 
     value = yield from choose_regularisation(

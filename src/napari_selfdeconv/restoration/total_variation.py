@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -11,12 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.events import Tick
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
 from napari_selfdeconv.stop_token import StopToken
-
-_REPORT_EVERY_S = 0.1
 
 
 def minimise_total_variation(
@@ -27,8 +24,7 @@ def minimise_total_variation(
     *,
     device: torch.device,
     stop: StopToken,
-    stage: str = "Total variation",
-) -> Generator[Event, None, dict[int, Tensor]]:
+) -> Generator[Tick, None, dict[int, Tensor]]:
     """Deconvolve with isotropic total variation and keep the estimate at each of ``iterations``.
 
     Parameters
@@ -39,12 +35,16 @@ def minimise_total_variation(
         works for any camera.
     iterations : counts of the primal-dual method, each >= 1; 100 to 300 are usual.
     stop : when set, the counts reached so far are returned (the current one if there is none).
-    stage : name of the computation in its `Progress` events.
 
     Returns
     -------
     dict from count to float32 tensor, (1, 1, *estimate), in the image's own units and in the computer's memory.
     Source: Chambolle and Pock 2011, step sizes of Pock and Chambolle 2011.
+
+    Notes
+    -----
+    The step size of a voxel is 1 over the sum of its column in A and in the gradient. A column of A sums to 1
+    inside the image. At the border, where voxels are repeated, it sums to more unless the PSF is symmetric.
     """
     data = np.asarray(image, np.float32)
     low, span = float(data.min()), float(np.ptp(data)) or 1.0
@@ -52,11 +52,9 @@ def minimise_total_variation(
     f = operator.extend(x).clone()
     ahead, p = f.clone(), torch.zeros_like(x)
     q = [torch.zeros_like(f) for _ in range(data.ndim)]
-    tau = 1.0 / (1.0 + 2.0 * data.ndim)
+    tau = 1.0 / (operator.adjoint(torch.ones_like(x)) + 2.0 * data.ndim)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
-    began = time.perf_counter()
-    last = -_REPORT_EVERY_S
     for n in range(1, last_count + 1):
         with torch.inference_mode():
             p = (p + operator.forward(ahead) - x) / 2.0
@@ -66,16 +64,9 @@ def minimise_total_variation(
             q = [v / shrink for v in q]
             new = f - tau * (operator.adjoint(p) + adjoint_differences(q))
             ahead, f = 2.0 * new - f, new
-        stop.raise_if_cancelled()
         if n in counts:
             results[n] = (f * span + low).cpu()
-        seconds = time.perf_counter() - began
-        if seconds - last >= _REPORT_EVERY_S or n == last_count:
-            last = seconds
-            yield Progress(
-                stage=stage, step=n, steps=last_count, seconds=seconds, eta_s=seconds / n * (last_count - n)
-            )
-        stop.raise_if_cancelled()  # again: the one who was yielded to may have cancelled
+        yield Tick(n, last_count)
         if stop.stopped:
             break
     return results or {n: (f * span + low).cpu()}
