@@ -9,8 +9,10 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api
+from napari_selfdeconv.arrays.chunks import stored_pieces
 from napari_selfdeconv.arrays.out_of_core import block_around, create_zarr, training_block
 from napari_selfdeconv.arrays.tiling import predict_tiled
 from napari_selfdeconv.config.presets import preset
@@ -18,7 +20,8 @@ from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
-from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, drain
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Started, Warned, drain
+from napari_selfdeconv.inference.prepare import check_pieces
 from napari_selfdeconv.stop_token import StopToken
 
 PSF2 = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
@@ -250,6 +253,7 @@ def test_tiles_can_be_written_into_zarr(tmp_path: Path) -> None:
 def test_a_large_image_is_never_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_selfdeconv.arrays.out_of_core.TRAINING_VOXELS", 48 * 48)
     monkeypatch.setattr(training_block, "__kwdefaults__", {"seed": 0, "most": 48 * 48})
+    monkeypatch.setattr(stored_pieces, "__defaults__", (64 * 64,))
     data = noise((150, 170))
     image = Lazy(data, most=84 * 84)
     out = create_zarr(tmp_path / "out.zarr", data.shape)
@@ -265,11 +269,49 @@ def test_a_large_image_is_never_read_as_a_whole(tmp_path: Path, monkeypatch: pyt
     assert any(isinstance(e, Filling) and e.image is out for e in events)
 
 
+def test_a_bad_pixel_outside_the_training_block_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_block, "__kwdefaults__", {"seed": 0, "most": 24 * 24})
+    data = noise((64, 60))
+    block = training_block(data)
+    outside = np.ones(data.shape, bool)
+    outside[block] = False
+    y, x = np.argwhere(outside)[0]
+    for value, words in ((np.nan, "1 NaN and 0 infinite"), (np.inf, "0 NaN and 1 infinite")):
+        bad = data.copy()
+        bad[y, x] = value
+        out, said = np.zeros(data.shape, np.float32), []
+        with pytest.raises(ConfigError, match=words):
+            drain(api.iter_deconvolve_large(bad, PSF2, tiny(2), out=out), said.append)
+        assert not any(isinstance(event, Started) for event in said)  # before an hour of training
+        assert not out.any()
+
+
+def test_whole_numbers_are_not_read_twice() -> None:
+    counts = Lazy(noise((40, 44)).astype(np.uint16), most=0)
+    assert list(check_pieces(counts)) == []
+
+
+def test_pieces_are_whole_chunks_and_cover_the_array() -> None:
+    chunked = da.zeros((7, 33, 50), chunks=(2, 10, 50))
+    for image in (chunked, np.zeros((7, 33, 50)), np.zeros((5, 4))):
+        seen = np.zeros(image.shape, int)
+        for where in stored_pieces(image, most=2500):
+            seen[where] += 1
+            assert seen[where].size <= 2500
+        assert (seen == 1).all()
+    assert {s.start % 10 for _, s, _ in stored_pieces(chunked, most=2500)} == {0}
+
+
 def test_a_large_image_that_fits_gives_what_a_small_one_gives() -> None:
     data = noise((40, 44))
     out = np.zeros(data.shape, np.float32)
     drain(api.iter_deconvolve_large(data, PSF2, tiny(2), out=out))
     np.testing.assert_allclose(out, api.deconvolve(data, PSF2, tiny(2)).image, rtol=1e-4)
+    dark = fftconvolve(data, np.ones((7, 7)) / 49, mode="same").astype(np.float32)
+    wide, config = np.ones((7, 7)), tiny(2, even_border=True, refine=False)
+    made = drain(api.iter_deconvolve_large(dark, wide, config, out=out))
+    assert made.provenance["border_evened"]
+    np.testing.assert_allclose(out, api.deconvolve(dark, wide, config).image, rtol=1e-4)
     with pytest.raises(ConfigError, match=r"must have the image's shape \(40, 44\), got \(3, 3\)"):
         drain(api.iter_deconvolve_large(data, PSF2, tiny(2), out=np.zeros((3, 3))))
 

@@ -18,7 +18,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped
+from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped, report_progress
 from napari_selfdeconv.inference.calibrate import calibrate
 from napari_selfdeconv.inference.predict import (
     CLIPPED,
@@ -28,7 +28,7 @@ from napari_selfdeconv.inference.predict import (
     predict_with,
     settled,
 )
-from napari_selfdeconv.inference.prepare import Problem, settings_for
+from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Light, Refiner
 from napari_selfdeconv.inference.views import predictors
@@ -72,13 +72,16 @@ def iter_deconvolve_large(
 
     Notes
     -----
-    Mean and standard deviation, the final gain and offset, and how strongly the residual is put back are those
-    of the block. The memory taken does not grow with the image.
+    Every pixel is checked first, so the image is read once before training unless it holds whole numbers. Mean and
+    standard deviation, noise, the final gain and offset, and how strongly the residual is put back are those of
+    the block. A dark border is evened only if the whole image fits the block. The memory taken does not grow with
+    the image.
 
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve`; also if ``out`` has another shape.
+        As `iter_deconvolve`; also if ``out`` has another shape. A pixel that is not finite is found while the
+        image is checked, after the first events and before training.
     """
     started = time.perf_counter()
     shape = tuple(int(n) for n in image.shape)
@@ -87,10 +90,13 @@ def iter_deconvolve_large(
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     block = training_block(image) if region is None else block_around(shape, region)
     data = np.asarray(image[block])
-    config = settings_for(data, config)
-    # The border of the block is no border of the image: there is nothing to even.
-    problem = Problem.of(data, psf)
-    if data.shape != shape:
+    config, whole = settings_for(data, config), data.shape == shape
+    # The border of a block is not the border of the image: only that of the whole image can be evened.
+    problem = Problem.of(data, psf, config if whole else None)
+    if whole:
+        image = problem.image
+    else:
+        yield from report_progress(check_pieces(image), "check", stop)
         where = ", ".join(f"{s.start} to {s.stop}" for s in block)
         yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
     work = iter_train(
@@ -122,6 +128,7 @@ def iter_deconvolve_large(
         **model.provenance,
         "tiles": tiles.to_dict(),
         "block": [[s.start, s.stop] for s in block],
+        "border_evened": problem.border_evened,
         "seconds": round(seconds, 3),
         "stopped": training.stopped,
         "converged": run.converged,

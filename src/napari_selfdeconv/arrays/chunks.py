@@ -1,9 +1,11 @@
-"""Work on a large array slab by slab along its first axis, with what a slab needs to know of its neighbours."""
+"""Work on a large array in parts: slabs that know their neighbours, and the pieces in which it is stored."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
 
 # Voxels of a slab: up to here the whole array is one.
 _SLAB = 2**23
@@ -24,3 +26,29 @@ def chunks(shape: Sequence[int], margin: int) -> Iterator[tuple[slice, slice]]:
     for start in range(0, n, rows):
         stop = min(n, start + rows)
         yield slice(start, stop), slice(max(0, start - margin), min(n, stop + margin))
+
+
+def stored_pieces(image: Any, most: int = 2**22) -> list[tuple[slice, ...]]:
+    """Return pieces that cover an array and are read once each: whole chunks, at most about ``most`` voxels.
+
+    Parameters
+    ----------
+    image : numpy, dask, zarr or h5py array. Where it has chunks, none is read twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stored_pieces(np.zeros((4, 3)), most=6)
+    [(slice(0, 2, None), slice(0, 3, None)), (slice(2, 4, None), slice(0, 3, None))]
+    """
+    shape = tuple(int(n) for n in image.shape)
+    # dask names the largest chunk `chunksize`; in zarr, a shard is what is read at once.
+    chunk = getattr(image, "chunksize", None) or getattr(image, "shards", None) or getattr(image, "chunks", None)
+    size = [min(int(side), n) for side, n in zip(chunk or (1,) * len(shape), shape, strict=True)]
+    for axis in reversed(range(len(shape))):
+        size[axis] = min(shape[axis], size[axis] * max(1, most // math.prod(size)))
+    starts = [range(0, n, side) for n, side in zip(shape, size, strict=True)]
+    return [
+        tuple(slice(a, min(a + side, n)) for a, side, n in zip(start, size, shape, strict=True))
+        for start in product(*starts)
+    ]

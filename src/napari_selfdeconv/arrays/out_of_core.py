@@ -57,7 +57,7 @@ def training_block(image: Any, *, seed: int = 0, most: int = TRAINING_VOXELS) ->
             for b, m in zip(block, size, strict=True)
         )
         contrast = float(np.asarray(image[thumb], np.float64).std())
-        if contrast > best[0]:
+        if contrast > best[0] or not best[1]:
             best = (contrast, block)
     return best[1]
 

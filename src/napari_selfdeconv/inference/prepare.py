@@ -6,6 +6,7 @@ hands it on, so no entry can forget a part.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -13,11 +14,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.arrays.chunks import stored_pieces
 from napari_selfdeconv.arrays.out_of_core import Mapped
-from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.arrays.scaling import Standardizer, extremes
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Tick
 from napari_selfdeconv.io.checks import check_layout
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
@@ -143,3 +146,22 @@ def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig
     image = np.asarray(image)
     check_layout("the image", image)
     return preset("quick", image.ndim) if config is None else config
+
+
+def check_pieces(image: Any) -> Generator[Tick, None, None]:
+    """Read an image that need not fit into memory piece by piece and check every pixel; yield a `Tick` a piece.
+
+    Whole numbers are not read: they are always finite.
+
+    Raises
+    ------
+    UnusablePixels
+        At the first piece with a NaN or infinite pixel; the message says where the piece lies.
+    """
+    if np.dtype(image.dtype).kind != "f":
+        return
+    pieces = stored_pieces(image)
+    for done, where in enumerate(pieces, 1):
+        place = ", ".join(f"{s.start} to {s.stop}" for s in where)
+        extremes(np.asarray(image[where]), f"the part {place} of the image")
+        yield Tick(done, len(pieces))
