@@ -2,7 +2,7 @@
 
 ``y[i] = sum_j h[j] x[i - (j - c)]`` with the centre ``c = n // 2`` on every axis: a convolution, never a
 correlation, so a lopsided PSF smears in its own direction. Outside its border the image continues by
-reflection with the edge repeated ("reflect", as ``scipy.ndimage``) or by its edge value ("replicate").
+reflection with the edge repeated ("reflect", as ``scipy.ndimage``), by its edge value ("replicate") or by "zero".
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.compute.device import repeatable
-from napari_selfdeconv.config.training import Boundary
-from napari_selfdeconv.physics.boundary import _fold, extend, fill_outside
+from napari_selfdeconv.physics.boundary import Boundary, _fold, extend, fill_outside
 from napari_selfdeconv.physics.fft import Then, filtered, transfer_function
 
 # Voxels of a single image from which on it is transformed axis by axis. No training patch is that large.
@@ -54,7 +53,7 @@ class Blur:
     Parameters
     ----------
     psf : array of 2 or 3 axes, any sizes; its centre is ``n // 2`` on every axis. Not normalised here.
-    boundary : "reflect" (edge repeated) or "replicate".
+    boundary : "reflect" (edge repeated), "replicate" or "zero".
     method : "fft", "direct", or "auto" for the faster of the two as measured.
 
     Notes

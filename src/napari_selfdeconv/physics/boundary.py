@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from napari_selfdeconv.config.training import Boundary
+#: "reflect": the image continues as its mirror image, the edge repeated. "replicate": by its edge value. "zero":
+#: no light comes from beyond the border, as in a simulated blur. Networks take no "zero": they are trained on
+#: patches in standardised units, where 0 is the mean and the border of a patch is not the border of the image.
+Boundary = Literal["reflect", "replicate", "zero"]
 
 
 def extend(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
     """Continue ``x`` along one axis (negative) by ``before`` and ``after`` voxels."""
     n = x.shape[axis]
+    sizes = [list(x.shape), list(x.shape)]
+    sizes[0][axis], sizes[1][axis] = before, after
+    if boundary == "zero":
+        return torch.cat([x.new_zeros(sizes[0]), x, x.new_zeros(sizes[1])], axis)
     if boundary == "replicate":
-        sizes = [list(x.shape), list(x.shape)]
-        sizes[0][axis], sizes[1][axis] = before, after
         first, last = x.narrow(axis, 0, 1), x.narrow(axis, n - 1, 1)
         return torch.cat([first.expand(sizes[0]), x, last.expand(sizes[1])], axis)
     # Reflection of more than one image length is done in steps: what was added is reflected again.
@@ -31,6 +38,10 @@ def fill_outside(x: Tensor, axis: int, start: int, n: int, after: int, boundary:
     if boundary == "replicate":
         x.narrow(axis, 0, start).copy_(x.narrow(axis, start, 1))
         x.narrow(axis, start + n, after).copy_(x.narrow(axis, start + n - 1, 1))
+        return
+    if boundary == "zero":
+        x.narrow(axis, 0, start).zero_()
+        x.narrow(axis, start + n, after).zero_()
         return
     low, high = start, start + n
     for b, a in _steps(n, start, after):
@@ -57,6 +68,8 @@ def _fold(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> 
         core.narrow(axis, 0, 1).add_(x.narrow(axis, 0, before).sum(axis, keepdim=True))
         core.narrow(axis, n - 1, 1).add_(x.narrow(axis, before + n, after).sum(axis, keepdim=True))
         return core
+    if boundary == "zero":
+        return x.narrow(axis, before, n)
     for b, a in reversed(_steps(n, before, after)):
         size = x.shape[axis] - b - a
         core = x.narrow(axis, b, size).clone()

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_selfdeconv.config.training import Boundary
+from napari_selfdeconv.physics.boundary import Boundary
 
 # Elements of a piece that one thread works on: lines along the last axis, and columns along the others.
 _SLAB, _COLUMNS = 2**19, 2**20
@@ -118,6 +118,10 @@ def _continue(array: NDArray[Any], axis: int, core: slice, after: int, boundary:
 
     What `forward.fill_outside` does, without torch: in each of several threads that would start its own again.
     """
+    if boundary == "zero":
+        for beyond in (slice(0, core.start), slice(core.stop, core.stop + after)):
+            array[(*[slice(None)] * axis, beyond)] = 0
+        return
     n = core.stop - core.start
     source = core.start + np.pad(np.arange(n), (core.start, after), mode=_PADDING[boundary])  # type: ignore[call-overload]
     for outside in (slice(0, core.start), slice(core.stop, core.stop + after)):
