@@ -113,7 +113,7 @@ class Finished:
     ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended by
     itself because the held-out error no longer fell. ``refined_iterations`` is how many of Richardson-Lucy were
     made from the network's result; ``kept_share`` how much of what training changed was kept, 0 to 1
-    (`TrainConfig.blend_start`), of several channels the least.
+    (`StartSettings.weight_interpolation`), of several channels the least.
     """
 
     seconds: float

@@ -167,12 +167,23 @@ def _of_run(made: Deconvolution) -> list[Value]:
 
 
 def _record(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record without dates, times and versions."""
-    return {
+    """Return a record without dates, times and versions, with flat settings."""
+    record = {
         key: _record(value) if isinstance(value, Mapping) else value
         for key, value in provenance.items()
         if key not in _CHANGING
     }
+    return {**record, "config": _flat(record["config"])} if "config" in record else record
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as version 0.1 wrote them, so that hashes can be compared with those of that version."""
+    from napari_selfdeconv.config.flat_names import OLD_NAMES, PLACES
+
+    old = {new: name for name, new in OLD_NAMES.items()}
+    nested = sd.TrainConfig.from_dict(settings).to_dict()
+    flat = {old.get(name, name): nested[part][inner] for name, (part, inner) in PLACES.items()}
+    return {**flat, **{name: nested[name] for name in ("name", "boundary", "seed")}}
 
 
 def _tiny_run(ndim: int = 2, **changes: Any) -> Deconvolution:
@@ -195,7 +206,7 @@ def _model_file(path: Path) -> list[Value]:
 
     with safetensors.safe_open(path, framework="numpy") as file:
         header = file.metadata()
-    values: list[Value] = [header["format"], json.loads(header["config"]), header["voxel_um"]]
+    values: list[Value] = [header["format"], _flat(json.loads(header["config"])), header["voxel_um"]]
     values.append(_record(json.loads(header["provenance"])))
     for name, array in sorted(load_file(path).items()):
         values += [name, array]
@@ -242,10 +253,10 @@ def preset_settings() -> Iterator[Value]:
     """Return every setting of every preset."""
     for name in ("quick", "standard", "paper", "ssi"):
         for ndim in (2, 3):
-            yield sd.preset(name, ndim).to_dict()
-            yield sd.preset(name, ndim, pretrained=False).to_dict()
+            yield _flat(sd.preset(name, ndim).to_dict())
+            yield _flat(sd.preset(name, ndim, pretrained=False).to_dict())
             for loss in ("noise2self", "noise2same", "noise2same_d"):
-                yield sd.preset(name, ndim, loss=loss).to_dict()
+                yield _flat(sd.preset(name, ndim, loss=loss, pretrained=False).to_dict())
 
 
 # --- Training and deconvolving ---

@@ -33,13 +33,12 @@ def measure(point: Mapping[str, Any]) -> int:
     point : kind ("train", or "predict" of one tile), shape of the image or the tile, psf_shape, device, and the
         settings of the run in ``config`` (see `TrainConfig.from_dict`).
     """
-    config = TrainConfig.from_dict({**point["config"], "device": point["device"]})
-    small = {"batch_size": 1, "patch": 16, "features": 4, "pretrained": False}
+    config = TrainConfig.from_dict(point["config"]).replace(device=point["device"])
     ndim = len(point["shape"])
-    warm = TrainConfig.from_dict({**config.to_dict(), **small})
+    warm = config.replace(batch_size=1, patch=16, features=4, pretrained=False)
     # Libraries, thread pools and the kernels' caches belong to the process, not to the run.
     _do(point["kind"], warm, (16,) * ndim, (3,) * ndim)
-    where = str(device.choose_device(config.device, config.precision).device)
+    where = str(device.choose_device(config.compute.device, config.compute.precision).device)
     shape, psf_shape = tuple(point["shape"]), tuple(point["psf_shape"])
     return peak_of_call(lambda: _do(point["kind"], config, shape, psf_shape), where, calls=1)
 
@@ -49,12 +48,12 @@ def _do(kind: str, config: TrainConfig, shape: tuple[int, ...], psf_shape: tuple
     image = random.random(shape, np.float32)
     psf = _blob(psf_shape)
     start = None
-    if config.loss.holds_on:
+    if config.loss.weights.holds_on:
         start = Model(config=config, psf=psf, network=build_network(config, psf))
     if kind == "train":
         drain(iter_train([Problem.of(image, psf)], config, start_from=start, stop=StopToken()))
         return
-    choice = device.choose_device(config.device, config.precision)
+    choice = device.choose_device(config.compute.device, config.compute.precision)
     model = Model(config=config, psf=psf, network=build_network(config, psf).eval())
     place(model.network, choice, psf.ndim)
     with retained_memory():

@@ -31,7 +31,7 @@ def spots(shape: tuple[int, ...] = (48, 48)) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    config = preset("quick", 2, steps=60, patch=32, features=8, batch_size=4)
+    config = preset("quick", 2, steps=60, patch=32, features=8, batch_size=4, pretrained=False)
     return api.deconvolve(spots(), PSF, config).model
 
 
@@ -80,7 +80,7 @@ def test_uncertainty_is_that_of_the_result_beside_it(monkeypatch: pytest.MonkeyP
     evening = api.deconvolve(dark, psf, preset("quick", 2, even_border=True, **few))
     assert evening.provenance["border_evened"]
     model = evening.model
-    plain = replace(model, config=replace(model.config, even_border=False))
+    plain = replace(model, config=model.config.replace(even_border=False))
     said: list[Any] = []
     spread = drain(api.iter_uncertainty(model, dark, masks=1), said.append)
     assert any(isinstance(event, Warned) and "dark towards its border" in event.message for event in said)

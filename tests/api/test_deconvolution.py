@@ -16,8 +16,8 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import memory_budget
 from napari_selfdeconv.compute.device import choose_device
+from napari_selfdeconv.config.loss import LossWeights
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.config.training import LossWeights
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Finished, Preview, Progress, Started, Warned
 from napari_selfdeconv.inference.preview import Previewer, limit_region
@@ -43,7 +43,7 @@ def blobs(shape, seed=0):
 
 
 def tiny(ndim, **changes):
-    values = dict(steps=4, patch=16, features=4, batch_size=2, device="cpu", precision="float32")
+    values = dict(steps=4, patch=16, features=4, batch_size=2, pretrained=False, device="cpu", precision="float32")
     return preset("quick", ndim, **{**values, **changes})
 
 
@@ -72,7 +72,7 @@ def test_every_loss_runs_on_every_shape(shape, loss):
     assert stages == sorted(stages, key=["train", "predict", "choose", "refine"].index)
     last = [e for e in events if isinstance(e, Progress) and e.stage == "train"][-1]
     assert last.step == last.steps == 4
-    assert set(last.losses) == {"total", *(k for k, v in config.loss.to_dict().items() if v)}
+    assert set(last.losses) == {"total", *(k for k, v in config.loss.weights.to_dict().items() if v)}
     assert result.steps_done == 4
     assert not result.stopped
 
@@ -296,7 +296,7 @@ def test_the_record_holds_the_tile_that_was_taken(monkeypatch):
 def views(image, *, average):
     # Not refined: that looks at the image anew, and a tiny network leaves it much to do.
     model = api.deconvolve(image, gaussian_psf(2), tiny(2, refine=False)).model
-    config = dataclasses.replace(model.config, average_symmetries=average)
+    config = model.config.replace(average_symmetries=average)
     return lambda x: api.apply_model(dataclasses.replace(model, config=config), x)
 
 

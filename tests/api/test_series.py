@@ -36,7 +36,9 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def tiny(ndim: int, **changes: Any) -> TrainConfig:
-    return preset("quick", ndim, **{"steps": 4, "patch": 16, "features": 4, "batch_size": 2, **changes})
+    return preset(
+        "quick", ndim, **{"steps": 4, "patch": 16, "features": 4, "batch_size": 2, "pretrained": False, **changes}
+    )
 
 
 class Lazy:

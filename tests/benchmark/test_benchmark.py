@@ -18,8 +18,8 @@ from napari_selfdeconv.benchmark.methods import labels, network
 from napari_selfdeconv.benchmark.report import best_fixed, markdown
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.benchmark.truths import Noise
+from napari_selfdeconv.config.loss import LOSSES
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.training import LOSSES
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.physics.blur import Blur
@@ -132,8 +132,8 @@ def test_names() -> None:
     assert [len(labels(m)) for m in ("input", "rl", "tv", "tv-auto", "tv-cg", "quick@2")] == [1, 5, 4, 1, 4, 1]
     for method in [f"paper:{loss}{end}" for loss in LOSSES for end in ("", "+bound")]:
         config = network(method, 2)
-        assert config.steps == 3000
-        assert (config.loss.bound + config.loss.bound_d > 0) == method.endswith("+bound")
+        assert config.optimiser.steps == 3000
+        assert (config.loss.weights.bound + config.loss.weights.bound_d > 0) == method.endswith("+bound")
     for wrong in ("rl-n", "quick:noise", "quick@one", "paper:noise2self+box"):
         with pytest.raises(ConfigError, match="expected input, rl"):
             labels(wrong)
@@ -192,7 +192,9 @@ def test_smooth_tv_goes_down_to_where_its_gradient_is_zero() -> None:
 
 
 def test_validation_follows_every_knob(truths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = preset("quick", 2, steps=12, patch=16, features=4, batch_size=2, device="cpu", auto_stop=False)
+    config = preset(
+        "quick", 2, steps=12, patch=16, features=4, batch_size=2, pretrained=False, device="cpu", auto_stop=False
+    )
     monkeypatch.setattr(validation, "network", lambda *_: config)
     said: list[str] = []
     run_validation(

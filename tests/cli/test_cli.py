@@ -71,7 +71,7 @@ def test_what_a_preset_adds_can_be_left_out(folder, capsys):
     args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine", "--no-even-border")
     assert run(folder, *args, "--out", "o.ome.tif", "--json") == 0
     assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["refined_iterations"] is None
-    config = read_image(folder / "o.ome.tif").provenance["config"]
+    config = read_image(folder / "o.ome.tif").provenance["config"]["result"]
     assert not config["refine"]
     assert not config["even_border"]
 

@@ -80,13 +80,23 @@ def test_convolutions_with_the_psf_are_exact_and_the_network_repeatable(monkeypa
     blur.adjoint(x)
     assert asked == 2 * [("cpu", True)]
     asked.clear()
-    tiny = preset("quick", 2, steps=1, patch=16, features=4, batch_size=1, held_out_percent=0.0, auto_stop=False)
+    tiny = preset(
+        "quick",
+        2,
+        steps=1,
+        patch=16,
+        features=4,
+        batch_size=1,
+        pretrained=False,
+        held_out_percent=0.0,
+        auto_stop=False,
+    )
     api.deconvolve(np.random.default_rng(0).random((16, 16)), np.ones((3, 3)) / 9, tiny)
     assert ("cpu", False) in asked
 
 
 def test_after_a_cancel_nothing_is_left_on_the_device() -> None:
-    tiny = preset("quick", 2, steps=1, patch=16, features=4, batch_size=1)
+    tiny = preset("quick", 2, steps=1, patch=16, features=4, batch_size=1, pretrained=False)
     image = np.random.default_rng(0).random((16, 16)).astype(np.float32)
     model = api.deconvolve(image, np.ones((3, 3)) / 9, tiny).model
     held = [inverse._cache for inverse in model.network.inverses]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,10 @@ from napari_selfdeconv.compute.memory_model import (
     tile_bytes,
     training_bytes,
 )
+from napari_selfdeconv.config.loss import LOSSES, LossWeights
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.config.training import LOSSES, LossWeights, TrainConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Started, Warned, drain
 from napari_selfdeconv.network.model import Deconvolver, build_network
@@ -36,7 +36,8 @@ SIZES: dict[str, Any] = {"shape": (512, 512), "psf_shape": (31, 31)}
 
 
 def tiny(**overrides: Any) -> TrainConfig:
-    return preset("quick", 2, **{"steps": 3, "patch": 16, "features": 4, "batch_size": 4, **overrides})
+    values = {"steps": 3, "patch": 16, "features": 4, "batch_size": 4, "pretrained": False}
+    return preset("quick", 2, **{**values, **overrides})
 
 
 def image(shape: tuple[int, ...] = (48, 40)) -> np.ndarray:
@@ -56,7 +57,7 @@ def warnings_of(events: list[Event]) -> str:
 @pytest.mark.parametrize("skip", ["add", "concat"])
 @pytest.mark.parametrize("levels", [1, 3])
 def test_the_weights_are_counted(ndim: int, skip: Any, levels: int) -> None:
-    config = TrainConfig(features=6, levels=levels, skip=skip, inverse_channels=(0.1,))
+    config = TrainConfig().replace(features=6, levels=levels, skip=skip, inverse_channels=(0.1,))
     network = build_network(config, np.ones((3,) * ndim) / 3**ndim)
     assert parameters(config, ndim) == sum(p.numel() for p in network.parameters())
 
@@ -80,7 +81,7 @@ def test_the_prediction_grows_with_what_is_asked_for() -> None:
     config = preset("standard", 2, precision="float32")
     base = training_bytes(config, **SIZES, precision="float32")
     for more in ({"batch_size": 16}, {"patch": 256}, {"features": 48}):
-        assert training_bytes(replace(config, **more), **SIZES, precision="float32") > 1.3 * base
+        assert training_bytes(config.replace(**more), **SIZES, precision="float32") > 1.3 * base
     assert training_bytes(config, **SIZES, precision="bfloat16") < base
     tiles = [tile_bytes(config, (n, n), (31, 31), precision="float32") for n in (256, 512)]
     assert 2 < tiles[1] / tiles[0] < 5
@@ -114,16 +115,16 @@ def test_batch_then_precision_then_patch_are_made_to_fit() -> None:
     sizes: dict[str, Any] = {"shape": (64, 256, 256), "psf_shape": (17, 17, 17), "precision": "float32"}
 
     def at(share: float, **one: Any) -> TrainConfig:
-        candidate = replace(config, **one)
+        candidate = config.replace(**one)
         free = training_bytes(candidate, (64, 256, 256), (17, 17, 17), precision="float32") / share
         shared = {"memory_share": share, "fast_bfloat16": fast}
         return fit_training(config, **sizes, free_bytes=free * 1.001, **shared).config
 
     fast = False
-    assert at(0.5, batch_size=2) == replace(config, batch_size=2)
-    assert at(0.5, batch_size=1, patch=32) == replace(config, batch_size=1, patch=32)
+    assert at(0.5, batch_size=2) == config.replace(batch_size=2)
+    assert at(0.5, batch_size=1, patch=32) == config.replace(batch_size=1, patch=32)
     fast = True
-    assert at(0.5, batch_size=1, patch=32).precision == "bfloat16"
+    assert at(0.5, batch_size=1, patch=32).compute.precision == "bfloat16"
 
 
 def test_what_cannot_fit_is_refused_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,13 +135,13 @@ def test_what_cannot_fit_is_refused_before_it_starts(monkeypatch: pytest.MonkeyP
 
 def test_a_smaller_batch_is_said_and_recorded_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(batch_size=16, patch=48, features=16)
-    needed = training_bytes(replace(config, batch_size=4), (48, 40), (3, 3), precision="float32")
+    needed = training_bytes(config.replace(batch_size=4), (48, 40), (3, 3), precision="float32")
     monkeypatch.setattr(device, "free_memory_bytes", lambda _: needed * 2.001)
-    config = replace(config, precision="float32")
+    config = config.replace(precision="float32")
     result, events = collect(api.iter_deconvolve(image(), PSF, config))
     assert "batch size 4 (not 16)" in warnings_of(events)
     used = TrainConfig.from_dict(result.provenance["config"])
-    assert used == replace(config, batch_size=4)
+    assert used == config.replace(batch_size=4)
     assert next(e for e in events if isinstance(e, Started)).peak_bytes == needed
     monkeypatch.undo()
     np.testing.assert_array_equal(api.deconvolve(image(), PSF, used).image, result.image)

@@ -23,7 +23,8 @@ Spoil = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def tiny(**overrides: Any) -> TrainConfig:
-    return preset("quick", 2, **{"steps": 5, "patch": 16, "features": 4, "batch_size": 4, **overrides})
+    values = {"steps": 5, "patch": 16, "features": 4, "batch_size": 4, "pretrained": False}
+    return preset("quick", 2, **{**values, **overrides})
 
 
 def out_of_memory(_x: torch.Tensor, _y: torch.Tensor) -> torch.Tensor:
@@ -71,7 +72,7 @@ def test_an_interim_result_that_fails_is_told_and_training_goes_on(
     monkeypatch: pytest.MonkeyPatch, spoil: Spoil, reason: str
 ) -> None:
     # Held-out pixels are predicted in inference mode as well.
-    config = tiny(held_out_percent=0.0, auto_stop=False, blend_start=False, model_cut_off=False)
+    config = tiny(held_out_percent=0.0, auto_stop=False, weight_interpolation=False, model_clipping=False)
     plain = api.deconvolve(IMAGE, PSF, config)
     watched = Watched(monkeypatch, spoil)
     watched.token.request_result()
@@ -86,7 +87,7 @@ def test_an_interim_result_that_fails_is_told_and_training_goes_on(
 
 
 def test_an_interim_result_is_tried_with_smaller_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tiny(held_out_percent=0.0, auto_stop=False, blend_start=False, model_cut_off=False)
+    config = tiny(held_out_percent=0.0, auto_stop=False, weight_interpolation=False, model_clipping=False)
 
     def limited(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return out_of_memory(x, y) if x.numel() > 76 * 44 else y
@@ -101,7 +102,7 @@ def test_an_interim_result_is_tried_with_smaller_tiles(monkeypatch: pytest.Monke
 
 
 def test_a_preview_that_fails_is_told_once_and_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tiny(held_out_percent=0.0, auto_stop=False, blend_start=False, model_cut_off=False)
+    config = tiny(held_out_percent=0.0, auto_stop=False, weight_interpolation=False, model_clipping=False)
     plain = api.deconvolve(IMAGE, PSF, config)
     watched = Watched(monkeypatch, out_of_memory)
     result = watched.run(config, preview_every_s=0.0)

@@ -30,8 +30,8 @@ def dark_border() -> np.ndarray:
 
 
 def tiny(**changes: Any) -> TrainConfig:
-    small = {"steps": 2, "patch": 16, "features": 4, "batch_size": 1, "device": "cpu", "precision": "float32"}
-    return preset("quick", 2, **{**small, **changes})
+    small = {"steps": 2, "patch": 16, "features": 4, "batch_size": 1, "pretrained": False}
+    return preset("quick", 2, **{**small, "device": "cpu", "precision": "float32", **changes})
 
 
 def test_a_problem_holds_what_a_run_needs() -> None:

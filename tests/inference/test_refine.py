@@ -160,7 +160,7 @@ def test_choosing_first_is_the_same_as_choosing_on_the_way() -> None:
 
 def test_a_run_says_that_it_chooses_and_can_be_cancelled_there() -> None:
     _, image = measured(2, 0.002)
-    config, stop = preset("quick", 2, steps=2, patch=32, features=4, batch_size=2), StopToken()
+    config, stop = preset("quick", 2, steps=2, patch=32, features=4, batch_size=2, pretrained=False), StopToken()
     stages = []
 
     def watch(event: Event) -> None:
@@ -177,7 +177,7 @@ def test_a_run_says_that_it_chooses_and_can_be_cancelled_there() -> None:
 
 def test_the_setting_turns_it_off() -> None:
     _, image = measured(2, 0.002)
-    few = dict(steps=2, patch=32, features=4, batch_size=2)
+    few = dict(steps=2, patch=32, features=4, batch_size=2, pretrained=False)
     plain = api.deconvolve(image, PSFS[2], preset("quick", 2, refine=False, **few))
     refined = api.deconvolve(image, PSFS[2], preset("quick", 2, **few))
     # Two steps explain next to nothing of an image without noise: much of it is left to put back.
@@ -188,7 +188,7 @@ def test_the_setting_turns_it_off() -> None:
 
 
 def test_the_presets_of_others_are_left_as_they_are() -> None:
-    assert preset("quick", 2).refine
-    assert preset("standard", 3).refine
-    assert not preset("paper", 2).refine
-    assert not preset("ssi", 3).refine
+    assert preset("quick", 2).result.refine
+    assert preset("standard", 3).result.refine
+    assert not preset("paper", 2).result.refine
+    assert not preset("ssi", 3).result.refine

@@ -118,7 +118,7 @@ def test_the_context_is_the_networks_and_the_filters() -> None:
     assert lopsided[0] > lopsided[1]
     # No filters: all of the network's own field.
     config = preset("paper", 2)
-    assert build_network(config, narrow).context == tile_context(config.levels, (0, 0)) == (24, 24)
+    assert build_network(config, narrow).context == tile_context(config.network.levels, (0, 0)) == (24, 24)
 
 
 def test_old_records_of_tiles_load() -> None:

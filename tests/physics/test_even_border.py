@@ -53,7 +53,7 @@ def test_a_uniform_scene_becomes_uniform(ndim: int) -> None:
 
 def test_a_run_says_so_and_its_record_holds_it() -> None:
     dark = fftconvolve(scene(2), LOPSIDED, mode="same")
-    few = dict(steps=2, patch=32, features=4, batch_size=1, refine=False)
+    few = dict(steps=2, patch=32, features=4, batch_size=1, pretrained=False, refine=False)
     said: list[str] = []
     on = api.deconvolve(
         dark, LOPSIDED, preset("quick", 2, **few), on_event=lambda e: said.append(getattr(e, "message", ""))
@@ -67,4 +67,4 @@ def test_a_run_says_so_and_its_record_holds_it() -> None:
     assert off.image[:3].mean() < rim
     np.testing.assert_allclose(api.apply_model(on.model, dark), on.image, rtol=1e-4)
     assert isinstance(next(api.iter_apply_model(on.model, dark)), Warned)
-    assert not preset("paper", 2).even_border
+    assert not preset("paper", 2).result.even_border

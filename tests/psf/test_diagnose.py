@@ -120,7 +120,7 @@ def test_parameters_survive_a_file(tmp_path: Any) -> None:
         save_parameters(tmp_path / "nowhere" / "p.json", made)
     with pytest.raises(ConfigError, match="odd numbers"):
         PsfParameters(optics=optics, voxel_um=VOXEL, shape=(24, 31, 31))
-    with pytest.raises(ConfigError, match="missing or unknown PSF parameters: colour"):
+    with pytest.raises(ConfigError, match="unknown setting for PsfParameters: colour"):
         PsfParameters.from_dict({**made.to_dict(), "colour": 1})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,8 @@ def blobs(shape: tuple[int, ...] = (32, 32), seed: int = 0) -> np.ndarray:
 
 
 def tiny(**overrides: Any) -> TrainConfig:
-    return preset("quick", 2, **{"steps": 5, "patch": 16, "features": 4, "batch_size": 2, **overrides})
+    values = {"steps": 5, "patch": 16, "features": 4, "batch_size": 2, "pretrained": False}
+    return preset("quick", 2, **{**values, **overrides})
 
 
 def collect(work: Any) -> tuple[Any, list[Event]]:
@@ -184,7 +184,7 @@ def test_held_out_pixels_never_reach_training() -> None:
     from napari_selfdeconv.holdout.held_out import hold_out
 
     _, held = hold_out(image, 2.0, 0)
-    config = replace(tiny(), held_out_percent=2.0)
+    config = tiny(held_out_percent=2.0)
     runs = []
     for frame in (image, np.where(held, image[::-1, ::-1], image).astype(np.float32)):
         stop = StopToken()
@@ -249,7 +249,7 @@ def test_the_best_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_stop_needs_held_out_pixels() -> None:
     with pytest.raises(ConfigError, match="held_out_percent must be above 0, got 0"):
         tiny(held_out_percent=0.0)
-    assert preset("paper", 2).held_out_percent == 0
+    assert preset("paper", 2).blind_spot.held_out_percent == 0
 
 
 def test_what_a_collapse_looks_like() -> None:
@@ -286,7 +286,7 @@ def test_a_collapsed_run_begins_anew_once_from_another_seed(monkeypatch: pytest.
     assert "became flat" in warning.message
     assert "seed 1" in warning.message
     assert result.provenance["seed"] == 1
-    np.testing.assert_array_equal(result.image, api.deconvolve(image, PSF, replace(config, seed=1)).image)
+    np.testing.assert_array_equal(result.image, api.deconvolve(image, PSF, config.replace(seed=1)).image)
 
 
 def test_two_collapses_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,4 +320,4 @@ def test_ssis_masks_begin_dense_and_thin_out(monkeypatch: pytest.MonkeyPatch) ->
     assert api.deconvolve(blobs(), PSF, config).steps_done == 4
     assert seen[0] == 25
     assert all(a > b > 5 for a, b in zip(seen, seen[1:], strict=False))
-    assert preset("ssi", 3).batch_size == 2
+    assert preset("ssi", 3).optimiser.batch_size == 2

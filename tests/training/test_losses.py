@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from napari_selfdeconv.config.training import LOSSES, LossWeights
+from napari_selfdeconv.config.loss import LOSSES, LossWeights
 from napari_selfdeconv.training import losses
 from napari_selfdeconv.training.losses import TERMS, Passes, active_terms, needed_passes, total
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from napari_selfdeconv.arrays.symmetry import IDENTITY, Symmetry, psf_symmetries
 from napari_selfdeconv.compute.device import choose_device
+from napari_selfdeconv.config.loss import LossWeights
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.training import LossWeights, TrainConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver, build_network
 from napari_selfdeconv.training.reference_result import ReferenceResult
 from napari_selfdeconv.training.run import TrainingRun

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +90,7 @@ def test_training_that_harms_gives_the_start_back() -> None:
     np.testing.assert_allclose(run.image, start.image, atol=2e-3 * np.ptp(start.image))
     (finished,) = [event for event in events if isinstance(event, Finished)]
     assert finished.kept_share == 0
-    lost = api.deconvolve(image, PSF, replace(config, blend_start=False))
+    lost = api.deconvolve(image, PSF, config.replace(weight_interpolation=False))
     assert lost.provenance["kept_share"] == 1
     assert np.abs(lost.image - start.image).mean() > 10 * np.abs(run.image - start.image).mean()
 
@@ -120,10 +119,12 @@ def test_training_that_helps_is_kept() -> None:
 
 
 def test_it_needs_held_out_pixels_and_weights_to_go_back_to() -> None:
-    with pytest.raises(ConfigError, match=r"blend_start needs held-out pixels: .* above 0, got 0"):
-        TrainConfig(blend_start=True)
-    config = TrainConfig(blend_start=True, held_out_percent=2.0)
-    with pytest.raises(ConfigError, match="blend_start needs weights to begin with: pretrained=True, or a model"):
+    with pytest.raises(ConfigError, match=r"weight_interpolation needs held-out pixels: .* above 0, got 0"):
+        TrainConfig().replace(weight_interpolation=True)
+    config = TrainConfig().replace(weight_interpolation=True, held_out_percent=2.0)
+    with pytest.raises(
+        ConfigError, match="weight_interpolation needs weights to begin with: pretrained=True, or a model"
+    ):
         api.deconvolve(noisy(), PSF, config)
 
 
@@ -134,6 +135,8 @@ def test_images_that_start_from_weights_blend_and_nothing_else_does() -> None:
         for name in ("quick", "standard", "paper", "ssi")
         for ndim in (2, 3)
         for pretrained in (None, False)
-        if preset(name, ndim, **({} if pretrained is None else {"pretrained": pretrained})).blend_start
+        if preset(
+            name, ndim, **({} if pretrained is None else {"pretrained": pretrained})
+        ).start.weight_interpolation
     }
     assert blending == {("quick", 2, None), ("standard", 2, None)}

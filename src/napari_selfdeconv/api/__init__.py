@@ -28,15 +28,16 @@ if TYPE_CHECKING:
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
+    from napari_selfdeconv.config.loss import LossWeights
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
     from napari_selfdeconv.config.presets import preset
     from napari_selfdeconv.config.series import SeriesPlan
     from napari_selfdeconv.config.tiles import TileConfig
-    from napari_selfdeconv.config.training import LossWeights, TrainConfig
+    from napari_selfdeconv.config.training import TrainConfig
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.io.checks import check_image
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
-    from napari_selfdeconv.metrics.scores import evaluate
+    from napari_selfdeconv.metrics.full_reference import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
@@ -154,15 +155,16 @@ _NAMES = {
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.failures": "translate_error",
     "compute.memory_budget": "Outlook outlook",
+    "config.loss": "LossWeights",
     "config.optics": "CoverslipLayers Optics",
     "config.presets": "preset",
     "config.series": "SeriesPlan",
     "config.tiles": "TileConfig",
-    "config.training": "LossWeights TrainConfig",
+    "config.training": "TrainConfig",
     "errors": "Cancelled ComputeError ConfigError SelfDeconvError",
     "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
     "io.checks": "check_image",
-    "metrics.scores": "evaluate",
+    "metrics.full_reference": "evaluate",
     "network.model": "Model",
     "network.model_file": "load_model save_model",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",

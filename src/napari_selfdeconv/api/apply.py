@@ -38,7 +38,7 @@ def iter_apply_model(
     """
     started = time.perf_counter()
     problem = Problem.of_model(model, image)
-    choice = device.choose_device(device_name, model.config.precision)
+    choice = device.choose_device(device_name, model.config.compute.precision)
     yield from map(Warned, problem.notes)
     with on_device(model, choice):
         result, _ = yield from deconvolve_whole(model, problem, choice, tiles or TileConfig(), stop or StopToken())

@@ -20,7 +20,7 @@ from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
-from napari_selfdeconv.metrics.scores import evaluate_residual
+from napari_selfdeconv.metrics.no_reference import scores
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
@@ -65,7 +65,7 @@ def evaluate_without_truth(
 
     Returns
     -------
-    ``whiteness``, ``i_divergence``, ``residual_rms`` and ``frc_resolution``: see `evaluate_residual`.
+    The `scores` of ``result``: ``whiteness``, ``i_divergence``, ``residual_rms`` and ``frc_resolution``.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def evaluate_without_truth(
     """
     problem = Problem.of(image, psf)
     extremes(np.asarray(result), "the result")
-    return evaluate_residual(result, problem.image, _reblurred(result, problem), voxel_um)
+    return scores(result, problem.image, _reblurred(result, problem), voxel_um)
 
 
 def _reblurred(result: NDArray[Any], problem: Problem) -> NDArray[np.float32]:
@@ -130,12 +130,12 @@ def iter_uncertainty(
     started = time.perf_counter()
     check_whole("masks", masks, 1, 64)
     problem = Problem.of_model(model, image)
-    choice, standard = device.choose_device(device_name, model.config.precision), problem.standard
+    choice, standard = device.choose_device(device_name, model.config.compute.precision), problem.standard
     tiles, stop = tiles or TileConfig(), stop or StopToken()
     yield from map(Warned, problem.notes)
     gain = 1.0
     with on_device(model, choice):
-        if model.config.calibrate:
+        if model.config.result.calibrate:
             _, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop)
             gain = line.gain
         views = predictors(model, choice, average=True)
@@ -161,8 +161,8 @@ def _masked(view: Callable[[Tile], Tile], model: Model, masks: int, seed: int) -
         x = torch.from_numpy(tile)[None, None]
         out = []
         for _ in range(masks):
-            mask = stratified_mask(1, tile.shape, model.config.mask_percent, generator)
-            out.append(view(fill_with_noise(x, mask, model.config.mask_sigma, generator)[0, 0].numpy()))
+            mask = stratified_mask(1, tile.shape, model.config.blind_spot.mask_percent, generator)
+            out.append(view(fill_with_noise(x, mask, model.config.blind_spot.mask_sigma, generator)[0, 0].numpy()))
         return out
 
     return answers

@@ -104,7 +104,7 @@ def iter_deconvolve(
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal refiner, used
-        choice = device.choose_device(model.config.device, model.config.precision)
+        choice = device.choose_device(model.config.compute.device, model.config.compute.precision)
         refiner = Refiner(choice.device)
         result, used = yield from deconvolve_whole(model, problem, choice, used, stop, refiner)
         return result
@@ -172,7 +172,7 @@ def deconvolve(
     >>> from napari_selfdeconv import deconvolve, preset
     >>> image = np.random.default_rng(0).random((32, 32))
     >>> psf = np.ones((3, 3)) / 9
-    >>> config = preset("quick", 2, steps=2, patch=16, features=4, batch_size=1)
+    >>> config = preset("quick", 2, steps=2, patch=16, features=4, batch_size=1, pretrained=False)
     >>> deconvolve(image, psf, config).image.shape
     (32, 32)
     """

@@ -147,7 +147,7 @@ def predict_into(
     finish: Finish,
 ) -> Generator[Event, None, TileConfig]:
     """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; ``finish`` is done to each."""
-    views = predictors(model, choice, average=model.config.average_symmetries)
+    views = predictors(model, choice, average=model.config.result.average_symmetries)
     standard = Mapped(image, scale.apply)
     _, tiles = yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish)
     return tiles
@@ -161,24 +161,24 @@ def _finish(
     gain, offset = 1.0, 0.0
     light: Light | None = None
     scale = problem.scale
-    if config.calibrate or config.refine:
-        plain = replace(model, config=replace(config, calibrate=False, refine=False))
+    if config.result.calibrate or config.result.refine:
+        plain = replace(model, config=config.replace(calibrate=False, refine=False))
         whole, _ = yield from deconvolve_whole(plain, problem, choice, tiles, stop)
         block = scale.apply(whole)
-        if config.calibrate:
+        if config.result.calibrate:
             gain, offset, cut_off = calibrate(block, problem.standard, model.psf, config.boundary)
             if cut_off:
                 yield Warned(CLIPPED)
 
     def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
         result = scale.undo(gain * result + offset)
-        if config.refine:
+        if config.result.refine:
             # A tile of background alone has not the noise of the image: what the block has is taken.
             for _ in refiner(result, scale.undo(tile), model.psf, config.boundary, light):
                 stop.raise_if_cancelled()
         return result
 
-    if config.refine:
+    if config.result.refine:
         unrefined = scale.undo(gain * block + offset)
         yield from choose_refinement(refiner, unrefined, problem.image, model, stop)
         light = refiner.light(unrefined, problem.image, model.psf, config.boundary)

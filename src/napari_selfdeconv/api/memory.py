@@ -32,7 +32,7 @@ def memory_outlook(
     >>> memory_outlook(preset("quick", 2, device="cpu"), (512, 512), (31, 31)).training_bytes > 1e8
     True
     """
-    choice = device.choose_device(config.device, config.precision)
+    choice = device.choose_device(config.compute.device, config.compute.precision)
     return outlook(
         config,
         shape,

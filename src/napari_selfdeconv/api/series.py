@@ -111,7 +111,7 @@ def iter_deconvolve_series(
         training = yield from mapped(work, shown)
         models.append(training.model)
         if training.stopped:
-            config = replace(training.model.config, steps=training.run.steps_done)
+            config = training.model.config.replace(steps=training.run.steps_done)
         steps += training.run.steps_done
         if channel == 0:
             yield Filling(image=result)

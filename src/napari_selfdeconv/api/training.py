@@ -79,11 +79,11 @@ def iter_train(
     weights: Mapping[str, Tensor] | None = None
     if start_from is not None:
         weights = start_from.network.state_dict()
-    elif config.pretrained:
+    elif config.start.pretrained:
         weights = initial_weights(config, len(shape))
     elif asks := _asks_for_weights(config):
         raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
-    choice = device.choose_device(config.device, config.precision)
+    choice = device.choose_device(config.compute.device, config.compute.precision)
     standard = [problem.standard for problem in problems]
     lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
@@ -106,7 +106,7 @@ def iter_train(
     for note in filter(None, (*notes, fitted.note)):
         yield Warned(note)
     if fitted.note:
-        choice = device.choose_device(config.device, fitted.config.precision)
+        choice = device.choose_device(config.compute.device, fitted.config.compute.precision)
 
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
         previewer = None
@@ -130,7 +130,7 @@ def iter_train(
         model=make_model(used, run.network, run.steps_done, run.selected),
         run=run,
         choice=choice,
-        stopped=stop.stopped and not run.converged and run.steps_done < config.steps,
+        stopped=stop.stopped and not run.converged and run.steps_done < config.optimiser.steps,
     )
 
 
@@ -144,11 +144,11 @@ def _translated(
 
 def _asks_for_weights(config: TrainConfig) -> str:
     """Return what in the settings makes no sense for a random start, or ""."""
-    if held := config.loss.holds_on:
-        return f"the loss weight {held} ({getattr(config.loss, held):g})"
-    if config.bn_momentum == 0:
+    if held := config.loss.weights.holds_on:
+        return f"the loss weight {held} ({getattr(config.loss.weights, held):g})"
+    if config.network.bn_momentum == 0:
         return "bn_momentum=0"
-    return next((name for name in ("blend_start", "model_cut_off") if getattr(config, name)), "")
+    return next((name for name in ("weight_interpolation", "model_clipping") if getattr(config.start, name)), "")
 
 
 def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) -> list[str]:
@@ -156,7 +156,7 @@ def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) ->
     if model.psf.ndim != psf.ndim:
         raise ConfigError(f"the model is for {model.psf.ndim}D images and the PSF is {psf.ndim}D: train a new one")
     for name in ARCHITECTURE:
-        had, wanted = getattr(model.config, name), getattr(config, name)
+        had, wanted = getattr(model.config.network, name), getattr(config.network, name)
         if had != wanted:
             raise ConfigError(
                 f"the model cannot be trained further with these settings: its {name} is {had!r}, not {wanted!r}"

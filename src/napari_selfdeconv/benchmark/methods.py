@@ -16,7 +16,7 @@ from napari_selfdeconv.api import METHODS, Classical, benchmark_names, iter_clas
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.training import LossWeights, TrainConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.restoration.median_guard import replace_outliers
@@ -89,15 +89,16 @@ def _number(text: str) -> float:
 def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
     """Return the settings of a network: ``preset[:loss[+bound]][@seed][,field=value...]``.
 
-    A field is one of `TrainConfig`, or of its loss as ``loss.anchor``; its value is written as in JSON.
+    A field is a flat name of `TrainConfig.replace`, or a loss weight as ``loss.anchor``. Its value is written as
+    in JSON. With another loss training starts from random weights, unless the field ``pretrained`` says otherwise.
 
     Examples
     --------
-    >>> network("paper:noise2same_d+bound", 2).loss.bound_d
+    >>> network("paper:noise2same_d+bound", 2).loss.weights.bound_d
     0.1
     >>> network("quick@3,average_symmetries=false", 3).seed
     3
-    >>> network("quick,loss.anchor=0,loss.tv=0.06", 2).loss.tv
+    >>> network("quick,loss.anchor=0,loss.tv=0.06", 2).loss.weights.tv
     0.06
 
     Raises
@@ -114,14 +115,16 @@ def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
     try:
         fields = dict(_field(change) for change in changes)
         weights = {k.removeprefix("loss."): fields.pop(k) for k in list(fields) if k.startswith("loss.")}
+        if loss:
+            fields.setdefault("pretrained", False)
         config = preset(name, ndim, loss=loss or None, device=device_name, seed=int(seed or 0), **fields)
-        config = replace(config, loss=LossWeights.from_dict({**config.loss.to_dict(), **weights}))
+        config = config.replace(loss={**config.loss.weights.to_dict(), **weights})
     except ConfigError as error:
         raise ConfigError(f"unknown method {method!r} ({error}): {expected()}") from error
     if bound:
         # The bound is taken where the invariance is: on the deconvolved image for noise2same_d.
-        where = "bound_d" if config.loss.inv_d else "bound"
-        config = replace(config, loss=replace(config.loss, **{where: _BOUND_WEIGHT}))
+        where = "bound_d" if config.loss.weights.inv_d else "bound"
+        config = config.replace(loss=replace(config.loss.weights, **{where: _BOUND_WEIGHT}))
     return config
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def _training(
     points: list[Point] = []
     errors: dict[int, float] = {}
     # The results of the very weights whose error is measured.
-    config = replace(network(method, noisy.ndim, device_name), blend_start=False, auto_stop=False)
+    config = network(method, noisy.ndim, device_name).replace(weight_interpolation=False, auto_stop=False)
     for event in iter_deconvolve(noisy, psf, config, stop=stop):
         yield event
         # After the last step nobody would answer, and the next run would find the request.

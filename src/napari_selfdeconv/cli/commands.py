@@ -19,7 +19,6 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Started, mapped
-from napari_selfdeconv.metrics.columns import COLUMNS
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileCon
     if args.config is None:
         given = _given(
             steps=args.steps,
-            pretrained=False if args.random_start else None,
+            pretrained=False if args.random_start or args.loss else None,
             refine=False if args.no_refine else None,
             even_border=False if args.no_even_border else None,
         )
@@ -199,8 +198,7 @@ def run_evaluate(args: argparse.Namespace, _token: StopToken) -> None:
         print(json.dumps({k: v if math.isfinite(v) else None for k, v in scores.items()}))  # noqa: T201
     else:
         for name, value in scores.items():
-            column = COLUMNS[name]
-            print(f"{column.title:12s} {column.show(value)} {column.unit}".rstrip())  # noqa: T201
+            print(f"{name:5s} {value:.4f}")  # noqa: T201
 
 
 def _scores(args: argparse.Namespace) -> dict[str, float]:
@@ -275,7 +273,7 @@ def _voxel(given: Sequence[float] | None, file: ImageFile, ndim: int) -> tuple[f
     if len(given) != ndim:
         raise ConfigError(f"--voxel-um needs {ndim} numbers for a {ndim}D image, got {len(given)}")
     if not all(0 < value < 1000 for value in given):
-        raise ConfigError(f"--voxel-um must be in (0, 1000) um, got {' '.join(map(str, given))}")
+        raise ConfigError(f"--voxel-um must be above 0 and below 1000 um, got {' '.join(map(str, given))}")
     return tuple(given)
 
 

@@ -12,8 +12,8 @@ import napari_selfdeconv
 from napari_selfdeconv.api import METHODS, benchmark_names, describe_default
 from napari_selfdeconv.cli import benchmark, commands
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
+from napari_selfdeconv.config.loss import LossName
 from napari_selfdeconv.config.presets import PresetName
-from napari_selfdeconv.config.training import LossName
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError
 from napari_selfdeconv.stop_token import StopToken
 
@@ -86,7 +86,9 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
     p.add_argument("--preset", choices=get_args(PresetName), default="quick")
     p.add_argument("--config", type=Path, metavar="FILE", help="settings of an earlier run; replaces all below")
-    p.add_argument("--loss", choices=get_args(LossName), help="one of the paper's losses")
+    p.add_argument(
+        "--loss", choices=get_args(LossName), help="one of the paper's losses; training starts from random weights"
+    )
     p.add_argument("--steps", type=int)
     p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
     p.add_argument("--no-refine", action="store_true", help="leave the network's result as it is")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from napari_selfdeconv.config.training import Precision
+from napari_selfdeconv.config.parts import Precision
 from napari_selfdeconv.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from napari_selfdeconv.arrays.tiling import read_shape, tile_context
 from napari_selfdeconv.compute.memory_model import tile_bytes, training_bytes, whole_bytes
@@ -79,7 +79,9 @@ def outlook(
     """
     budget = 1e15 if free_bytes is None else free_bytes
     # The filters are not known yet; they seldom reach further than the PSF is wide.
-    context = tile_context(config.levels, psf_shape if config.inverse_channels else [0] * len(shape))
+    context = tile_context(
+        config.network.levels, psf_shape if config.network.inverse_channels else [0] * len(shape)
+    )
     tile = result_tile(config, shape, psf_shape, tiles, context, precision=precision, free_bytes=budget)
     read = read_shape(shape, tile, context)
     return Outlook(
@@ -111,7 +113,8 @@ def fit_training(
     """
 
     def needed(candidate: TrainConfig) -> int:
-        dtype = precision if candidate.precision == config.precision else candidate.precision
+        own = candidate.compute.precision
+        dtype = precision if own == config.compute.precision else own
         return training_bytes(candidate, shape, psf_shape, precision=dtype, frames=frames)
 
     budget = memory_share * free_bytes
@@ -143,19 +146,22 @@ def halve_training(config: TrainConfig) -> TrainConfig | None:
 
 
 def _smaller(config: TrainConfig, may_use_bfloat16: bool) -> TrainConfig | None:
-    if config.batch_size > 1:
-        return replace(config, batch_size=config.batch_size // 2)
-    if may_use_bfloat16 and config.precision != "bfloat16":
-        return replace(config, precision="bfloat16")
-    if config.patch >= 2 * _LEAST_PATCH:
-        return replace(config, patch=config.patch // 2)
+    if config.optimiser.batch_size > 1:
+        return config.replace(batch_size=config.optimiser.batch_size // 2)
+    if may_use_bfloat16 and config.compute.precision != "bfloat16":
+        return config.replace(precision="bfloat16")
+    if config.optimiser.patch >= 2 * _LEAST_PATCH:
+        return config.replace(patch=config.optimiser.patch // 2)
     return None
 
 
 def differences(before: TrainConfig, after: TrainConfig) -> str:
     """Say how ``after`` differs: 'batch size 2 (not 8)'; 'no change' if it does not."""
-    names = {"batch_size": "batch size", "precision": "precision", "patch": "patch"}
-    pairs = [(text, getattr(after, name), getattr(before, name)) for name, text in names.items()]
+    pairs = [
+        ("batch size", after.optimiser.batch_size, before.optimiser.batch_size),
+        ("precision", after.compute.precision, before.compute.precision),
+        ("patch", after.optimiser.patch, before.optimiser.patch),
+    ]
     return ", ".join(f"{text} {new} (not {old})" for text, new, old in pairs if new != old) or "no change"
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from napari_selfdeconv.config.training import LossWeights, TrainConfig
+from napari_selfdeconv.config.loss import LossWeights
+from napari_selfdeconv.config.training import TrainConfig
 
 # Measured runs of the presets take 0.6 to 1.1 times the estimate.
 _SAFETY = 1.25
@@ -41,12 +42,12 @@ def training_bytes(
     True
     """
     ndim = len(shape)
-    patch = [min(n, config.patch) for n in shape]
-    batch = config.batch_size * passes(config.loss) + config.recorded_anew
+    patch = [min(n, config.optimiser.patch) for n in shape]
+    batch = config.optimiser.batch_size * passes(config.loss.weights) + config.recorded_anew
     steps = _needed(
         config,
         voxels=batch * math.prod(patch),
-        channels=kept_channels(config, ndim) + _WORKING_LAYERS * config.features,
+        channels=kept_channels(config, ndim) + _WORKING_LAYERS * config.network.features,
         transforms=batch * _padded(patch, psf_shape),
         # The frame and its standardised copies, and the Wiener kernels' float64 on four times the PSF.
         extra=24.0 * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
@@ -61,7 +62,7 @@ def first_result_bytes(
     config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], *, precision: str
 ) -> int:
     """Return the memory that a cell of the first result takes, in bytes; 0 where none is needed."""
-    if not config.loss.holds_on:
+    if not config.loss.weights.holds_on:
         return 0
     side, margin = config.first_cell
     return tile_bytes(config, [min(n, side + 2 * margin) for n in shape], psf_shape, precision=precision)
@@ -70,13 +71,13 @@ def first_result_bytes(
 def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], *, precision: str) -> int:
     """Return the memory that deconvolving one tile takes at its peak, in bytes; the image and the result aside."""
     # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
-    cell = 2 ** (config.levels - 1)
+    cell = 2 ** (config.network.levels - 1)
     sizes = [-(-(n + cell - 1) // cell) * cell for n in tile]
     # A block at full resolution: its input, twice as wide with the skip, both ReLUs and both convolutions.
     return _needed(
         config,
         voxels=math.prod(sizes),
-        channels=(4 + 3 * _joined(config)) * config.features,
+        channels=(4 + 3 * _joined(config)) * config.network.features,
         transforms=_padded(sizes, psf_shape),
         extra=8.0 * math.prod(tile),
         ndim=len(tile),
@@ -103,8 +104,8 @@ def parameters(config: TrainConfig, ndim: int) -> int:
     def block(width_in: int, width: int) -> int:
         return 2 * width_in + (kernel + 1) * width_in * width + 2 * width + kernel * width**2
 
-    widths = [config.features * 2**level for level in range(config.levels)]
-    count = (kernel * (1 + len(config.inverse_channels)) + 3) * config.features
+    widths = [config.network.features * 2**level for level in range(config.network.levels)]
+    count = (kernel * (1 + len(config.network.inverse_channels)) + 3) * config.network.features
     count += sum(block(width, width) for width in widths)
     for a, b in zip(widths, widths[1:], strict=False):
         count += 2 * corner * a * b + a + b + block(_joined(config) * a, a)
@@ -113,19 +114,19 @@ def parameters(config: TrainConfig, ndim: int) -> int:
 
 def kept_channels(config: TrainConfig, ndim: int) -> float:
     """Return how many values per voxel of a patch the network keeps for its backward pass."""
-    kept = 1.0 + len(config.inverse_channels) + 2 * config.features
-    for level in range(config.levels):
-        width = config.features * 2**level
+    kept = 1.0 + len(config.network.inverse_channels) + 2 * config.network.features
+    for level in range(config.network.levels):
+        width = config.network.features * 2**level
         # Of a block: both ReLUs, the value between its convolutions, its sum; below, what the way down made.
         layers = 4 if level == 0 else 5
-        if level < config.levels - 1:
+        if level < config.network.levels - 1:
             layers += 2 * _joined(config) + 3
         kept += layers * width / 2 ** (ndim * level)
     return kept
 
 
 def _joined(config: TrainConfig) -> int:
-    return 2 if config.skip == "concat" else 1
+    return 2 if config.network.skip == "concat" else 1
 
 
 def _padded(size: Sequence[int], psf_shape: Sequence[int]) -> int:
@@ -134,7 +135,7 @@ def _padded(size: Sequence[int], psf_shape: Sequence[int]) -> int:
 
 def _kernel_bytes(config: TrainConfig, psf_shape: Sequence[int]) -> float:
     # The Wiener kernels of the inverse channels are made in float64, on four times the PSF.
-    return 8.0 * math.prod(4 * k + 1 for k in psf_shape) if config.inverse_channels else 0.0
+    return 8.0 * math.prod(4 * k + 1 for k in psf_shape) if config.network.inverse_channels else 0.0
 
 
 def _needed(
@@ -150,7 +151,7 @@ def _needed(
     value = 2.0 if precision == "bfloat16" else 4.0
     needed = value * voxels * channels + extra
     # The transforms of the image and of its filtered copies are float32, the input and its spectrum.
-    needed += 8.0 * (1 + len(config.inverse_channels)) * transforms
+    needed += 8.0 * (1 + len(config.network.inverse_channels)) * transforms
     # Weights, gradients, and the two moments of Adam.
     needed += 16.0 * parameters(config, ndim)
     return round(_SAFETY * needed + _CONSTANT)

@@ -1,52 +1,85 @@
-"""Checks that every setting goes through, and the base class of all settings."""
+"""Checks of single values. Each returns the value as a plain Python object, or raises ConfigError."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import Any, Self
+import numbers
+
+import numpy as np
 
 from napari_selfdeconv.errors import ConfigError
 
 
 def check_number(
     name: str, value: object, low: float, high: float, *, open_low: bool = False, hint: str = ""
-) -> None:
-    """Raise ConfigError unless ``value`` is a finite number in [low, high] (or (low, high])."""
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if ok:
-        ok = (low < value if open_low else low <= value) and value <= high  # type: ignore[operator]
-    if not ok:
-        bracket = "(" if open_low else "["
-        raise ConfigError(f"{name} must be a number in {bracket}{low:g}, {high:g}], got {value!r}{hint}")
+) -> float:
+    """Return ``value`` as a plain number; ConfigError unless it is finite and from ``low`` to ``high``.
+
+    Parameters
+    ----------
+    name : how the value is called in the message.
+    value : a Python or NumPy number; True and False are not numbers.
+    low, high : the range; infinite where there is no limit.
+    open_low : whether ``low`` itself is refused.
+    hint : text at the end of the message.
+
+    Examples
+    --------
+    >>> check_number("share", 2, 0, 1, open_low=True)
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: share must be a number above 0 and at most 1, got 2
+    """
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not _is_flag(value) else math.nan
+    except OverflowError:  # A whole number beyond all floats.
+        number = math.inf
+    if not (math.isfinite(number) and (low < number if open_low else low <= number) and number <= high):
+        raise ConfigError(f"{name} must be {number_words(low, high, open_low)}, got {shown(value)}{hint}")
+    return int(value) if isinstance(value, numbers.Integral) else number
 
 
-def check_whole(name: str, value: object, low: int, high: int) -> None:
-    """Raise ConfigError unless ``value`` is a whole number in [low, high]."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+def check_whole(name: str, value: object, low: int, high: int) -> int:
+    """Return ``value`` as an int; ConfigError unless it is a whole number from ``low`` to ``high``."""
+    number = int(value) if isinstance(value, numbers.Integral) and not _is_flag(value) else None
+    if number is None or not low <= number <= high:
+        raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {shown(value)}")
+    return number
 
 
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise ConfigError unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` as a bool; ConfigError unless it is True or False."""
+    if not _is_flag(value):
+        raise ConfigError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
 
 
-class Settings:
-    """dict in, dict out; unknown keys are refused so that an old file never passes silently."""
+def _is_flag(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain numbers, strings, lists and dicts (JSON-ready)."""
-        values = asdict(self)  # type: ignore[call-overload]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from `to_dict`'s output; ConfigError on a key that does not exist."""
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigError(f"unknown setting for {cls.__name__}: {', '.join(unknown)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return ``value`` as a str; ConfigError unless it is one of ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
+    return str(value)
+
+
+def number_words(low: float, high: float, open_low: bool = False) -> str:
+    """Say a range in words.
+
+    Examples
+    --------
+    >>> number_words(0, 20), number_words(0, 1, open_low=True), number_words(0, math.inf, open_low=True)
+    ('a number from 0 to 20', 'a number above 0 and at most 1', 'a number above 0')
+    """
+    if math.isinf(low) and math.isinf(high):
+        return "a finite number"
+    if math.isinf(high):
+        return f"a number above {low:g}" if open_low else f"a number of at least {low:g}"
+    return f"a number above {low:g} and at most {high:g}" if open_low else f"a number from {low:g} to {high:g}"
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: NumPy scalars as plain numbers."""
+    return repr(value.item() if isinstance(value, np.generic) else value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated
 
-from napari_selfdeconv.config.checks import Settings, check_number
+from napari_selfdeconv.config.rules import Number
+from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
+
+_INDEX = Number(1.0, 4.0)
+_THICKNESS = Number(0.0, 50_000.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,23 +20,14 @@ class CoverslipLayers(Settings):
     ``sample_depth_um`` is how deep below the coverslip the emitter lies.
     """
 
-    sample_index: float
-    sample_depth_um: float = 0.0
-    coverslip_index: float = 1.515
-    coverslip_design_index: float = 1.515
-    coverslip_um: float = 170.0
-    coverslip_design_um: float = 170.0
-    immersion_design_index: float | None = None
-    immersion_design_um: float = 100.0
-
-    def __post_init__(self) -> None:
-        for name in ("sample_index", "coverslip_index", "coverslip_design_index"):
-            check_number(name, getattr(self, name), 1.0, 4.0)
-        if self.immersion_design_index is not None:
-            check_number("immersion_design_index", self.immersion_design_index, 1.0, 4.0)
-        check_number("sample_depth_um", self.sample_depth_um, 0.0, 10_000.0)
-        for name in ("coverslip_um", "coverslip_design_um", "immersion_design_um"):
-            check_number(name, getattr(self, name), 0.0, 50_000.0)
+    sample_index: Annotated[float, _INDEX]
+    sample_depth_um: Annotated[float, Number(0.0, 10_000.0)] = 0.0
+    coverslip_index: Annotated[float, _INDEX] = 1.515
+    coverslip_design_index: Annotated[float, _INDEX] = 1.515
+    coverslip_um: Annotated[float, _THICKNESS] = 170.0
+    coverslip_design_um: Annotated[float, _THICKNESS] = 170.0
+    immersion_design_index: Annotated[float | None, _INDEX] = None
+    immersion_design_um: Annotated[float, _THICKNESS] = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,42 +45,32 @@ class Optics(Settings):
     pixel_integration : integrate over the camera's square pixel (True) or sample its centre (False).
     """
 
-    na: float
-    wavelength_um: float
-    refractive_index: float
-    defocus_um: float = 0.0
-    excitation_um: float | None = None
-    pinhole_au: float | None = None
+    na: Annotated[float, Number(0.0, 4.0, open_low=True)]
+    wavelength_um: Annotated[float, Number(0.1, 5.0)]
+    refractive_index: Annotated[float, _INDEX]
+    defocus_um: Annotated[float, Number(-1000.0, 1000.0)] = 0.0
+    excitation_um: Annotated[float | None, Number(0.1, 5.0)] = None
+    pinhole_au: Annotated[float | None, Number(0.0, 100.0)] = None
     layers: CoverslipLayers | None = None
     pixel_integration: bool = True
 
     def __post_init__(self) -> None:
-        hint = ""
-        if isinstance(self.wavelength_um, (int, float)) and 100 <= self.wavelength_um <= 5000:
-            hint = f" (nanometres? then give {self.wavelength_um / 1000:g})"
-        check_number("wavelength_um", self.wavelength_um, 0.1, 5.0, hint=hint)
-        check_number("refractive_index", self.refractive_index, 1.0, 4.0)
-        check_number("na", self.na, 0.0, 4.0, open_low=True)
+        wave = self.wavelength_um
+        if isinstance(wave, (int, float)) and 100 <= wave <= 5000:
+            raise ConfigError(
+                f"wavelength_um must be a number from 0.1 to 5, got {wave:g} "
+                f"(nanometres? then give {wave / 1000:g})"
+            )
+        super().__post_init__()
         if self.na >= self.refractive_index:
             raise ConfigError(f"na must be below refractive_index ({self.refractive_index:g}), got {self.na:g}")
-        check_number("defocus_um", self.defocus_um, -1000.0, 1000.0)
         if (self.excitation_um is None) != (self.pinhole_au is None):
             raise ConfigError(
                 "a confocal PSF needs both excitation_um and pinhole_au, got "
                 f"excitation_um={self.excitation_um!r}, pinhole_au={self.pinhole_au!r}"
             )
-        if self.excitation_um is not None:
-            check_number("excitation_um", self.excitation_um, 0.1, 5.0)
-            check_number("pinhole_au", self.pinhole_au, 0.0, 100.0)
-            if self.excitation_um > self.wavelength_um:
-                raise ConfigError(
-                    f"excitation_um must not exceed the emission wavelength_um ({self.wavelength_um:g}), "
-                    f"got {self.excitation_um:g}"
-                )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        layers = values.get("layers")
-        if isinstance(layers, Mapping):
-            values = {**values, "layers": CoverslipLayers.from_dict(layers)}
-        return super().from_dict(values)
+        if self.excitation_um is not None and self.excitation_um > self.wavelength_um:
+            raise ConfigError(
+                f"excitation_um must not exceed the emission wavelength_um ({self.wavelength_um:g}), "
+                f"got {self.excitation_um:g}"
+            )

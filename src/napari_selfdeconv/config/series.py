@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 
-from napari_selfdeconv.config.checks import check_choice, check_whole
+from napari_selfdeconv.config.rules import Text, Whole
+from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 
+_AXES = "y and x, or z, y and x in this order, with at most one t and one c"
 TrainOn = Literal["current", "sampled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeriesPlan:
+class SeriesPlan(Settings):
     """How to treat a series.
 
     Attributes
@@ -33,21 +35,16 @@ class SeriesPlan:
     ('zyx', [0, 4, 8], (4, 1, slice(None, None, None), slice(None, None, None), slice(None, None, None)))
     """
 
-    axes: str
+    axes: Annotated[str, Text(_AXES)]
     train_on: TrainOn = "current"
-    current: int = 0
-    frames: int = 4
+    current: Annotated[int, Whole(0, 10_000_000)] = 0
+    frames: Annotated[int, Whole(1, 10_000)] = 4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         spatial = re.sub("[tc]", "", self.axes)
         if spatial not in ("yx", "zyx") or self.axes.count("t") > 1 or self.axes.count("c") > 1:
-            raise ConfigError(
-                "axes must be y and x, or z, y and x in this order, with at most one t and one c, "
-                f"got {self.axes!r}"
-            )
-        check_choice("train_on", self.train_on, get_args(TrainOn))
-        check_whole("current", self.current, 0, 10_000_000)
-        check_whole("frames", self.frames, 1, 10_000)
+            raise ConfigError(f"axes must be {_AXES}, got {self.axes!r}")
 
     @property
     def spatial(self) -> str:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from napari_selfdeconv.config.checks import Settings, check_number, check_whole
+from napari_selfdeconv.config.checks import check_whole
+from napari_selfdeconv.config.rules import Each, Number, Whole
+from napari_selfdeconv.config.settings import Settings
+
+
+class _Sides:
+    """One side for all axes, or a tuple with one for each axis."""
+
+    def checked(self, name: str, value: object) -> int | tuple[int, ...]:
+        if isinstance(value, (tuple, list)):
+            return Each(Whole(1, 2**31)).checked(name, value)
+        return check_whole(name, value, 16, 65_536)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +32,12 @@ class TileConfig(Settings):
     memory_share : share of the free memory that tiles and training keep within, 0.05 to 0.95.
     """
 
-    tile: int | tuple[int, ...] | None = None
-    memory_share: float = 0.5
-
-    def __post_init__(self) -> None:
-        if isinstance(self.tile, tuple):
-            for side in self.tile:
-                check_whole("tile", side, 1, 2**31)
-        elif self.tile is not None:
-            check_whole("tile", self.tile, 16, 65_536)
-        check_number("memory_share", self.memory_share, 0.05, 0.95)
+    tile: Annotated[int | tuple[int, ...] | None, _Sides()] = None
+    memory_share: Annotated[float, Number(0.05, 0.95)] = 0.5
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from `to_dict`'s output. Records of version 0.1 hold an ``overlap``, which is not needed now."""
-        return super().from_dict({name: value for name, value in values.items() if name != "overlap"})
+        if isinstance(values, Mapping):
+            values = {name: value for name, value in values.items() if name != "overlap"}
+        return super().from_dict(values)

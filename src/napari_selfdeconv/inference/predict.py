@@ -39,7 +39,7 @@ def predict(
     model: Model, standard: Any, choice: device.Choice, tiles: TileConfig, stop: StopToken
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
     """Return f of a standardised image, averaged as the model's settings say, and the tiles it took."""
-    functions = predictors(model, choice, average=model.config.average_symmetries)
+    functions = predictors(model, choice, average=model.config.result.average_symmetries)
     return (yield from predict_with(functions, model, standard, choice, tiles, stop))
 
 
@@ -130,7 +130,7 @@ def predict_and_fit(
     result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop)
     if not np.isfinite(result.sum(dtype=np.float64)):
         raise ComputeError("the network's result has values that are not finite", "train again with another seed")
-    if not model.config.calibrate:
+    if not model.config.result.calibrate:
         return result, Line(1.0, 0.0, False), tiles
     line = calibrate(result, problem.image, model.psf, model.config.boundary, problem.scale.apply)
     return result, line, tiles
@@ -157,7 +157,7 @@ def deconvolve_whole(
     result += line.offset
     image = problem.image
     problem.scale.undo(result, out=result)
-    if model.config.refine:
+    if model.config.result.refine:
         refiner = refiner or Refiner(choice.device)
         yield from choose_refinement(refiner, result, image, model, stop)
         yield from report_progress(refiner(result, image, model.psf, model.config.boundary), "refine", stop)

@@ -77,7 +77,8 @@ class Problem:
         image = np.asarray(image)
         check_layout("the image", image)
         kernel, notes = check_psf(psf, image.shape)
-        return cls._made(image, kernel, None if config is not None and config.even_border else False, tuple(notes))
+        may_be_evened = config is not None and config.result.even_border
+        return cls._made(image, kernel, None if may_be_evened else False, tuple(notes))
 
     @classmethod
     def of_model(cls, model: Model, image: NDArray[Any]) -> Self:
@@ -92,7 +93,7 @@ class Problem:
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
-        return cls._made(image, model.psf, None if model.config.even_border else False)
+        return cls._made(image, model.psf, None if model.config.result.even_border else False)
 
     def like(self, image: NDArray[Any]) -> Self:
         """Check another frame of the same series: same PSF, and the same decision about the border.

@@ -28,7 +28,7 @@ def predictors(
     if not average:
         return [_view(model, choice, IDENTITY, (0,) * ndim)]
     symmetries = psf_symmetries(model.psf)
-    count = max(len(symmetries), 2**ndim if model.config.levels > 1 else 1)
+    count = max(len(symmetries), 2**ndim if model.config.network.levels > 1 else 1)
     views = [symmetries[i % len(symmetries)] for i in range(count)]
     return [_view(model, choice, view, _phase(i, view, ndim)) for i, view in enumerate(views)]
 

@@ -49,8 +49,8 @@ def write_weights(path: Path, state: dict[str, Tensor], config: TrainConfig, abo
 
 def architecture(config: TrainConfig) -> dict[str, Any]:
     """Return what decides the shape and the input of the network, JSON-ready."""
-    values = config.to_dict()
-    return {key: list(v) if isinstance(v := values[key], tuple) else v for key in ARCHITECTURE}
+    values = config.network.to_dict()
+    return {key: values[key] for key in ARCHITECTURE}
 
 
 @lru_cache(maxsize=2)

@@ -29,15 +29,15 @@ class Deconvolver(nn.Module):
     def __init__(self, config: TrainConfig, psf: NDArray[Any]) -> None:
         super().__init__()
         self.inverses = [
-            Blur(wiener_kernel(psf, value), boundary=config.boundary) for value in config.inverse_channels
+            Blur(wiener_kernel(psf, value), boundary=config.boundary) for value in config.network.inverse_channels
         ]
         self.unet = UNet(
             psf.ndim,
             in_channels=1 + len(self.inverses),
-            features=config.features,
-            levels=config.levels,
-            skip=config.skip,
-            bn_momentum=config.bn_momentum,
+            features=config.network.features,
+            levels=config.network.levels,
+            skip=config.network.skip,
+            bn_momentum=config.network.bn_momentum,
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

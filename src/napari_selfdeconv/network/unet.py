@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_selfdeconv.config.training import Skip
+from napari_selfdeconv.config.parts import Skip
 
 # Channels x planes x rows of one volume in float32 up to which PyTorch takes a kernel of its own.
 _OWN_KERNEL_UP_TO = 20480

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated
 
-from napari_selfdeconv.config.checks import check_number, check_whole
 from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.config.rules import Each, Number, Whole
+from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 
 FORMAT = "napari-selfdeconv PSF 1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PsfParameters:
+class PsfParameters(Settings):
     """What it takes to compute a PSF again.
 
     Attributes
@@ -35,35 +35,15 @@ class PsfParameters:
     """
 
     optics: Optics
-    voxel_um: tuple[float, ...]
-    shape: tuple[int, ...]
+    voxel_um: Annotated[tuple[float, ...], Each(Number(0.0, 1000.0, open_low=True), counts=(2, 3))]
+    shape: Annotated[tuple[int, ...], Each(Whole(1, 4096), counts=(2, 3))]
 
     def __post_init__(self) -> None:
-        if len(self.shape) not in (2, 3) or len(self.shape) != len(self.voxel_um):
+        super().__post_init__()
+        if len(self.shape) != len(self.voxel_um):
             raise ConfigError(f"shape and voxel_um need 2 or 3 numbers each, got {self.shape} and {self.voxel_um}")
-        for size, voxel in zip(self.shape, self.voxel_um, strict=True):
-            check_whole("shape", size, 1, 4096)
-            if size % 2 == 0:
-                raise ConfigError(
-                    f"shape must hold odd numbers, so that there is a middle voxel, got {self.shape}"
-                )
-            check_number("voxel_um", voxel, 0.0, 1000.0, open_low=True)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers, strings, lists and dicts (JSON-ready)."""
-        return {"optics": self.optics.to_dict(), "voxel_um": list(self.voxel_um), "shape": list(self.shape)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from `to_dict`'s output; ConfigError on a key that is missing or does not exist."""
-        wrong = sorted(set(values) ^ {"optics", "voxel_um", "shape"})
-        if wrong:
-            raise ConfigError(f"missing or unknown PSF parameters: {', '.join(wrong)}")
-        return cls(
-            optics=Optics.from_dict(values["optics"]),
-            voxel_um=tuple(values["voxel_um"]),
-            shape=tuple(values["shape"]),
-        )
+        if any(size % 2 == 0 for size in self.shape):
+            raise ConfigError(f"shape must hold odd numbers, so that there is a middle voxel, got {self.shape}")
 
 
 def save_parameters(path: str | os.PathLike[str], parameters: PsfParameters) -> None:
@@ -82,7 +62,4 @@ def load_parameters(path: str | os.PathLike[str]) -> PsfParameters:
         raise ConfigError(f"{path} holds no PSF parameters: {error}") from error
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ConfigError(f"{path} holds no PSF parameters: its format is not {FORMAT!r}")
-    try:
-        return PsfParameters.from_dict(values)
-    except TypeError as error:
-        raise ConfigError(f"{path} holds PSF parameters that cannot be read: {error}") from error
+    return PsfParameters.from_dict(values)

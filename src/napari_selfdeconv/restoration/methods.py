@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.config.checks import Settings, check_choice, check_number, check_whole
+from napari_selfdeconv.config.checks import check_choice, check_number, check_whole
+from napari_selfdeconv.config.rules import Number, Text, Whole
+from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.stop_token import StopToken
@@ -48,12 +50,13 @@ class Classical(Settings):
     ('RL 10', 'TV auto')
     """
 
-    method: str
-    iterations: int | None = None
-    regularisation: float | None = None
+    method: Annotated[str, Text()]
+    iterations: Annotated[int | None, Whole(1, 100_000)] = None
+    regularisation: Annotated[float | None, Number(0.0, 1e3, open_low=True)] = None
     median_guard: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("method", self.method, tuple(METHODS))
         method = METHODS[self.method]
         for name, setting in (("iterations", method.iterations), ("regularisation", method.regularisation)):

@@ -49,15 +49,16 @@ class BlindSpot:
     def hide_pixels(self, batch: PatchBatch, position: int) -> tuple[Tensor, Tensor]:
         """Return which pixels are hidden at a ``position`` of the schedule, and the patches without them."""
         x, config = batch.x, self.config
-        percent = falling_percent(config.mask_percent_start, config.mask_percent, position)
+        settings = config.blind_spot
+        percent = falling_percent(settings.mask_percent_start, settings.mask_percent, position)
         mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~batch.held
-        return mask, fill_with_noise(x, mask, config.mask_sigma, self.generator)
+        return mask, fill_with_noise(x, mask, settings.mask_sigma, self.generator)
 
     def compute_passes(self, batch: PatchBatch, position: int) -> Passes:
         """Hide pixels of a batch and compute the passes through the network that the loss terms need."""
         mask, masked = self.hide_pixels(batch, position)
         x = batch.x
-        unmasked_pass, masked_pass = needed_passes(self.config.loss)
+        unmasked_pass, masked_pass = needed_passes(self.config.loss.weights)
         # All passes in one batch: one set of kernels, and batch-norm statistics over all of them.
         inputs = [x] * unmasked_pass + [masked] * masked_pass
         f_start = again = None
@@ -82,7 +83,7 @@ class BlindSpot:
             g_masked=g[last] if masked_pass else None,
             low=self.bounds[0],
             high=self.bounds[1],
-            delta=self.config.huber_delta if self.config.data_term == "huber" else None,
+            delta=self.config.loss.delta,
             f_start=f_start,
             f_again=again,
         )

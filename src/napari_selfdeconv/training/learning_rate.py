@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.config.parts import OptimiserSettings
 
 
 class Schedule:
@@ -15,21 +15,21 @@ class Schedule:
     position : how many of the planned steps are behind; in the cool-down one step moves it by several.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, settings: OptimiserSettings) -> None:
         self.position = 0
-        self._config = config
+        self._settings = settings
         self._stride = 1
-        self._rate = _rate(optimizer, config)
+        self._rate = _rate(optimizer, settings)
 
     def advance(self) -> None:
         """Move on by one step, in the cool-down by several."""
-        for _ in range(min(self._stride, self._config.steps - self.position)):
+        for _ in range(min(self._stride, self._settings.steps - self.position)):
             self._rate.step()
             self.position += 1
 
     @property
     def steps_left(self) -> int:
-        return -(-(self._config.steps - self.position) // self._stride)
+        return -(-(self._settings.steps - self.position) // self._stride)
 
     def start_cooldown(self) -> None:
         """Go through the rest of the schedule in a few steps, because a network left at a high rate is noisy.
@@ -37,15 +37,18 @@ class Schedule:
         A tenth of the planned steps is taken for "one-cycle". The rate of "halving" does not fall to an end, so
         that run ends with the next step.
         """
-        left = self._config.steps - self.position
-        cooldown = max(1, self._config.steps // 10) if self._config.schedule == "one-cycle" else 1
+        left = self._settings.steps - self.position
+        cooldown = max(1, self._settings.steps // 10) if self._settings.schedule == "one-cycle" else 1
         self._stride = -(-left // cooldown)
 
 
-def _rate(optimizer: torch.optim.Optimizer, config: TrainConfig) -> torch.optim.lr_scheduler.LRScheduler:
-    if config.schedule == "halving":
-        return torch.optim.lr_scheduler.StepLR(optimizer, config.halve_every, gamma=0.5)
+def _rate(optimizer: torch.optim.Optimizer, settings: OptimiserSettings) -> torch.optim.lr_scheduler.LRScheduler:
+    if settings.schedule == "halving":
+        return torch.optim.lr_scheduler.StepLR(optimizer, settings.halve_every, gamma=0.5)
     # The cycle has at least two steps: OneCycleLR divides by the length of its phases.
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config.learning_rate, total_steps=max(2, config.steps) + 1, pct_start=0.3
+        optimizer,
+        max_lr=settings.learning_rate,
+        total_steps=max(2, settings.steps) + 1,
+        pct_start=0.3,
     )

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_selfdeconv.config.training import LossWeights
+from napari_selfdeconv.config.loss import LossWeights
 
 # Below this the slope of sqrt is cut off: at 0 it is infinite and the gradient NaN.
 _SQRT_FLOOR = 1e-12

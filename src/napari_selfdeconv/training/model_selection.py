@@ -47,9 +47,9 @@ class ModelSelector:
         config: TrainConfig,
         initial: Mapping[str, Tensor] | None,
     ) -> None:
-        self.curve = HeldOutCurve(config.steps)
+        self.curve = HeldOutCurve(config.optimiser.steps)
         self._network, self._validator, self._blur = network, validator, blur
-        self._returns_to_best, self._initial = config.auto_stop, initial
+        self._returns_to_best, self._initial = config.optimiser.auto_stop, initial
         self._best: dict[str, Tensor] = {}
 
     def measure(self, step: int) -> float | None:
@@ -66,7 +66,7 @@ class ModelSelector:
 
         These are the weights as they are now, or the best ones if the held-out error has clearly risen since
         (`auto_stop`). Then they are interpolated with the initial weights, as far as held-out pixels do not get
-        measurably worse (`blend_start`).
+        measurably worse (`StartSettings.weight_interpolation`).
         """
         if self._returns_to_best and self.curve.worse_than_best:
             self._network.load_state_dict(self._best)

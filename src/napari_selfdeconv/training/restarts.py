@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 
 import torch
 
@@ -41,7 +40,7 @@ def train_with_restarts(
                     f"training collapsed twice ({error.problem})",
                     "try another seed or the preset 'standard', and check that the image is more than noise",
                 ) from None
-            changed, reseeded = replace(config, seed=(config.seed + 1) % 2**31), True
+            changed, reseeded = config.replace(seed=(config.seed + 1) % 2**31), True
             note = f"Training collapsed ({error.problem}). It begins again with seed {changed.seed}."
         except OutOfMemory:
             smaller = halve_training(config)

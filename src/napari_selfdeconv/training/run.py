@@ -72,7 +72,7 @@ class TrainingRun:
         self.peak_bytes = training_bytes(
             config, frames[0].shape, psf.shape, precision=_precision(choice), frames=len(frames)
         )
-        self.symmetries = psf_symmetries(psf) if config.augment else (IDENTITY,)
+        self.symmetries = psf_symmetries(psf) if config.optimiser.augment else (IDENTITY,)
         # Places of patches are drawn on the CPU, masks and noise on the device: nothing is copied in a step.
         places = torch.Generator().manual_seed(config.seed)
         on_cpu = choice.device.type == "cpu"
@@ -83,26 +83,26 @@ class TrainingRun:
         self.sampler = Sampler(
             on_device, [pixels.to(choice.device) for pixels in held], config, self.symmetries, places
         )
-        validator = Validator(filled, truths, held, config, choice) if config.held_out_percent else None
+        validator = Validator(filled, truths, held, config, choice) if config.blind_spot.held_out_percent else None
         self.network = build_network(config, psf)
         if weights is not None:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)
         reference = None
-        if config.loss.holds_on:
+        if config.loss.weights.holds_on:
             reference = ReferenceResult(copy.deepcopy(self.network).eval(), on_device, config, choice)
         blur = Blur(psf, boundary=config.boundary)
         self.blur = ClippedBlur(blur)
-        if config.model_cut_off and validator is not None:
+        if config.start.model_clipping and validator is not None:
             self.blur = validator.estimate_clipping(self.network, blur)
         self.blind_spot = BlindSpot(self.network, self.blur, reference, config, choice, bounds, masks)
-        initial = copy_weights(self.network) if config.blend_start and weights is not None else None
+        initial = copy_weights(self.network) if config.start.weight_interpolation and weights is not None else None
         self.selector = ModelSelector(self.network, validator, self.blur, config, initial)
         self.network.train()
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=config.learning_rate, fused=choice.device.type in _FUSED
+            self.network.parameters(), lr=config.optimiser.learning_rate, fused=choice.device.type in _FUSED
         )
-        self.schedule = Schedule(self.optimizer, config)
+        self.schedule = Schedule(self.optimizer, config.optimiser)
         self.history: dict[str, list[float]] = {}
         self.converged = False
         self._first_loss = math.nan
@@ -114,7 +114,7 @@ class TrainingRun:
             device_reason=self.choice.reason,
             precision=_precision(self.choice),
             parameters=sum(p.numel() for p in self.network.parameters()),
-            steps=self.config.steps,
+            steps=self.config.optimiser.steps,
             symmetries=len(self.symmetries),
             remedy=self.choice.remedy,
             peak_bytes=self.peak_bytes,
@@ -124,7 +124,7 @@ class TrainingRun:
         """Do one optimiser step; return the loss terms as device tensors."""
         with repeatable(self.choice.device):
             passes = self.blind_spot.compute_passes(self.sampler.draw(), self.schedule.position)
-            loss, values = total(passes, self.config.loss)
+            loss, values = total(passes, self.config.loss.weights)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -141,14 +141,14 @@ class TrainingRun:
         Collapsed
             If the network learned nothing.
         """
-        every = min(max(5, self.config.steps // 10), _INSPECT_EVERY)
+        every = min(max(5, self.config.optimiser.steps // 10), _INSPECT_EVERY)
         if step % every and step > 1 and not ending:
             return None
         self._raise_if_collapsed(step, float(loss))
         if step % every and not ending:
             return None
         error = self.selector.measure(step)
-        if self.config.auto_stop and not self.converged and not ending and self.selector.curve.plateau:
+        if self.config.optimiser.auto_stop and not self.converged and not ending and self.selector.curve.plateau:
             self.converged = True
             self.schedule.start_cooldown()
         return error
@@ -157,7 +157,7 @@ class TrainingRun:
         if step == 1:
             self._first_loss = loss
         # Early on a network may be flat; a loss that is not finite is wrong at any step.
-        early = step < max(_GRACE_STEPS, 0.3 * self.config.steps) and not self.converged
+        early = step < max(_GRACE_STEPS, 0.3 * self.config.optimiser.steps) and not self.converged
         if math.isfinite(loss) and early:
             return
         assert self.blind_spot.last_f is not None
@@ -179,5 +179,7 @@ def _precision(choice: Choice) -> str:
 
 def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:
     """Return the frames with the held-out pixels replaced, and where those are."""
-    pairs = [hold_out(frame, config.held_out_percent, config.seed + k) for k, frame in enumerate(frames)]
+    pairs = [
+        hold_out(frame, config.blind_spot.held_out_percent, config.seed + k) for k, frame in enumerate(frames)
+    ]
     return [torch.from_numpy(filled) for filled, _ in pairs], [torch.from_numpy(held) for _, held in pairs]

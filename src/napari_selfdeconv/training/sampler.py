@@ -56,11 +56,11 @@ class Sampler:
     ) -> None:
         self._frames, self._held_out = frames, held_out
         self._shape = frames[0].shape
-        self._patch = [min(n, config.patch) for n in self._shape]
+        self._patch = [min(n, config.optimiser.patch) for n in self._shape]
         # A patch that is not square in yx cannot be swapped and stacked with the others.
         square = self._patch[-1] == self._patch[-2]
         self._symmetries = [s for s in symmetries if square or not s.swap]
-        self._batch = config.batch_size
+        self._batch = config.optimiser.batch_size
         self._generator = generator
 
     def draw(self) -> PatchBatch:

@@ -44,7 +44,7 @@ class Validator:
         config: TrainConfig,
         choice: Choice,
     ) -> None:
-        patch = [min(n, config.patch) for n in frames[0].shape]
+        patch = [min(n, config.optimiser.patch) for n in frames[0].shape]
         most = max(1, _MOST_VOXELS // int(np.prod(patch)))
         places = _spread(len(frames), frames[0].shape, patch, most)
         chosen = [(k, tuple(slice(s, s + p) for s, p in zip(start, patch, strict=True))) for k, start in places]
@@ -53,11 +53,11 @@ class Validator:
             for arrays in (frames, truths, held_out)
         )
         self._batches = [
-            tuple(t[i : i + config.batch_size].to(choice.device) for t in (x, truth, held))
-            for i in range(0, len(chosen), config.batch_size)
+            tuple(t[i : i + config.optimiser.batch_size].to(choice.device) for t in (x, truth, held))
+            for i in range(0, len(chosen), config.optimiser.batch_size)
         ]
         self._choice = choice
-        self._delta = config.huber_delta if config.data_term == "huber" else None
+        self._delta = config.loss.delta
         self.count = int(held.sum())
 
     def measure_errors(self, network: Deconvolver, blur: ClippedBlur) -> NDArray[np.float32]:

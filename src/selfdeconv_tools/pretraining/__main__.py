@@ -7,7 +7,6 @@ import math
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class Problems:
         self.operators = []
         for _ in range(kernels):
             psf = kernel(self.random, ndim)
-            inverses = [Blur(wiener_kernel(psf, value)) for value in config.inverse_channels]
+            inverses = [Blur(wiener_kernel(psf, value)) for value in config.network.inverse_channels]
             self.operators.append((Blur(psf), inverses))
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,10 +68,12 @@ class Problems:
             image, truth, contrast = self._standardised(image, truth)
             inside: tuple[Any, ...] = (..., *[slice(_MARGIN, -_MARGIN)] * self.ndim)
             image, truth = image[inside], truth[inside]
-            mask = stratified_mask(len(image), image.shape[2:], self.config.mask_percent, self.generator)
+            mask = stratified_mask(
+                len(image), image.shape[2:], self.config.blind_spot.mask_percent, self.generator
+            )
             # Half of the patches whole, as at the end; half with holes, as in training.
             mask[: len(image) // 2] = False
-            image = fill_with_noise(image, mask, self.config.mask_sigma, self.generator)
+            image = fill_with_noise(image, mask, self.config.blind_spot.mask_sigma, self.generator)
             inputs = torch.cat([image, *[inverse(image) for inverse in inverses]], 1)
         return inputs, truth, contrast
 
@@ -128,8 +129,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     config = preset("quick", args.ndim)
-    config = replace(config, levels=args.levels or config.levels)
-    choice = device.choose_device(args.device, config.precision)
+    config = config.replace(levels=args.levels or config.network.levels)
+    choice = device.choose_device(args.device, config.compute.precision)
     problems = Problems(config, args.ndim, args.scenes, args.kernels, args.seed)
     network = build_network(config, np.ones((1,) * args.ndim, np.float32))
     if args.deepen:

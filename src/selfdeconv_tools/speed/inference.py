@@ -9,8 +9,9 @@ import torch
 
 from napari_selfdeconv.arrays.symmetry import psf_symmetries
 from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.parts import Precision
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.config.training import Precision, TrainConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.inference.predict import predict
 from napari_selfdeconv.inference.views import predictors

@@ -72,7 +72,7 @@ class PlainStep:
         if self._reference is not None:
             make_plain(self._reference.network)
         self._blur = replace(run.blur, blur=PlainBlur(psf, run.config.boundary))
-        self._optimizer = torch.optim.Adam(run.network.parameters(), lr=run.config.learning_rate)
+        self._optimizer = torch.optim.Adam(run.network.parameters(), lr=run.config.optimiser.learning_rate)
 
     def __call__(self) -> float:
         """Do one step; return its loss."""
@@ -81,7 +81,7 @@ class PlainStep:
         x = batch.x
         mask, masked = run.blind_spot.hide_pixels(batch, 0)
         device = run.choice.device
-        loss, _ = total(self._passes(x.to(device), mask.to(device), masked.to(device)), config.loss)
+        loss, _ = total(self._passes(x.to(device), mask.to(device), masked.to(device)), config.loss.weights)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -89,7 +89,7 @@ class PlainStep:
 
     def _passes(self, x: Tensor, mask: Tensor, masked: Tensor) -> Passes:
         run = self._run
-        unmasked_pass, masked_pass = needed_passes(run.config.loss)
+        unmasked_pass, masked_pass = needed_passes(run.config.loss.weights)
         f_x = run.network(x) if unmasked_pass else None
         f_masked = run.network(masked) if masked_pass else None
         f_start = None
@@ -105,7 +105,7 @@ class PlainStep:
             g_masked=None if f_masked is None else self._blur(f_masked),
             low=run.blind_spot.bounds[0],
             high=run.blind_spot.bounds[1],
-            delta=run.config.huber_delta if run.config.data_term == "huber" else None,
+            delta=run.config.loss.huber_delta if run.config.loss.data_term == "huber" else None,
             f_start=f_start,
             f_again=self._again(x, f_start),
         )

@@ -7,8 +7,9 @@ from typing import Any
 
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.malloc import retained_memory
+from napari_selfdeconv.config.parts import Precision
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.training import Precision, TrainConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.training.run import TrainingRun
 from selfdeconv_tools.speed.figure import Pair, Setting, Target
@@ -45,7 +46,7 @@ def make_run(config: TrainConfig, ndim: int, setting: Setting, precision: Precis
     """Return a run of the library on an image that is larger than its patches, ready for its first step."""
     image = standard_image((_SMALL_IMAGE if setting.small else _IMAGE)[ndim])
     choice = device.choose_device(setting.device, precision)
-    weights = initial_weights(config, ndim) if config.pretrained else None
+    weights = initial_weights(config, ndim) if config.start.pretrained else None
     bounds = (float(image.min()), float(image.max()))
     return TrainingRun([image], gaussian_psf(psf_shape(ndim, setting)), config, choice, bounds, weights)
 
@@ -57,7 +58,7 @@ def psf_shape(ndim: int, setting: Setting) -> tuple[int, ...]:
 
 def step_size(config: TrainConfig, ndim: int, setting: Setting) -> str:
     """Return how the size of a step reads in the table."""
-    batch = (config.batch_size, *[config.patch] * ndim)
+    batch = (config.optimiser.batch_size, *[config.optimiser.patch] * ndim)
     return size_text(batch, "PSF", psf_shape(ndim, setting))
 
 
@@ -75,7 +76,7 @@ def _pair(name: str, config: TrainConfig, ndim: int, setting: Setting, targets: 
         ours=ours,
         baseline=baseline,
         precision=precision_name(device.choose_device(setting.device, "auto").dtype),
-        work=config.batch_size * config.patch**ndim,
+        work=config.optimiser.batch_size * config.optimiser.patch**ndim,
         unit="voxels/s",
         targets=tuple(targets),
         around=retained_memory,

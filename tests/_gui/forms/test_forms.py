@@ -70,7 +70,7 @@ def test_voxel_size_is_filled_from_the_layer_or_asked_for(open_dock: Callable[..
     ("field", "value", "words"),
     [
         ("na", 1.6, "na must be below refractive_index"),
-        ("wavelength", 8000, "wavelength_um must be a number in [0.1, 5], got 8.0"),
+        ("wavelength", 8000, "wavelength_um must be a number from 0.1 to 5, got 8.0"),
         ("index", 0.9, "refractive_index"),
     ],
 )
@@ -120,7 +120,7 @@ def test_settings_reach_the_config(open_dock: Callable[..., Any]) -> None:
     form.device.setCurrentIndex(form.device.findData("cpu"))
     form.seed.setValue(7)
     config = form.config(2)
-    assert (config.name, config.steps, config.loss.bsp, config.device, config.seed) == (
+    assert (config.name, config.optimiser.steps, config.loss.weights.bsp, config.compute.device, config.seed) == (
         "paper",
         3000,
         1.0,

@@ -168,33 +168,33 @@ def test_training_is_continued_from_the_last_model(
 
 def test_the_stop_can_be_left_to_the_user(open_dock: Callable[..., Any]) -> None:
     form = open_dock(steps=40).train_form
-    assert form.config(2).auto_stop
+    assert form.config(2).optimiser.auto_stop
     form.auto_stop.setChecked(False)
-    assert not form.config(2).auto_stop
+    assert not form.config(2).optimiser.auto_stop
     form.preset.setCurrentIndex(form.preset.findData("paper"))
     assert not form.auto_stop.isEnabled()
     form.auto_stop.setChecked(True)
-    assert not form.config(2).auto_stop
+    assert not form.config(2).optimiser.auto_stop
 
 
 def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
     form = open_dock(steps=40).train_form
-    assert form.config(2).pretrained
+    assert form.config(2).start.pretrained
     assert form.steps.specialValueText() == "preset's (100)"
     form.pretrained.setChecked(False)
-    assert not form.config(2).pretrained
+    assert not form.config(2).start.pretrained
     assert form.steps.specialValueText() == "preset's (350)"
     assert "350 steps from a random start" in form.note.text()
     form.pretrained.setChecked(True)
     # The weights were learned with the preset's own loss; another one starts at random.
     form.loss.setCurrentIndex(form.loss.findData("noise2self"))
     assert not form.pretrained.isEnabled()
-    assert not form.config(2).pretrained
+    assert not form.config(2).start.pretrained
     assert form.steps.specialValueText() == "preset's (350)"
     form.loss.setCurrentIndex(0)
     form.preset.setCurrentIndex(form.preset.findData("paper"))
     assert not form.pretrained.isEnabled()
-    assert not form.config(2).pretrained
+    assert not form.config(2).start.pretrained
 
 
 @pytest.mark.parametrize("name", ["refine", "even_border"])

@@ -35,7 +35,7 @@ _COST = {
 def describe(name: str, ndim: int) -> str:
     """Return one line about what a preset costs."""
     config = preset(name, ndim)
-    return f"{config.steps} steps, {config.features} features: {_COST[name, ndim]}."
+    return f"{config.optimiser.steps} steps, {config.network.features} features: {_COST[name, ndim]}."
 
 
 class TrainForm(QWidget):
@@ -109,6 +109,8 @@ class TrainForm(QWidget):
             "even_border": self.even_border,
         }
         chosen |= {name: False for name, box in switches.items() if not box.isChecked()}
+        if self.loss.value() is not None:
+            chosen["pretrained"] = False
         return preset(
             self.preset.value(),
             ndim,
@@ -163,19 +165,19 @@ class TrainForm(QWidget):
 
     def _describe(self) -> None:
         own = preset(self.preset.value(), self._ndim)
-        self.auto_stop.setEnabled(own.auto_stop)
-        self.refine.setEnabled(own.refine)
-        self.even_border.setEnabled(own.even_border)
-        self.pretrained.setEnabled(own.pretrained and self.loss.value() is None)
+        self.auto_stop.setEnabled(own.optimiser.auto_stop)
+        self.refine.setEnabled(own.result.refine)
+        self.even_border.setEnabled(own.result.even_border)
+        self.pretrained.setEnabled(own.start.pretrained and self.loss.value() is None)
         config = own
-        if own.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
+        if own.start.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
             config = preset(self.preset.value(), self._ndim, pretrained=False)
-            longer = ": two to three times as long" if config.steps > 2 * own.steps else ""
-            self.note.say(f"{config.steps} steps from a random start{longer}.")
+            longer = ": two to three times as long" if config.optimiser.steps > 2 * own.optimiser.steps else ""
+            self.note.say(f"{config.optimiser.steps} steps from a random start{longer}.")
         else:
             self.note.say(describe(self.preset.value(), self._ndim))
-        self.steps.setSpecialValueText(f"preset's ({config.steps})")
-        self.patch.setSpecialValueText(f"preset's ({config.patch})")
+        self.steps.setSpecialValueText(f"preset's ({config.optimiser.steps})")
+        self.patch.setSpecialValueText(f"preset's ({config.optimiser.patch})")
 
 
 def _switch(text: str, tip: str) -> QCheckBox:

@@ -47,9 +47,9 @@ def memory_sentence(dock: Any) -> str:
     psf_shape = tuple(min(_GENERATED, 2 * n - 1) for n in shape)
     if dock.psf_form.from_layer.isChecked() and psf is not None and psf.ndim == ndim:
         psf_shape = psf.data.shape
-    device, precision = usual_device(config.device)
-    if config.precision != "auto":
-        precision = config.precision
+    device, precision = usual_device(config.compute.device)
+    if config.compute.precision != "auto":
+        precision = config.compute.precision
     free = psutil.virtual_memory().available if device == "cpu" else None
     frames = 1 if plan is None else len(plan.training_times(layer.data.shape))
     found = outlook(config, shape, psf_shape, tiles, precision=precision, free_bytes=free, frames=frames)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.config.checks import check_choice, check_number
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.config.rules import Each, Number
+from napari_selfdeconv.config.settings import Settings
 
 Average = Literal["mean", "median"]
+_WINDOW = Number(0.0, 1000.0, open_low=True, hint=" (in micrometres)")
 
 #: Why a bead is not used, in the order in which it is asked, and what a person can do about it.
 REASONS: Mapping[str, str] = {
@@ -27,7 +28,7 @@ REASONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class BeadSettings:
+class BeadSettings(Settings):
     """How beads are found, chosen and averaged.
 
     Attributes
@@ -47,39 +48,17 @@ class BeadSettings:
     >>> BeadSettings(min_brightness=2)
     Traceback (most recent call last):
         ...
-    napari_selfdeconv.errors.ConfigError: min_brightness must be a number in [0, 1], got 2
+    napari_selfdeconv.errors.ConfigError: min_brightness must be a number from 0 to 1, got 2
     """
 
-    window_um: tuple[float, ...] | None = None
-    threshold: float | None = None
-    saturation: float | None = None
-    min_brightness: float = 0.3
-    neighbour_share: float = 0.2
-    outlier_sigmas: float = 5.0
+    window_um: Annotated[tuple[float, ...] | None, Each(_WINDOW, counts=(2, 3))] = None
+    threshold: Annotated[float | None, Number(0.0, math.inf, open_low=True)] = None
+    saturation: Annotated[float | None, Number(-math.inf, math.inf)] = None
+    min_brightness: Annotated[float, Number(0.0, 1.0)] = 0.3
+    neighbour_share: Annotated[float, Number(0.0, 1.0)] = 0.2
+    outlier_sigmas: Annotated[float, Number(1.0, 100.0)] = 5.0
     average: Average = "mean"
     rotational: bool = False
-
-    def __post_init__(self) -> None:
-        if self.window_um is not None:
-            if len(self.window_um) not in (2, 3):
-                raise ConfigError(f"window_um must have 2 or 3 entries, got {self.window_um!r}")
-            for value in self.window_um:
-                check_number("window_um", value, 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
-        if self.threshold is not None:
-            check_number("threshold", self.threshold, 0.0, math.inf, open_low=True)
-        if self.saturation is not None:
-            check_number("saturation", self.saturation, -math.inf, math.inf)
-        check_number("min_brightness", self.min_brightness, 0.0, 1.0)
-        check_number("neighbour_share", self.neighbour_share, 0.0, 1.0)
-        check_number("outlier_sigmas", self.outlier_sigmas, 1.0, 100.0)
-        check_choice("average", self.average, get_args(Average))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain numbers, strings and lists (JSON-ready)."""
-        values = asdict(self)
-        if self.window_um is not None:
-            values["window_um"] = list(self.window_um)
-        return values
 
 
 @dataclass(frozen=True, kw_only=True)

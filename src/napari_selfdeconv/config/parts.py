@@ -1,0 +1,125 @@
+"""The parts of `TrainConfig`: each holds the settings that one stage of a run reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from napari_selfdeconv.config.rules import Each, Number, Text, Whole
+from napari_selfdeconv.config.settings import Settings
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["halving", "one-cycle"]
+Skip = Literal["concat", "add"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(Settings):
+    """The U-Net and its input.
+
+    Attributes
+    ----------
+    features : channels at full resolution.
+    levels : number of resolutions (3 means two down-samplings).
+    skip : how the two halves of the U-Net are joined.
+    bn_momentum : how fast the statistics of batch normalisation follow the patches, 0 to 1. With 0 the statistics
+        of the initial weights are used unchanged, in training and afterwards.
+    inverse_channels : regularisations of the Wiener-filtered copies of the image given to the network beside it;
+        () means the image alone.
+    """
+
+    features: Annotated[int, Whole(1, 1024)] = 24
+    levels: Annotated[int, Whole(1, 6)] = 3
+    skip: Skip = "concat"
+    bn_momentum: Annotated[float, Number(0.0, 1.0)] = 0.05
+    inverse_channels: Annotated[tuple[float, ...], Each(Number(1e-6, 1e6))] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindSpotSettings(Settings):
+    """Which pixels are hidden from the network.
+
+    Attributes
+    ----------
+    mask_percent : share of masked pixels in a patch, in percent, spread evenly.
+    mask_percent_start : share at the first step. It falls by half every 138 steps until it reaches
+        ``mask_percent`` (SSI). None means ``mask_percent`` throughout.
+    mask_sigma : standard deviation of the noise put into masked pixels, in standard deviations of the image.
+    held_out_percent : share of pixels that training never sees and that measure its error, in percent.
+    """
+
+    mask_percent: Annotated[float, Number(0.0, 50.0, open_low=True)] = 0.5
+    mask_percent_start: Annotated[float | None, Number(0.0, 50.0, open_low=True)] = None
+    mask_sigma: Annotated[float, Number(0.0, 100.0)] = 0.2
+    held_out_percent: Annotated[float, Number(0.0, 20.0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserSettings(Settings):
+    """How the weights are optimised (Adam).
+
+    Attributes
+    ----------
+    steps : number of optimiser steps.
+    batch_size : patches a step.
+    patch : side of a patch in voxels; less on an axis that is shorter.
+    learning_rate : of Adam; the highest one of the schedule.
+    schedule : "halving" every ``halve_every`` steps, or "one-cycle".
+    augment : flip and rotate patches in the ways that leave the PSF unchanged.
+    auto_stop : end when the error of the held-out pixels no longer falls, and use the best weights.
+    """
+
+    steps: Annotated[int, Whole(1, 10_000_000)] = 300
+    batch_size: Annotated[int, Whole(1, 4096)] = 8
+    patch: Annotated[int, Whole(8, 4096)] = 128
+    learning_rate: Annotated[float, Number(0.0, 1.0, open_low=True)] = 1e-3
+    schedule: Schedule = "one-cycle"
+    halve_every: Annotated[int, Whole(1, 10_000_000)] = 500
+    augment: bool = True
+    auto_stop: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartSettings(Settings):
+    """Which weights training starts from, and what that allows.
+
+    Attributes
+    ----------
+    pretrained : start from initial weights learned on generated scenes, not from random ones.
+    weight_interpolation : when training ends, interpolate between the initial and the final weights. The smallest
+        step is used whose held-out error is not measurably above that of the best.
+    model_clipping : if the image is clipped at its lowest value, compare the data with the expected clipped value
+        of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
+        residual of the initial weights.
+    """
+
+    pretrained: bool = False
+    weight_interpolation: bool = False
+    model_clipping: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultSettings(Settings):
+    """How the result is computed from the image with the trained network.
+
+    Attributes
+    ----------
+    average_symmetries : average over the flips and rotations that leave the PSF unchanged.
+    calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
+    refine : add what the residual x - g(f(x)) still holds, as long as held-out pixels gain.
+    even_border : if the image gets dark towards its border, make it as bright there as further in, before anything
+        else.
+    """
+
+    average_symmetries: bool = False
+    calibrate: bool = False
+    refine: bool = False
+    even_border: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings(Settings):
+    """What computes: "auto" chooses the device, and bfloat16 if the processor has it."""
+
+    device: Annotated[str, Text("auto, cpu, cuda, cuda:N or mps")] = "auto"
+    precision: Precision = "auto"

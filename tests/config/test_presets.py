@@ -1,0 +1,104 @@
+"""The presets are written out, and an override that does not fit one is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from napari_selfdeconv.config import presets
+from napari_selfdeconv.config.loss import LOSSES, LossWeights
+from napari_selfdeconv.config.presets import RANDOM_START, PresetName, preset
+from napari_selfdeconv.errors import ConfigError
+
+FILES = sorted(Path(presets.__file__).parent.glob("*.toml"))
+
+
+def test_there_is_one_file_for_each_preset_and_number_of_axes() -> None:
+    assert {f.stem for f in FILES} == {f"{name}_{ndim}d" for name in get_args(PresetName) for ndim in (2, 3)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_says_every_setting_once(path: Path) -> None:
+    written = tomllib.loads(path.read_text("utf-8"))
+    random = written.pop(RANDOM_START, None)
+    name, ndim = path.stem.split("_")
+    config = preset(name, int(ndim[0]))
+    told = config.to_dict()
+    assert told.pop("name") == name
+    # TOML has no None, and terms of weight 0 are left out.
+    assert told["blind_spot"]["mask_percent_start"] == written["blind_spot"].setdefault("mask_percent_start")
+    assert {k: v for k, v in told["loss"]["weights"].items() if v} == written["loss"]["weights"]
+    told["loss"]["weights"] = written["loss"]["weights"]
+    assert told == written
+    assert (random is not None) == config.start.pretrained
+    for part, inner in (random or {}).items():
+        assert all(written[part][key] != value for key, value in inner.items()), part
+
+
+def test_the_papers_settings() -> None:
+    two, three = preset("paper", 2), preset("paper", 3)
+
+    def common(config: Any) -> tuple[Any, ...]:
+        o, n = config.optimiser, config.network
+        return (o.patch, o.batch_size, o.steps, o.learning_rate, o.halve_every, n.features, n.skip)
+
+    assert common(two) == (128, 16, 3000, 4e-4, 500, 96, "concat")
+    assert common(three) == (64, 4, 15_000, 4e-4, 2000, 48, "add")
+    for config in (two, three):
+        assert (config.blind_spot.mask_percent, config.blind_spot.mask_sigma) == (0.5, 0.2)
+        assert not config.network.inverse_channels
+        assert config.optimiser.schedule == "halving"
+    assert two.loss.weights == LossWeights(rec=1.0, inv_d=2.0)
+    assert three.loss.weights == LossWeights(rec=1.0, inv=2.0)
+    assert preset("paper", 2, loss="noise2self").loss.weights == LossWeights(bsp=1.0)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", ["quick", "standard"])
+@pytest.mark.parametrize(
+    "wrong", [{"features": 32}, {"levels": 2}, {"inverse_channels": ()}, {"features": 32, "pretrained": True}]
+)
+def test_a_network_that_does_not_fit_the_learned_weights_is_refused(
+    name: str, ndim: int, wrong: dict[str, Any]
+) -> None:
+    key, value = next(iter(wrong.items()))
+    fits = getattr(preset(name, ndim).network, key)
+    with pytest.raises(ConfigError) as caught:
+        preset(name, ndim, **wrong)
+    for words in (f"{key}={value!r}", f"{key}={fits!r}", "add pretrained=False"):
+        assert words in str(caught.value)
+    random = preset(name, ndim, **{**wrong, "pretrained": False})
+    assert random == preset(name, ndim, pretrained=False).replace(**{key: value})
+
+
+def test_a_network_that_fits_may_be_named() -> None:
+    assert preset("quick", 2, features=24, levels=4, inverse_channels=[0.01, 0.1, 1]) == preset("quick", 2)
+
+
+def test_another_loss_asks_which_weights_to_start_from() -> None:
+    with pytest.raises(ConfigError, match="pretrained=False to start from random weights, or pretrained=True"):
+        preset("quick", 2, loss="noise2self")
+    kept = preset("quick", 2, loss="noise2self", pretrained=True)
+    assert kept == preset("quick", 2).replace(loss="noise2self")
+    random = preset("quick", 2, loss="noise2self", pretrained=False)
+    assert random == preset("quick", 2, pretrained=False).replace(loss=LOSSES["noise2self"])
+    assert not preset("paper", 3, loss="noise2self").start.pretrained
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: preset("fast", 2), "preset must be one of quick, standard, paper, ssi, got 'fast'"),
+        (lambda: preset("quick", 4), "2 or 3 axes here, got 4"),
+        (lambda: preset("quick", 2, stepz=1), "unknown setting for TrainConfig: stepz"),
+        (lambda: preset("paper", 2, loss="l2"), "loss must be one of noise2self"),
+        (lambda: preset("quick", 2, pretrained=0), "pretrained must be True or False, got 0"),
+        (lambda: preset("quick", 2, even_border="no"), "even_border must be True or False, got 'no'"),
+    ],
+)
+def test_a_bad_override_names_itself(make: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make()
