@@ -167,7 +167,7 @@ class Demo:
 
 
 def _print_metrics(layers: list[Image], truth: Image) -> None:
-    from napari_selfdeconv.metrics.full_reference import evaluate
+    from napari_selfdeconv.metrics.scores import evaluate
 
     say(f"\n{'against the truth':32s} {'PSNR, dB':>9s} {'SSIM':>7s} {'RMSE':>8s}")
     for layer in layers:

@@ -11,13 +11,13 @@ from skimage.metrics import structural_similarity
 
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.full_reference import (
-    evaluate,
     mutual_information,
     psnr,
     rmse,
     spectral_mutual_information,
     ssim,
 )
+from napari_selfdeconv.metrics.scores import evaluate
 
 METRICS = [psnr, ssim, rmse, mutual_information, spectral_mutual_information]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.io.checks import check_image
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
-    from napari_selfdeconv.metrics.full_reference import evaluate
+    from napari_selfdeconv.metrics.scores import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
@@ -164,7 +164,7 @@ _NAMES = {
     "errors": "Cancelled ComputeError ConfigError SelfDeconvError",
     "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
     "io.checks": "check_image",
-    "metrics.full_reference": "evaluate",
+    "metrics.scores": "evaluate",
     "network.model": "Model",
     "network.model_file": "load_model save_model",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",

@@ -20,7 +20,7 @@ from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
-from napari_selfdeconv.metrics.no_reference import scores
+from napari_selfdeconv.metrics.scores import evaluate_residual
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
@@ -65,7 +65,7 @@ def evaluate_without_truth(
 
     Returns
     -------
-    The `scores` of ``result``: ``whiteness``, ``i_divergence``, ``residual_rms`` and ``frc_resolution``.
+    ``whiteness``, ``i_divergence``, ``residual_rms`` and ``frc_resolution``: see `evaluate_residual`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def evaluate_without_truth(
     """
     problem = Problem.of(image, psf)
     extremes(np.asarray(result), "the result")
-    return scores(result, problem.image, _reblurred(result, problem), voxel_um)
+    return evaluate_residual(result, problem.image, _reblurred(result, problem), voxel_um)
 
 
 def _reblurred(result: NDArray[Any], problem: Problem) -> NDArray[np.float32]:

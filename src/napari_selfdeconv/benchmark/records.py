@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.benchmark.methods import Measured
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.metrics.full_reference import evaluate
-
-METRICS = ("psnr", "ssim", "mi", "smi", "rmse")
-_COLUMNS = (
-    "image", "shape", "crop", "method", "family", *METRICS,
-    "mean_ratio", "held_out", "seconds", "device", "version", "date",
-)  # fmt: skip
+from napari_selfdeconv.metrics.columns import truth_keys
+from napari_selfdeconv.metrics.scores import evaluate
 
 Row = dict[str, str]
+
+
+def _columns() -> tuple[str, ...]:
+    return (
+        "image", "shape", "crop", "method", "family", *truth_keys(),
+        "mean_ratio", "held_out", "seconds", "device", "version", "date",
+    )  # fmt: skip
 
 
 def new_row(image: str, truth: NDArray[Any], noisy: NDArray[np.float32], crop: int | None, found: Measured) -> Row:
@@ -38,7 +40,7 @@ def new_row(image: str, truth: NDArray[Any], noisy: NDArray[np.float32], crop: i
         "crop": crop_key(crop),
         "method": found.label,
         "family": found.family,
-        **{name: f"{scores[name]:.4f}" for name in METRICS},
+        **{name: f"{scores[name]:.4f}" for name in truth_keys()},
         "mean_ratio": f"{float(found.image.mean()) / float(noisy.mean()):.4f}",
         "held_out": "" if found.held_out is None else f"{found.held_out:.6f}",
         "seconds": f"{found.seconds:.1f}",
@@ -65,7 +67,7 @@ def read_rows(table: Path) -> list[Row]:
         return []
     with table.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
+        if tuple(reader.fieldnames or ()) != _columns():
             raise ConfigError(f"{table} was written by another version: choose another folder for --out")
         return list(reader)
 
@@ -86,7 +88,7 @@ def append_row(table: Path, row: Row) -> None:
     """Add one row at the end of the table."""
     new = not table.exists()
     with table.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
+        writer = csv.DictWriter(file, _columns())
         if new:
             writer.writeheader()
         writer.writerow(row)

@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.benchmark.methods import classical_families
-from napari_selfdeconv.benchmark.records import METRICS, Row
+from napari_selfdeconv.benchmark.records import Row
+from napari_selfdeconv.metrics.columns import COLUMNS, truth_keys
 
 # Papkov, Palo and Parts 2023: what it prints for methods that are measured here too (22 images; one volume).
 _PAPER = {
@@ -30,7 +31,7 @@ _PAPER = {
         ("noise2same, its best", "24.1", ".39", "", "", ".062"),
     ),
 }
-_HEAD = "| method | images | PSNR | SSIM | MI | SMI | RMSE | mean out / in | seconds |"
+_PAPER_METRICS = ("psnr", "ssim", "mi", "smi", "rmse")
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -67,17 +68,19 @@ def _methods(rows: Sequence[Row]) -> list[str]:
 
 
 def _means(rows: Sequence[Row], ndim: int) -> str:
-    lines = [_HEAD, "|---" * 9 + "|"]
-    for name, *numbers in _PAPER[ndim]:
-        lines.append(f"| *paper: {name}* | | {' | '.join(numbers)} | | |")
+    keys = truth_keys()
+    titles = " | ".join(COLUMNS[key].title for key in keys)
+    lines = [f"| method | images | {titles} | mean out / in | seconds |", "|---" * (len(keys) + 4) + "|"]
+    for name, *printed in _PAPER[ndim]:
+        numbers = dict(zip(_PAPER_METRICS, printed, strict=True))
+        lines.append(f"| *paper: {name}* | | {' | '.join(numbers.get(key, '') for key in keys)} | | |")
     for method in _methods(rows):
         mine = [row for row in rows if row["method"] == method]
-        mean = {k: np.mean([float(row[k]) for row in mine]) for k in METRICS}
+        means = " | ".join(COLUMNS[key].show(float(np.mean([float(row[key]) for row in mine]))) for key in keys)
         ratios = [float(row["mean_ratio"]) for row in mine]
         seconds = np.median([float(row["seconds"]) for row in mine])
         lines.append(
-            f"| {method} | {len(mine)} | {mean['psnr']:.2f} | {mean['ssim']:.3f} | {mean['mi']:.3f} "
-            f"| {mean['smi']:.3f} | {mean['rmse']:.4f} | {min(ratios):.3f} to {max(ratios):.3f} | {seconds:.1f} |"
+            f"| {method} | {len(mine)} | {means} | {min(ratios):.3f} to {max(ratios):.3f} | {seconds:.1f} |"
         )
     return "\n".join(lines)
 

@@ -19,6 +19,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Started, mapped
+from napari_selfdeconv.metrics.columns import COLUMNS
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ def run_evaluate(args: argparse.Namespace, _token: StopToken) -> None:
         print(json.dumps({k: v if math.isfinite(v) else None for k, v in scores.items()}))  # noqa: T201
     else:
         for name, value in scores.items():
-            print(f"{name:5s} {value:.4f}")  # noqa: T201
+            column = COLUMNS[name]
+            print(f"{column.title:12s} {column.show(value)} {column.unit}".rstrip())  # noqa: T201
 
 
 def _scores(args: argparse.Namespace) -> dict[str, float]:

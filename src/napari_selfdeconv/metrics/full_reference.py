@@ -1,7 +1,7 @@
 """How far a restored image is from the truth: PSNR, SSIM, RMSE and two mutual informations.
 
 The definitions are those of the benchmark of Papkov, Palo, Parts (2023): intensities in [0, 1], data range 1.
-Nothing is clipped or rescaled here except by `evaluate`, which does both the way the benchmark does.
+Nothing is clipped or rescaled here except by `scale_to_truth`.
 """
 
 from __future__ import annotations
@@ -166,35 +166,16 @@ def spectral_mutual_information(result: ArrayLike, truth: ArrayLike) -> float:
     return _normalised_information(_spectrum(a), _spectrum(b))
 
 
-def evaluate(result: ArrayLike, truth: ArrayLike) -> dict[str, float]:
-    """Score a restored image against the truth, as the benchmark does.
+def scale_to_truth(result: ArrayLike, truth: ArrayLike) -> tuple[Image, Image]:
+    """Return both images on the truth's scale, 0 to 1, as the benchmark does; the result is clipped to that.
 
-    The result is clipped to [0, 1]. A truth that is an image as stored (integers, or values outside [0, 1])
-    is rescaled to [0, 1] by its own minimum and maximum; a truth already inside [0, 1] is left alone.
-
-    Parameters
-    ----------
-    result : array_like, shape ([z,] y, x)
-        Floating-point intensities, where 0 and 1 are the minimum and maximum of the truth.
-        Integers are taken to be in the unit of an integer truth, and rescaled with it.
-    truth : array_like, shape ([z,] y, x)
-
-    Returns
-    -------
-    dict
-        ``psnr`` in dB, ``ssim``, ``mi``, ``smi`` and ``rmse``.
+    A truth that is an image as stored (integers, or values outside [0, 1]) is rescaled by its own minimum and
+    maximum, and an integer result with it. A truth inside [0, 1] is left alone.
 
     Raises
     ------
     ConfigError
-        As `ssim`; also for a constant truth to rescale, or an integer result beside a floating-point truth.
-
-    Examples
-    --------
-    >>> truth = np.linspace(0, 1, 256).reshape(16, 16)
-    >>> scores = evaluate(truth + 0.1, truth)
-    >>> sorted(scores)
-    ['mi', 'psnr', 'rmse', 'smi', 'ssim']
+        As `psnr`; also for a constant truth to rescale, or an integer result beside a floating-point truth.
     """
     a, b = _pair(result, truth)
     whole_result = np.asarray(result).dtype.kind in "iu"
@@ -211,14 +192,7 @@ def evaluate(result: ArrayLike, truth: ArrayLike) -> dict[str, float]:
         b = (b - b.min()) / (b.max() - b.min())
         if whole_result:
             a = (a - low) / (high - low)
-    a = np.clip(a, 0, 1)
-    return {
-        "psnr": psnr(a, b),
-        "ssim": ssim(a, b),
-        "mi": mutual_information(a, b),
-        "smi": spectral_mutual_information(a, b),
-        "rmse": rmse(a, b),
-    }
+    return np.clip(a, 0, 1), b
 
 
 def _pair(result: ArrayLike, truth: ArrayLike) -> tuple[Image, Image]:

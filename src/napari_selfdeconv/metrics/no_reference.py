@@ -2,50 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from napari_selfdeconv.metrics.fourier_ring import fourier_resolution
-
 _LAG = 5
-
-
-def scores(
-    result: NDArray[Any],
-    image: NDArray[Any],
-    reblurred: NDArray[Any],
-    voxel_um: Sequence[float] | None = None,
-) -> dict[str, float]:
-    """Return what can be said of a result from the image it was made from.
-
-    Parameters
-    ----------
-    result, image, reblurred : 2D or 3D, the same shape and intensity units; ``reblurred`` is g(result).
-    voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
-
-    Returns
-    -------
-    ``whiteness`` (0 to 1, 1 is white: `whiteness` of x - g(result)), ``i_divergence`` (`i_divergence` of x and
-    g(result)), ``residual_rms`` (units of the image), ``frc_resolution`` (`fourier_resolution` of the result).
-
-    Examples
-    --------
-    >>> image = np.random.default_rng(0).random((32, 32))
-    >>> sorted(scores(image, image, image))
-    ['frc_resolution', 'i_divergence', 'residual_rms', 'whiteness']
-    """
-    x, blurred = np.asarray(image, np.float64), np.asarray(reblurred, np.float64)
-    residual = x - blurred
-    return {
-        "whiteness": whiteness(residual),
-        "i_divergence": i_divergence(x, blurred),
-        "residual_rms": float(np.sqrt(np.mean(residual**2))),
-        "frc_resolution": fourier_resolution(result, voxel_um),
-    }
 
 
 def whiteness(residual: NDArray[Any]) -> float:

@@ -33,11 +33,6 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ConfigError
 
 DOCK_NAME = "Compare deconvolutions"
-_WITH_TRUTH = "PSNR, SSIM, MI, SMI: more is better; RMSE: less is better. All against the truth, on its scale."
-_WITHOUT = (
-    "No truth: a good result leaves a white residual (whiteness near 1). I-divergence and residual RMS fall the "
-    "more noise a method fits, so the lowest is not the best. FRC is the method's own claim of resolution."
-)
 
 
 class CompareWidget(QWidget):
@@ -192,8 +187,7 @@ class CompareWidget(QWidget):
 
     def _show_table(self, rows: Any) -> str:
         self.table.show_rows(rows)
-        with_truth = bool(rows) and "psnr" in rows[0].scores
-        self.table_note.say(_WITH_TRUTH if with_truth else _WITHOUT)
+        self.table_note.say(self.table.explain())
         for button in (self.copy_button, self.csv_button):
             button.setEnabled(bool(rows))
         return f"{len(rows)} rows measured"

@@ -12,15 +12,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableWidget, QTableWidgetItem
 
 from napari_selfdeconv._gui.qt import existing
-from napari_selfdeconv._gui.runs.compare import COLUMNS, Row
+from napari_selfdeconv._gui.runs.compare import Row
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.metrics.columns import COLUMNS, explain_columns
 
 
 class _Number(QTableWidgetItem):
     """Sorts by its value, not by its text; what is not known comes last."""
 
-    def __init__(self, value: float) -> None:
-        super().__init__("–" if math.isnan(value) else f"{value:.4g}")
+    def __init__(self, value: float, text: str) -> None:
+        super().__init__(text)
         self.value = value
         self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
@@ -48,13 +49,13 @@ class MetricsTable(QTableWidget):
         keys = self._keys()
         self.setSortingEnabled(False)
         self.setColumnCount(1 + len(keys))
-        self.setHorizontalHeaderLabels(["Method", *[COLUMNS[key][0] for key in keys]])
+        self.setHorizontalHeaderLabels(["Method", *[COLUMNS[key].head for key in keys]])
         self.setRowCount(len(self.rows))
-        best = {key: _best([row.scores[key] for row in self.rows], COLUMNS[key][1]) for key in keys}
+        best = {key: _best([row.scores[key] for row in self.rows], COLUMNS[key].better) for key in keys}
         for i, row in enumerate(self.rows):
             self.setItem(i, 0, QTableWidgetItem(row.name))
             for column, key in enumerate(keys, 1):
-                item = _Number(row.scores[key])
+                item = _Number(row.scores[key], COLUMNS[key].show(row.scores[key]))
                 if row.scores[key] == best[key]:
                     font = item.font()
                     font.setBold(True)
@@ -72,6 +73,10 @@ class MetricsTable(QTableWidget):
         for row in self.rows:
             writer.writerow([row.name, *[repr(float(row.scores[key])) for key in keys]])
         return out.getvalue()
+
+    def explain(self) -> str:
+        """Return what a reader has to know of the columns on show."""
+        return explain_columns(self._keys())
 
     def copy(self) -> None:
         """Put the table on the clipboard, ready for a spreadsheet."""

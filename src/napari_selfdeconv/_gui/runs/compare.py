@@ -18,19 +18,6 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Progress, Warned
 from napari_selfdeconv.stop_token import StopToken
 
-#: Column of the table -> its title, and whether more (1) or less (-1) is better, or neither (0).
-COLUMNS = {
-    "psnr": ("PSNR, dB", 1),
-    "ssim": ("SSIM", 1),
-    "rmse": ("RMSE", -1),
-    "mi": ("MI", 1),
-    "smi": ("SMI", 1),
-    "whiteness": ("Whiteness", 1),
-    "i_divergence": ("I-divergence", 0),
-    "residual_rms": ("Residual RMS", 0),
-    "frc_resolution": ("FRC", 0),
-}
-
 
 @dataclass(frozen=True)
 class Compared:

@@ -1,0 +1,76 @@
+"""A result scored by every metric of the registry, against a truth or against the image it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_selfdeconv.metrics.columns import COLUMNS, Residual, TruthPair
+from napari_selfdeconv.metrics.full_reference import scale_to_truth
+
+
+def evaluate(result: ArrayLike, truth: ArrayLike) -> dict[str, float]:
+    """Score a restored image against the truth, as the benchmark does.
+
+    The result is clipped to [0, 1]. A truth that is an image as stored (integers, or values outside [0, 1])
+    is rescaled to [0, 1] by its own minimum and maximum; a truth already inside [0, 1] is left alone.
+
+    Parameters
+    ----------
+    result : array_like, shape ([z,] y, x)
+        Floating-point intensities, where 0 and 1 are the minimum and maximum of the truth.
+        Integers are taken to be in the unit of an integer truth, and rescaled with it.
+    truth : array_like, shape ([z,] y, x)
+
+    Returns
+    -------
+    dict
+        ``psnr`` in dB, ``ssim``, ``mi``, ``smi``, ``rmse``, and every other metric of the registry that needs a
+        truth.
+
+    Raises
+    ------
+    ConfigError
+        As `ssim`; also for a constant truth to rescale, or an integer result beside a floating-point truth.
+
+    Examples
+    --------
+    >>> truth = np.linspace(0, 1, 256).reshape(16, 16)
+    >>> scores = evaluate(truth + 0.1, truth)
+    >>> sorted(scores)
+    ['mi', 'psnr', 'rmse', 'smi', 'ssim']
+    """
+    pair = TruthPair(*scale_to_truth(result, truth))
+    return {key: column.score(pair) for key, column in COLUMNS.items() if column.needs_truth}
+
+
+def evaluate_residual(
+    result: NDArray[Any],
+    image: NDArray[Any],
+    reblurred: NDArray[Any],
+    voxel_um: Sequence[float] | None = None,
+) -> dict[str, float]:
+    """Return what can be said of a result from the image it was made from.
+
+    Parameters
+    ----------
+    result, image, reblurred : 2D or 3D, the same shape and intensity units; ``reblurred`` is g(result).
+    voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
+
+    Returns
+    -------
+    ``whiteness`` (0 to 1, 1 is white: `whiteness` of x - g(result)), ``i_divergence`` (`i_divergence` of x and
+    g(result)), ``residual_rms`` (units of the image), ``frc_resolution`` (`fourier_resolution` of the result), and
+    every other metric of the registry that needs no truth.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> sorted(evaluate_residual(image, image, image))
+    ['frc_resolution', 'i_divergence', 'residual_rms', 'whiteness']
+    """
+    found = Residual(result, np.asarray(image, np.float64), np.asarray(reblurred, np.float64), voxel_um)
+    return {key: column.score(found) for key, column in COLUMNS.items() if not column.needs_truth}
