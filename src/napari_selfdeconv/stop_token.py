@@ -8,11 +8,13 @@ from napari_selfdeconv.errors import Cancelled
 
 
 class StopToken:
-    """Shared between the one who runs and the one who watches; safe from any thread.
+    """Shared by the one who runs a computation and the one who watches it; safe from any thread.
 
-    ``stop()`` ends training after the current step and keeps the model; ``cancel()`` discards the run; both end
-    a pause. ``pause()`` and ``resume()`` take effect between two steps. ``request_result()`` asks for an
-    `Interim`.
+    ``stop()`` ends training after the current step and keeps the model. ``cancel()`` discards the run. Both end a
+    pause. ``pause()`` and ``resume()`` take effect between two steps. ``request_result()`` asks for an `Interim`.
+
+    A token and its children are one family: they have the pause, the request and the cancellation in common.
+    A stopped token is never paused, but a child that goes on can be.
 
     Examples
     --------
@@ -34,7 +36,7 @@ class StopToken:
         self._children: list[StopToken] = []
 
     def child(self) -> StopToken:
-        """Return a token for a part of the work: stopped with this one, but not by a stop before it was made."""
+        """Return a token for a part of the work. A stop of this token stops it, unless it came before."""
         token = StopToken()
         token._cancel, token._running, token._requested = self._cancel, self._running, self._requested
         self._children.append(token)
@@ -48,11 +50,10 @@ class StopToken:
 
     def cancel(self) -> None:
         self._cancel.set()
-        self.stop()
+        self._running.set()
 
     def pause(self) -> None:
-        if not self.stopped:
-            self._running.clear()
+        self._running.clear()
 
     def resume(self) -> None:
         self._running.set()
@@ -61,22 +62,23 @@ class StopToken:
         self._requested.set()
 
     def take_request(self) -> bool:
-        """Return whether a result was asked for since the last call."""
-        asked = self._requested.is_set()
+        """Return whether a result was asked for since the last call that returned True."""
+        if not self._requested.is_set():
+            return False
         self._requested.clear()
-        return asked
+        return True
 
     def wait_while_paused(self, seconds: float) -> None:
-        """Block until nobody wants a pause any more, ``seconds`` at most."""
+        """Block while the family is paused, ``seconds`` at most."""
         self._running.wait(seconds)
 
     @property
     def paused(self) -> bool:
-        return not self._running.is_set()
+        return not self._running.is_set() and not self.stopped
 
     @property
     def stopped(self) -> bool:
-        return self._stop.is_set()
+        return self._stop.is_set() or self.cancelled
 
     @property
     def cancelled(self) -> bool:

@@ -17,7 +17,7 @@ from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, looked_at
 from napari_selfdeconv._gui.runs.deconvolve import MeasuredPsf
 from napari_selfdeconv._gui.runs.worker import explain
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.errors import ComputeError
+from napari_selfdeconv.errors import ComputeError, OutOfMemory
 
 FOREVER = 1_000_000
 
@@ -116,6 +116,10 @@ def test_cancel_discards_and_the_dock_is_live_again(
     ("error", "words"),
     [
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "smaller patch or tile"),
+        (
+            OutOfMemory("this computer ran out of memory", "set a smaller patch or tile"),
+            "Set a smaller patch or tile.",
+        ),
         (RuntimeError("a torch shape error"), "report it"),
         (MemoryError(), "smaller patch or tile"),
         (ComputeError("the loss is no longer finite"), "another seed"),
@@ -144,6 +148,8 @@ def test_an_error_in_the_worker_shows_the_remedy(
     assert dock.run_panel.train_button.isEnabled()
     assert words in dock.run_panel.status.text()
     assert dock.run_panel.status.kind == "error"
+    said = dock.run_panel.status.text().lower()
+    assert all(said.count(phrase) <= 1 for phrase in ("out of memory", "patch or tile", "seed"))
     assert bool(reported) == ("report it" in words)
     assert no_worker_left()
 
