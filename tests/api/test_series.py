@@ -13,7 +13,7 @@ from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api
 from napari_selfdeconv.arrays.chunks import stored_pieces
-from napari_selfdeconv.arrays.out_of_core import block_around, create_zarr, training_block
+from napari_selfdeconv.arrays.out_of_core import block_around, training_block
 from napari_selfdeconv.arrays.tiling import predict_tiled
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
@@ -22,6 +22,7 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Started, Warned, drain
 from napari_selfdeconv.inference.prepare import check_pieces
+from napari_selfdeconv.io.ome_zarr import create_zarr
 from napari_selfdeconv.stop_token import StopToken
 
 PSF2 = np.outer([1, 2, 1], [1, 2, 1]) / 16.0

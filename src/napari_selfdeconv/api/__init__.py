@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.memory import memory_outlook
     from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
-    from napari_selfdeconv.arrays.out_of_core import create_zarr
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.io.checks import check_image
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
+    from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
     from napari_selfdeconv.metrics.scores import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
@@ -117,6 +117,7 @@ __all__ = [
     "load_parameters",
     "memory_outlook",
     "model_differences",
+    "new_zarr",
     "outlook",
     "prepare_psf",
     "preset",
@@ -151,7 +152,7 @@ _NAMES = {
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
     "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",
-    "arrays.out_of_core": "create_zarr",
+    "io.ome_zarr": "create_zarr new_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.failures": "translate_error",
     "compute.memory_budget": "Outlook outlook",

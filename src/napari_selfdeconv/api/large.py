@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.training import iter_train
-from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, create_zarr, training_block
+from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, training_block
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.tiling import Finish
 from napari_selfdeconv.compute import device
@@ -32,6 +32,7 @@ from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Light, Refiner
 from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
@@ -133,6 +134,7 @@ def iter_deconvolve_large(
         "stopped": training.stopped,
         "converged": run.converged,
     }
+    record_provenance(out, provenance)
     return LargeDeconvolution(image=out, model=model, provenance=provenance)
 
 
@@ -203,6 +205,3 @@ def _moved(event: Event, block: tuple[slice, ...]) -> Event:
     if not isinstance(event, Preview):
         return event
     return replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))
-
-
-__all__ = ["LargeDeconvolution", "create_zarr", "iter_deconvolve_large"]

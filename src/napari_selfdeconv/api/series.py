@@ -23,6 +23,7 @@ from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
@@ -152,6 +153,7 @@ def iter_deconvolve_series(
     }
     if nan_frames:
         provenance["nan_frames"] = nan_frames
+    record_provenance(result, provenance)
     return SeriesDeconvolution(image=result, models=tuple(models), provenance=provenance)
 
 

@@ -1,21 +1,16 @@
-"""Arrays that are not in memory: read in pieces, written in pieces."""
+"""Arrays that are not in memory, read in pieces."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.errors import ConfigError
-
 #: Voxels of the block that a network is trained on where the whole is too large to hold.
 TRAINING_VOXELS = 16_777_216
 _CANDIDATES = 8
-_CHUNK_VOXELS = 4_194_304
 
 
 class Mapped:
@@ -43,7 +38,7 @@ def training_block(image: Any, *, seed: int = 0, most: int = TRAINING_VOXELS) ->
     >>> training_block(np.zeros((4, 4)))
     (slice(0, 4, None), slice(0, 4, None))
     """
-    size = _block_size(image.shape, most)
+    size = block_size(image.shape, most)
     random = np.random.default_rng(seed)
     best: tuple[float, tuple[slice, ...]] = (-1.0, ())
     for _ in range(_CANDIDATES):
@@ -66,7 +61,7 @@ def block_around(
     shape: Sequence[int], region: tuple[slice, ...], *, most: int = TRAINING_VOXELS
 ) -> tuple[slice, ...]:
     """Return the block of at most ``most`` voxels around ``region``, inside ``shape``."""
-    size = _block_size(shape, most)
+    size = block_size(shape, most)
     block = []
     for s, n, m in zip(region, shape, size, strict=True):
         start = min(max((s.start + s.stop - m) // 2, 0), n - m)
@@ -74,37 +69,8 @@ def block_around(
     return tuple(block)
 
 
-def create_zarr(
-    path: str | os.PathLike[str], shape: Sequence[int], attributes: dict[str, Any] | None = None
-) -> Any:
-    """Create a float32 zarr array of zeros on disk, to write a result into.
-
-    Raises
-    ------
-    ConfigError
-        If the folder is there already, cannot be written, or zarr is not installed.
-    """
-    try:
-        import zarr
-    except ImportError as error:
-        raise ConfigError("a result on disk needs the package zarr: pip install 'zarr>=3'") from error
-    if Path(path).exists():
-        raise ConfigError(f"{path} is there already: name a folder that is not")
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return zarr.create_array(
-            store=str(path),
-            shape=tuple(shape),
-            chunks=_block_size(shape, _CHUNK_VOXELS),
-            dtype="float32",
-            fill_value=0.0,
-            attributes=attributes or {},
-        )
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _block_size(shape: Sequence[int], most: int) -> tuple[int, ...]:
+def block_size(shape: Sequence[int], most: int) -> tuple[int, ...]:
+    """Return ``shape`` with its longest axes cut until it holds at most ``most`` voxels."""
     size = [int(n) for n in shape]
     while np.prod(size, dtype=float) > most:
         longest = int(np.argmax(size))

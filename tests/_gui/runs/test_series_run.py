@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,27 @@ def test_a_result_on_disk_fills_tile_by_tile(
     assert found.mean() == pytest.approx(image.mean(), rel=0.03)
     assert not isinstance(result.data, np.ndarray)
     assert tuple(result.scale) == (0.2, 0.1)
+    told = json.loads((folder / "zarr.json").read_text("utf-8"))["attributes"]["ome"]["multiscales"][0]
+    assert [axis["name"] for axis in told["axes"]] == ["y", "x"]
+    assert told["datasets"][0]["coordinateTransformations"] == [{"type": "scale", "scale": [0.2, 0.1]}]
+    assert result.data.attrs["provenance"]["software"] == "napari-selfdeconv"
+
+
+def test_cancel_removes_the_folder_of_the_result_and_nothing_else(
+    with_layer: Callable[..., Any], finish: Callable[..., None], tmp_path: Path, qtbot: Any
+) -> None:
+    compute = get_plugin_settings("napari-selfdeconv").compute
+    before, compute.cache_folder = compute.cache_folder, str(tmp_path / "cache")
+    earlier = tmp_path / "cache" / "earlier.zarr"
+    earlier.mkdir(parents=True)
+    try:
+        dock = with_layer(da.from_array(noise((64, 72)), chunks=(32, 36)), scale=(0.2, 0.1), units=("um", "um"))
+        dock.train_form.to_disk.setChecked(True)
+        dock.train_form.steps.setValue(100_000)
+        dock.train()
+        qtbot.waitUntil(lambda: len(list(earlier.parent.iterdir())) == 2, timeout=60_000)
+        dock.run_panel.cancel_button.click()
+        finish(dock)
+    finally:
+        compute.cache_folder = before
+    assert list(earlier.parent.iterdir()) == [earlier]

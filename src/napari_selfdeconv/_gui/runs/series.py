@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,22 +88,24 @@ def series_job(
             kernel, notes = psf.kernel(frame)
             yield from map(Warned, notes)
             kernels.append(kernel)
-        out, told = _out(api, source, folder)
-        yield from told
-        result = yield from api.iter_deconvolve_series(
-            source.data,
-            kernels[0] if len(kernels) == 1 else kernels,
-            plan,
-            config,
-            out=out,
-            tiles=tiles,
-            voxel_um=psfs[0].voxels(frame),
-            stop=token,
-            preview_every_s=PREVIEW_EVERY_S,
-            preview_region=region,
-            preview_extra=extra,
-        )
-        return replace(result, provenance={**result.provenance, "psf": kernels[0]})
+        voxel = psfs[0].voxels(frame)
+        with _out(api, source, folder, plan.axes, voxel) as (out, told):
+            yield from told
+            result = yield from api.iter_deconvolve_series(
+                source.data,
+                kernels[0] if len(kernels) == 1 else kernels,
+                plan,
+                config,
+                out=out,
+                tiles=tiles,
+                voxel_um=voxel,
+                stop=token,
+                preview_every_s=PREVIEW_EVERY_S,
+                preview_region=region,
+                preview_extra=extra,
+            )
+            token.raise_if_cancelled()
+            return replace(result, provenance={**result.provenance, "psf": kernels[0]})
 
     return job
 
@@ -123,33 +126,45 @@ def large_job(
 
         kernel, notes = psf.kernel(source)
         yield from map(Warned, notes)
-        out, told = _out(api, source, folder)
-        yield from told
-        result = yield from api.iter_deconvolve_large(
-            source.data,
-            kernel,
-            config,
-            out=out,
-            region=region(),
-            tiles=tiles,
-            voxel_um=psf.voxels(source),
-            stop=token,
-            preview_every_s=PREVIEW_EVERY_S,
-            preview_region=region,
-            preview_extra=extra,
-        )
-        return replace(result, provenance={**result.provenance, "psf": kernel})
+        voxel = psf.voxels(source)
+        with _out(api, source, folder, None, voxel) as (out, told):
+            yield from told
+            result = yield from api.iter_deconvolve_large(
+                source.data,
+                kernel,
+                config,
+                out=out,
+                region=region(),
+                tiles=tiles,
+                voxel_um=voxel,
+                stop=token,
+                preview_every_s=PREVIEW_EVERY_S,
+                preview_region=region,
+                preview_extra=extra,
+            )
+            token.raise_if_cancelled()
+            return replace(result, provenance={**result.provenance, "psf": kernel})
 
     return job
 
 
-def _out(api: Any, source: LayerSnapshot, folder: Path | None) -> tuple[Any, list[Event]]:
-    """Return the array to write into, None for one in memory, and where it is."""
-    if folder is None:
-        return None, []
+def _place(source: LayerSnapshot, folder: Path) -> Path:
+    """Return a folder for the result that does not exist yet."""
     safe = "".join(letter if letter.isalnum() else "_" for letter in source.name)
-    path = folder / f"{safe}_{time.strftime('%Y%m%d_%H%M%S')}_{time.monotonic_ns() % 1000:03d}.zarr"
-    return api.create_zarr(path, source.data.shape), [Warned(f"The result is written to {path}.")]
+    return folder / f"{safe}_{time.strftime('%Y%m%d_%H%M%S')}_{time.monotonic_ns() % 1000:03d}.zarr"
+
+
+@contextmanager
+def _out(
+    api: Any, source: LayerSnapshot, folder: Path | None, axes: str | None, voxel_um: Sequence[float] | None
+) -> Iterator[tuple[Any, list[Event]]]:
+    """Give the array to write into, None for one in memory, and say where it is."""
+    if folder is None:
+        yield None, []
+        return
+    path = _place(source, folder)
+    with api.new_zarr(path, source.data.shape, axes=axes, voxel_um=voxel_um) as out:
+        yield out, [Warned(f"The result is written to {path}.")]
 
 
 def fits_in_memory(data: Any, share: float) -> bool:

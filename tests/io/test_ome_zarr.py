@@ -1,0 +1,119 @@
+"""Results on disk say what they are, and a cancelled run leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Progress, drain
+from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr, record_provenance
+from napari_selfdeconv.stop_token import StopToken
+
+PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+
+
+def few(**changes: Any) -> Any:
+    return preset("quick", 2, **{"steps": 3, "patch": 16, "features": 4, "batch_size": 1, **changes})
+
+
+def image() -> np.ndarray:
+    return 100 + np.random.default_rng(0).random((40, 48)).astype(np.float32)
+
+
+def multiscales(path: Path) -> Any:
+    return json.loads((path / "zarr.json").read_text("utf-8"))["attributes"]["ome"]["multiscales"][0]
+
+
+def test_axes_and_voxel_size_are_those_of_ome_zarr(tmp_path: Path) -> None:
+    path = tmp_path / "series.zarr"
+    create_zarr(path, (5, 2, 4, 8, 8), {"sample": "cells"}, voxel_um=(0.3, 0.1, 0.2))
+    found = multiscales(path)
+    assert found["axes"] == [
+        {"name": "t", "type": "time"},
+        {"name": "c", "type": "channel"},
+        {"name": "z", "type": "space", "unit": "micrometer"},
+        {"name": "y", "type": "space", "unit": "micrometer"},
+        {"name": "x", "type": "space", "unit": "micrometer"},
+    ]
+    (dataset,) = found["datasets"]
+    scale = {"type": "scale", "scale": [1.0, 1.0, 0.3, 0.1, 0.2]}
+    assert dataset == {"path": "0", "coordinateTransformations": [scale]}
+    array = zarr.open_group(path, mode="r")["0"]
+    assert array.metadata.dimension_names == ("t", "c", "z", "y", "x")
+    assert dict(array.attrs) == {"sample": "cells"}
+
+
+def test_an_unknown_voxel_size_claims_no_unit(tmp_path: Path) -> None:
+    create_zarr(tmp_path / "plain.zarr", (8, 8))
+    found = multiscales(tmp_path / "plain.zarr")
+    assert found["axes"] == [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    assert found["datasets"][0]["coordinateTransformations"][0]["scale"] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"axes": "zyx"}, "axes must name each axis"),
+        ({"axes": "yy"}, "axes must name each axis"),
+        ({"voxel_um": (0.1, 0.1, 0.1)}, "a size for each of z, y, x"),
+    ],
+)
+def test_axes_that_do_not_fit_are_refused_before_a_folder_is_made(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        create_zarr(tmp_path / "out.zarr", (8, 8), **settings)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_record_of_a_run_lies_beside_its_result(tmp_path: Path) -> None:
+    out = create_zarr(tmp_path / "large.zarr", image().shape, voxel_um=(0.1, 0.1))
+    result = drain(api.iter_deconvolve_large(image(), PSF, few(), out=out, voxel_um=(0.1, 0.1)))
+    told = zarr.open_group(tmp_path / "large.zarr", mode="r")["0"].attrs["provenance"]
+    assert told == json.loads(json.dumps(result.provenance))
+    assert told["voxel_um"] == [0.1, 0.1]
+    movie = create_zarr(tmp_path / "movie.zarr", (2, *image().shape), axes="tyx")
+    plan = api.SeriesPlan(axes="tyx")
+    drain(api.iter_deconvolve_series(np.stack([image()] * 2), PSF, plan, few(), out=movie))
+    assert movie.attrs["provenance"]["series"]["axes"] == "tyx"
+    record_provenance(np.zeros(3), {})  # an array in memory is left as it is
+
+
+def test_a_cancelled_run_removes_the_folder_it_made(tmp_path: Path) -> None:
+    other = create_zarr(tmp_path / "other.zarr", (8, 8))
+    other[:] = 1
+    stop = StopToken()
+
+    def cancel(event: object) -> None:
+        if isinstance(event, Progress) and event.stage == "predict":
+            stop.cancel()
+
+    with pytest.raises(Cancelled), new_zarr(tmp_path / "out.zarr", image().shape) as out:
+        drain(api.iter_deconvolve_large(image(), PSF, few(), out=out, stop=stop), cancel)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.zarr"]
+    assert (other[:] == 1).all()
+
+
+def test_a_run_that_fails_keeps_what_was_written(tmp_path: Path) -> None:
+    def work() -> None:
+        with new_zarr(tmp_path / "out.zarr", (8, 8)) as out:
+            out[:4] = 1
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        work()
+    assert zarr.open_group(tmp_path / "out.zarr", mode="r")["0"][:].sum() == 32
+
+
+def test_what_is_there_already_is_neither_written_nor_removed(tmp_path: Path) -> None:
+    create_zarr(tmp_path / "out.zarr", (8, 8))
+    with pytest.raises(ConfigError, match="is there already"), new_zarr(tmp_path / "out.zarr", (8, 8)):
+        raise AssertionError("unreachable")
+    assert (tmp_path / "out.zarr").is_dir()
