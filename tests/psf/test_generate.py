@@ -14,15 +14,10 @@ from scipy import special
 
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.psf.generate import (
-    MAX_SUGGESTED,
-    PsfWarning,
-    focus_shift,
-    richards_wolf_psf,
-    suggest_psf_shape,
-)
+from napari_selfdeconv.psf.generate import PsfWarning, richards_wolf_psf, suggest_psf_shape
 from napari_selfdeconv.psf.radial_table import pinhole_radius_um, radial_table
 from napari_selfdeconv.psf.richards_wolf import focus_range, intensity, plane_energy
+from napari_selfdeconv.psf.richards_wolf_grid import MAX_SUGGESTED, focus_shift
 
 OIL = Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515)
 WATER = Optics(na=0.8, wavelength_um=0.6, refractive_index=1.33)

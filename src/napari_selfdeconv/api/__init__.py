@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.psf.generate import PsfWarning, psf_for_image, richards_wolf_psf, suggest_psf_shape
     from napari_selfdeconv.psf.lenses import IMMERSIONS, OBJECTIVES, Objective
     from napari_selfdeconv.psf.measure import fwhm
+    from napari_selfdeconv.psf.models import MODELS, Parameter, PsfModel, make_optics, model_key, parameter_values
     from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
     from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
     from napari_selfdeconv.restoration.methods import METHODS, Classical, Method, benchmark_names, describe_default
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IMMERSIONS",
     "METHODS",
+    "MODELS",
     "OBJECTIVES",
     "REASONS",
     "BeadPsf",
@@ -78,6 +80,8 @@ __all__ = [
     "Objective",
     "Optics",
     "Outlook",
+    "Parameter",
+    "PsfModel",
     "PsfParameters",
     "PsfWarning",
     "SelfDeconvError",
@@ -115,10 +119,13 @@ __all__ = [
     "kind_of",
     "load_model",
     "load_parameters",
+    "make_optics",
     "memory_outlook",
     "model_differences",
+    "model_key",
     "new_zarr",
     "outlook",
+    "parameter_values",
     "prepare_psf",
     "preset",
     "psf_for_image",
@@ -173,6 +180,7 @@ _NAMES = {
     "psf.generate": "PsfWarning psf_for_image richards_wolf_psf suggest_psf_shape",
     "psf.lenses": "IMMERSIONS OBJECTIVES Objective",
     "psf.measure": "fwhm",
+    "psf.models": "MODELS Parameter PsfModel make_optics model_key parameter_values",
     "psf.parameters": "PsfParameters load_parameters save_parameters",
     "psf.prepare": "fit_to_voxels prepare_psf",
     "restoration.methods": "METHODS Classical Method benchmark_names describe_default",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_selfdeconv.api import Classical
+from napari_selfdeconv.api import MODELS, Classical, make_optics
 from napari_selfdeconv.cli.terminal import say, watch
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.presets import preset
@@ -223,15 +223,14 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
 
 
 def _optics(args: argparse.Namespace) -> Optics:
-    return Optics(
+    names = {parameter.name for model in MODELS.values() for parameter in model.parameters}
+    return make_optics(
+        args.psf_model,
+        {name: getattr(args, name) for name in names},
         na=args.na,
         wavelength_um=args.wavelength_um,
         refractive_index=args.refractive_index,
         defocus_um=args.defocus_um,
-        excitation_um=args.excitation_um,
-        pinhole_au=args.pinhole_au,
-        # A scanning microscope samples points; a camera integrates over its pixels.
-        pixel_integration=args.excitation_um is None,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 import napari_selfdeconv
-from napari_selfdeconv.api import METHODS, benchmark_names, describe_default
+from napari_selfdeconv.api import METHODS, MODELS, Parameter, benchmark_names, describe_default
 from napari_selfdeconv.cli import benchmark, commands
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config.loss import LossName
@@ -215,8 +215,18 @@ def _add_optics(p: argparse.ArgumentParser, *, required: bool) -> None:
     p.add_argument("--wavelength-um", type=float, required=required, help="emission wavelength, um")
     p.add_argument("--refractive-index", type=float, required=required, help="of the immersion")
     p.add_argument("--defocus-um", type=float, default=0.0, help="shift of the focus, um")
-    p.add_argument("--excitation-um", type=float, help="confocal: excitation wavelength, um")
-    p.add_argument("--pinhole-au", type=float, help="confocal: pinhole diameter, Airy units")
+    p.add_argument("--psf-model", choices=tuple(MODELS), help="default: the one that has the parameters given")
+    for parameter, titles in _parameters_of_models().values():
+        p.add_argument(parameter.flag, type=float, help=f"{', '.join(titles)}: {parameter.summary}")
+
+
+def _parameters_of_models() -> dict[str, tuple[Parameter, list[str]]]:
+    """Return each parameter once, with the titles of the models that have it."""
+    found: dict[str, tuple[Parameter, list[str]]] = {}
+    for model in MODELS.values():
+        for parameter in model.parameters:
+            found.setdefault(parameter.name, (parameter, []))[1].append(model.title.lower())
+    return found
 
 
 def _add_out(p: argparse.ArgumentParser) -> None:

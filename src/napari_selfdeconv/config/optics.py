@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from napari_selfdeconv.config.rules import Number
+from napari_selfdeconv.config.rules import Each, Number, Text
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 
@@ -43,6 +43,8 @@ class Optics(Settings):
     excitation_um, pinhole_au : confocal detection; both or neither (a pinhole of 0 is a point).
     layers : Gibson-Lanni stack, or None for a matched sample.
     pixel_integration : integrate over the camera's square pixel (True) or sample its centre (False).
+    model : key of a model of the PSF; None is confocal if ``excitation_um`` is given, else widefield.
+    model_values : values of those parameters of the model that have no field here, in the order of the model.
     """
 
     na: Annotated[float, Number(0.0, 4.0, open_low=True)]
@@ -53,6 +55,13 @@ class Optics(Settings):
     pinhole_au: Annotated[float | None, Number(0.0, 100.0)] = None
     layers: CoverslipLayers | None = None
     pixel_integration: bool = True
+    model: Annotated[str | None, Text()] = None
+    model_values: Annotated[tuple[float, ...], Each(Number(-1e6, 1e6))] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, strings, lists and dicts; without the model where the other fields say it."""
+        values = super().to_dict()
+        return {key: value for key, value in values.items() if key not in ("model", "model_values") or value}
 
     def __post_init__(self) -> None:
         wave = self.wavelength_um

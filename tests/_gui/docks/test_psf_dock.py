@@ -99,7 +99,7 @@ def test_all_optics_go_out_and_come_back(dock: Callable[..., Any]) -> None:
     )  # fmt: skip
     form.fill(optics)
     assert form.optics() == optics
-    form.confocal.setChecked(False)
+    form.model.setCurrentIndex(form.model.findData("widefield"))
     assert form.pixel.isChecked()  # a camera integrates over its pixels
 
 

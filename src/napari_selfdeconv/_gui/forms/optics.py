@@ -7,7 +7,16 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, NumberBox
 from napari_selfdeconv._gui.forms.layout import Section, labelled_grid
-from napari_selfdeconv.api import IMMERSIONS, OBJECTIVES, Objective
+from napari_selfdeconv.api import (
+    IMMERSIONS,
+    MODELS,
+    OBJECTIVES,
+    Objective,
+    PsfModel,
+    make_optics,
+    model_key,
+    parameter_values,
+)
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 
 
@@ -49,9 +58,9 @@ class OpticsForm(QWidget):
         self.na = NumberBox(1.4, 0.05, "Numerical aperture of the objective")
         self.wavelength = WavelengthBox(0.525, "Emission wavelength")
         self.index = NumberBox(1.515, 0.01, "Refractive index of the immersion")
-        self.confocal = QCheckBox("Confocal")
-        self.excitation = WavelengthBox(0.488, "Excitation wavelength")
-        self.pinhole = NumberBox(1.0, 0.1, "Pinhole diameter in Airy units; 0 is a point")
+        self.model = ChoiceBox([(model.title, key) for key, model in MODELS.items()], "What kind of microscope")
+        self.parameters = {key: _parameter_boxes(model) for key, model in MODELS.items()}
+        self.parameter_rows = {key: self._parameter_row(key) for key in MODELS}
         self.mismatch = QCheckBox("Sample of another index")
         self.sample_index = NumberBox(1.38, 0.01, "Refractive index of the sample: water 1.33, cells 1.36 to 1.4")
         self.sample_depth = NumberBox(0.0, 1.0, "How deep below the coverslip the structure lies, um")
@@ -76,14 +85,14 @@ class OpticsForm(QWidget):
                 sample_depth_um=self.sample_depth.value(),
                 coverslip_um=self.coverslip.value(),
             )
-        confocal = self.confocal.isChecked()
-        return Optics(
+        key = self.model.value()
+        return make_optics(
+            key,
+            {name: _read(box) for name, box in self.parameters[key].items()},
             na=self.na.value(),
             wavelength_um=self.wavelength.um(),
             refractive_index=self.index.value(),
             defocus_um=self.defocus.value(),
-            excitation_um=self.excitation.um() if confocal else None,
-            pinhole_au=self.pinhole.value() if confocal else None,
             layers=layers,
             pixel_integration=self.pixel.isChecked(),
         )
@@ -95,17 +104,17 @@ class OpticsForm(QWidget):
         self.wavelength.set_um(optics.wavelength_um)
         self.index.setValue(optics.refractive_index)
         self.defocus.setValue(optics.defocus_um)
-        self.confocal.setChecked(optics.excitation_um is not None)
-        if optics.excitation_um is not None and optics.pinhole_au is not None:
-            self.excitation.set_um(optics.excitation_um)
-            self.pinhole.setValue(optics.pinhole_au)
+        self.model.setCurrentIndex(self.model.findData(model_key(optics)))
+        for name, value in parameter_values(optics).items():
+            box = self.parameters[model_key(optics)][name]
+            box.set_um(value) if isinstance(box, WavelengthBox) else box.setValue(value)
         self.mismatch.setChecked(optics.layers is not None)
         if optics.layers is not None:
             self.sample_index.setValue(optics.layers.sample_index)
             self.sample_depth.setValue(optics.layers.sample_depth_um)
             self.coverslip.setValue(optics.layers.coverslip_um)
         self.pixel.setChecked(optics.pixel_integration)
-        self.more.heading.setChecked(optics.layers is not None or optics.excitation_um is not None)
+        self.more.heading.setChecked(optics.layers is not None or bool(parameter_values(optics)))
 
     def _on_objective(self) -> None:
         chosen = self.objective.value()
@@ -124,25 +133,33 @@ class OpticsForm(QWidget):
         self.immersion.setCurrentIndex(self.immersion.findText(names[0] if names else "other"))
 
     def _show(self) -> None:
-        for tick, widgets in (
-            (self.confocal, (self.excitation, self.pinhole)),
-            (self.mismatch, (self.sample_index, self.sample_depth, self.coverslip)),
-        ):
-            for widget in widgets:
-                widget.setEnabled(tick.isChecked())
+        for key, row in self.parameter_rows.items():
+            row.setVisible(key == self.model.value() and bool(MODELS[key].parameters))
+        for widget in (self.sample_index, self.sample_depth, self.coverslip):
+            widget.setEnabled(self.mismatch.isChecked())
+
+    def _on_model(self) -> None:
+        # A scanning microscope samples points; a camera integrates.
+        self.pixel.setChecked(not MODELS[self.model.value()].scans)
+        self._show()
+
+    def _parameter_row(self, key: str) -> QWidget:
+        boxes = self.parameters[key]
+        return labelled_grid([(one.label, boxes[one.name]) for one in MODELS[key].parameters])
 
     def _connect(self) -> None:
         self.objective.activated.connect(self._on_objective)
         self.immersion.activated.connect(self._on_immersion)
         self.index.valueChanged.connect(self._on_index)
-        numbers = (self.na, self.wavelength, self.index, self.excitation, self.pinhole)
+        of_models = [box for boxes in self.parameters.values() for box in boxes.values()]
+        numbers = (self.na, self.wavelength, self.index, *of_models)
         for box in (*numbers, self.sample_index, self.sample_depth, self.coverslip, self.defocus):
             box.valueChanged.connect(self.changed)
-        for tick in (self.confocal, self.mismatch, self.pixel):
+        for tick in (self.mismatch, self.pixel):
             tick.toggled.connect(self._show)
             tick.toggled.connect(self.changed)
-        # A scanning microscope samples points; a camera integrates.
-        self.confocal.toggled.connect(lambda on: self.pixel.setChecked(not on))
+        self.model.currentIndexChanged.connect(self._on_model)
+        self.model.currentIndexChanged.connect(self.changed)
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -159,10 +176,10 @@ class OpticsForm(QWidget):
                 ]
             )
         )
-        self.more = Section("Confocal, mismatch, defocus", folded=True)
+        self.more = Section("Microscope, mismatch, defocus", folded=True)
         self.more.add(
-            self.confocal,
-            labelled_grid([("Excitation", self.excitation), ("Pinhole, AU", self.pinhole)]),
+            labelled_grid([("Microscope", self.model)]),
+            *self.parameter_rows.values(),
             self.mismatch,
             labelled_grid(
                 [
@@ -176,3 +193,18 @@ class OpticsForm(QWidget):
         )
         layout.addWidget(self.more)
         self._show()
+
+
+def _read(box: NumberBox) -> float:
+    return box.um() if isinstance(box, WavelengthBox) else box.value()
+
+
+def _parameter_boxes(model: PsfModel) -> dict[str, NumberBox]:
+    boxes: dict[str, NumberBox] = {}
+    for parameter in model.parameters:
+        tip = parameter.summary[0].upper() + parameter.summary[1:]
+        if parameter.wavelength:
+            boxes[parameter.name] = WavelengthBox(parameter.proposed, tip)
+        else:
+            boxes[parameter.name] = NumberBox(parameter.proposed, parameter.step, tip)
+    return boxes
