@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.memory import memory_outlook
+    from napari_selfdeconv.api.provenance import applied_record
     from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
@@ -90,6 +91,7 @@ __all__ = [
     "StopToken",
     "TileConfig",
     "TrainConfig",
+    "applied_record",
     "apply_model",
     "as_command",
     "as_python",
@@ -156,6 +158,7 @@ _NAMES = {
     "api.deconvolution": "Deconvolution deconvolve iter_deconvolve",
     "api.large": "LargeDeconvolution iter_deconvolve_large",
     "api.memory": "memory_outlook",
+    "api.provenance": "applied_record",
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
     "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv._version import __version__
+from napari_selfdeconv.api.provenance import classical_record
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.network.model import psf_hash
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
 from napari_selfdeconv.restoration.methods import METHODS, Classical, MethodInputs
@@ -85,6 +84,11 @@ def iter_classical(
     with computing():
         solved = yield from run_methods(MethodInputs(image, operator, chosen_device, stop), methods)
     results = [_result(one, psf, chosen_device) for one in solved]
+    for result in results:
+        if not np.isfinite(result.image).all():
+            raise ComputeError(
+                f"{result.label} gave values that are not finite: does the image hold extremely large values?"
+            )
     steps = max((one.settings.iterations or 0 for one in solved), default=0)
     yield Finished(seconds=time.perf_counter() - started, steps_done=steps, stopped=stop.stopped)
     return results
@@ -152,15 +156,5 @@ def _result(solved: Solved, psf: NDArray[np.float32], device: torch.device) -> C
         # Two digits are enough to distinguish layers; the record has all of them.
         value = settings.shown
         label = f"{solved.asked.label} ({value if isinstance(value, int) else f'{value:.2g}'})"
-    provenance = {
-        "software": "napari-selfdeconv",
-        "version": __version__,
-        "method": settings.method,
-        "label": label,
-        "settings": settings.to_dict(),
-        "iterations": settings.iterations,
-        "psf_sha256": psf_hash(psf),
-        "psf_shape": list(psf.shape),
-        "device": str(device),
-    }
-    return ClassicalResult(settings=settings, label=label, image=solved.image, provenance=provenance)
+    record = classical_record(settings, label, psf, device)
+    return ClassicalResult(settings=settings, label=label, image=solved.image, provenance=record)

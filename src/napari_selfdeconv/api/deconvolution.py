@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.provenance import run_record
 from napari_selfdeconv.api.training import iter_train
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
@@ -143,14 +144,14 @@ def iter_deconvolve(
         device=str(training.choice.device),
         precision=str(training.choice.dtype).removeprefix("torch."),
         steps_done=run.steps_done,
-        provenance={
-            **model.provenance,
-            "tiles": used.to_dict(),
-            "seconds": round(seconds, 3),
-            "border_evened": problem.border_evened,
-            "refined_iterations": refiner.iterations if refiner else None,
+        provenance=run_record(
+            model,
+            tiles=used,
+            seconds=seconds,
+            border_evened=problem.border_evened,
+            refined_iterations=refiner.iterations if refiner else None,
             **outcome,
-        },
+        ),
         **outcome,
     )
 

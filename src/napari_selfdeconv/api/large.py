@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.provenance import large_record, run_record
 from napari_selfdeconv.api.training import iter_train
 from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, training_block
 from napari_selfdeconv.arrays.scaling import Standardizer
@@ -114,7 +115,8 @@ def iter_deconvolve_large(
     model, choice = training.model, training.choice
     with on_device(model, choice):
         tiles = settled(tiles, model, shape, choice)
-        finish = yield from _finish(model, problem, choice, tiles, stop)
+        refiner = Refiner(choice.device)
+        finish = yield from _finish(model, problem, choice, tiles, stop, refiner)
         yield Filling(image=out)
         tiles = yield from predict_into(model, image, problem.scale, out, choice, tiles, stop, finish)
     run, seconds = training.run, time.perf_counter() - started
@@ -123,17 +125,19 @@ def iter_deconvolve_large(
         steps_done=run.steps_done,
         stopped=training.stopped,
         converged=run.converged,
+        refined_iterations=refiner.iterations or 0,
         kept_share=run.selected.share,
     )
-    provenance = {
-        **model.provenance,
-        "tiles": tiles.to_dict(),
-        "block": [[s.start, s.stop] for s in block],
-        "border_evened": problem.border_evened,
-        "seconds": round(seconds, 3),
-        "stopped": training.stopped,
-        "converged": run.converged,
-    }
+    record = run_record(
+        model,
+        tiles=tiles,
+        seconds=seconds,
+        border_evened=problem.border_evened,
+        refined_iterations=refiner.iterations,
+        stopped=training.stopped,
+        converged=run.converged,
+    )
+    provenance = large_record(record, block)
     record_provenance(out, provenance)
     return LargeDeconvolution(image=out, model=model, provenance=provenance)
 
@@ -156,10 +160,15 @@ def predict_into(
 
 
 def _finish(
-    model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
+    model: Model,
+    problem: Problem,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    refiner: Refiner,
 ) -> Generator[Event, None, Finish]:
     """Return what is done to every tile: gain, offset, units, refinement, as chosen on the training block."""
-    config, refiner = model.config, Refiner(choice.device)
+    config = model.config
     gain, offset = 1.0, 0.0
     light: Light | None = None
     scale = problem.scale

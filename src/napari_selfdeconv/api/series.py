@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.provenance import Record, run_record, series_record
 from napari_selfdeconv.api.training import iter_train
 from napari_selfdeconv.arrays.scaling import ConstantImage, UnusablePixels
 from napari_selfdeconv.config.presets import preset
@@ -91,9 +92,10 @@ def iter_deconvolve_series(
     for channel, kernel in enumerate(psfs[1:], 1):
         to_train_on(kernel, channel)
     models: list[Model] = []
+    runs: list[Record] = []
     steps = 0
     said: set[str] = set()
-    nan_frames: list[list[int]] = []
+    nan_frames: list[tuple[int, int]] = []
     for channel, kernel in enumerate(psfs):
         known, left_out = to_train_on(kernel, channel)
         chosen, first = list(known), next(iter(known.values()))
@@ -130,12 +132,22 @@ def iter_deconvolve_series(
                     continue
                 except UnusablePixels as error:
                     result[where] = np.nan
-                    nan_frames.append([t, channel])
+                    nan_frames.append((t, channel))
                     yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {error}")
                     continue
                 one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
                 result[where], tiles = yield from mapped(one, counted)
+        run = run_record(
+            training.model,
+            tiles=tiles,
+            seconds=time.perf_counter() - started,
+            border_evened=first.border_evened,
+            refined_iterations=refiner.iterations,
+            stopped=training.stopped,
+            converged=training.run.converged,
+        )
+        runs.append(run)
     seconds = time.perf_counter() - started
     yield Finished(
         seconds=seconds,
@@ -143,18 +155,9 @@ def iter_deconvolve_series(
         stopped=stop.stopped,
         kept_share=min(model.provenance["kept_share"] for model in models),
     )
-    provenance = {
-        **models[0].provenance,
-        "series": {"axes": plan.axes, "train_on": plan.train_on, "times": plan.training_times(shape)},
-        **{key: [model.provenance[key] for model in models] for key in ("psf_sha256", "kept_step", "kept_share")},
-        "tiles": tiles.to_dict(),
-        "seconds": round(seconds, 3),
-        "stopped": stop.stopped,
-    }
-    if nan_frames:
-        provenance["nan_frames"] = nan_frames
-    record_provenance(result, provenance)
-    return SeriesDeconvolution(image=result, models=tuple(models), provenance=provenance)
+    record = series_record(runs, plan, shape, seconds=seconds, stopped=stop.stopped, nan_frames=nan_frames)
+    record_provenance(result, record)
+    return SeriesDeconvolution(image=result, models=tuple(models), provenance=record)
 
 
 def _training_frames(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdeconv.api.provenance import training_record
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.memory_budget import fit_training
@@ -18,7 +19,6 @@ from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Warned
 from napari_selfdeconv.inference.observe import DeconvolveWhole, TrainingObserver, observe_steps
-from napari_selfdeconv.inference.predict import new_provenance
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.network.initial_weights import initial_weights
@@ -88,8 +88,9 @@ def iter_train(
     lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
     def make_model(used: TrainConfig, network: Deconvolver, steps: int, selected: SelectedWeights) -> Model:
-        provenance = new_provenance(used, psf, choice, steps, voxel_um, continued=start_from)
-        provenance |= {"kept_step": selected.step, "kept_share": selected.share}
+        provenance = training_record(
+            used, psf, choice, steps_done=steps, selected=selected, voxel_um=voxel_um, continued=start_from
+        )
         voxel = None if voxel_um is None else tuple(map(float, voxel_um))
         return Model(config=used, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
 

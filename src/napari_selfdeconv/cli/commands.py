@@ -120,7 +120,7 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     started = time.perf_counter()
     image = check_image(file.data, file.axes)
     result = watch(api.iter_apply_model(model, image, stop=token, device_name=args.device))
-    provenance = {**model.provenance, "applied_to": args.image.name}
+    provenance = api.applied_record(model, args.image.name)
     write_ome_tiff(args.out, result, voxel_um=voxel or model.voxel_um, provenance=provenance)
     _finish(args, {"seconds": round(time.perf_counter() - started, 3), "output": str(args.out)})
 

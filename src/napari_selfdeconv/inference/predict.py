@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv._version import __version__
 from napari_selfdeconv.arrays.tiling import Finish, predict_tiled
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import Line, calibrate
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.views import predictors
-from napari_selfdeconv.network.model import Model, place, psf_hash
+from napari_selfdeconv.network.model import Model, place
 from napari_selfdeconv.stop_token import StopToken
 
 CLIPPED = (
@@ -162,35 +158,6 @@ def deconvolve_whole(
         yield from choose_refinement(refiner, result, image, model, stop)
         yield from report_progress(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
     return result, tiles
-
-
-def new_provenance(
-    config: TrainConfig,
-    psf: NDArray[Any],
-    choice: device.Choice,
-    steps_done: int,
-    voxel_um: Sequence[float] | None,
-    *,
-    continued: Model | None = None,
-) -> dict[str, Any]:
-    """Return the JSON-ready record of a training run; ``continued`` is the model it went on from."""
-    record: dict[str, Any] = {
-        "software": "napari-selfdeconv",
-        "version": __version__,
-        "torch": str(torch.__version__),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": config.to_dict(),
-        "seed": config.seed,
-        "psf_sha256": psf_hash(psf),
-        "psf_shape": list(psf.shape),
-        "voxel_um": None if voxel_um is None else [float(v) for v in voxel_um],
-        "device": str(choice.device),
-        "precision": str(choice.dtype).removeprefix("torch."),
-        "steps_done": steps_done,
-    }
-    if continued is not None:
-        record["continued_from"] = dict(continued.provenance)
-    return record
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def has_outliers(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     >>> random = np.random.default_rng(0)
     >>> expected = np.repeat([5.0, 50.0], 5000)
     >>> image = random.poisson(expected).astype(float)
-    >>> has_specks(image, expected), has_specks(np.where(random.random(10000) < 0.01, 200, image), expected)
+    >>> has_outliers(image, expected), has_outliers(np.where(random.random(10000) < 0.01, 200, image), expected)
     (False, True)
     """
     image, expected = image.ravel(), expected.ravel()
@@ -86,8 +86,8 @@ def clipped_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:
     >>> random = np.random.default_rng(0)
     >>> expected = np.repeat([0.0, 0.02, 1.0], 3000)
     >>> noise = random.normal(0, 0.1, expected.size)
-    >>> sigmas = [cut_off_sigma(image, expected) for image in (np.maximum(expected + noise, 0), expected + noise)]
-    >>> [round(sigma, 2) for sigma in sigmas], cut_off_sigma(random.poisson(50 * expected) / 50, expected)
+    >>> sigmas = [clipped_sigma(image, expected) for image in (np.maximum(expected + noise, 0), expected + noise)]
+    >>> [round(sigma, 2) for sigma in sigmas], clipped_sigma(random.poisson(50 * expected) / 50, expected)
     ([0.1, 0.0], 0.0)
     """
     image, expected = image.ravel(), expected.ravel()
@@ -144,7 +144,7 @@ def clipping_bias(expected: Tensor, black: float, sigma: float) -> Tensor:
 
     Examples
     --------
-    >>> [round(float(light), 3) for light in brightened_by(torch.tensor([0.0, 1.0]), 0.0, 0.1)]
+    >>> [round(float(light), 3) for light in clipping_bias(torch.tensor([0.0, 1.0]), 0.0, 0.1)]
     [0.04, 0.0]
     """
     above = (expected - black) / sigma

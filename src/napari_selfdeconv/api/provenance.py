@@ -1,0 +1,156 @@
+"""The record of a result: what made it, as JSON-ready values. Every entry builds its record here.
+
+`reproduce` reads these records, and also those of version 0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdeconv._version import __version__
+from napari_selfdeconv.compute.device import Choice
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.network.model import Model, psf_hash
+from napari_selfdeconv.restoration.methods import Classical
+from napari_selfdeconv.training.model_selection import SelectedWeights
+
+Record = dict[str, Any]
+# These differ between the channels of a series: their record lists one for each.
+_OF_A_CHANNEL = ("psf_sha256", "kept_step", "kept_share", "border_evened", "refined_iterations", "converged")
+
+
+def training_record(
+    config: TrainConfig,
+    psf: NDArray[np.float32],
+    choice: Choice,
+    *,
+    steps_done: int,
+    selected: SelectedWeights,
+    voxel_um: Sequence[float] | None,
+    continued: Model | None = None,
+) -> Record:
+    """Return the record of a training run: that of a model.
+
+    Parameters
+    ----------
+    config : the settings that were used, after all changes that memory or a collapse made necessary.
+    psf : with sum 1.
+    choice : device and precision.
+    steps_done, selected : how many steps were made, and which weights were kept.
+    voxel_um : of a frame.
+    continued : the model that was trained further.
+    """
+    record: Record = {
+        **_software(),
+        "torch": str(torch.__version__),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.to_dict(),
+        "seed": config.seed,
+        **_psf(psf),
+        "voxel_um": None if voxel_um is None else [float(v) for v in voxel_um],
+        "device": str(choice.device),
+        "precision": str(choice.dtype).removeprefix("torch."),
+        "steps_done": steps_done,
+        "kept_step": selected.step,
+        "kept_share": selected.share,
+    }
+    if continued is not None:
+        record["continued_from"] = dict(continued.provenance)
+    return record
+
+
+def run_record(
+    model: Model,
+    *,
+    tiles: TileConfig,
+    seconds: float,
+    border_evened: bool,
+    refined_iterations: int | None,
+    stopped: bool,
+    converged: bool,
+) -> Record:
+    """Return the record of a result: that of its model, and how the image was prepared and deconvolved.
+
+    Parameters
+    ----------
+    tiles : with the tile that was used; another one changes the last digits.
+    refined_iterations : of Richardson-Lucy; None without refinement.
+    """
+    return {
+        **model.provenance,
+        "tiles": tiles.to_dict(),
+        "seconds": round(seconds, 3),
+        "border_evened": border_evened,
+        "refined_iterations": refined_iterations,
+        "stopped": stopped,
+        "converged": converged,
+    }
+
+
+def large_record(run: Record, block: Sequence[slice]) -> Record:
+    """Return the record of an image larger than memory: that of its run, and the block that was trained on."""
+    return {**run, "block": [[s.start, s.stop] for s in block]}
+
+
+def series_record(
+    runs: Sequence[Record],
+    plan: SeriesPlan,
+    shape: Sequence[int],
+    *,
+    seconds: float,
+    stopped: bool,
+    nan_frames: Sequence[tuple[int, int]],
+) -> Record:
+    """Return the record of a series from those of its channels.
+
+    Parameters
+    ----------
+    runs : one a channel.
+    plan, shape : how the axes were read, and their lengths.
+    seconds, stopped : of the whole series.
+    nan_frames : (time, channel) of the frames that could not be deconvolved.
+    """
+    record: Record = {
+        **runs[0],
+        **{key: [run[key] for run in runs] for key in _OF_A_CHANNEL},
+        "seconds": round(seconds, 3),
+        "stopped": stopped,
+        "series": {"axes": plan.axes, "train_on": plan.train_on, "times": plan.training_times(shape)},
+    }
+    if nan_frames:
+        record["nan_frames"] = [list(frame) for frame in nan_frames]
+    return record
+
+
+def applied_record(model: Model, image: str) -> Record:
+    """Return the record of a result of a model that was trained before; ``image`` is the name of the image."""
+    return {**model.provenance, "applied_to": image}
+
+
+def classical_record(settings: Classical, label: str, psf: NDArray[np.float32], device: torch.device) -> Record:
+    """Return the record of a classical method; ``settings`` hold what was chosen."""
+    return {
+        **_software(),
+        "method": settings.method,
+        "label": label,
+        "settings": settings.to_dict(),
+        "iterations": settings.iterations,
+        **_psf(psf),
+        "device": str(device),
+    }
+
+
+def _software() -> Mapping[str, str]:
+    return {"software": "napari-selfdeconv", "version": __version__}
+
+
+def _psf(psf: NDArray[np.float32]) -> Mapping[str, Any]:
+    return {"psf_sha256": psf_hash(psf), "psf_shape": list(psf.shape)}
