@@ -27,6 +27,14 @@ class ConfigError(SelfDeconvError, ValueError):
     """A setting or an input that cannot be used; the message names it, its range and what was received."""
 
 
+class UnusablePixels(ConfigError):
+    """An image that cannot be used because of its values."""
+
+
+class ConstantImage(UnusablePixels):
+    """An image whose pixels are all equal."""
+
+
 class ComputeError(SelfDeconvError):
     """The computation failed (out of memory, unusable device, numbers that stopped being finite)."""
 

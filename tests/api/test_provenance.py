@@ -22,7 +22,9 @@ from napari_selfdeconv.restoration.methods import METHODS, Classical
 
 PSF = np.outer([1, 3, 2], [1, 2, 1]) / 24.0
 IMAGE = np.random.default_rng(0).gamma(2.0, 10.0, (24, 28)).astype(np.float32)
-CONFIG = preset("quick", 2, steps=2, patch=16, features=4, batch_size=1, device="cpu", precision="float32")
+CONFIG = preset(
+    "quick", 2, steps=2, patch=16, features=4, pretrained=False, batch_size=1, device="cpu", precision="float32"
+)
 SHARED = {"software", "version", "psf_sha256", "psf_shape", "device"}
 OF_A_RUN = SHARED | {
     "torch", "date", "config", "seed", "voxel_um", "precision", "steps_done", "kept_step", "kept_share",

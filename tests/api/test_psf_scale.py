@@ -20,7 +20,9 @@ from napari_selfdeconv.restoration.methods import Classical
 PSF = np.outer([1, 3, 2], [1, 2, 1]) / 24.0
 IMAGE = np.random.default_rng(0).gamma(2.0, 10.0, (24, 28))
 RESULT = np.random.default_rng(1).gamma(2.0, 10.0, (24, 28))
-CONFIG = preset("quick", 2, steps=2, patch=16, features=4, batch_size=1, refine=False, device="cpu")
+CONFIG = preset(
+    "quick", 2, steps=2, patch=16, features=4, pretrained=False, batch_size=1, refine=False, device="cpu"
+)
 METHODS = [Classical(method="rl", iterations=3), Classical(method="wiener"), Classical(method="tv", iterations=5)]
 VOXEL, COARSER = (0.1, 0.1), (0.13, 0.13)
 

@@ -9,10 +9,10 @@ import pytest
 from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.arrays.scaling import ConstantImage, Standardizer
+from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, ConstantImage
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.physics.even_border import even_border_of

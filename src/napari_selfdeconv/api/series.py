@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.provenance import Record, run_record, series_record
 from napari_selfdeconv.api.training import iter_train
-from napari_selfdeconv.arrays.scaling import ConstantImage, UnusablePixels
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, ConstantImage, UnusablePixels
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem

@@ -10,18 +10,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConstantImage, UnusablePixels
 
 # Voxels that are turned into float64 at a time.
 _SLAB = 2**20
-
-
-class UnusablePixels(ConfigError):
-    """The image cannot be used because of its values."""
-
-
-class ConstantImage(UnusablePixels):
-    """All pixels of the image are equal."""
 
 
 @dataclass(frozen=True)

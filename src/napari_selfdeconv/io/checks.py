@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.arrays.scaling import extremes
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, ConstantImage
 
 GREY_HINT = "convert it to grey first (Fiji: Image > Type > 32-bit; Python: skimage.color.rgb2gray)"
 
@@ -37,13 +37,13 @@ def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     >>> check_image([[0, 1], [2, np.nan]])
     Traceback (most recent call last):
         ...
-    napari_selfdeconv.errors.ConfigError: the image has 1 NaN and 0 infinite pixels: replace them first
+    napari_selfdeconv.errors.UnusablePixels: the image has 1 NaN and 0 infinite pixels: replace them first
     """
     image = np.asarray(data)
     check_layout("the image", image, axes)
     low, high = extremes(image)
     if low == high:
-        raise ConfigError(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
+        raise ConstantImage(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
     return image
 
 
