@@ -76,7 +76,15 @@ def test_uncertainty_can_be_cancelled_and_refuses_nonsense(model: Any) -> None:
 def test_uncertainty_is_that_of_the_result_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its border is evened and its gain is fitted as those of the result are."""
     dark, psf = fftconvolve(5 + spots((64, 64)) / 100, np.ones((7, 7)) / 49, mode="same"), np.ones((7, 7)) / 49
-    few = {"steps": 2, "patch": 32, "features": 4, "batch_size": 1, "pretrained": False, "refine": False, "device": "cpu"}
+    few = {
+        "steps": 2,
+        "patch": 32,
+        "features": 4,
+        "batch_size": 1,
+        "pretrained": False,
+        "refine": False,
+        "device": "cpu",
+    }
     evening = api.deconvolve(dark, psf, preset("quick", 2, even_border=True, **few))
     assert evening.provenance["border_evened"]
     model = evening.model
