@@ -68,12 +68,14 @@ def test_psf_writes_voxel_size_and_unit_sum(folder):
 
 
 def test_what_a_preset_adds_can_be_left_out(folder, capsys):
-    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine", "--no-even-border")
+    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine")
     assert run(folder, *args, "--out", "o.ome.tif", "--json") == 0
     assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["refined_iterations"] is None
     config = read_image(folder / "o.ome.tif").provenance["config"]["result"]
     assert not config["refine"]
     assert not config["even_border"]
+    assert run(folder, *args, "--even-border", "--out", "evened.ome.tif") == 0
+    assert read_image(folder / "evened.ome.tif").provenance["config"]["result"]["even_border"]
 
 
 def test_deconvolve_equals_the_api_and_reports(folder, capsys):

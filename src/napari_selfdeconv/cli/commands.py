@@ -92,7 +92,7 @@ def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileCon
             steps=args.steps,
             pretrained=False if args.random_start or args.loss else None,
             refine=False if args.no_refine else None,
-            even_border=False if args.no_even_border else None,
+            even_border=True if args.even_border else None,
         )
         return preset(args.preset, ndim, loss=args.loss, seed=args.seed, device=args.device, **given), TileConfig()
     try:

@@ -92,7 +92,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--steps", type=int)
     p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
     p.add_argument("--no-refine", action="store_true", help="leave the network's result as it is")
-    p.add_argument("--no-even-border", action="store_true", help="an image dark at its border is left like that")
+    p.add_argument("--even-border", action="store_true", help="brighten an image that is dark at its border")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--save-model", type=Path, metavar="FILE")
@@ -169,8 +169,8 @@ def _add_quality(p: argparse.ArgumentParser) -> None:
     )
     _add_blur(p)
     p.add_argument(
-        "--methods", nargs="+", default=["input", "rl", "quick"],
-        help=f"default: input rl quick. Of input, {', '.join(benchmark_names())}, tv-cg, "
+        "--methods", nargs="+", default=["input", "rl", "quick,even_border=true"],
+        help=f"default: input rl quick,even_border=true. Of input, {', '.join(benchmark_names())}, tv-cg, "
         "or networks as preset[:loss[+bound]][@seed][,field=value...]: quick, standard@1, paper:noise2self+bound, "
         "quick,steps=50; those with fixed settings also as rl:30+50",
     )  # fmt: skip

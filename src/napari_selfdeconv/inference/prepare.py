@@ -27,8 +27,8 @@ from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_
 from napari_selfdeconv.psf.validate import check_psf
 
 DARK_BORDER = (
-    "The image gets dark towards its border as if nothing beyond it sent light. It was made as bright there as "
-    "further in (Advanced, 'Even border'; --no-even-border leaves it as it is)."
+    "The image gets dark towards its border as if no light came from beyond it. It was made as bright there as "
+    "further in, because the setting 'Even border' is on."
 )
 
 

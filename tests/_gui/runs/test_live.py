@@ -197,7 +197,17 @@ def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
     assert not form.config(2).start.pretrained
 
 
-@pytest.mark.parametrize("name", ["refine", "even_border"])
+def test_an_even_border_is_asked_for(open_dock: Callable[..., Any]) -> None:
+    form = open_dock(steps=40).train_form
+    for name in ("quick", "paper"):
+        form.preset.setCurrentIndex(form.preset.findData(name))
+        form.even_border.setChecked(False)
+        assert not form.config(2).result.even_border
+        form.even_border.setChecked(True)
+        assert form.config(2).result.even_border
+
+
+@pytest.mark.parametrize("name", ["refine"])
 def test_what_a_preset_adds_can_be_turned_off(open_dock: Callable[..., Any], name: str) -> None:
     form = open_dock(steps=40).train_form
     switch = getattr(form, name)

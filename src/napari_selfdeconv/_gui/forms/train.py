@@ -70,10 +70,10 @@ class TrainForm(QWidget):
             "Where there is little noise, iterations of Richardson-Lucy bring back what the network has missed, "
             "if held-out pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'.",
         )
-        self.even_border = _switch(
-            "Even border",
-            "An image that gets dark towards its border, as a simulated blur does, is made as bright there as "
-            "further in; a message says so. Without, the darkness is taken to be in the sample. Not for 'paper'.",
+        self.even_border = QCheckBox("Even border")
+        self.even_border.setToolTip(
+            "For simulated images, which are dark towards their border because no light comes from beyond it. "
+            "Makes the border as bright as what lies further in. A microscope's image does not need it."
         )
         self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
         self.to_disk = QCheckBox("Result on disk (zarr)")
@@ -106,9 +106,10 @@ class TrainForm(QWidget):
             "auto_stop": self.auto_stop,
             "pretrained": self.pretrained,
             "refine": self.refine,
-            "even_border": self.even_border,
         }
         chosen |= {name: False for name, box in switches.items() if not box.isChecked()}
+        if self.even_border.isChecked():
+            chosen["even_border"] = True
         if self.loss.value() is not None:
             chosen["pretrained"] = False
         return preset(
@@ -167,7 +168,6 @@ class TrainForm(QWidget):
         own = preset(self.preset.value(), self._ndim)
         self.auto_stop.setEnabled(own.optimiser.auto_stop)
         self.refine.setEnabled(own.result.refine)
-        self.even_border.setEnabled(own.result.even_border)
         self.pretrained.setEnabled(own.start.pretrained and self.loss.value() is None)
         config = own
         if own.start.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
