@@ -74,7 +74,7 @@ class Demo:
         widget.run_panel.train_button.click()
         self._wait(widget)
         say("Richardson-Lucy, for comparison ...")
-        widget.compare.lucy_button.click()
+        widget.compare.rl_button.click()
         self._wait(widget)
         widget.compare.side_button.click()
         self._report()

@@ -49,7 +49,7 @@ class Photographer:
         self._shoot("training")
         self._until(lambda: not dock.busy)
         self._shoot("deconvolved")
-        dock.compare.lucy_button.click()
+        dock.compare.rl_button.click()
         self._until(lambda: not dock.busy)
         dock.compare.side_button.click()
         self._shoot("side_by_side")

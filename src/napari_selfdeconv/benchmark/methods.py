@@ -19,7 +19,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event
-from napari_selfdeconv.restoration.median_guard import replace_outliers
+from napari_selfdeconv.restoration.replace_outliers import replace_outliers
 from napari_selfdeconv.stop_token import StopToken
 
 # Weights of the smoothed total variation: those of the total variation.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.events import Event, Tick, report_progress
 from napari_selfdeconv.physics.blur import Blur
-from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
+from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
 from napari_selfdeconv.stop_token import StopToken
 
 # Below this gradient (the image's range is 1) the total variation is a square.
@@ -83,16 +83,16 @@ def _minimise(
 
 
 def _lengths(f: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    gradients = differences(f)
+    gradients = compute_gradient(f)
     return gradients, torch.sqrt(sum((g.square() for g in gradients), torch.full_like(f, _SMOOTH**2)))
 
 
 def _gradient(f: torch.Tensor, residual: torch.Tensor, blur: Blur, weight: float) -> torch.Tensor:
     gradients, length = _lengths(f)
-    return blur.adjoint(residual) + weight * adjoint_differences([g / length for g in gradients])
+    return blur.adjoint(residual) + weight * apply_gradient_adjoint([g / length for g in gradients])
 
 
 def _majorant(f: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """Return the second derivative along ``direction`` of the quadratic that touches the total variation at f."""
     _, length = _lengths(f)
-    return sum((d.square() / length for d in differences(direction)), torch.zeros_like(f)).sum()
+    return sum((d.square() / length for d in compute_gradient(direction)), torch.zeros_like(f)).sum()

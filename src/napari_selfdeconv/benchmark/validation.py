@@ -22,7 +22,7 @@ from napari_selfdeconv.holdout.choose import HeldOutError
 from napari_selfdeconv.metrics.full_reference import psnr
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
-from napari_selfdeconv.restoration.median_guard import replace_outliers
+from napari_selfdeconv.restoration.replace_outliers import replace_outliers
 from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
 from napari_selfdeconv.restoration.total_variation import minimise_total_variation
 from napari_selfdeconv.stop_token import StopToken

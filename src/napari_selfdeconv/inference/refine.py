@@ -24,7 +24,7 @@ from napari_selfdeconv.holdout.masks import stratified_mask
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.noise import clipping_bias, noise_of
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
-from napari_selfdeconv.restoration.richardson_lucy import richardson_lucy_step
+from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
 
 #: Iterations that are compared; the next is tried only if the one before it helped.
 COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
@@ -172,7 +172,7 @@ class Refiner:
         waiting: tuple[slice, Array] | None = None
         for core, wide in places:
             observed = light.seen(image[wide].astype(np.float32), convolved(blur, result[wide]))
-            run = self._lucy(result[wide], observed, blur, black, least)
+            run = self._iterate(result[wide], observed, blur, black, least)
             for _ in range(count):
                 estimate = next(run)
                 done += 1
@@ -185,7 +185,7 @@ class Refiner:
         assert waiting is not None
         result[waiting[0]] = waiting[1]
 
-    def _lucy(
+    def _iterate(
         self, start: Array, observed: Array, blur: Blur, black: float, least: float, held: Tensor | None = None
     ) -> Iterator[Tensor]:
         """Yield the estimate above ``black`` after every iteration, (1, 1, *space); the held-out pixels unseen."""
@@ -194,7 +194,7 @@ class Refiner:
         ratio = torch.empty_like(light)
         operator = BlurOperator(blur, observed.shape)
         while True:
-            richardson_lucy_step(estimate, light, operator, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
+            step_richardson_lucy(estimate, light, operator, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
             yield estimate
 
     def _compared(
@@ -211,7 +211,7 @@ class Refiner:
         for tried, black in enumerate(blacks):
             if (least := _least(observed, black)) <= 0:
                 continue
-            run = self._lucy(result, observed, blur, black, least, held.to(self._device))
+            run = self._iterate(result, observed, blur, black, least, held.to(self._device))
             error: NDArray[np.float64] | None = None
             for n, estimate in zip(range(1, COUNTS[-1] + 1), run, strict=False):
                 yield Tick(tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1])

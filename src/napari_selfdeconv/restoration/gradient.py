@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def differences(f: Tensor) -> list[Tensor]:
+def compute_gradient(f: Tensor) -> list[Tensor]:
     """Return the forward difference along each spatial axis of (batch, 1, *space); 0 at the far border."""
     out = []
     for axis in range(2, f.ndim):
@@ -19,8 +19,8 @@ def differences(f: Tensor) -> list[Tensor]:
     return out
 
 
-def adjoint_differences(gradients: Sequence[Tensor]) -> Tensor:
-    """Return the transpose of `differences` (minus the divergence)."""
+def apply_gradient_adjoint(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the transpose of `compute_gradient` (minus the divergence)."""
     total = torch.zeros_like(gradients[0])
     for axis, g in enumerate(gradients, 2):
         n = g.shape[axis]

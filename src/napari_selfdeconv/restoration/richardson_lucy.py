@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.physics.blur import bare
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
-from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
+from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
 from napari_selfdeconv.stop_token import StopToken
 
 # The image is divided by the blurred estimate; below this share of its maximum that is a division by zero.
@@ -59,7 +59,7 @@ def iterate_richardson_lucy(
     results: dict[int, Tensor] = {}
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            richardson_lucy_step(estimate, observed, operator, ratio, floor=floor, tv=tv)
+            step_richardson_lucy(estimate, observed, operator, ratio, floor=floor, tv=tv)
         if n in counts:
             results[n] = estimate.to("cpu", copy=True)
         yield Tick(n, last_count)
@@ -68,7 +68,7 @@ def iterate_richardson_lucy(
     return results or {n: estimate.to("cpu", copy=True)}
 
 
-def richardson_lucy_step(
+def step_richardson_lucy(
     estimate: Tensor,
     observed: Tensor,
     operator: ForwardOperator,
@@ -117,6 +117,6 @@ def richardson_lucy_step(
 
 def _curvature(f: Tensor) -> Tensor:
     """Return div(grad f / |grad f|), forward differences and their adjoint."""
-    gradients = differences(f)
+    gradients = compute_gradient(f)
     length = torch.sqrt(sum((g.square() for g in gradients), torch.full_like(f, 1e-12 * float(f.max()) ** 2)))
-    return -adjoint_differences([g / length for g in gradients])
+    return -apply_gradient_adjoint([g / length for g in gradients])

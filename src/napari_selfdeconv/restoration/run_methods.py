@@ -11,9 +11,9 @@ from torch import Tensor
 
 from napari_selfdeconv.events import Event, report_progress
 from napari_selfdeconv.holdout.choose import choose_regularisation
-from napari_selfdeconv.restoration.iterations import choose_iterations
-from napari_selfdeconv.restoration.median_guard import replace_outliers
+from napari_selfdeconv.restoration.choose_iterations import choose_iterations
 from napari_selfdeconv.restoration.methods import METHODS, Classical, Each, MethodInputs
+from napari_selfdeconv.restoration.replace_outliers import replace_outliers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
-from napari_selfdeconv.restoration.gradient import adjoint_differences, differences
+from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -58,11 +58,11 @@ def minimise_total_variation(
     for n in range(1, last_count + 1):
         with torch.inference_mode():
             p = (p + operator.forward(ahead) - x) / 2.0
-            q = [old + 0.5 * d for old, d in zip(q, differences(ahead), strict=True)]
+            q = [old + 0.5 * d for old, d in zip(q, compute_gradient(ahead), strict=True)]
             length = torch.sqrt(sum((v.square() for v in q), torch.zeros_like(f)))
             shrink = (length / regularisation).clamp(min=1.0)
             q = [v / shrink for v in q]
-            new = f - tau * (operator.adjoint(p) + adjoint_differences(q))
+            new = f - tau * (operator.adjoint(p) + apply_gradient_adjoint(q))
             ahead, f = 2.0 * new - f, new
         if n in counts:
             results[n] = (f * span + low).cpu()

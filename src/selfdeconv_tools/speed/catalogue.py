@@ -12,8 +12,8 @@ from selfdeconv_tools.speed import (
     convolution,
     generation,
     inference,
-    lucy,
     opening,
+    richardson_lucy,
     steps,
     winning,
 )
@@ -26,7 +26,7 @@ def figures(setting: Setting, images: Path | None = None, psf_path: Path | None 
         *steps.figures(setting),
         *convolution.figures(setting),
         *inference.figures(setting),
-        *lucy.figures(setting),
+        *richardson_lucy.figures(setting),
         *generation.figures(setting),
         *opening.figures(),
         *winning.figures(setting, images, psf_path),

@@ -44,8 +44,8 @@ class Winning:
 
     def measure(self, setting: Setting) -> Iterator[Result]:
         truth, noisy, psf = self.load()
-        lucy = iter_richardson_lucy(noisy, psf, _COUNTS, device_name=setting.device)
-        found = {n: psnr(image, truth) for n, image in drain(lucy).items()}
+        work = iter_richardson_lucy(noisy, psf, _COUNTS, device_name=setting.device)
+        found = {n: psnr(image, truth) for n, image in drain(work).items()}
         count = max(found, key=lambda n: found[n])
         first_s, won_s, how = _race(truth, noisy, psf, found[count], setting)
         precision = precision_name(device.choose_device(setting.device, "auto").dtype)

@@ -80,7 +80,7 @@ def test_bad_optics_say_so_and_start_nothing(
     dock = open_dock()
     dock.psf_form.generated.click()
     getattr(dock.psf_form, field).setValue(value)
-    for start in (dock.run_panel.train_button, dock.compare.lucy_button):
+    for start in (dock.run_panel.train_button, dock.compare.rl_button):
         dock.run_panel.status.say("")
         start.click()
         assert not dock.busy
@@ -105,7 +105,7 @@ def test_images_that_cannot_be_used_say_why_at_once(open_dock: Callable[..., Any
     dock.run_panel.train_button.click()
     assert not dock.busy
     assert "Say what the axes of 'film' mean" in dock.run_panel.status.text()
-    dock.compare.lucy_button.click()
+    dock.compare.rl_button.click()
     assert "4 axes" in dock.run_panel.status.text()
     dock.image_box.choose(dock.viewer.layers["spots PSF"])
     dock.run_panel.train_button.click()

@@ -24,7 +24,7 @@ def test_one_layer_per_count_and_side_by_side(open_dock: Callable[..., Any], fin
     assert "nothing to compare" in dock.run_panel.status.text()
     assert not viewer.canvas.grid.enabled
     dock.compare.counts.setText("4, 2")
-    dock.compare.lucy_button.click()
+    dock.compare.rl_button.click()
     finish(dock)
     results = [viewer.layers["spots [RL 2]"], viewer.layers["spots [RL 4]"]]
     image, psf = viewer.layers["spots"], viewer.layers["spots PSF"]
@@ -57,7 +57,7 @@ def test_stop_keeps_the_counts_reached(
 ) -> None:
     dock = open_dock()
     dock.compare.counts.setText("1 90000")
-    dock.compare.lucy_button.click()
+    dock.compare.rl_button.click()
     qtbot.waitUntil(lambda: dock.run_panel.bar.value() > 1, timeout=60_000)
     dock.run_panel.stop_button.click()
     finish(dock)
@@ -68,7 +68,7 @@ def test_stop_keeps_the_counts_reached(
 def test_bad_counts_start_nothing(open_dock: Callable[..., Any]) -> None:
     dock = open_dock()
     dock.compare.counts.setText("ten")
-    dock.compare.lucy_button.click()
+    dock.compare.rl_button.click()
     assert not dock.busy
     assert "whole numbers" in dock.run_panel.status.text()
 

@@ -147,7 +147,7 @@ def test_classical_results_can_be_made_again_too(
 ) -> None:
     dock = open_dock()
     dock.compare.counts.setText("3")
-    dock.lucy_richardson()
+    dock.run_richardson_lucy()
     finish(dock)
     result = dock.viewer.layers["spots [RL 3]"]
     made = ingredients(dock.viewer, result)

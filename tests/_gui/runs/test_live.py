@@ -305,7 +305,7 @@ def test_a_second_run_is_refused_while_one_is_under_way(
     dock.train()
     under_way(dock)
     run = dock.run
-    dock.lucy_richardson()
+    dock.run_richardson_lucy()
     assert dock.run is run
     assert "stop it first" in dock.run_panel.warning.text()
     dock.run_panel.cancel_button.click()

@@ -105,7 +105,7 @@ def test_cancel_discards_and_the_dock_is_live_again(
     assert names(dock) == ["spots", "spots PSF"]
     assert "Cancelled" in dock.run_panel.status.text()
     assert dock.run_panel.train_button.isEnabled()
-    assert dock.compare.lucy_button.isEnabled()
+    assert dock.compare.rl_button.isEnabled()
     dock.train_form.steps.setValue(2)
     dock.train()
     finish(dock)

@@ -124,7 +124,7 @@ class DeconvolveWidget(QWidget):
         """Train the last model further."""
         self.train(start_from=self.model)
 
-    def lucy_richardson(self) -> None:
+    def run_richardson_lucy(self) -> None:
         """Start Richardson-Lucy on the chosen image, or say why not."""
         try:
             source = freeze(self.image_box.layer)
@@ -134,7 +134,7 @@ class DeconvolveWidget(QWidget):
             self.run_panel.failed(str(error), "")
             return
         job = richardson_lucy_job(source, psf, counts, self.train_form.device.value())
-        self.start_job(job, source, "Richardson-Lucy", self._add_lucy)
+        self.start_job(job, source, "Richardson-Lucy", self._add_richardson_lucy)
 
     def start_job(
         self,
@@ -160,7 +160,7 @@ class DeconvolveWidget(QWidget):
             self.run_panel.warning.say("A run is under way in this dock: stop it first.", "warning")
             return
         self._source, self._on_done = source, on_done
-        self.compare.lucy_button.setEnabled(False)
+        self.compare.rl_button.setEnabled(False)
         self.run_panel.start(what, trains=trains, interim=interim)
         self.run = run = Run(job, self)
         self.destroyed.connect(run.token.cancel)
@@ -243,7 +243,7 @@ class DeconvolveWidget(QWidget):
         if run is not None:
             run.deleteLater()
         self.preview_panel.stop()
-        self.compare.lucy_button.setEnabled(True)
+        self.compare.rl_button.setEnabled(True)
         if self._live is not None and not isinstance(outcome, Succeeded):
             self._live.discard()
         if isinstance(outcome, Discarded):
@@ -279,7 +279,7 @@ class DeconvolveWidget(QWidget):
         self.model = models[0] if models else value.model
         return "Deconvolved"
 
-    def _add_lucy(self, value: dict[int, Any]) -> str:
+    def _add_richardson_lucy(self, value: dict[int, Any]) -> str:
         assert self._source is not None
         for count, (array, provenance) in value.items():
             add_result(self.viewer, self._source, array, f"RL {count}", provenance, link=self.linked)
@@ -328,7 +328,7 @@ class DeconvolveWidget(QWidget):
         panel.use_now.connect(self._on_use_now)
         panel.stop.connect(self._on_stop)
         panel.cancel.connect(self._on_cancel)
-        self.compare.lucy_button.clicked.connect(self.lucy_richardson)
+        self.compare.rl_button.clicked.connect(self.run_richardson_lucy)
         self.compare.more_button.clicked.connect(self.open_compare)
         self.compare.side_button.clicked.connect(self.toggle_side_by_side)
 
