@@ -48,7 +48,7 @@ def _do(kind: str, config: TrainConfig, shape: tuple[int, ...], psf_shape: tuple
     image = random.random(shape, np.float32)
     psf = _blob(psf_shape)
     start = None
-    if config.loss.weights.holds_on:
+    if config.loss.weights.term_with_reference:
         start = Model(config=config, psf=psf, network=build_network(config, psf))
     if kind == "train":
         drain(iter_train([Problem.of(image, psf)], config, start_from=start, stop=StopToken()))

@@ -16,7 +16,7 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import memory_budget
 from napari_selfdeconv.compute.device import choose_device
-from napari_selfdeconv.config.loss import LossWeights
+from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Finished, Preview, Progress, Started, Warned
@@ -189,15 +189,15 @@ def test_torch_errors_become_compute_errors(monkeypatch):
     def fail(*_args, **_kwargs):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried 1 byte")
 
-    monkeypatch.setattr("napari_selfdeconv.training.run.total", fail)
+    monkeypatch.setattr("napari_selfdeconv.training.run.compute_loss", fail)
     with pytest.raises(ComputeError, match="ran out of memory: close other programs") as caught:
         api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
     assert not isinstance(caught.value, RuntimeError)
 
 
 def test_a_loss_that_is_no_longer_finite_is_said(monkeypatch):
-    original = run.total
-    monkeypatch.setattr(run, "total", lambda p, w: (original(p, w)[0] * float("nan"), {}))
+    original = run.compute_loss
+    monkeypatch.setattr(run, "compute_loss", lambda p, w: (original(p, w)[0] * float("nan"), {}))
     with pytest.raises(ComputeError, match=r"collapsed twice .*no longer finite"):
         api.deconvolve(blobs((24, 24)), gaussian_psf(2), tiny(2))
 

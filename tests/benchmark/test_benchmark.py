@@ -18,7 +18,7 @@ from napari_selfdeconv.benchmark.methods import labels, network
 from napari_selfdeconv.benchmark.report import best_fixed, markdown
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.benchmark.truths import Noise
-from napari_selfdeconv.config.loss import LOSSES
+from napari_selfdeconv.config.loss_terms import LOSSES
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import drain

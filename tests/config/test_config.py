@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_selfdeconv.config.loss import LossWeights
+from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.config.parts import BlindSpotSettings
 from napari_selfdeconv.config.presets import preset

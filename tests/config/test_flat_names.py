@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from napari_selfdeconv.config.flat_names import PARTS, PLACES
-from napari_selfdeconv.config.loss import LOSSES, LossWeights
+from napari_selfdeconv.config.loss_terms import LOSSES, LossWeights
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -74,6 +74,6 @@ def test_what_does_not_exist_or_does_not_go_together_is_refused(make: Any, words
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_name_of_a_loss_is_that_loss_at_once(name: str) -> None:
-    assert TrainConfig.from_dict({"loss": name}).loss.weights == LOSSES[name]
-    assert TrainConfig.from_dict({"loss": {"weights": name}}).loss.weights == LOSSES[name]
-    assert QUICK.replace(loss=name).loss.weights == LOSSES[name]
+    assert TrainConfig.from_dict({"loss": name}).loss.weights == LOSSES[name].weights
+    assert TrainConfig.from_dict({"loss": {"weights": name}}).loss.weights == LOSSES[name].weights
+    assert QUICK.replace(loss=name).loss.weights == LOSSES[name].weights

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from napari_selfdeconv.config import presets
-from napari_selfdeconv.config.loss import LOSSES, LossWeights
+from napari_selfdeconv.config.loss_terms import LOSSES, LossWeights
 from napari_selfdeconv.config.presets import RANDOM_START, PresetName, preset
 from napari_selfdeconv.errors import ConfigError
 
@@ -84,7 +84,7 @@ def test_another_loss_asks_which_weights_to_start_from() -> None:
     kept = preset("quick", 2, loss="noise2self", pretrained=True)
     assert kept == preset("quick", 2).replace(loss="noise2self")
     random = preset("quick", 2, loss="noise2self", pretrained=False)
-    assert random == preset("quick", 2, pretrained=False).replace(loss=LOSSES["noise2self"])
+    assert random == preset("quick", 2, pretrained=False).replace(loss=LOSSES["noise2self"].weights)
     assert not preset("paper", 3, loss="noise2self").start.pretrained
 
 

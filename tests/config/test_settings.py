@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_selfdeconv.config.loss import LossSettings, LossWeights
+from napari_selfdeconv.config.loss import LossSettings
+from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.config.parts import (
     BlindSpotSettings,

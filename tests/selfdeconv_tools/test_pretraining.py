@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from napari_selfdeconv import api
-from napari_selfdeconv.config.loss import LossWeights
+from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.full_reference import psnr

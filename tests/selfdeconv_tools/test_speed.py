@@ -124,7 +124,7 @@ def test_the_plain_step_computes_the_library_s_loss(name: str, ndim: int, pretra
     if pretrained:
         # A patch that is the whole image, as it lies: there the first result of the image is that of the patch.
         config = preset(name, ndim, patch=40, batch_size=1, augment=False)
-        assert config.loss.weights.holds_on
+        assert config.loss.weights.term_with_reference
     runs = [steps.make_run(config, ndim, SMALL, "float32") for _ in range(2)]
     for one in runs:
         # Two passes in one batch share their statistics, two passes one after the other do not.

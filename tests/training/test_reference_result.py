@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_selfdeconv.arrays.symmetry import IDENTITY, Symmetry, psf_symmetries
 from napari_selfdeconv.compute.device import choose_device
-from napari_selfdeconv.config.loss import LossWeights
+from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver, build_network
@@ -114,7 +114,7 @@ def terms_at_the_first_step(change: Callable[[TrainingRun], None], batch_size: i
     return {name: float(value) for name, value in run.make_step().items()}
 
 
-def test_anchor_and_bootstrap_are_measured_from_the_first_result() -> None:
+def test_anchor_and_bootstrap_are_measured_from_the_reference_result() -> None:
     def moved(run: TrainingRun) -> None:
         assert run.blind_spot.reference is not None
         unmoved = run.blind_spot.reference
@@ -128,11 +128,11 @@ def test_anchor_and_bootstrap_are_measured_from_the_first_result() -> None:
 
 
 @pytest.mark.parametrize(("batch_size", "recorded"), [(1, 1), (2, 1), (5, 3)])
-def test_half_of_a_batch_is_recorded_anew(batch_size: int, recorded: int) -> None:
+def test_half_of_a_batch_is_simulated(batch_size: int, recorded: int) -> None:
     batches: list[int] = []
 
     def watch(run: TrainingRun) -> None:
-        assert run.config.recorded_anew == recorded
+        assert run.config.simulated_patches == recorded
         run.network.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
 
     terms_at_the_first_step(watch, batch_size)
@@ -140,5 +140,5 @@ def test_half_of_a_batch_is_recorded_anew(batch_size: int, recorded: int) -> Non
     assert batches == [batch_size + recorded]
 
 
-def test_without_a_bootstrap_nothing_is_recorded_anew() -> None:
-    assert preset("quick", 2).recorded_anew == 0
+def test_without_a_bootstrap_nothing_is_simulated() -> None:
+    assert preset("quick", 2).simulated_patches == 0

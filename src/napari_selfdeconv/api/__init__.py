@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
-    from napari_selfdeconv.config.loss import LossWeights
+    from napari_selfdeconv.config.loss_terms import LossWeights
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
     from napari_selfdeconv.config.presets import preset
     from napari_selfdeconv.config.series import SeriesPlan
@@ -166,7 +166,7 @@ _NAMES = {
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.failures": "translate_error",
     "compute.memory_budget": "Outlook outlook",
-    "config.loss": "LossWeights",
+    "config.loss_terms": "LossWeights",
     "config.optics": "CoverslipLayers Optics",
     "config.presets": "preset",
     "config.series": "SeriesPlan",

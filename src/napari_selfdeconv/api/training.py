@@ -145,8 +145,8 @@ def _translated(
 
 def _asks_for_weights(config: TrainConfig) -> str:
     """Return what in the settings makes no sense for a random start, or ""."""
-    if held := config.loss.weights.holds_on:
-        return f"the loss weight {held} ({getattr(config.loss.weights, held):g})"
+    if name := config.loss.weights.term_with_reference:
+        return f"the loss weight {name} ({config.loss.weights.active[name]:g})"
     if config.network.bn_momentum == 0:
         return "bn_momentum=0"
     return next((name for name in ("weight_interpolation", "model_clipping") if getattr(config.start, name)), "")

@@ -12,7 +12,7 @@ import napari_selfdeconv
 from napari_selfdeconv.api import METHODS, MODELS, Parameter, benchmark_names, describe_default
 from napari_selfdeconv.cli import benchmark, commands
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
-from napari_selfdeconv.config.loss import LossName
+from napari_selfdeconv.config.loss_terms import LOSSES
 from napari_selfdeconv.config.presets import PresetName
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError
 from napari_selfdeconv.stop_token import StopToken
@@ -87,7 +87,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--preset", choices=get_args(PresetName), default="quick")
     p.add_argument("--config", type=Path, metavar="FILE", help="settings of an earlier run; replaces all below")
     p.add_argument(
-        "--loss", choices=get_args(LossName), help="one of the paper's losses; training starts from random weights"
+        "--loss", choices=tuple(LOSSES), help="one of the paper's losses; training starts from random weights"
     )
     p.add_argument("--steps", type=int)
     p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")

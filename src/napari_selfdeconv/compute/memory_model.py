@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from napari_selfdeconv.config.loss import LossWeights
+from napari_selfdeconv.config.loss_terms import LossWeights, Needs
 from napari_selfdeconv.config.training import TrainConfig
 
 # Measured runs of the presets take 0.6 to 1.1 times the estimate.
@@ -43,7 +43,7 @@ def training_bytes(
     """
     ndim = len(shape)
     patch = [min(n, config.optimiser.patch) for n in shape]
-    batch = config.optimiser.batch_size * passes(config.loss.weights) + config.recorded_anew
+    batch = config.optimiser.batch_size * passes(config.loss.weights) + config.simulated_patches
     steps = _needed(
         config,
         voxels=batch * math.prod(patch),
@@ -55,16 +55,16 @@ def training_bytes(
         precision=precision,
     )
     # With a small batch a cell of the reference result takes more than a step.
-    return max(steps, first_result_bytes(config, shape, psf_shape, precision=precision))
+    return max(steps, reference_result_bytes(config, shape, psf_shape, precision=precision))
 
 
-def first_result_bytes(
+def reference_result_bytes(
     config: TrainConfig, shape: Sequence[int], psf_shape: Sequence[int], *, precision: str
 ) -> int:
-    """Return the memory that a cell of the first result takes, in bytes; 0 where none is needed."""
-    if not config.loss.weights.holds_on:
+    """Return the memory that a cell of the reference result takes, in bytes; 0 where none is needed."""
+    if Needs.REFERENCE not in config.loss.weights.needs:
         return 0
-    side, margin = config.first_cell
+    side, margin = config.reference_cell
     return tile_bytes(config, [min(n, side + 2 * margin) for n in shape], psf_shape, precision=precision)
 
 
@@ -92,8 +92,7 @@ def whole_bytes(shape: Sequence[int]) -> int:
 
 def passes(loss: LossWeights) -> int:
     """Return how many times each patch goes through the network in a training step: once or twice."""
-    between = loss.inv > 0 or loss.inv_d > 0
-    return (loss.rec > 0 or between) + (loss.bsp > 0 or between)
+    return (Needs.UNMASKED in loss.needs) + (Needs.MASKED in loss.needs)
 
 
 def parameters(config: TrainConfig, ndim: int) -> int:

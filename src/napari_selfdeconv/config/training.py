@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from napari_selfdeconv.config import flat_names
 from napari_selfdeconv.config.loss import LossSettings
+from napari_selfdeconv.config.loss_terms import Needs
 from napari_selfdeconv.config.parts import (
     BlindSpotSettings,
     ComputeSettings,
@@ -70,8 +71,8 @@ class TrainConfig(Settings):
                 raise ConfigError(f"{name} needs held-out pixels: held_out_percent must be above 0, got 0")
 
     @property
-    def first_cell(self) -> tuple[int, int]:
-        """Side of the cells that the first result is computed in, and how far each sees around itself, voxels.
+    def reference_cell(self) -> tuple[int, int]:
+        """Side of the cells that the reference result is computed in, and how far each sees around itself, voxels.
 
         Two patches, and 8 voxels (a patch sees nothing beyond its border), both on the grid of the down-sampling.
         """
@@ -79,9 +80,12 @@ class TrainConfig(Settings):
         return -(-2 * self.optimiser.patch // grid) * grid, -(-8 // grid) * grid
 
     @property
-    def recorded_anew(self) -> int:
-        """How many patches of a batch are recorded anew for the bootstrap: half, which does as well as all."""
-        return -(-self.optimiser.batch_size // 2) if self.loss.weights.bootstrap > 0 else 0
+    def simulated_patches(self) -> int:
+        """How many patches of a batch are blurred and made noisy again for the bootstrap: half of them.
+
+        All of them did not give a better result.
+        """
+        return -(-self.optimiser.batch_size // 2) if Needs.SIMULATED in self.loss.weights.needs else 0
 
     def replace(self, **changes: Any) -> Self:
         """Return the same settings with some of them changed, by their flat names.

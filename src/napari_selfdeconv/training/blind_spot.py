@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from napari_selfdeconv.compute.device import Choice
+from napari_selfdeconv.config.loss_terms import Needs, Passes
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.holdout.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.network.model import Deconvolver, autocast
 from napari_selfdeconv.physics.clipping import ClippedBlur
-from napari_selfdeconv.training.losses import Passes, needed_passes
 from napari_selfdeconv.training.reference_result import ReferenceResult
 from napari_selfdeconv.training.sampler import PatchBatch
 
@@ -58,19 +58,20 @@ class BlindSpot:
         """Hide pixels of a batch and compute the passes through the network that the loss terms need."""
         mask, masked = self.hide_pixels(batch, position)
         x = batch.x
-        unmasked_pass, masked_pass = needed_passes(self.config.loss.weights)
+        needs = self.config.loss.weights.needs
+        unmasked_pass, masked_pass = Needs.UNMASKED in needs, Needs.MASKED in needs
         # All passes in one batch: one set of kernels, and batch-norm statistics over all of them.
         inputs = [x] * unmasked_pass + [masked] * masked_pass
-        f_start = again = None
-        simulated = self.config.recorded_anew
+        reference = simulated = None
+        count = self.config.simulated_patches
         if self.reference is not None:
-            f_start = self.reference(batch.places)
-            if simulated:
-                inputs.append(self.blur.record(f_start[:simulated], x[:simulated], self.generator))
+            reference = self.reference(batch.places)
+            if count:
+                inputs.append(self.blur.record(reference[:count], x[:count], self.generator))
         with autocast(self.choice):
             f = self.network(torch.cat(inputs)).float()
-        if simulated:
-            f, again = f[:-simulated], f[-simulated:]
+        if count:
+            f, simulated = f[:-count], f[-count:]
         self.last_f = f.detach()
         g = self.blur(f)
         first, last = slice(0, len(x)), slice(-len(x), None)
@@ -84,6 +85,6 @@ class BlindSpot:
             low=self.bounds[0],
             high=self.bounds[1],
             delta=self.config.loss.delta,
-            f_start=f_start,
-            f_again=again,
+            reference=reference,
+            simulated=simulated,
         )

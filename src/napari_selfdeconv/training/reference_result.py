@@ -24,14 +24,14 @@ class ReferenceResult:
     ----------
     network : in evaluation mode, on the device.
     frames : standardised, on the device.
-    config : its ``first_cell``.
+    config : its ``reference_cell``.
     """
 
     def __init__(
         self, network: Deconvolver, frames: Sequence[Tensor], config: TrainConfig, choice: Choice
     ) -> None:
         self.network = network
-        self._cell, self._margin = config.first_cell
+        self._cell, self._margin = config.reference_cell
         self._frames, self._choice = frames, choice
         self._results = [torch.empty_like(frame) for frame in frames]
         self._computed: set[tuple[int, ...]] = set()

@@ -15,6 +15,7 @@ from torch import Tensor
 from napari_selfdeconv.arrays.symmetry import IDENTITY, psf_symmetries
 from napari_selfdeconv.compute.device import Choice, repeatable
 from napari_selfdeconv.compute.memory_model import training_bytes
+from napari_selfdeconv.config.loss_terms import Needs
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Started
 from napari_selfdeconv.holdout.held_out import hold_out
@@ -24,7 +25,7 @@ from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.training.blind_spot import BlindSpot
 from napari_selfdeconv.training.collapse import Collapsed, find_collapse
 from napari_selfdeconv.training.learning_rate import Schedule
-from napari_selfdeconv.training.losses import total
+from napari_selfdeconv.training.losses import compute_loss
 from napari_selfdeconv.training.model_selection import ModelSelector
 from napari_selfdeconv.training.reference_result import ReferenceResult
 from napari_selfdeconv.training.sampler import Sampler
@@ -89,7 +90,7 @@ class TrainingRun:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)
         reference = None
-        if config.loss.weights.holds_on:
+        if Needs.REFERENCE in config.loss.weights.needs:
             reference = ReferenceResult(copy.deepcopy(self.network).eval(), on_device, config, choice)
         blur = Blur(psf, boundary=config.boundary)
         self.blur = ClippedBlur(blur)
@@ -124,7 +125,7 @@ class TrainingRun:
         """Do one optimiser step; return the loss terms as device tensors."""
         with repeatable(self.choice.device):
             passes = self.blind_spot.compute_passes(self.sampler.draw(), self.schedule.position)
-            loss, values = total(passes, self.config.loss.weights)
+            loss, values = compute_loss(passes, self.config.loss.weights)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.compute.device import Choice, repeatable
+from napari_selfdeconv.config.loss_terms import data_error
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver, autocast
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.physics.noise import noise_of
-from napari_selfdeconv.training.losses import data_error
 
 # Voxels predicted per measurement: enough held-out ones for a steady figure, few enough to cost little.
 _MOST_VOXELS = 262_144

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.arrays.symmetry import Symmetry
+from napari_selfdeconv.config.loss_terms import Needs, Passes
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.boundary import extend
-from napari_selfdeconv.training.losses import Passes, needed_passes, total
+from napari_selfdeconv.training.losses import compute_loss
 from napari_selfdeconv.training.run import TrainingRun
 
 # The rule of the paper's public code: sizes above which it convolves by FFT.
@@ -81,7 +82,7 @@ class PlainStep:
         x = batch.x
         mask, masked = run.blind_spot.hide_pixels(batch, 0)
         device = run.choice.device
-        loss, _ = total(self._passes(x.to(device), mask.to(device), masked.to(device)), config.loss.weights)
+        loss, _ = compute_loss(self._passes(x.to(device), mask.to(device), masked.to(device)), config.loss.weights)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -89,13 +90,13 @@ class PlainStep:
 
     def _passes(self, x: Tensor, mask: Tensor, masked: Tensor) -> Passes:
         run = self._run
-        unmasked_pass, masked_pass = needed_passes(run.config.loss.weights)
-        f_x = run.network(x) if unmasked_pass else None
-        f_masked = run.network(masked) if masked_pass else None
-        f_start = None
+        needs = run.config.loss.weights.needs
+        f_x = run.network(x) if Needs.UNMASKED in needs else None
+        f_masked = run.network(masked) if Needs.MASKED in needs else None
+        reference = None
         if self._reference is not None:
             with torch.no_grad():
-                f_start = self._reference.network(x)
+                reference = self._reference.network(x)
         return Passes(
             x=x,
             mask=mask,
@@ -106,16 +107,16 @@ class PlainStep:
             low=run.blind_spot.bounds[0],
             high=run.blind_spot.bounds[1],
             delta=run.config.loss.huber_delta if run.config.loss.data_term == "huber" else None,
-            f_start=f_start,
-            f_again=self._again(x, f_start),
+            reference=reference,
+            simulated=self._simulate(x, reference),
         )
 
-    def _again(self, x: Tensor, f_start: Tensor | None) -> Tensor | None:
-        run, some = self._run, self._run.config.recorded_anew
-        if f_start is None or not some:
+    def _simulate(self, x: Tensor, reference: Tensor | None) -> Tensor | None:
+        run, some = self._run, self._run.config.simulated_patches
+        if reference is None or not some:
             return None
-        again: Tensor = run.network(self._blur.record(f_start[:some], x[:some], run.blind_spot.generator))
-        return again
+        simulated: Tensor = run.network(self._blur.record(reference[:some], x[:some], run.blind_spot.generator))
+        return simulated
 
 
 def make_plain(network: Deconvolver) -> None:

@@ -18,6 +18,7 @@ from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
 from napari_selfdeconv._gui.layers.preview import BOX_NAME
 from napari_selfdeconv._gui.panels.plots import HELD_OUT
 from napari_selfdeconv._gui.panels.run import pace
+from napari_selfdeconv.config.loss_terms import LOSS_TERMS, LOSSES
 from napari_selfdeconv.events import Finished, Progress, Started, Warned
 
 FOREVER = 1_000_000
@@ -175,6 +176,18 @@ def test_the_stop_can_be_left_to_the_user(open_dock: Callable[..., Any]) -> None
     assert not form.auto_stop.isEnabled()
     form.auto_stop.setChecked(True)
     assert not form.config(2).optimiser.auto_stop
+
+
+def test_a_loss_that_is_added_is_in_the_dock(
+    open_dock: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOSS_TERMS, "dummy", LOSS_TERMS["tv"]._replace(label="dummy term"))
+    monkeypatch.setitem(LOSSES, "dummy_loss", LOSSES["noise2self"]._replace(label="a dummy"))
+    dock = open_dock()
+    loss = dock.train_form.loss
+    assert loss.itemText(loss.findData("dummy_loss")) == "a dummy"
+    dock.run_panel.plot.add(1, {"total": 1.0, "dummy": 0.5})
+    assert {curve.name for curve in dock.run_panel.plot.curves()} == {"loss", "dummy term"}
 
 
 def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:

@@ -9,16 +9,11 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolBut
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, Note, WholeBox
 from napari_selfdeconv._gui.plugin.preferences import preferences
+from napari_selfdeconv.config.loss_terms import LOSSES
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 
-LOSS_CHOICES = [
-    ("preset's own", None),
-    ("noise2self", "noise2self"),
-    ("noise2same", "noise2same"),
-    ("noise2same (deconvolved)", "noise2same_d"),
-]
 PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
 # Measured on two cores (docs/benchmarks.md); paper is reckoned from its step times.
@@ -49,7 +44,8 @@ class TrainForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.preset = ChoiceBox(PRESET_CHOICES, "How much to spend on training")
-        self.loss = ChoiceBox(LOSS_CHOICES, "What the network is trained to minimise")
+        losses = [("preset's own", None), *((loss.label, name) for name, loss in LOSSES.items())]
+        self.loss = ChoiceBox(losses, "What the network is trained to minimise")
         self.seed = WholeBox("The same seed gives the same result")
         self.steps = WholeBox("Training steps, in place of the preset's", "preset's")
         self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")

@@ -15,6 +15,8 @@ from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_selfdeconv.config.loss_terms import LOSS_TERMS
+
 #: Middle shades: to be seen on napari's dark and light backgrounds alike.
 COLOURS = ("#4f9dff", "#e8833a", "#3fa66b", "#c15fd0", "#c9a227", "#2fb5b5", "#e0555f", "#8c8c8c")
 _MOST_POINTS = 600
@@ -170,18 +172,7 @@ def _draw_curve(painter: QPainter, curve: Curve, place: Callable[[float, float],
 
 
 HELD_OUT = "held-out"
-_NAMES = {
-    "total": "loss",
-    "bsp": "blind spot",
-    "rec": "reconstruction",
-    "inv": "invariance",
-    "inv_d": "invariance (deconvolved)",
-    "bound": "bound",
-    "bound_d": "bound (deconvolved)",
-    "tv": "total variation",
-    "anchor": "anchor",
-    "bootstrap": "bootstrap",
-}
+_OTHER_LABELS = {"total": "loss"}
 
 
 class LossPlot(Plot):
@@ -226,7 +217,7 @@ class LossPlot(Plot):
         found = []
         for name, colour in zip((n for n in order if n in self._series), COLOURS, strict=False):
             steps, logarithms = (np.asarray(values, float) for values in self._series[name])
-            text = _NAMES.get(name, name)
+            text = LOSS_TERMS[name].label if name in LOSS_TERMS else _OTHER_LABELS.get(name, name)
             if name == HELD_OUT:
                 found.append(Curve(text, steps, logarithms, colour, dots=True))
             else:
