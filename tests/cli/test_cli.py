@@ -67,6 +67,16 @@ def test_psf_writes_voxel_size_and_unit_sum(folder):
     assert np.unravel_index(file.data.argmax(), file.data.shape) == (4, 5, 6)
 
 
+def test_settings_beside_those_of_an_earlier_run_are_refused(folder, capsys):
+    (folder / "run.json").write_text(json.dumps({"config": preset("quick", 2, steps=2, device="cpu").to_dict()}))
+    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", "--out", "o.ome.tif", "--config", "run.json")
+    for other in (("--steps", 5), ("--preset", "quick"), ("--seed", 0), ("--no-refine",), ("--even-border",), ("--device", "cpu")):
+        assert run(folder, *args, *other) == 2
+        assert "--config holds all settings of the run" in capsys.readouterr().err
+    assert run(folder, *args) == 0
+    assert read_image(folder / "o.ome.tif").provenance["steps_done"] == 2
+
+
 def test_what_a_preset_adds_can_be_left_out(folder, capsys):
     args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", *FAST, "--no-refine")
     assert run(folder, *args, "--out", "o.ome.tif", "--json") == 0

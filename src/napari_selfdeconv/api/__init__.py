@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.config.tiles import TileConfig
     from napari_selfdeconv.config.training import TrainConfig
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
-    from napari_selfdeconv.io.checks import check_image
+    from napari_selfdeconv.io.checks import check_image, check_layout
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
     from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
     from napari_selfdeconv.metrics.scores import evaluate
@@ -98,6 +98,7 @@ __all__ = [
     "beads_psf",
     "benchmark_names",
     "check_image",
+    "check_layout",
     "choose_device",
     "classical_method",
     "create_zarr",
@@ -174,7 +175,7 @@ _NAMES = {
     "config.training": "TrainConfig",
     "errors": "Cancelled ComputeError ConfigError SelfDeconvError",
     "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
-    "io.checks": "check_image",
+    "io.checks": "check_image check_layout",
     "metrics.scores": "evaluate",
     "network.model": "Model",
     "network.model_file": "load_model save_model",

@@ -14,7 +14,7 @@ _HEAD = "from napari_selfdeconv.io import read_image, read_psf, write_ome_tiff\n
 
 
 def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "result.ome.tif") -> str:
-    """Return a script that gives the same array as the run that ``provenance`` tells of.
+    """Return a script that gives the same array as a run did, on the same machine and versions.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
 def as_command(
     provenance: Mapping[str, Any], image: str, psf: str, config: str = "run.json", out: str = "result.ome.tif"
 ) -> str:
-    """Return a command line that gives the same array; ``config`` is the file that holds `settings_json`.
+    """Return a command line that gives the same array, on the same machine and versions.
+
+    ``config`` is the file that holds `settings_json`.
 
     Examples
     --------

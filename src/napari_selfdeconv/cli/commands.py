@@ -45,10 +45,10 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
 
 
 def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+    from napari_selfdeconv.api import read_image, write_ome_tiff
 
     file = read_image(args.image)
-    image = check_image(file.data, file.axes)
+    image = _layout_checked(file)
     config, tiles = _settings(args, image.ndim)
     for path in (args.out, args.save_model):
         if path is not None:
@@ -86,15 +86,23 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileConfig]:
-    """Return the settings: of an earlier run, or of a preset with what was given beside it."""
+    """Return the settings: those of an earlier run, or those of a preset with what was given beside it."""
+    given = _given(
+        loss=args.loss,
+        steps=args.steps,
+        pretrained=False if args.random_start or args.loss else None,
+        refine=False if args.no_refine else None,
+        even_border=True if args.even_border else None,
+        seed=args.seed,
+        device=args.device,
+    )
     if args.config is None:
-        given = _given(
-            steps=args.steps,
-            pretrained=False if args.random_start or args.loss else None,
-            refine=False if args.no_refine else None,
-            even_border=True if args.even_border else None,
+        return preset(args.preset or "quick", ndim, **given), TileConfig()
+    if given or args.preset:
+        raise ConfigError(
+            "--config holds all settings of the run: leave out --preset, --loss, --steps, --random-start, "
+            "--no-refine, --even-border, --seed and --device"
         )
-        return preset(args.preset, ndim, loss=args.loss, seed=args.seed, device=args.device, **given), TileConfig()
     try:
         found = json.loads(args.config.read_text("utf-8"))
         config = TrainConfig.from_dict(found["config"])
@@ -105,7 +113,7 @@ def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileCon
 
 def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
-    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+    from napari_selfdeconv.api import read_image, write_ome_tiff
 
     model = api.load_model(args.model)
     file = read_image(args.image)
@@ -118,7 +126,7 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
             f"{_lengths(model.voxel_um)}: its PSF does not fit this image"
         )
     started = time.perf_counter()
-    image = check_image(file.data, file.axes)
+    image = _layout_checked(file)
     result = watch(api.iter_apply_model(model, image, stop=token, device_name=args.device))
     provenance = api.applied_record(model, args.image.name)
     write_ome_tiff(args.out, result, voxel_um=voxel or model.voxel_um, provenance=provenance)
@@ -126,10 +134,10 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_rl(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+    from napari_selfdeconv.api import read_image, write_ome_tiff
 
     file = read_image(args.image)
-    image = check_image(file.data, file.axes)
+    image = _layout_checked(file)
     voxel = _voxel(None, file, image.ndim)
     psf = _psf_from_file(args.psf, voxel)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -152,7 +160,7 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_classical(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import check_image, read_image, write_ome_tiff
+    from napari_selfdeconv.api import read_image, write_ome_tiff
 
     method = Classical(
         method=args.method,
@@ -161,7 +169,7 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
         median_guard=args.median_guard,
     )
     file = read_image(args.image)
-    image = check_image(file.data, file.axes)
+    image = _layout_checked(file)
     voxel = _voxel(None, file, image.ndim)
     psf = _psf_from_file(args.psf, voxel)
     _check_folder(args.out)
@@ -182,10 +190,10 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
-    from napari_selfdeconv.api import check_image, degrade, read_image, read_psf, write_ome_tiff
+    from napari_selfdeconv.api import degrade, read_image, read_psf, write_ome_tiff
 
     file = read_image(args.truth)
-    truth = check_image(file.data, file.axes)
+    truth = _layout_checked(file)
     _check_folder(args.out)
     noisy = degrade(truth, read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)
     provenance = {"simulated": {"seed": args.seed, "salt": not args.no_salt, "truth": args.truth.name}}
@@ -204,7 +212,7 @@ def run_evaluate(args: argparse.Namespace, _token: StopToken) -> None:
 
 
 def _scores(args: argparse.Namespace) -> dict[str, float]:
-    from napari_selfdeconv.api import check_image, read_image
+    from napari_selfdeconv.api import read_image
 
     if args.truth is not None:
         from napari_selfdeconv.api import evaluate
@@ -215,11 +223,17 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
     from napari_selfdeconv import api
 
     file, result = read_image(args.image), read_image(args.result)
-    image = check_image(file.data, file.axes)
+    image = _layout_checked(file)
     voxel = _voxel(None, file, image.ndim)
-    return api.evaluate_without_truth(
-        check_image(result.data, result.axes), image, _psf_from_file(args.psf, voxel), voxel
-    )
+    return api.evaluate_without_truth(_layout_checked(result), image, _psf_from_file(args.psf, voxel), voxel)
+
+
+def _layout_checked(file: ImageFile) -> NDArray[Any]:
+    """Return the image of a file if it has the axes of one; `Problem` checks its pixels."""
+    from napari_selfdeconv.api import check_layout
+
+    check_layout("the image", file.data, file.axes)
+    return file.data
 
 
 def _optics(args: argparse.Namespace) -> Optics:

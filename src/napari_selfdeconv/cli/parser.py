@@ -84,8 +84,13 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--psf", type=Path, help="PSF file; used as it is, but for resampling and its sum")
     _add_optics(p, required=False)
     p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
-    p.add_argument("--preset", choices=get_args(PresetName), default="quick")
-    p.add_argument("--config", type=Path, metavar="FILE", help="settings of an earlier run; replaces all below")
+    p.add_argument("--preset", choices=get_args(PresetName), help="default: quick")
+    p.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="all settings of an earlier run; no other settings beside it",
+    )
     p.add_argument(
         "--loss", choices=tuple(LOSSES), help="one of the paper's losses; training starts from random weights"
     )
@@ -93,8 +98,8 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
     p.add_argument("--no-refine", action="store_true", help="leave the network's result as it is")
     p.add_argument("--even-border", action="store_true", help="brighten an image that is dark at its border")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--seed", type=int, help="default: 0")
+    p.add_argument("--device", help="auto (the default), cpu, cuda, cuda:N or mps")
     p.add_argument("--save-model", type=Path, metavar="FILE")
     _add_out(p)
     p.set_defaults(run=commands.run_deconvolve, interrupt="keep")

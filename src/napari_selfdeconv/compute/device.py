@@ -58,8 +58,8 @@ def choose_device(device: str, precision: Precision) -> Choice:
     Parameters
     ----------
     device : "auto", "cpu", "cuda", "cuda:N" or "mps".
-    precision : "auto", "float32" or "bfloat16". "auto" depends on the hardware only, never on a timing:
-        the same machine gives the same array every time.
+    precision : "auto", "float32" or "bfloat16". "auto" depends on the hardware only, never on a timing, so
+        a machine takes the same one every time.
 
     Raises
     ------
