@@ -70,7 +70,14 @@ def test_psf_writes_voxel_size_and_unit_sum(folder):
 def test_settings_beside_those_of_an_earlier_run_are_refused(folder, capsys):
     (folder / "run.json").write_text(json.dumps({"config": preset("quick", 2, steps=2, device="cpu").to_dict()}))
     args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", "--out", "o.ome.tif", "--config", "run.json")
-    for other in (("--steps", 5), ("--preset", "quick"), ("--seed", 0), ("--no-refine",), ("--even-border",), ("--device", "cpu")):
+    for other in (
+        ("--steps", 5),
+        ("--preset", "quick"),
+        ("--seed", 0),
+        ("--no-refine",),
+        ("--even-border",),
+        ("--device", "cpu"),
+    ):
         assert run(folder, *args, *other) == 2
         assert "--config holds all settings of the run" in capsys.readouterr().err
     assert run(folder, *args) == 0
