@@ -30,7 +30,7 @@ class Started:
     remedy : what to install or set to run faster; empty where nothing can be done.
     peak_bytes : memory that training is expected to take beyond what the process holds.
 
-    A run that collapsed and begins anew from another seed says so with `Warned`, and then starts again.
+    A run that collapsed begins again with another seed: `Warned` says so, and another `Started` follows.
     """
 
     device: str

@@ -79,12 +79,12 @@ def iter_deconvolve(
     preview_every_s : seconds between previews, None for no previews.
     preview_region : asked before each preview for the slices to predict (None: the centre). It is called
         in the thread that runs the generator, and must not touch a widget.
-    preview_extra : asked likewise whether previews are to hold g(f(x)) and x - g(f(x)) too.
+    preview_extra : asked likewise whether previews have g(f(x)) and x - g(f(x)) as well.
     start_from : a model to train further, of the same architecture.
 
     Notes
     -----
-    A run that collapses (loss exploding, result flat or a checkerboard) begins anew once, with the next seed; a
+    A run that collapses (loss exploding, result flat or a checkerboard) begins again once, with the next seed; a
     `Warned` says so, and the provenance holds the seed that was used.
 
     Raises

@@ -25,9 +25,9 @@ from napari_selfdeconv.inference.predict import (
     CLIPPED,
     choose_refinement,
     deconvolve_whole,
+    fill_in_tile,
     on_device,
     predict_with,
-    settled,
 )
 from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for
 from napari_selfdeconv.inference.preview import Region
@@ -114,7 +114,7 @@ def iter_deconvolve_large(
     training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
     with on_device(model, choice):
-        tiles = settled(tiles, model, shape, choice)
+        tiles = fill_in_tile(tiles, model, shape, choice)
         refiner = Refiner(choice.device)
         finish = yield from _finish(model, problem, choice, tiles, stop, refiner)
         yield Filling(image=out)

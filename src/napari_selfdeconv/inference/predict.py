@@ -73,7 +73,7 @@ def predict_with(
         tile = smaller
 
 
-def settled(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
+def fill_in_tile(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
     """Return ``tiles`` with the tile that an image of ``shape`` takes now."""
     return replace(tiles, tile=_tile(tiles, model, shape, choice))
 

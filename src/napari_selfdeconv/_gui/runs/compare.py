@@ -15,7 +15,7 @@ from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import Classical
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, Progress, Warned
+from napari_selfdeconv.events import Event, Finished, Tick, Warned, report_progress
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -70,7 +70,7 @@ def measure_job(
     one against the image.
     """
 
-    def job(token: StopToken) -> Generator[Event, None, list[Row]]:
+    def measure() -> Generator[Tick | Event, None, list[Row]]:
         from napari_selfdeconv import api
 
         started = time.perf_counter()
@@ -80,7 +80,6 @@ def measure_job(
         rows: list[Row] = []
         everything = [(image.name, data), *results]
         for n, (name, array) in enumerate(everything, 1):
-            token.raise_if_cancelled()
             array = np.asarray(array)
             if truth is None:
                 scores = {} if n == 1 else api.evaluate_without_truth(array, data, kernel, psf.voxels(image))
@@ -88,9 +87,12 @@ def measure_job(
                 scores = against_truth(array, truth)
             if scores:
                 rows.append(Row(name, scores))
-            yield Progress(stage="measure", step=n, steps=len(everything), seconds=0.0, eta_s=None)
+            yield Tick(n, len(everything))
         yield Finished(seconds=time.perf_counter() - started, steps_done=len(rows), stopped=False)
         return rows
+
+    def job(token: StopToken) -> Generator[Event, None, list[Row]]:
+        return report_progress(measure(), "measure", token)
 
     return job
 
