@@ -107,6 +107,7 @@ def test_uncertainty_is_that_of_the_result_beside_it(monkeypatch: pytest.MonkeyP
 
 def test_a_model_and_its_image_differ_or_not(model: Any) -> None:
     assert api.model_differences(model, PSF, None) == []
+    assert api.model_differences(model, None, None) == []  # an image without voxel size, and no PSF for it
     assert api.model_differences(model, 7 * PSF, (0.1, 0.1)) == []  # the model knows no voxel size
     assert (
         "another PSF (3 x 3 voxels; the one chosen has 5 x 5)"

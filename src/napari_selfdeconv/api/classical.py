@@ -121,7 +121,8 @@ def iter_richardson_lucy(
 
     Returns
     -------
-    dict from count to float32 array in the image's own units; after ``stop.stop()`` only the counts reached.
+    dict from count to float32 array in the image's own units. After ``stop.stop()`` it has the counts reached,
+    or if there are none the estimate so far.
 
     Raises
     ------
