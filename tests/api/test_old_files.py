@@ -34,8 +34,8 @@ def test_an_old_model_gives_the_same_result() -> None:
     tiles = TileConfig.from_dict(read("applied_tiles.json"))
     result = apply_model(model, image, tiles=tiles, device_name="cpu")
     assert result.shape == expected.shape
-    # Version 0.1 saw 8 voxels around its tiles of 32, which is less than the network sees. So half of the image was
-    # off by more than 0.03 % of the range, and the worst voxel by 2.4 %. With its tiling the arrays were equal.
+    # Version 0.1 saw 8 voxels around its tiles of 32, which is less than the network sees. Half of its pixels were
+    # off by more than 0.03 % of the range, and the worst one by 2.4 %. With its tiling the arrays were equal.
     off = np.abs(result - expected) / np.ptp(expected)
     assert np.median(off) < 1e-3
     assert off.max() < 0.03

@@ -10,6 +10,7 @@ from napari_selfdeconv._gui.panels.plots import LossPlot
 from napari_selfdeconv.events import Event, Finished, Progress, Started, Warned
 
 _STAGES = {
+    "check": "Checking the image",
     "train": "Training",
     "predict": "Deconvolving",
     "choose": "Choosing the refinement",
