@@ -122,7 +122,7 @@ def test_the_network_in_the_same_go(
     assert not panel.pause_button.isVisibleTo(panel)
     assert not panel.use_button.isVisibleTo(panel)
     finish(dock)
-    assert dock.viewer.layers["spots [deconvolved]"].metadata[METADATA_KEY]["config"]["device"] == "cpu"
+    assert dock.viewer.layers["spots [deconvolved]"].metadata[METADATA_KEY]["config"]["compute"]["device"] == "cpu"
     assert "spots [deconvolved]" in column(dock, 0)
     assert "again" in dock.methods.network.text()
 

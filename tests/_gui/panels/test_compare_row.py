@@ -122,7 +122,7 @@ def test_the_demonstration_on_a_file(make_napari_viewer: Callable[..., Any], tmp
     result = read_image(tmp_path / "deconvolved.ome.tif")
     assert result.data.shape == image.shape
     assert result.voxel_um == pytest.approx((0.1, 0.1))
-    assert result.provenance["config"]["steps"] == 1
+    assert result.provenance["config"]["optimiser"]["steps"] == 1
 
 
 @pytest.mark.canvas

@@ -54,7 +54,7 @@ def test_the_result_lies_where_the_image_lies(open_dock: Callable[..., Any], fin
     for name in ("units", "axis_labels", "blending"):
         assert getattr(result, name) == getattr(source, name)
     told = result.metadata[METADATA_KEY]
-    assert (told["source"], told["config"]["steps"], told["seed"]) == ("spots", 3, 0)
+    assert (told["source"], told["config"]["optimiser"]["steps"], told["seed"]) == ("spots", 3, 0)
     assert told["voxel_um"] == [0.2, 0.1]
     assert dock.run_panel.status.text().startswith("Deconvolved in")
     assert "cpu" in dock.run_panel.status.text()
