@@ -20,7 +20,8 @@ PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 
 
 def few(**changes: Any) -> Any:
-    return preset("quick", 2, **{"steps": 3, "patch": 16, "features": 4, "batch_size": 1, "pretrained": False, **changes})
+    values = {"steps": 3, "patch": 16, "features": 4, "batch_size": 1, "pretrained": False}
+    return preset("quick", 2, **{**values, **changes})
 
 
 def image() -> np.ndarray:
