@@ -224,13 +224,13 @@ def test_an_even_border_is_asked_for(open_dock: Callable[..., Any]) -> None:
 def test_what_a_preset_adds_can_be_turned_off(open_dock: Callable[..., Any], name: str) -> None:
     form = open_dock(steps=40).train_form
     switch = getattr(form, name)
-    assert getattr(form.config(2), name)
+    assert getattr(form.config(2).result, name)
     switch.setChecked(False)
-    assert not getattr(form.config(2), name)
+    assert not getattr(form.config(2).result, name)
     switch.setChecked(True)
     form.preset.setCurrentIndex(form.preset.findData("paper"))
     assert not switch.isEnabled()
-    assert not getattr(form.config(2), name)
+    assert not getattr(form.config(2).result, name)
 
 
 def test_reblurred_and_residual_previews(
