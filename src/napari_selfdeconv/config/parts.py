@@ -86,8 +86,8 @@ class StartSettings(Settings):
     Attributes
     ----------
     pretrained : start from initial weights learned on generated scenes, not from random ones.
-    weight_interpolation : when training ends, interpolate between the initial and the final weights. The smallest
-        step is used whose held-out error is not measurably above that of the best.
+    weight_interpolation : when training ends, go back to the initial weights unless the trained ones predict the
+        held-out pixels measurably better.
     model_clipping : if the image is clipped at its lowest value, compare the data with the expected clipped value
         of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
         residual of the initial weights.

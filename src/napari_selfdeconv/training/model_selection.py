@@ -13,8 +13,8 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.training.convergence import HeldOutCurve
+from napari_selfdeconv.training.initial_or_trained import copy_weights, load_better
 from napari_selfdeconv.training.validation import Validator
-from napari_selfdeconv.training.weight_interpolation import copy_weights, load_interpolated
 
 
 class SelectedWeights(NamedTuple):
@@ -65,8 +65,8 @@ class ModelSelector:
         """Load the weights that are returned if training ends at ``step``; set the network to evaluation mode.
 
         These are the weights as they are now, or the best ones if the held-out error has clearly risen since
-        (`auto_stop`). Then they are interpolated with the initial weights, as far as held-out pixels do not get
-        measurably worse (`StartSettings.weight_interpolation`).
+        (`auto_stop`). The initial weights are loaded instead if training gained nothing measurable at the held-out
+        pixels (`StartSettings.weight_interpolation`).
         """
         if self._returns_to_best and self.curve.worse_than_best:
             self._network.load_state_dict(self._best)
@@ -74,7 +74,7 @@ class ModelSelector:
         share = 1.0
         if self._initial is not None and self._validator is not None and self._validator.count:
             measure_errors = partial(self._validator.measure_errors, self._network, self._blur)
-            share = load_interpolated(self._network, self._initial, measure_errors)
+            share = load_better(self._network, self._initial, measure_errors)
         self._network.eval()
         return SelectedWeights(step, share)
 

@@ -24,13 +24,13 @@ from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.training.blind_spot import BlindSpot
 from napari_selfdeconv.training.collapse import Collapsed, find_collapse
+from napari_selfdeconv.training.initial_or_trained import copy_weights
 from napari_selfdeconv.training.learning_rate import Schedule
 from napari_selfdeconv.training.losses import compute_loss
 from napari_selfdeconv.training.model_selection import ModelSelector
 from napari_selfdeconv.training.reference_result import ReferenceResult
 from napari_selfdeconv.training.sampler import Sampler
 from napari_selfdeconv.training.validation import Validator
-from napari_selfdeconv.training.weight_interpolation import copy_weights
 
 _INSPECT_EVERY = 20
 _GRACE_STEPS = 20

@@ -19,7 +19,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_selfdeconv._gui.runs.preload import preload_torch, without_collecting
+from napari_selfdeconv._gui.runs.collector import without_collecting
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, OutOfMemory
 from napari_selfdeconv.events import Event, Preview, Warned
 from napari_selfdeconv.stop_token import StopToken
@@ -224,7 +224,6 @@ def _import_api() -> None:
     # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        preload_torch()
         import torch
 
         from napari_selfdeconv.api import choose_device, classical_method, deconvolve  # noqa: F401

@@ -1,4 +1,4 @@
-"""Blending what training ended with and what it began with: the arithmetic, the choice, that it is one."""
+"""The initial weights or the trained ones: the choice, and that a run is one with it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Interim, drain
 from napari_selfdeconv.simulate import degrade, measure
 from napari_selfdeconv.stop_token import StopToken
-from napari_selfdeconv.training.weight_interpolation import (
-    SHARES,
-    copy_weights,
-    interpolate_weights,
-    load_interpolated,
-)
+from napari_selfdeconv.training.initial_or_trained import copy_weights, load_better
 from selfdeconv_tools.pretraining.scenes import scene
 
 Y, X = np.mgrid[-6:7, -6:7]
@@ -37,38 +32,19 @@ def network(seed: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
 
 
-def test_a_blend_lies_between_and_counts_as_the_last() -> None:
-    begun, other = copy_weights(network(0)), network(1)
-    other(torch.randn(2, 1, 8, 8))
-    ended = copy_weights(other)
-    for share in SHARES:
-        for name, value in interpolate_weights(begun, ended, share).items():
-            if name.endswith("num_batches_tracked"):
-                assert value == 1
-            else:
-                torch.testing.assert_close(value, (1 - share) * begun[name] + share * ended[name])
-    for share, whole in ((0.0, begun), (1.0, ended)):
-        assert all(
-            torch.equal(value, whole[name])
-            for name, value in interpolate_weights(begun, ended, share).items()
-            if value.is_floating_point()
-        )
+@pytest.mark.parametrize(("after", "share"), [(0.5, 1.0), (1.5, 0.0)])
+def test_the_weights_with_the_lower_error_are_loaded(after: float, share: float) -> None:
+    initial, trained = copy_weights(network(0)), network(1)
+    want = copy_weights(trained) if share else initial
+    errors = iter([np.full(100, after, np.float32), np.ones(100, np.float32)])
+    assert load_better(trained, initial, lambda: next(errors)) == share
+    assert all(torch.equal(value, want[name]) for name, value in trained.state_dict().items())
 
 
-@pytest.mark.parametrize("least", SHARES)
-def test_the_share_with_the_least_error_is_loaded(least: float) -> None:
-    begun, other = copy_weights(network(0)), network(1)
-    ended = copy_weights(other)
-    errors = iter([np.full(100, abs(share - least), np.float32) for share in SHARES])
-    assert load_interpolated(other, begun, lambda: next(errors)) == least
-    want = interpolate_weights(begun, ended, least)
-    assert all(torch.equal(value, want[name]) for name, value in other.state_dict().items())
-
-
-def test_of_shares_that_cannot_be_told_apart_the_smallest_is_loaded() -> None:
+def test_a_gain_that_is_not_measurable_keeps_the_initial_weights() -> None:
     scatter = np.random.default_rng(0).normal(size=100).astype(np.float32)
-    errors = iter([scatter + 9, scatter[::-1] + 0.1, scatter + 0.1, scatter + 0.05, scatter])
-    assert load_interpolated(network(1), copy_weights(network(0)), lambda: next(errors)) == SHARES[1]
+    errors = iter([scatter, scatter[::-1] + 0.01])
+    assert load_better(network(1), copy_weights(network(0)), lambda: next(errors)) == 0
 
 
 def test_the_snapshot_does_not_follow_the_network() -> None:
