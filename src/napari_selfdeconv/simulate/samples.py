@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.psf.generate import richards_wolf_psf
-from napari_selfdeconv.simulate.degrade import Array, degrade
+from napari_selfdeconv.simulate.degrade import Array, degrade, rescale_to_unit
 from napari_selfdeconv.simulate.phantoms import cells_2d, microtubules_3d
 
 
@@ -45,7 +45,8 @@ def sample_2d(seed: int = 0) -> Sample:
     ((512, 512), (25, 25), (0.25, 0.25))
     """
     optics = Optics(na=0.5, wavelength_um=0.6, refractive_index=1.0, defocus_um=2.5)
-    return _sample(cells_2d((512, 512), seed), (25, 25), (0.25, 0.25), optics, seed, salt=True)
+    # 12 pixels of the sheet on every side are not recorded, as wide as the PSF reaches.
+    return _sample(cells_2d((536, 536), seed), (25, 25), (0.25, 0.25), optics, seed, salt=True)
 
 
 def sample_3d(seed: int = 0) -> Sample:
@@ -59,7 +60,7 @@ def sample_3d(seed: int = 0) -> Sample:
     """
     optics = Optics(na=1.0, wavelength_um=0.52, refractive_index=1.33)
     # Thicker than the benchmark's, so that a person sees something in the noisy image.
-    truth = microtubules_3d((64, 128, 128), seed, count=40, sigma=2.0)
+    truth = microtubules_3d((76, 158, 158), seed, count=72, sigma=2.0)
     return _sample(truth, (13, 31, 31), (0.3, 0.13, 0.13), optics, seed, salt=False)
 
 
@@ -72,6 +73,10 @@ def _sample(
     *,
     salt: bool,
 ) -> Sample:
+    """Record the middle of a scene, so that light from beyond the field reaches the image."""
     psf = richards_wolf_psf(psf_shape, voxel_um, optics)
     image = degrade(truth, psf, seed=seed, salt=salt)
-    return Sample(image=image, psf=psf, truth=truth, voxel_um=voxel_um, optics=optics)
+    field = tuple(slice(k // 2, n - k // 2) for n, k in zip(truth.shape, psf_shape, strict=True))
+    return Sample(
+        image=image[field], psf=psf, truth=rescale_to_unit(truth)[field], voxel_um=voxel_um, optics=optics
+    )
