@@ -31,7 +31,7 @@ def transfer_function(psf: NDArray[np.float64], shape: Sequence[int], dtype: Any
     for axis in range(psf.ndim - 2, 0, -1):
         rows = np.fft.fft(rows, shape[axis], axis=axis)
     result = np.empty((shape[0], *rows.shape[1:]), dtype)
-    for part in _parts(rows.shape[1], result.size // rows.shape[1], _SLAB):
+    for part in parts_of(rows.shape[1], result.size // rows.shape[1], _SLAB):
         result[:, part] = np.fft.fft(rows[:, part], shape[0], axis=0)
     return result
 
@@ -49,6 +49,7 @@ def filtered(
     out: NDArray[Any],
     workers: int,
     then: Then | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write into ``out`` what convolving ``x`` with the kernel of ``transfer`` gives; ``out`` may be ``x``.
 
@@ -64,22 +65,30 @@ def filtered(
     starts, afters : how far the image is continued before and after it, along each axis.
     first : where the result begins in the transformed array, along each axis.
     boundary : how it is continued.
+    out : the part of the result that is wanted; it need not be as large as ``x``.
     workers : threads.
     then : see `Then`; called from several threads.
+    mask : where False, ``x`` counts as 0.
     """
-    spectrum = np.empty((*x.shape[:-1], shape[-1] // 2 + 1), transfer.dtype)
+    kept = [max(n, m) for n, m in zip(x.shape[:-1], out.shape[:-1], strict=True)]
+    spectrum = np.empty((*kept, shape[-1] // 2 + 1), transfer.dtype)
+    # What of the spectrum belongs to input and output, along the axes between the first and the last.
+    given = tuple(slice(n) for n in x.shape[1:-1])
+    asked = tuple(slice(n) for n in out.shape[1:-1])
     core = [slice(start, start + n) for start, n in zip(starts, x.shape, strict=True)]
-    window = [slice(start, start + n) for start, n in zip(first, x.shape, strict=True)]
+    window = [slice(start, start + n) for start, n in zip(first, out.shape, strict=True)]
 
     def forth(part: slice) -> None:
         lines = np.zeros((*x[part].shape[:-1], shape[-1]), x.dtype)
         lines[..., core[-1]] = x[part]
+        if mask is not None:
+            lines[..., core[-1]] *= mask[part]
         _continue(lines, x.ndim - 1, core[-1], afters[-1], boundary)
-        spectrum[part] = scipy.fft.rfft(lines, axis=-1)
+        spectrum[(part, *given)] = scipy.fft.rfft(lines, axis=-1)
 
     def across(part: slice) -> None:
         columns = np.zeros((*shape[:-1], part.stop - part.start), transfer.dtype)
-        columns[tuple(core[:-1])] = spectrum[..., part]
+        columns[tuple(core[:-1])] = spectrum[(slice(len(x)), *given, part)]
         for axis in range(x.ndim - 2, -1, -1):
             # Along the axes before this one there is nothing outside the image yet.
             view = columns[tuple(core[:axis])]
@@ -94,20 +103,20 @@ def filtered(
         for axis in range(x.ndim - 1):
             _in_place(scipy.fft.ifft, columns, axis)
             columns = columns[(*[slice(None)] * axis, window[axis])]
-        spectrum[..., part] = columns
+        spectrum[(slice(len(out)), *asked, part)] = columns
 
     def back(part: slice) -> None:
-        lines = scipy.fft.irfft(spectrum[part], n=shape[-1], axis=-1, overwrite_x=True)[..., window[-1]]
+        rows = spectrum[(part, *asked)]
+        lines = scipy.fft.irfft(rows, n=shape[-1], axis=-1, overwrite_x=True)[..., window[-1]]
         if then is not None:
             then(lines, part)
         out[part] = lines
 
     with ThreadPoolExecutor(workers) as pool:
-        rows = list(_parts(len(x), x[0].size, _SLAB, workers))
         for work, parts in (
-            (forth, rows),
-            (across, list(_parts(spectrum.shape[-1], math.prod(shape[:-1]), _COLUMNS, workers))),
-            (back, rows),
+            (forth, list(parts_of(len(x), x[0].size, _SLAB, workers))),
+            (across, list(parts_of(spectrum.shape[-1], math.prod(shape[:-1]), _COLUMNS, workers))),
+            (back, list(parts_of(len(out), out[0].size, _SLAB, workers))),
         ):
             for _ in pool.map(work, parts):
                 pass
@@ -134,7 +143,7 @@ def _in_place(transform: Callable[..., NDArray[Any]], view: NDArray[Any], axis: 
         view[...] = result
 
 
-def _parts(n: int, each: int, most: int, workers: int = 1) -> Iterator[slice]:
+def parts_of(n: int, each: int, most: int, workers: int = 1) -> Iterator[slice]:
     """Cut ``n`` things of ``each`` elements into even parts of about ``most``, as many for each worker."""
     count = min(n, -(-n * each // (most * workers)) * workers)
     edges = [n * i // count for i in range(count + 1)]
