@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -90,10 +91,25 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         assert any(PurePosixPath(name).name == "LICENSE" for name in names)
 
 
-def test_wheel_carries_the_pre_trained_weights(wheel: Path) -> None:
-    name = f"{PACKAGE}/network/weights/unet2d.safetensors"
+def test_wheel_carries_the_weights_and_the_presets(wheel: Path) -> None:
+    """Every file that the package reads when it runs, as it lies in the checkout."""
+    package = ROOT / "src" / PACKAGE
+    data = [*package.glob("network/weights/*.safetensors"), *package.glob("config/presets/*.toml")]
+    assert {path.suffix for path in data} == {".safetensors", ".toml"}
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read(name) == (ROOT / "src" / name).read_bytes()
+        for path in data:
+            assert archive.read(path.relative_to(ROOT / "src").as_posix()) == path.read_bytes(), path.name
+
+
+def test_wheel_holds_no_tool_of_the_developers(wheel: Path) -> None:
+    """No pre-training, no measurement of speed or memory, no screenshots; and nothing that is there needs them."""
+    tools = {path.stem for path in (ROOT / "src" / "selfdeconv_tools").iterdir()} - {"__init__", "__pycache__"}
+    assert {"pretraining", "speed", "run_memory", "screenshots", "demo"} <= tools
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            assert not tools.intersection(PurePosixPath(name).with_suffix("").parts), name
+            imports = re.search(rb"^\s*(from|import) selfdeconv_tools", archive.read(name), re.MULTILINE)
+            assert not (name.endswith(".py") and imports), name
 
 
 def test_wheel_has_the_entry_points(wheel: Path) -> None:
