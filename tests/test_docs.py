@@ -1,8 +1,9 @@
-"""What the pages say can be typed: names that scripts import exist, and options of the command line too."""
+"""What the pages tell a reader to type is there: names that scripts import, and modules that commands start."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [*PAGES, ROOT / "Makefile", ROOT / "CHANGELOG.md"]
+STARTED = re.compile(r"(?:python|\$\(PY\)) -m ((?:napari_selfdeconv|selfdeconv_tools)[\w.]*)")
 IMPORT = re.compile(r"^from (napari_selfdeconv[\w.]*) import (?:\(([^)]*)\)|(.*))$", re.MULTILINE)
 
 
@@ -19,3 +22,12 @@ def test_names_that_scripts_import_exist(page: Path) -> None:
         found = importlib.import_module(module)
         for name in re.findall(r"\w+", several or one):
             assert hasattr(found, name), f"{page.name}: {module} has no {name}"
+
+
+def test_modules_that_commands_start_exist() -> None:
+    started = {name for page in COMMANDS for name in STARTED.findall(page.read_text("utf-8"))}
+    assert {"selfdeconv_tools.demo", "selfdeconv_tools.screenshots", "selfdeconv_tools.pretraining"} <= started
+    for name in started:
+        found = importlib.util.find_spec(name)
+        assert found is not None, name
+        assert not found.submodule_search_locations or importlib.util.find_spec(f"{name}.__main__"), name
