@@ -36,6 +36,10 @@ def _is_gui(request: pytest.FixtureRequest) -> bool:
     return GUI_TESTS in request.path.parents or not GUI_FIXTURES.isdisjoint(request.fixturenames)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-looks", action="store_true", help="write the reference pictures of the docks")
+
+
 def pytest_unconfigure() -> None:
     _config_folder.cleanup()
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+
+from napari_selfdeconv import api
+from napari_selfdeconv.errors import ComputeError
+from napari_selfdeconv.events import Event, Filling, Finished, Progress, Started, Warned
+from napari_selfdeconv.stop_token import StopToken
 
 SCALE = (0.2, 0.1)
 UNITS = ("um", "um")
@@ -64,3 +71,77 @@ def under_way(qtbot: Any) -> Callable[..., None]:
         qtbot.waitUntil(lambda: dock.run_panel.plot.points > 0, timeout=60_000)
 
     return wait
+
+
+class Script:
+    """Stands in for the computations of the api: they end as ``ending`` says, at once or when they are told to.
+
+    ``ending`` is "finished", "stopped", "cancelled" (the last two wait for the token) or "failed".
+    """
+
+    def __init__(self) -> None:
+        self.ending = "finished"
+        self.calls: list[dict[str, Any]] = []
+
+    def model(self) -> Any:
+        return SimpleNamespace(psf=small_psf(), provenance={"steps_done": 3}, voxel_um=None)
+
+    def run(self, value: Any, settings: dict[str, Any], filling: Any = None) -> Generator[Event, None, Any]:
+        self.calls.append(settings)
+        stop: StopToken = settings["stop"]
+        yield started()
+        yield Warned("of the computation")
+        if filling is not None:
+            yield Filling(image=filling)
+        yield Progress(stage="train", step=1, steps=9, seconds=1.0, eta_s=8.0, losses={"total": 1.0})
+        if self.ending == "failed":
+            raise ComputeError("the computation broke")
+        while self.ending in ("stopped", "cancelled") and not stop.stopped:
+            yield Progress(stage="train", step=2, steps=9, seconds=1.0, eta_s=8.0, losses={"total": 1.0})
+            time.sleep(0.005)
+        stop.raise_if_cancelled()
+        yield Finished(seconds=1.0, steps_done=2, stopped=stop.stopped)
+        return value
+
+    def whole(self, image: np.ndarray, *_: Any, **settings: Any) -> Generator[Event, None, Any]:
+        value = SimpleNamespace(image=image * 2, model=self.model(), provenance={})
+        return (yield from self.run(value, settings))
+
+    def series(self, image: np.ndarray, *_: Any, **settings: Any) -> Generator[Event, None, Any]:
+        filling = np.ones(image.shape, np.float32)
+        value = api.SeriesDeconvolution(image=filling, models=(self.model(),), provenance={})
+        return (yield from self.run(value, settings, filling))
+
+    def large(self, *_: Any, out: Any, **settings: Any) -> Generator[Event, None, Any]:
+        value = api.LargeDeconvolution(image=out, model=self.model(), provenance={})
+        return (yield from self.run(value, settings, out))
+
+    def classical(self, image: np.ndarray, *_: Any, **settings: Any) -> Generator[Event, None, Any]:
+        value = [
+            SimpleNamespace(label="RL 2", image=image * 2, provenance={}, settings=SimpleNamespace(iterations=2))
+        ]
+        return (yield from self.run(value, settings))
+
+    def apply(self, _model: Any, image: np.ndarray, **settings: Any) -> Generator[Event, None, Any]:
+        return (yield from self.run(image * 2, settings))
+
+
+def started() -> Started:
+    """What the computation says first."""
+    reason = "PyTorch sees no GPU"
+    return Started(device="cpu", device_reason=reason, precision="float32", parameters=1, steps=9, symmetries=8)
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Replace the long computations by ones that do as they are told."""
+    made = Script()
+    for name, work in {
+        "iter_deconvolve": made.whole,
+        "iter_deconvolve_series": made.series,
+        "iter_deconvolve_large": made.large,
+        "iter_classical": made.classical,
+        "iter_apply_model": made.apply,
+    }.items():
+        monkeypatch.setattr(api, name, work)
+    return made

@@ -43,7 +43,13 @@ if TYPE_CHECKING:
     from napari_selfdeconv.network.model_file import load_model, save_model
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
     from napari_selfdeconv.psf.diagnose import Context, Finding, examine_psf, repair_psf
-    from napari_selfdeconv.psf.generate import PsfWarning, psf_for_image, richards_wolf_psf, suggest_psf_shape
+    from napari_selfdeconv.psf.generate import (
+        PsfWarning,
+        psf_and_notes,
+        psf_for_image,
+        richards_wolf_psf,
+        suggest_psf_shape,
+    )
     from napari_selfdeconv.psf.lenses import IMMERSIONS, OBJECTIVES, Objective
     from napari_selfdeconv.psf.measure import fwhm
     from napari_selfdeconv.psf.models import MODELS, Parameter, PsfModel, make_optics, model_key, parameter_values
@@ -131,6 +137,7 @@ __all__ = [
     "parameter_values",
     "prepare_psf",
     "preset",
+    "psf_and_notes",
     "psf_for_image",
     "read_image",
     "read_psf",
@@ -181,7 +188,7 @@ _NAMES = {
     "network.model_file": "load_model save_model",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",
     "psf.diagnose": "Context Finding examine_psf repair_psf",
-    "psf.generate": "PsfWarning psf_for_image richards_wolf_psf suggest_psf_shape",
+    "psf.generate": "PsfWarning psf_and_notes psf_for_image richards_wolf_psf suggest_psf_shape",
     "psf.lenses": "IMMERSIONS OBJECTIVES Objective",
     "psf.measure": "fwhm",
     "psf.models": "MODELS Parameter PsfModel make_optics model_key parameter_values",

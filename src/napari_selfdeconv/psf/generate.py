@@ -98,6 +98,16 @@ def psf_for_image(
     return psf, sampling
 
 
+def psf_and_notes(
+    shape: Sequence[int], spacing_um: Sequence[float], optics: Optics
+) -> tuple[NDArray[np.float32], list[str], list[str]]:
+    """Return `richards_wolf_psf`'s array, what is doubtful about its sampling and optics, and about its window.
+
+    The notes come as sentences and not as warnings, because Python's warning filters belong to all threads.
+    """
+    return model_of(optics).compute(shape, spacing_um, optics)
+
+
 def suggest_psf_shape(
     optics: Optics, spacing_um: Sequence[float], image_shape: Sequence[int], energy: float = 0.9
 ) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ def dock(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[..., An
 @pytest.fixture
 def settle(qtbot: Any) -> Callable[[Any], None]:
     def wait(widget: Any) -> None:
-        qtbot.waitUntil(lambda: not widget.generate.busy, timeout=30_000)
+        qtbot.waitUntil(lambda: not (widget.generate.busy or widget.doctor.busy), timeout=30_000)
 
     return wait
 
@@ -219,7 +219,7 @@ def sick_bead() -> np.ndarray:
     return light.astype(np.float32)
 
 
-def test_the_doctor_lists_findings_and_fixes_them(dock: Callable[..., Any]) -> None:
+def test_the_doctor_lists_findings_and_fixes_them(dock: Callable[..., Any], settle: Callable[[Any], None]) -> None:
     widget = dock()
     viewer = widget.viewer
     sick = viewer.add_image(sick_bead(), name="bead PSF", scale=(0.3, 0.1, 0.1), units=("um",) * 3)
@@ -227,12 +227,15 @@ def test_the_doctor_lists_findings_and_fixes_them(dock: Callable[..., Any]) -> N
     widget.tabs.setCurrentWidget(widget.doctor)
     doctor = widget.doctor
     assert doctor.psf_box.layer is sick
+    settle(widget)
     assert {"background", "centre", "even", "sum"} <= set(doctor.fix_buttons)
     assert "problem" in doctor.summary.text()
     doctor.fix_buttons["centre"].click()
+    settle(widget)
     repaired = viewer.layers["bead PSF [repaired]"]
     assert set(doctor.fix_buttons) == {"larger"}  # the background went first, or it would have become an edge
     doctor.fix_all_button.click()
+    settle(widget)
     assert viewer.layers["bead PSF [repaired]"] is repaired  # the same layer, repaired further
     assert not doctor.fix_buttons
     assert not doctor.fix_all_button.isEnabled()
@@ -242,7 +245,7 @@ def test_the_doctor_lists_findings_and_fixes_them(dock: Callable[..., Any]) -> N
     widget.grab()
 
 
-def test_the_doctor_follows_changes(dock: Callable[..., Any]) -> None:
+def test_the_doctor_follows_changes(dock: Callable[..., Any], settle: Callable[[Any], None]) -> None:
     widget = dock()
     viewer, doctor = widget.viewer, widget.doctor
     z, y, x = np.mgrid[-9:10, -6:7, -6:7]
@@ -252,12 +255,16 @@ def test_the_doctor_follows_changes(dock: Callable[..., Any]) -> None:
     )
     viewer.layers["cells"].data = NOISE((40, 32, 32)).astype(np.float32)
     widget.tabs.setCurrentWidget(doctor)
+    settle(widget)
     assert "Nothing to repair" in doctor.summary.text()
     layer.data = layer.data * 3
+    settle(widget)
     assert set(doctor.fix_buttons) == {"sum"}
     viewer.layers["cells"].scale = (0.3, 0.2, 0.2)
+    settle(widget)
     assert "voxels" in doctor.fix_buttons
     layer.data = np.zeros((5, 5, 5), np.float32)
+    settle(widget)
     assert "0 or less" in doctor.summary.text()
     viewer.layers.remove(layer)
     assert "Choose the layer" in doctor.summary.text()

@@ -12,8 +12,9 @@ from napari_selfdeconv._gui.forms.train import PRESET_CHOICES, describe
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.panels.plots import loss_range, round_values, running_mean
 from napari_selfdeconv._gui.panels.run import clock
-from napari_selfdeconv._gui.runs import worker
-from napari_selfdeconv._gui.runs.deconvolve import GeneratedPsf, MeasuredPsf, parse_counts
+from napari_selfdeconv._gui.runs import warm_up
+from napari_selfdeconv._gui.runs.deconvolve import parse_counts
+from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Progress, Warned
 
@@ -164,32 +165,32 @@ def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def frozen(data: np.ndarray, voxel_um: tuple[float, ...] | None) -> LayerSnapshot:
+def snapshot(data: np.ndarray, voxel_um: tuple[float, ...] | None) -> LayerSnapshot:
     return LayerSnapshot(data=data, name="a", source_id="", transform={}, look={}, voxel_um=voxel_um)
 
 
 def test_a_psf_of_other_voxels_is_resampled_and_that_is_said() -> None:
     y, x = np.mgrid[-10:11, -10:11]
     psf = np.exp(-(x**2 + y**2) / 18.0)
-    image = frozen(np.zeros((32, 32)), (0.2, 0.2))
-    same, notes = MeasuredPsf(frozen(psf, (0.2, 0.2))).kernel(image)
+    image = snapshot(np.zeros((32, 32)), (0.2, 0.2))
+    same, notes = MeasuredPsf(snapshot(psf, (0.2, 0.2))).kernel(image)
     assert same is psf
     assert not notes
-    coarser, notes = MeasuredPsf(frozen(psf, (0.1, 0.1))).kernel(image)
+    coarser, notes = MeasuredPsf(snapshot(psf, (0.1, 0.1))).kernel(image)
     assert coarser.shape[0] < psf.shape[0]
     assert "resampled" in notes[-1]
-    cleaned, notes = MeasuredPsf(frozen(psf + 3, None), clean=True).kernel(image)
+    cleaned, notes = MeasuredPsf(snapshot(psf + 3, None), clean=True).kernel(image)
     assert cleaned.min() == 0
     assert "background" in notes[-1]
     with pytest.raises(ConfigError, match="axes"):
-        MeasuredPsf(frozen(psf, None)).kernel(frozen(np.zeros((4, 8, 8)), None))
+        MeasuredPsf(snapshot(psf, None)).kernel(snapshot(np.zeros((4, 8, 8)), None))
 
 
 def test_a_generated_psf_fits_the_image() -> None:
     from napari_selfdeconv.config.optics import Optics
 
     optics = Optics(na=0.8, wavelength_um=0.5, refractive_index=1.0)
-    kernel, _ = GeneratedPsf(optics, (0.12, 0.1)).kernel(frozen(np.zeros((32, 48)), None))
+    kernel, _ = GeneratedPsf(optics, (0.12, 0.1)).kernel(snapshot(np.zeros((32, 48)), None))
     assert kernel.ndim == 2
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
 
@@ -251,7 +252,7 @@ def test_the_loss_axis_holds_all_values_and_never_collapses() -> None:
 def test_the_memory_is_said_before_the_run_and_follows_the_forms(
     open_dock: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_usual", {"cpu": "bfloat16"})
+    monkeypatch.setattr(warm_up, "_usual", {"cpu": "bfloat16"})
     dock = open_dock()
     note = dock.memory_note
     before = note.text()

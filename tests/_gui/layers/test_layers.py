@@ -7,7 +7,7 @@ import pytest
 from napari.layers import Image
 
 from napari_selfdeconv._gui.forms.fields import looks_like_input, looks_like_psf
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, freeze, voxel_um, window
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, snapshot, voxel_um, window
 from napari_selfdeconv.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ def test_voxel_size(scale: tuple[float, ...], units: tuple[str, ...] | None, exp
     assert got == (None if expected is None else pytest.approx(expected))
 
 
-def test_freezing_keeps_where_the_layer_lies() -> None:
+def test_a_snapshot_keeps_where_the_layer_lies() -> None:
     layer = Image(
         np.arange(64.0).reshape(8, 8),
         scale=(2, 3),
@@ -40,15 +40,15 @@ def test_freezing_keeps_where_the_layer_lies() -> None:
         axis_labels=("y", "x"),
         blending="additive",
     )
-    frozen = freeze(layer)
-    twin = Image(layer.data, **frozen.transform, **frozen.look)
+    taken = snapshot(layer)
+    twin = Image(layer.data, **taken.transform, **taken.look)
     assert np.allclose(layer.data_to_world((3, 4)), twin.data_to_world((3, 4)))
     assert (twin.units, twin.axis_labels, twin.blending) == (layer.units, layer.axis_labels, layer.blending)
 
 
 def test_a_pyramid_gives_its_full_resolution() -> None:
     layer = Image([np.zeros((32, 32)), np.zeros((16, 16))], multiscale=True)
-    assert freeze(layer).data.shape == (32, 32)
+    assert snapshot(layer).data.shape == (32, 32)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_pyramid_gives_its_full_resolution() -> None:
 )
 def test_what_cannot_be_deconvolved_says_what_to_do(layer: Image | None, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        freeze(layer)
+        snapshot(layer)
 
 
 @pytest.mark.parametrize(

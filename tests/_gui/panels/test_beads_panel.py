@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.layers.beads import BEADS_NAME, COLOURS
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
 from napari_selfdeconv._gui.panels.beads import WORDS, BeadsPanel
@@ -31,9 +32,7 @@ def open_panel(make_napari_viewer: Callable[..., Any]) -> Callable[..., BeadsPan
         viewer = make_napari_viewer()
         placed = placed or {"scale": (0.1, 0.1), "units": ("um", "um")}
         viewer.add_image(beads_image() if image is None else image, name="beads", **placed)
-        panel = BeadsPanel(viewer)
-        viewer.window.add_dock_widget(panel)
-        return panel
+        return open_psf(viewer).beads
 
     return make
 
@@ -169,7 +168,7 @@ def test_cancel_and_a_closed_dock_add_nothing(open_panel: Callable[..., BeadsPan
     qtbot.waitUntil(lambda: not panel.busy, timeout=60_000)
     assert "Cancelled" in panel.status.text()
     panel.make()
-    panel.viewer.window.remove_dock_widget(panel)
+    panel.viewer.window.remove_dock_widget(open_psf(panel.viewer))
     qtbot.waitUntil(lambda: not panel.busy, timeout=60_000)
     assert len(panel.viewer.layers) == 1
 

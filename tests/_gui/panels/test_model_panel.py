@@ -195,12 +195,13 @@ def test_a_model_is_applied_on_the_device_that_was_chosen(trained: Any, monkeypa
         monkeypatch.setattr(api, name, lambda *_, device_name, **__: asked.append(device_name))
     device = trained.train_form.device
     device.setCurrentIndex(device.findData("cpu"))
-    for run in (trained.model_panel.apply, trained.model_panel.uncertainty):
-        jobs: list[Any] = []
-        monkeypatch.setattr(trained, "start_job", lambda job, *_, jobs=jobs: jobs.append(job))
-        run()
+    panel, requests = trained.model_panel, []
+    panel.asked.disconnect()
+    panel.asked.connect(requests.append)
+    for ask in (panel.apply, panel.uncertainty):
+        ask()
         with pytest.raises(TypeError):  # what stands in for the generator yields nothing
-            list(jobs[0](StopToken()))
+            list(requests.pop().job(StopToken()))
     assert asked == ["cpu", "cpu"]
 
 

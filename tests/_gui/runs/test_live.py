@@ -72,7 +72,7 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
         assert (HELD_OUT in plot.hidden_curves) == hidden
     panel.show_event(Finished(seconds=1.0, steps_done=59, stopped=False, converged=True, refined_iterations=12))
     assert plot.ended_at == 59
-    panel.done("Deconvolved")
+    panel.succeeded("Deconvolved")
     assert "stopped by itself after step 59: the held-out error no longer fell" in panel.status.text()
     assert "Refined by 12 iterations of Richardson-Lucy" in panel.status.text()
     assert "began with were kept" not in panel.status.text()
@@ -90,7 +90,7 @@ def test_the_dock_says_how_much_of_the_training_was_kept(
 ) -> None:
     panel = open_dock().run_panel
     panel.show_event(Finished(seconds=1.0, steps_done=100, stopped=False, kept_share=share))
-    panel.done("Deconvolved")
+    panel.succeeded("Deconvolved")
     assert said in panel.status.text()
 
 
@@ -317,9 +317,9 @@ def test_a_second_run_is_refused_while_one_is_under_way(
     dock = open_dock(steps=FOREVER)
     dock.train()
     under_way(dock)
-    run = dock.run
+    run = dock.runs.run
     dock.run_richardson_lucy()
-    assert dock.run is run
+    assert dock.runs.run is run
     assert "stop it first" in dock.run_panel.warning.text()
     dock.run_panel.cancel_button.click()
     finish(dock)

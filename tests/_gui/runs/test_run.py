@@ -14,8 +14,8 @@ from superqt.utils import WorkerBase
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, looked_at
-from napari_selfdeconv._gui.runs.deconvolve import MeasuredPsf
-from napari_selfdeconv._gui.runs.worker import explain
+from napari_selfdeconv._gui.runs.failure import explain
+from napari_selfdeconv._gui.runs.psf_choice import MeasuredPsf
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
 
@@ -138,7 +138,7 @@ def test_an_error_in_the_worker_shows_the_remedy(
 
     reported: list[Exception] = []
     monkeypatch.setattr(
-        "napari_selfdeconv._gui.docks.deconvolve.notification_manager.receive_error",
+        "napari_selfdeconv._gui.runs.controller.notification_manager.receive_error",
         lambda _kind, value, _traceback: reported.append(value),
     )
     monkeypatch.setattr(api, "iter_deconvolve", broken)
@@ -211,7 +211,7 @@ def test_closing_the_viewer_ends_the_run(
     dock = open_dock(steps=FOREVER)
     dock.train()
     under_way(dock)
-    token = dock.run.token
+    token = dock.runs.run.token
     dock.viewer.close()
     del dock
     assert token.cancelled

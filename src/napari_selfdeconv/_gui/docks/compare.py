@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import napari
 from napari.layers import Image
-from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QSize, QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFileDialog,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton
 
+from napari_selfdeconv._gui.docks.base import DockBase
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, scrolled
 from napari_selfdeconv._gui.forms.methods import MethodsForm
-from napari_selfdeconv._gui.forms.psf import PsfForm
-from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, about, add_result, freeze, results_of, role
+from napari_selfdeconv._gui.forms.psf import PsfChoice, PsfForm
+from napari_selfdeconv._gui.layers.exchange import (
+    LayerSnapshot,
+    about,
+    add_result,
+    results_of,
+    role,
+    snapshot,
+    source_layer,
+)
 from napari_selfdeconv._gui.panels.metrics_table import MetricsTable
 from napari_selfdeconv._gui.panels.profiles import ProfileLine, ProfilePlot
 from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv._gui.panels.side_by_side import SideBySide
 from napari_selfdeconv._gui.plugin.preferences import preferences
-from napari_selfdeconv._gui.runs.compare import Compared, compare_job, measure_job
-from napari_selfdeconv._gui.runs.deconvolve import Psf
-from napari_selfdeconv._gui.runs.worker import Discarded, Failure, Job, Outcome, Run, Succeeded, warm_up
+from napari_selfdeconv._gui.runs.compare import MethodResult, Row, compare_job, measure_job
+from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
+from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError
 
 DOCK_NAME = "Compare deconvolutions"
 
 
-class CompareWidget(QWidget):
+class CompareWidget(DockBase):
     """Run methods on one image and compare what they give.
 
     Parameters
@@ -44,8 +48,8 @@ class CompareWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self.viewer = viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        super().__init__(napari_viewer)
+        viewer = self.viewer
         self.image_box = LayerBox(viewer, looks_like_input, "The image to deconvolve")
         self.psf_form = PsfForm(viewer)
         self.use_truth = QCheckBox("Truth")
@@ -63,10 +67,7 @@ class CompareWidget(QWidget):
         self.plot = ProfilePlot()
         self.table = MetricsTable()
         self.table_note = Note()
-        self.run: Run | None = None
-        self._on_done: Callable[[Any], str] = str
-        self._source: LayerSnapshot | None = None
-        self._closed = False
+        self.runs = RunController(self)
         self._build()
         self._connect()
         self._on_image(self.image_box.layer)
@@ -74,123 +75,101 @@ class CompareWidget(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self.run is not None
+        """Whether a run is under way."""
+        return self.runs.busy
 
-    def reset_choices(self, _event: Any = None) -> None:
-        """Follow the viewer's layers; napari calls this when one comes, goes, moves or is renamed."""
-        if self._closed:
-            return
+    def follow_layers(self) -> None:
+        """Refresh the layer boxes, the offer to train and the profiles."""
         for box in (self.image_box, self.psf_form.layer_box, self.truth_box):
             box.refresh()
         self._offer_network()
         self._draw_profiles()
 
-    def choose(self, image: Image, psf: Image | None = None) -> None:
-        """Choose the layers as the user would."""
+    def leave_viewer(self) -> None:
+        """Undo the grid, take the line away, and disconnect from the viewer."""
+        self.viewer.dims.events.point.disconnect(self._draw_profiles)
+        self.side_by_side.restore()
+        self.line.remove()
+        self.line.close()
+
+    def choose(self, image: Image, psf: Image | PsfChoice | None = None) -> None:
+        """Choose the image as the user would, and the PSF: a layer, or what another form shows."""
         self.image_box.choose(image)
-        if psf is not None:
-            self.psf_form.from_layer.click()
-            self.psf_form.layer_box.choose(psf)
+        if isinstance(psf, PsfChoice):
+            self.psf_form.choose(psf)
+        elif psf is not None:
+            self.psf_form.choose_layer(psf)
 
     def compare(self) -> None:
         """Run the methods that are ticked, or say why not."""
+        layer, chosen = self.image_box.layer, preferences()
         try:
-            source, psf = self._frozen()
+            source, psf = snapshot(layer), self.psf_form.psf(layer)
             classical = self.methods.classical()
-            device = preferences().device
             trains = self.methods.network.isChecked()
-            network = preset("quick", source.ndim, device=device) if trains else None
+            network = preset("quick", source.ndim, device=chosen.device) if trains else None
+            tiles = TileConfig(memory_share=chosen.memory_share)
             if not classical and network is None:
                 raise ConfigError("No method is ticked.")
         except ConfigError as error:
-            self.run_panel.failed(str(error), "")
+            self._refuse(str(error))
             return
-        job = compare_job(source, psf, classical, network, device)
-        self._start(job, source, "Comparing", self._add, trains=trains)
+        request = RunRequest(
+            job=compare_job(source, psf, classical, network, tiles, chosen.device),
+            what="Comparing",
+            on_success=lambda results: self._add(source, results),
+            then=lambda: self._measure(source, psf),
+            trains=trains,
+        )
+        self._start(request)
 
     def measure(self) -> None:
         """Fill the table for the image and all results of it that there are, or say why not."""
+        layer = self.image_box.layer
         try:
-            source, psf = self._frozen()
-            image = self.image_box.layer
-            results = [layer for layer in results_of(self.viewer, image) if role(layer) == "result"]
-            if not results:
-                raise ConfigError("There is no result of this image yet: press Run.")
+            source, psf = snapshot(layer), self.psf_form.psf(layer)
         except ConfigError as error:
-            self.run_panel.failed(str(error), "")
+            self._refuse(str(error))
+            return
+        self._measure(source, psf)
+
+    def _measure(self, source: LayerSnapshot, psf: Psf) -> None:
+        layer = source_layer(self.viewer, source)
+        results = [] if layer is None else results_of(self.viewer, layer)
+        named = [(result.name, result.data) for result in results if role(result) == "result"]
+        if not named:
+            self._refuse("There is no result of this image yet: press Run.")
             return
         truth = self.truth_box.layer if self.use_truth.isChecked() else None
-        named = [(layer.name, layer.data) for layer in results]
         job = measure_job(source, psf, named, None if truth is None else (truth.name, truth.data))
-        self._start(job, source, "Measuring", self._show_table)
+        request = RunRequest(job=job, what="Measuring", on_success=lambda rows: self._show_table(source, rows))
+        self._start(request)
 
-    def sizeHint(self) -> QSize:
-        """Ask for the width that the form reads well at."""
-        return QSize(340, 700)
+    def _start(self, request: RunRequest) -> None:
+        if not self.busy:
+            self.runs.start(request)
 
-    def event(self, event: QEvent | None) -> bool:
-        # A docked widget gets no closeEvent: closing the dock takes its parent away.
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            if self.run is not None:
-                self.run.cancel()
-            QTimer.singleShot(0, self._delete_if_closed)
-        return bool(super().event(event))
+    def _refuse(self, message: str, remedy: str = "") -> None:
+        if not self.busy:
+            self.run_panel.failed(message, remedy)
 
-    def _delete_if_closed(self) -> None:
-        if self.parent() is None:
-            self._closed = True
-            self.side_by_side.restore()
-            self.line.remove()
-            self.line.close()
-            self.deleteLater()
+    def _add(self, source: LayerSnapshot, results: Sequence[MethodResult]) -> str:
+        for result in results:
+            add_result(self.viewer, source, result.image, result.tag, result.provenance, link=True)
+        return f"{len(results)} results"
 
-    def _frozen(self) -> tuple[LayerSnapshot, Psf]:
-        image = self.image_box.layer
-        return freeze(image), self.psf_form.freeze(image)
+    def _show_table(self, source: LayerSnapshot, rows: Sequence[Row]) -> str:
+        layer = self.image_box.layer
+        if layer is None or str(layer.unique_id) != source.source_id:
+            return "Another image is chosen now: press Measure"
+        self._fill_table(rows)
+        return f"{len(rows)} rows measured"
 
-    def _start(
-        self, job: Job, source: LayerSnapshot, what: str, on_done: Callable[[Any], str], *, trains: bool = False
-    ) -> None:
-        if self.busy:
-            return
-        self._source, self._on_done = source, on_done
-        self.measure_button.setEnabled(False)
-        self.run_panel.start(what, trains=trains)
-        self.run = run = Run(job, self)
-        self.destroyed.connect(run.token.cancel)
-        run.happened.connect(self.run_panel.show_event)
-        run.ended.connect(self._on_ended)
-        run.start()
-
-    def _on_ended(self, outcome: Outcome) -> None:
-        run, self.run = self.run, None
-        if run is not None:
-            run.deleteLater()
-        self.measure_button.setEnabled(True)
-        if isinstance(outcome, Discarded):
-            self.run_panel.cancelled()
-        elif isinstance(outcome, Failure):
-            self.run_panel.failed(outcome.message, outcome.remedy)
-            error = outcome.unexpected
-            if error is not None:
-                notification_manager.receive_error(type(error), error, error.__traceback__)
-        elif isinstance(outcome, Succeeded):
-            self.run_panel.done(self._on_done(outcome.value))
-            if outcome.value and isinstance(outcome.value[0], Compared):
-                self.measure()
-
-    def _add(self, value: list[Compared]) -> str:
-        assert self._source is not None
-        for result in value:
-            add_result(self.viewer, self._source, result.image, result.tag, result.provenance, link=True)
-        return f"{len(value)} results"
-
-    def _show_table(self, rows: Any) -> str:
+    def _fill_table(self, rows: Sequence[Row]) -> None:
         self.table.show_rows(rows)
         self.table_note.say(self.table.explain())
         for button in (self.copy_button, self.csv_button):
             button.setEnabled(bool(rows))
-        return f"{len(rows)} rows measured"
 
     def _is_truth(self, layer: Image) -> bool:
         image = self.image_box.layer
@@ -204,6 +183,9 @@ class CompareWidget(QWidget):
         self.use_truth.setChecked(truth is not None and self._is_truth(truth))
         self._offer_network()
         self._draw_profiles()
+        self._fill_table([])
+        if not self.busy:
+            self.run_panel.forget()
 
     def _offer_network(self) -> None:
         """Tick the network only where its result is not there yet."""
@@ -218,7 +200,7 @@ class CompareWidget(QWidget):
         elif image is not None and results_of(self.viewer, image):
             self.side_by_side.show([image, *results_of(self.viewer, image)])
         else:
-            self.run_panel.failed("There is nothing to compare yet.", "Press Run first.")
+            self._refuse("There is nothing to compare yet.", "Press Run first.")
         self.grid_button.setText("Back to one view" if self.side_by_side.active else "Side by side")
 
     def _toggle_line(self) -> None:
@@ -247,13 +229,14 @@ class CompareWidget(QWidget):
             try:
                 self.table.save(path)
             except ConfigError as error:
-                self.run_panel.failed(str(error), "")
+                self._refuse(str(error))
 
     def _connect(self) -> None:
         self.image_box.layer_changed.connect(self._on_image)
         self.run_panel.train.connect(self.compare)
-        self.run_panel.stop.connect(self._on_stop)
-        self.run_panel.cancel.connect(self._on_cancel)
+        self.run_panel.follow(self.runs)
+        self.runs.began.connect(lambda _request: self.measure_button.setEnabled(False))
+        self.runs.finished.connect(lambda _ending: self.measure_button.setEnabled(True))
         self.grid_button.clicked.connect(self._toggle_grid)
         self.line_button.clicked.connect(self._toggle_line)
         self.measure_button.clicked.connect(self.measure)
@@ -261,16 +244,6 @@ class CompareWidget(QWidget):
         self.csv_button.clicked.connect(self._save_csv)
         self.viewer.dims.events.point.connect(self._draw_profiles)
         self.use_truth.toggled.connect(self.truth_box.setEnabled)
-
-    def _on_stop(self) -> None:
-        if self.run is not None:
-            self.run_panel.stopping()
-            self.run.stop()
-
-    def _on_cancel(self) -> None:
-        if self.run is not None:
-            self.run_panel.cancelling()
-            self.run.cancel()
 
     def _build(self) -> None:
         for button in (self.copy_button, self.csv_button):
@@ -289,7 +262,7 @@ class CompareWidget(QWidget):
         scrolled(self, *sections.values())
 
 
-def open_compare(viewer: Any, image: Image | None = None, psf: Image | None = None) -> CompareWidget:
+def open_compare(viewer: Any, image: Image | None = None, psf: Image | PsfChoice | None = None) -> CompareWidget:
     """Open the dock beside the others, or raise it, with the layers chosen."""
     dock, widget = viewer.window.add_plugin_dock_widget("napari-selfdeconv", DOCK_NAME, tabify=True)
     dock.raise_()

@@ -114,7 +114,8 @@ class AxesForm(QWidget):
         leading = 0 if self._layer is None else max(0, self._layer.ndim - 2)
         return "".join(box.value() or "?" for box in self.meanings[:leading])
 
-    def _channels(self) -> int:
+    def channels(self) -> int:
+        """Return how many channels there are, as far as is known."""
         layer = self._layer
         if layer is None:
             return 1
@@ -135,7 +136,7 @@ class AxesForm(QWidget):
                 label.setText(f"Axis {i} ({shape[i]})")
         rgb = layer is not None and bool(layer.rgb)
         letters = self._letters()
-        channels = self._channels()
+        channels = self.channels()
         shown: tuple[tuple[tuple[QWidget, ...], bool], ...] = (
             ((self.colours, self._colours_label), rgb),
             ((self.train_on, self._train_label), "t" in letters),

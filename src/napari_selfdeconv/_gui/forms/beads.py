@@ -1,4 +1,4 @@
-"""The form 'which beads'. Freezing it builds a dataclass, and that is the validation."""
+"""The form 'which beads'. Reading it builds a dataclass, and that is the validation."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class BeadsForm(QWidget):
         unknown = image is not None and sizes is None
         self.voxel_note.say("The layer does not say its voxel size: type it." if unknown else "", "warning")
 
-    def freeze(self) -> tuple[Image, tuple[float, ...], Any, Any]:
+    def settings(self) -> tuple[Image, tuple[float, ...], Any, Any]:
         """Return image layer, voxel size, points (or None) and `BeadSettings`; ConfigError for nonsense."""
         from napari_selfdeconv.api import BeadSettings
 
@@ -103,7 +103,7 @@ class BeadsForm(QWidget):
             check_number(f"voxel size {axis}", size, 0.0, 1000.0, open_low=True, hint=hint)
         layer = self.points_box.value()
         points = None if layer is None else points_in(image, layer)
-        settings = BeadSettings(
+        chosen = BeadSettings(
             window_um=self._window(image.ndim),
             threshold=self.threshold.value() or None,
             saturation=self.saturation.value() or None,
@@ -113,7 +113,7 @@ class BeadsForm(QWidget):
             average=self.average.value(),
             rotational=self.rotational.isChecked(),
         )
-        return image, voxel, points, settings
+        return image, voxel, points, chosen
 
     def _window(self, ndim: int) -> tuple[float, ...] | None:
         axial, lateral = (box.value() for box in self.window_um)

@@ -1,7 +1,8 @@
-"""The form 'which PSF'. Freezing it builds a dataclass, and that is the validation."""
+"""The form 'which PSF'. Reading it builds a dataclass, and that is the validation."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from napari.layers import Image
@@ -20,10 +21,23 @@ from qtpy.QtWidgets import (
 
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_psf
 from napari_selfdeconv._gui.forms.optics import WavelengthBox
-from napari_selfdeconv._gui.layers.exchange import about, freeze, length_um
-from napari_selfdeconv._gui.runs.deconvolve import GeneratedPsf, MeasuredPsf, Psf
+from napari_selfdeconv._gui.layers.exchange import about, length_um, snapshot
+from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf, Psf
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsfChoice:
+    """What a `PsfForm` shows, to show it in another one: a layer, or optics and voxel size (z, y, x; um)."""
+
+    generated: bool
+    layer: Image | None
+    clean: bool
+    na: float
+    wavelength_um: float
+    refractive_index: float
+    voxel_um: tuple[float, ...]
 
 
 class PsfForm(QWidget):
@@ -57,10 +71,10 @@ class PsfForm(QWidget):
         self.tools.clicked.connect(lambda: _open_tools(viewer))
         self._suggest_source(self.layer_box.layer)
 
-    def freeze(self, image: Image, layer: Image | None = None) -> Psf:
+    def psf(self, image: Image | None, layer: Image | None = None) -> Psf:
         """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
         if layer is not None:
-            return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
+            return MeasuredPsf(snapshot(layer), clean=self.clean.isChecked())
         if self.generated.isChecked():
             optics = Optics(
                 na=self.na.value(),
@@ -73,7 +87,36 @@ class PsfForm(QWidget):
             raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
         if layer is image:
             raise ConfigError("The PSF is the image itself: choose the layer that holds the PSF, or 'Generated'.")
-        return MeasuredPsf(freeze(layer), clean=self.clean.isChecked())
+        return MeasuredPsf(snapshot(layer), clean=self.clean.isChecked())
+
+    def choice(self) -> PsfChoice:
+        """Return what the form shows."""
+        return PsfChoice(
+            generated=self.generated.isChecked(),
+            layer=self.layer_box.layer,
+            clean=self.clean.isChecked(),
+            na=self.na.value(),
+            wavelength_um=self.wavelength.um(),
+            refractive_index=self.index.value(),
+            voxel_um=tuple(box.value() for box in self.voxel),
+        )
+
+    def choose(self, choice: PsfChoice) -> None:
+        """Show what another form shows."""
+        self.na.setValue(choice.na)
+        self.wavelength.set_um(choice.wavelength_um)
+        self.index.setValue(choice.refractive_index)
+        for box, size in zip(self.voxel, choice.voxel_um, strict=True):
+            box.setValue(size)
+        self.clean.setChecked(choice.clean)
+        if choice.layer is not None:
+            self.layer_box.choose(choice.layer)
+        (self.generated if choice.generated else self.from_layer).click()
+
+    def choose_layer(self, layer: Image) -> None:
+        """Take the PSF from ``layer``."""
+        self.from_layer.click()
+        self.layer_box.choose(layer)
 
     def follow(self, image: Image | None, ndim: int | None = None) -> None:
         """Fill in what the image knows: its voxel size, a sample's optics; ``ndim`` axes make one frame."""

@@ -1,4 +1,4 @@
-"""The form 'how to train'. Freezing it builds a dataclass, and that is the validation."""
+"""The form 'how to train'. Reading it builds a dataclass, and that is the validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_selfdeconv.config.training import TrainConfig
 
 PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
-# Measured on two cores (docs/benchmarks.md); paper is reckoned from its step times.
+# Measured on two cores (docs/benchmarks.md); paper is estimated from its step times.
 _COST = {
     ("quick", 2): "about a minute for 1024 × 1024 pixels on two CPU cores",
     ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",

@@ -12,7 +12,7 @@ from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, LayerSnapshot, 
 from napari_selfdeconv.errors import ConfigError
 
 BEADS_NAME = "beads [used/rejected]"
-#: Told apart with colour-blind eyes too (Okabe and Ito); the label in the viewer says the same.
+#: Distinct for colour-blind readers as well (Okabe and Ito); the label in the viewer says the same.
 COLOURS = {
     "used": "#009e73",
     "saturated": "#d55e00",

@@ -1,6 +1,6 @@
 """From napari layers to arrays and back; the one file that adds layers.
 
-A layer is frozen once, in the main thread, when a run starts. From then on the run knows nothing of
+A snapshot of a layer is taken once, in the main thread, when a run starts. From then on the run knows nothing of
 the viewer, so renaming, editing or deleting the layer cannot disturb it.
 """
 
@@ -84,14 +84,14 @@ def check_image(layer: Image | None) -> None:
         )
 
 
-def freeze(layer: Image | None) -> LayerSnapshot:
+def snapshot(layer: Image | None) -> LayerSnapshot:
     """Return what a run needs to know of ``layer``; ConfigError if it cannot be deconvolved."""
     check_image(layer)
     assert layer is not None
-    return freeze_any(layer)
+    return snapshot_any(layer)
 
 
-def freeze_any(layer: Image) -> LayerSnapshot:
+def snapshot_any(layer: Image) -> LayerSnapshot:
     """Return what a run needs to know of ``layer``, whatever its axes."""
     return LayerSnapshot(
         data=layer.data[0] if layer.multiscale else layer.data,
@@ -117,6 +117,17 @@ def display_limits(array: np.ndarray) -> tuple[float, float]:
     sample = sample[:: max(1, sample.size // 1_000_000)]
     low, high = (float(v) for v in np.nanpercentile(sample, (0.2, 99.9)))
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def layer_limits(layer: Image) -> tuple[float, float]:
+    """Return `display_limits` of a layer; the layer's own limits if its data are not in memory.
+
+    Data on disk or still to be computed would be read whole, and the window would wait for it.
+    """
+    if isinstance(layer.data, np.ndarray):
+        return display_limits(layer.data)
+    low, high = layer.contrast_limits
+    return float(low), float(high)
 
 
 def add_input(viewer: Any, array: np.ndarray, name: str, voxel_um: tuple[float, ...] | None) -> Image:
@@ -171,7 +182,7 @@ def relink_contrast(viewer: Any, layers: Sequence[Image]) -> None:
 
 
 def source_layer(viewer: Any, source: LayerSnapshot) -> Image | None:
-    """Return the layer that ``source`` was frozen from, if it is still there."""
+    """Return the layer that ``source`` is a snapshot of, if it is still there."""
     images = (layer for layer in viewer.layers if isinstance(layer, Image))
     return next((layer for layer in images if str(layer.unique_id) == source.source_id), None)
 

@@ -68,7 +68,7 @@ class PreviewLayer:
             self._blank, layer.visible = False, True
 
     def hide(self) -> None:
-        """Take the layer away for now; the next `show` makes it anew."""
+        """Take the layer away for now; the next `show` makes it again."""
         layer, self._layer = self._layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)

@@ -6,9 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
-from napari.layers import Points
-from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, Qt
+from napari.layers import Image, Points
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -25,13 +24,16 @@ from napari_selfdeconv._gui.forms.beads import BeadsForm
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.forms.layout import in_a_row, scrolled
 from napari_selfdeconv._gui.layers.beads import COLOURS, add_psf, show_beads
-from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, freeze
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, snapshot
 from napari_selfdeconv._gui.qt import existing
-from napari_selfdeconv._gui.runs.worker import Failure, Job, Outcome, Run, Succeeded
+from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
+from napari_selfdeconv._gui.runs.failure import Failure
+from napari_selfdeconv._gui.runs.worker import Discarded, Job
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Progress, Warned
 from napari_selfdeconv.stop_token import StopToken
 
+_WELCOME = "Open an image of single, small, bright beads, and press 'Make PSF from beads'."
 WORDS = {
     "used": "used",
     "saturated": "saturated",
@@ -64,66 +66,60 @@ class BeadsPanel(QWidget):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
-        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
+        self.viewer = viewer
         self.form = BeadsForm(viewer)
         self.make_button = QPushButton("Make PSF from beads")
         self.make_button.setToolTip("Find, check, register and average the beads; adds a PSF layer")
         self.cancel_button = QPushButton("Cancel")
         self.bar = QProgressBar()
-        self.status = Note("Open an image of single, small, bright beads, and press 'Make PSF from beads'.")
+        self.status = Note(_WELCOME)
         self.warning = Note()
         self.table = QTableWidget(0, 2)
-        self.run: Run | None = None
+        self.runs = RunController(self)
         self.beads_layer: Points | None = None
-        self._source: LayerSnapshot | None = None
         self._reasons: list[str] = []
         self._build()
-        for event in ("inserted", "removed", "reordered", "renamed"):
-            getattr(viewer.layers.events, event).connect(self.reset_choices)
         self.make_button.clicked.connect(self.make)
         self.cancel_button.clicked.connect(self.cancel)
         self.table.itemSelectionChanged.connect(self._select)
+        self.form.image_box.layer_changed.connect(self._on_image)
+        self.runs.happened.connect(self._on_event)
+        self.runs.finished.connect(self._on_finished)
 
     @property
     def busy(self) -> bool:
-        return self.run is not None
-
-    def reset_choices(self, _event: Any = None) -> None:
-        """Follow the viewer's layers; napari calls this when one comes, goes, moves or is renamed."""
-        self.form.refresh()
+        """Whether a run is under way."""
+        return self.runs.busy
 
     def make(self) -> None:
         """Start on the chosen image, or say why not."""
         try:
-            layer, voxel, points, settings = self.form.freeze()
-            source = freeze(layer)
+            layer, voxel, points, settings = self.form.settings()
+            source = snapshot(layer)
         except ConfigError as error:
             self.status.say(str(error), "error")
             return
-        self._source = source
         self._enable(running=True)
         self.bar.setRange(0, 0)
         self.warning.say("")
         self.table.hide()
         self.status.say("Looking for beads …")
-        self.run = Run(beads_job(source, voxel, points, settings), self)
-        self.destroyed.connect(self.run.token.cancel)
-        self.run.happened.connect(self._on_event)
-        self.run.ended.connect(self._on_ended)
-        self.run.start()
+        job = beads_job(source, voxel, points, settings)
+        self.runs.start(RunRequest(job=job, what="Beads", on_success=lambda result: self._show(source, result)))
 
     def cancel(self) -> None:
         """End as soon as possible and add nothing."""
-        if self.run is not None:
+        if self.runs.busy:
             self.cancel_button.setEnabled(False)
             self.cancel_button.setText("Cancelling …")
-            self.run.cancel()
+            self.runs.cancel()
 
-    def event(self, event: QEvent | None) -> bool:
-        # A docked widget gets no closeEvent: closing the dock takes its parent away.
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-        return bool(super().event(event))
+    def _on_image(self, _image: Image | None) -> None:
+        """Forget what was said of another image, unless a run goes on."""
+        if not self.busy:
+            self.status.say(_WELCOME)
+            self.warning.say("")
+            self.table.hide()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progress) and event.step:
@@ -134,40 +130,32 @@ class BeadsPanel(QWidget):
             shown = self.warning.text()
             self.warning.say(f"{shown}\n{event.message}" if shown else event.message, "warning")
 
-    def _on_ended(self, outcome: Outcome) -> None:
-        run, self.run = self.run, None
-        if run is not None:
-            run.deleteLater()
+    def _on_finished(self, ending: Ending) -> None:
         self._enable(running=False)
-        if isinstance(outcome, Succeeded):
-            self._show(outcome.value)
-        elif isinstance(outcome, Failure):
-            self.status.say(f"{outcome.message}\n{outcome.remedy}".strip(), "error")
-            if outcome.unexpected is not None:
-                error = outcome.unexpected
-                notification_manager.receive_error(type(error), error, error.__traceback__)
-        else:
+        if isinstance(ending.outcome, Failure):
+            self.status.say(ending.outcome.text, "error")
+        elif isinstance(ending.outcome, Discarded):
             self.status.say("Cancelled; nothing was added.")
+        else:
+            self.status.say(ending.said, "good")
 
-    def _show(self, result: Any) -> None:
-        assert self._source is not None
+    def _show(self, source: LayerSnapshot, result: Any) -> str:
         self._reasons = [bead.reason or "used" for bead in result.beads]
         marks = self.beads_layer
         from_marks = marks is not None and self.form.points_box.value() is marks
-        self.beads_layer = show_beads(self.viewer, self._source, result, marks)
+        self.beads_layer = show_beads(self.viewer, source, result, marks)
         if from_marks:
             self.form.choose_points(self.beads_layer)
-        psf = add_psf(self.viewer, self._source, result)
+        psf = add_psf(self.viewer, source, result)
         self._fill()
         axes = "zyx"[-result.psf.ndim :]
         width = ", ".join(f"{a} {w:.3g}" for a, w in zip(axes, result.fwhm_um, strict=True))
         voxels = " × ".join(str(n) for n in result.psf.shape)
         size = " × ".join(f"{n * v:.3g}" for n, v in zip(result.psf.shape, result.voxel_um, strict=True))
-        self.status.say(
+        return (
             f"{result.used} of {len(result.beads)} beads averaged: layer '{psf.name}', {voxels} voxels "
             f"({size} µm). Width at half maximum, µm: {width}. Noise: {result.noise:.2%} of the peak. "
-            f"Threshold: {result.threshold:.4g}.",
-            "good",
+            f"Threshold: {result.threshold:.4g}."
         )
 
     def _fill(self) -> None:

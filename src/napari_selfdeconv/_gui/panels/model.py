@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QPushButton, QWidget
 
 from napari_selfdeconv._gui.forms.fields import Note
-from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, freeze
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot
 from napari_selfdeconv._gui.qt import existing
-from napari_selfdeconv._gui.runs.deconvolve import Psf
+from napari_selfdeconv._gui.runs.controller import RunRequest
+from napari_selfdeconv._gui.runs.inputs import RunInputs, required
+from napari_selfdeconv._gui.runs.judge import apply_job, residual_job, uncertainty_job
+from napari_selfdeconv._gui.runs.plan import Repetition
 from napari_selfdeconv._gui.runs.repeat import Ingredients, command_text, ingredients, python_text
-from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import kind_of
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Warned
-from napari_selfdeconv.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import Model
 
 _FILTER = "Model (*.safetensors)"
 _READ = {
@@ -32,16 +36,25 @@ _READ = {
 
 
 class ModelPanel(QWidget):
-    """Buttons over the dock's model and the result layer that is selected.
+    """Buttons over the model trained or loaded last, and over the result layer that is selected.
+
+    Signals: ``model_changed``; ``asked`` carries a `RunRequest` to start, ``repeat`` a `Repetition`.
 
     Parameters
     ----------
-    dock : the main dock; its run panel shows what goes on.
+    viewer : where results are selected and added.
+    inputs : returns what the forms say now.
+    linked : returns whether results share the contrast limits of the image.
     """
 
-    def __init__(self, dock: Any) -> None:
+    model_changed = Signal()
+    asked = Signal(object)
+    repeat = Signal(object)
+
+    def __init__(self, viewer: Any, inputs: Callable[[], RunInputs], linked: Callable[[], bool]) -> None:
         super().__init__()
-        self._dock = dock
+        self._viewer, self._inputs, self._linked = viewer, inputs, linked
+        self._model: Model | None = None
         self.save_button = _button("Save model …", "Keep the model of the last run in a file")
         self.load_button = _button("Load model …", "Use a model that was saved")
         self.apply_button = _button("Apply to image", "Deconvolve the chosen image with the model, no training")
@@ -70,76 +83,77 @@ class ModelPanel(QWidget):
             (self.apply_button, self.apply),
             (self.residual_button, self.residual),
             (self.uncertainty_button, self.uncertainty),
-            (self.repeat_button, self.repeat),
+            (self.repeat_button, self.repeat_selected),
             (self.python_button, lambda: self._ask_copy(python_text, "script")),
             (self.command_button, lambda: self._ask_copy(command_text, "command")),
         ):
             button.clicked.connect(lambda _=False, run=slot: self._guarded(run))
-        dock.model_changed.connect(self._on_model)
-        self._on_model()
+        self.model = None
+
+    @property
+    def model(self) -> Model | None:
+        """The model trained or loaded last."""
+        return self._model
+
+    @model.setter
+    def model(self, model: Model | None) -> None:
+        self._model = model
+        for button in (self.save_button, self.apply_button, self.uncertainty_button):
+            button.setEnabled(model is not None)
+        self.model_changed.emit()
+
+    def follow(self, _image: Image | None) -> None:
+        """Another image is chosen: forget what was said of the one before."""
+        self.note.say("")
 
     def save(self, path: str) -> None:
         """Write the model; ConfigError if that fails."""
         from napari_selfdeconv import api
 
-        api.save_model(path, self._model())
+        api.save_model(path, self._required_model())
         self.note.say(f"Saved {path}", "good")
 
     def load(self, path: str) -> None:
-        """Read a model and make it the dock's; ConfigError if it is none."""
+        """Read a model and make it the present one; ConfigError if the file holds no model."""
         from napari_selfdeconv import api
 
-        self._dock.model = api.load_model(path)
-        told = self._dock.model.provenance
-        self.note.say(
-            f"Loaded: {self._dock.model.psf.ndim}D, {told.get('steps_done', '?')} steps, PSF "
-            f"{' × '.join(map(str, self._dock.model.psf.shape))}.",
-            "good",
-        )
+        model = self.model = api.load_model(path)
+        steps = model.provenance.get("steps_done", "?")
+        size = " × ".join(map(str, model.psf.shape))
+        self.note.say(f"Loaded: {model.psf.ndim}D, {steps} steps, PSF {size}.", "good")
 
     def apply(self) -> None:
         """Deconvolve the chosen image with the model."""
-        model, source = self._model(), freeze(self._dock.image_box.layer)
-        psf = self._dock.psf_form.freeze(self._dock.image_box.layer)
-        job = apply_job(model, source, psf, self._tiles(), self._device())
+        inputs, model = self._inputs(), self._required_model()
+        source = snapshot(inputs.layer)
+        psf = inputs.psfs if isinstance(inputs.psfs, ConfigError) else inputs.psfs[0]
+        job = apply_job(model, source, psf, required(inputs.tiles), inputs.device)
 
         def add(image: np.ndarray) -> str:
-            told = {**model.provenance, "applied_to": source.name, "psf": model.psf, "model": model}
-            add_result(self._dock.viewer, source, image, "applied", told, link=self._dock.linked)
+            about = {**model.provenance, "applied_to": source.name, "psf": model.psf, "model": model}
+            add_result(self._viewer, source, image, "applied", about, link=self._linked())
             return "Applied"
 
-        self._dock.start_job(job, source, "Applying the model", add)
+        self.asked.emit(RunRequest(job=job, what="Applying the model", on_success=add))
 
     def residual(self) -> None:
         """Add the residual of the selected result."""
         made, result = self._selected()
-        source, data = freeze(made.source), np.asarray(self._active().data)
-
-        def job(_token: StopToken) -> Generator[Event, None, Any]:
-            from napari_selfdeconv import api
-
-            yield from ()
-            return api.residual(np.asarray(source.data), data, made.psf)
-
-        tag = f"residual of {result.removeprefix(source.name).strip(' []')}"
-        self._dock.start_job(job, source, "Residual", self._adder(source, tag, "residual"))
+        source = snapshot(made.source)
+        tag = f"residual of {result.name.removeprefix(source.name).strip(' []')}"
+        job = residual_job(source, result.data, made.psf)
+        add = self._adder(source, tag, "residual")
+        self.asked.emit(RunRequest(job=job, what="Residual", on_success=add))
 
     def uncertainty(self) -> None:
         """Add the spread of the model's answers for the chosen image."""
-        model, source = self._model(), freeze(self._dock.image_box.layer)
-        tiles, device = self._tiles(), self._device()
+        inputs, model = self._inputs(), self._required_model()
+        source = snapshot(inputs.layer)
+        job = uncertainty_job(model, source, required(inputs.tiles), inputs.device)
+        add = self._adder(source, "uncertainty", "uncertainty")
+        self.asked.emit(RunRequest(job=job, what="Uncertainty", on_success=add))
 
-        def job(token: StopToken) -> Generator[Event, None, Any]:
-            from napari_selfdeconv import api
-
-            work = api.iter_uncertainty(
-                model, np.asarray(source.data), tiles=tiles, stop=token, device_name=device
-            )
-            return (yield from work)
-
-        self._dock.start_job(job, source, "Uncertainty", self._adder(source, "uncertainty", "uncertainty"))
-
-    def repeat(self) -> None:
+    def repeat_selected(self) -> None:
         """Run the selected result again from its metadata."""
         made, _ = self._selected()
         told = made.provenance
@@ -147,11 +161,11 @@ class ModelPanel(QWidget):
             raise ConfigError("Only a result that was trained can be run again here: take Copy as Python.")
         config = TrainConfig.from_dict(told["config"])
         tiles = TileConfig.from_dict(told.get("tiles") or {})
-        self._dock.repeat(made.source, made.psf, config, tiles)
+        self.repeat.emit(Repetition(made.source, made.psf, config, tiles))
 
     def _adder(self, source: LayerSnapshot, tag: str, kind: str) -> Callable[[np.ndarray], str]:
         def add(image: np.ndarray) -> str:
-            layer = add_result(self._dock.viewer, source, image, tag, {"method": kind})
+            layer = add_result(self._viewer, source, image, tag, {"method": kind})
             if kind == "residual":
                 most = float(np.percentile(np.abs(image), 99.9)) or 1.0
                 layer.contrast_limits, layer.colormap = (-most, most), "PiYG"
@@ -162,30 +176,16 @@ class ModelPanel(QWidget):
 
         return add
 
-    def _model(self) -> Any:
-        if self._dock.model is None:
+    def _required_model(self) -> Model:
+        if self._model is None:
             raise ConfigError("There is no model yet: press Train, or load one.")
-        return self._dock.model
+        return self._model
 
-    def _tiles(self) -> TileConfig:
-        tiles: TileConfig = self._dock.train_form.tiles()
-        return tiles
-
-    def _device(self) -> str:
-        return str(self._dock.train_form.device.value())
-
-    def _active(self) -> Image:
-        active = self._dock.viewer.layers.selection.active
+    def _selected(self) -> tuple[Ingredients, Image]:
+        active = self._viewer.layers.selection.active
         if not isinstance(active, Image):
             raise ConfigError("Select a result of this plugin in the layer list.")
-        return active
-
-    def _selected(self) -> tuple[Ingredients, str]:
-        return ingredients(self._dock.viewer, self._active()), self._active().name
-
-    def _on_model(self) -> None:
-        for button in (self.save_button, self.apply_button, self.uncertainty_button):
-            button.setEnabled(self._dock.model is not None)
+        return ingredients(self._viewer, active), active
 
     def _guarded(self, run: Callable[[], None]) -> None:
         try:
@@ -209,20 +209,6 @@ class ModelPanel(QWidget):
         if folder:
             existing(QApplication.clipboard()).setText(text(made, folder))
             self.note.say(f"The {what} is on the clipboard; image, PSF and settings are in {folder}.", "good")
-
-
-def apply_job(model: Any, image: LayerSnapshot, psf: Psf, tiles: TileConfig, device: str) -> Job:
-    """Return the job that applies ``model``, after saying where PSF or voxels differ from the model's."""
-
-    def job(token: StopToken) -> Generator[Event, None, Any]:
-        from napari_selfdeconv import api
-
-        kernel, _ = psf.kernel(image)
-        yield from map(Warned, api.model_differences(model, kernel, psf.voxels(image)))
-        work = api.iter_apply_model(model, np.asarray(image.data), tiles=tiles, stop=token, device_name=device)
-        return (yield from work)
-
-    return job
 
 
 def _button(text: str, tip: str) -> QPushButton:

@@ -180,7 +180,7 @@ class LossPlot(Plot):
 
     def __init__(self) -> None:
         super().__init__("training step", "loss", lambda logarithm: f"{10.0**logarithm:.2g}")
-        self._planned = 1
+        self._steps = 1
         self._series: dict[str, tuple[list[int], list[float]]] = {}
         self.ended_at: int | None = None
 
@@ -191,7 +191,7 @@ class LossPlot(Plot):
 
     def restart(self, steps: int) -> None:
         """Forget the last run; the axis is laid out for ``steps``."""
-        self._planned, self._series, self.ended_at = max(1, steps), {}, None
+        self._steps, self._series, self.ended_at = max(1, steps), {}, None
         self.update()
 
     def add(self, step: int, losses: Mapping[str, float], held_out: float | None = None) -> None:
@@ -226,7 +226,7 @@ class LossPlot(Plot):
         return found
 
     def ranges(self, shown: Sequence[Curve]) -> tuple[float, float, float, float]:
-        return (0.0, float(self._planned), *loss_range([value for curve in shown for value in curve.y]))
+        return (0.0, float(self._steps), *loss_range([value for curve in shown for value in curve.y]))
 
     def draw_marks(self, painter: QPainter, place: Callable[[float, float], QPointF], field: QRectF) -> None:
         if self.ended_at is None:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QWidget
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, looked_at
 from napari_selfdeconv._gui.layers.preview import PreviewBox, PreviewLayers
+from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv.events import Preview
 
 REGION_EVERY_MS = 200
@@ -86,10 +87,14 @@ class PreviewPanel(QWidget):
         self.box.remove()
         self.box.close()
 
-    def shown_limits(self) -> tuple[float, float]:
-        """Return contrast limits for a result that is only beginning to come: the image's own."""
-        low, high = (0.0, 1.0) if self._image is None else self._image.contrast_limits
-        return float(low), float(high)
+    @property
+    def linked(self) -> bool:
+        """Whether results get the image's contrast limits and keep them in common."""
+        return bool(self.link.isChecked())
+
+    def previews(self) -> Previews:
+        """Return what to ask for while training."""
+        return Previews(region=self.region, extra=self.extra)
 
     def region(self) -> tuple[slice, ...] | None:
         """Return what to preview; called from the worker's thread."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from napari.layers import Image
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -13,7 +12,9 @@ from napari_selfdeconv._gui.forms.layout import scrolled
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, voxel_um
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
 from napari_selfdeconv._gui.qt import existing
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
+from napari_selfdeconv._gui.runs.failure import Failure
+from napari_selfdeconv._gui.runs.psf import Examination, PsfSnapshot, Repair, examine_job, repair_job
 
 TAG = "[repaired]"
 
@@ -32,12 +33,14 @@ class DoctorPanel(QWidget):
         self.fix_all_button.setToolTip("Repair all that can be, as a new layer")
         self.findings: list[Any] = []
         self.fix_buttons: dict[str, QPushButton] = {}
+        self.runs = RunController(self)
         self._watched: list[Image] = []
         self._rows = QWidget()
         self._list = QVBoxLayout(self._rows)
         self._list.setContentsMargins(0, 0, 0, 0)
         self._list.setSpacing(4)
         self._build()
+        self.runs.finished.connect(self._on_finished)
         self.psf_box.layer_changed.connect(self._on_layers)
         self.image_box.layer_changed.connect(self._on_layers)
         self.fix_all_button.clicked.connect(lambda: self.fix([f.key for f in self.findings if f.fix]))
@@ -46,6 +49,11 @@ class DoctorPanel(QWidget):
         # Not before it is looked at: examining imports what the viewer's start should not pay for.
         super().showEvent(event)
         self._on_layers()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a check or a repair is under way."""
+        return self.runs.busy
 
     def close_panel(self) -> None:
         """The dock is gone: hear nothing of its layers any more."""
@@ -56,18 +64,19 @@ class DoctorPanel(QWidget):
         layer = self.psf_box.layer
         self._clear()
         if layer is None:
+            self.runs.cancel()
             self.summary.say("Choose the layer that holds the PSF.")
             return
-        from napari_selfdeconv import api
+        self.summary.say("Examining …")
+        snapshot = self._snapshot(layer)
+        job = examine_job(snapshot)
+        self.runs.start_newest(
+            RunRequest(job=job, what="PSF", on_success=lambda found: self._show(snapshot, found))
+        )
 
-        try:
-            psf = np.asarray(layer.data)
-            self.findings = api.examine_psf(psf, self._context())
-        except ConfigError as error:
-            self.summary.say(str(error), "error")
-            return
-        own = voxel_um(layer)
-        self.preview.show_psf(psf, own or (1.0,) * psf.ndim)
+    def _show(self, snapshot: PsfSnapshot, found: Examination) -> str:
+        psf, self.findings = found.psf, found.findings
+        self.preview.show_psf(psf, snapshot.voxel_um or (1.0,) * psf.ndim)
         problems = sum(finding.severity == "problem" for finding in self.findings)
         if not self.findings:
             self.summary.say("Nothing to repair: this PSF can be used as it is.", "good")
@@ -78,30 +87,36 @@ class DoctorPanel(QWidget):
         for finding in self.findings:
             self._list.addWidget(self._row(finding))
         self.fix_all_button.setEnabled(any(finding.fix for finding in self.findings))
+        return self.summary.text()
 
     def fix(self, keys: list[str]) -> None:
         """Repair the findings named, as the layer '<PSF> [repaired]', and examine that."""
         layer = self.psf_box.layer
         if layer is None or not keys:
             return
-        from napari_selfdeconv import api
+        job = repair_job(self._snapshot(layer), keys)
+        self._clear()
+        self.summary.say("Repairing …")
+        self.runs.start_newest(
+            RunRequest(job=job, what="PSF", on_success=lambda repair: self._take(layer, repair))
+        )
 
-        try:
-            psf, voxel, did = api.repair_psf(np.asarray(layer.data), keys, self._context())
-        except ConfigError as error:
-            self.summary.say(str(error), "error")
-            return
-        repaired = self._show_repaired(layer, psf, voxel, did)
+    def _take(self, layer: Image, repair: Repair) -> str:
+        repaired = self._show_repaired(layer, repair)
         self.psf_box.refresh()
         self.psf_box.choose(repaired)
+        return f"Repaired: {repaired.name}"
 
-    def _show_repaired(
-        self, layer: Image, psf: np.ndarray, voxel: tuple[float, ...] | None, did: list[str]
-    ) -> Image:
-        told = {METADATA_KEY: {"role": "psf", "did": did}}
+    def _on_finished(self, ending: Ending) -> None:
+        if isinstance(ending.outcome, Failure):
+            self.summary.say(ending.outcome.text, "error")
+
+    def _show_repaired(self, layer: Image, repair: Repair) -> Image:
+        psf, voxel = repair.psf, repair.voxel_um
+        metadata = {METADATA_KEY: {"role": "psf", "did": repair.did}}
         placed = {} if voxel is None else {"scale": voxel, "units": ("um",) * psf.ndim}
-        if layer.name.endswith(TAG):  # the second repair of the same patient
-            layer.data, layer.metadata = psf, told
+        if layer.name.endswith(TAG) and layer in self._viewer.layers:  # the second repair of the same patient
+            layer.data, layer.metadata = psf, metadata
             if voxel is not None:
                 layer.scale, layer.units = voxel, ("um",) * psf.ndim
             layer.contrast_limits = display_limits(psf)
@@ -112,19 +127,18 @@ class DoctorPanel(QWidget):
             name=f"{name} {TAG}",
             contrast_limits=display_limits(psf),
             visible=False,
-            metadata=told,
+            metadata=metadata,
             axis_labels=tuple("zyx"[-psf.ndim :]),
             **placed,
         )
 
-    def _context(self) -> Any:
-        from napari_selfdeconv import api
-
-        psf, image = self.psf_box.layer, self.image_box.layer
+    def _snapshot(self, psf: Image) -> PsfSnapshot:
+        image = self.image_box.layer
         if image is psf or (image is not None and image.ndim not in (2, 3)):
             image = None
-        return api.Context(
-            voxel_um=None if psf is None else voxel_um(psf),
+        return PsfSnapshot(
+            data=psf.data,
+            voxel_um=voxel_um(psf),
             image_shape=None if image is None or image.multiscale else tuple(map(int, image.data.shape)),
             image_voxel_um=None if image is None else voxel_um(image),
         )

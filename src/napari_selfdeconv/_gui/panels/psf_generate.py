@@ -13,8 +13,10 @@ from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid
 from napari_selfdeconv._gui.forms.optics import OpticsForm
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, display_limits, voxel_um
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
-from napari_selfdeconv._gui.runs.psf import Generated, generate_job
-from napari_selfdeconv._gui.runs.worker import Failure, Job, Outcome, Run, Succeeded
+from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
+from napari_selfdeconv._gui.runs.failure import Failure
+from napari_selfdeconv._gui.runs.psf import PsfResult, generate_job
+from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import PsfParameters, load_parameters, save_parameters
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
@@ -51,9 +53,8 @@ class GeneratePanel(QWidget):
         self.read_button = QPushButton("Read from layer")
         self.read_button.setToolTip("Fill in the fields from the selected PSF layer, if this dock made it")
         self.save_button, self.load_button = QPushButton("Save …"), QPushButton("Load …")
-        self.generated: Generated | None = None
-        self.run: Run | None = None
-        self._again = False
+        self.generated: PsfResult | None = None
+        self.runs = RunController(self)
         self._filling = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -65,13 +66,11 @@ class GeneratePanel(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self.run is not None or self._timer.isActive()
+        return self.runs.busy or self._timer.isActive()
 
     def close_panel(self) -> None:
-        """The dock is gone."""
+        """The dock is gone: compute nothing more."""
         self._timer.stop()
-        if self.run is not None:
-            self.run.cancel()
 
     def add_layer(self) -> None:
         """Add the PSF on display as a layer, with its parameters in the metadata."""
@@ -119,7 +118,7 @@ class GeneratePanel(QWidget):
         image = self.image_box.layer
         return image.ndim if image is not None and image.ndim in (2, 3) else 3
 
-    def _request(self) -> Job:
+    def _job(self) -> Job:
         ndim = len([box for box in self.voxel if not box.isHidden()])
         voxel = tuple(box.value() for box in self.voxel[-ndim:])
         for axis, size in zip("zyx"[-ndim:], voxel, strict=True):
@@ -139,32 +138,20 @@ class GeneratePanel(QWidget):
             self._timer.start()
 
     def _compute(self) -> None:
-        if self.run is not None:
-            self._again = True  # the answer under way is stale; ask anew when it has come
-            return
         try:
-            job = self._request()
+            job = self._job()
         except ConfigError as error:
+            self.runs.cancel()
             self._forget(str(error))
             return
-        self.run = run = Run(job, self)
-        self.destroyed.connect(run.token.cancel)
-        run.ended.connect(self._on_ended)
-        run.start()
+        # An answer that is under way is stale.
+        self.runs.start_newest(RunRequest(job=job, what="PSF", on_success=self._show))
 
-    def _on_ended(self, outcome: Outcome) -> None:
-        run, self.run = self.run, None
-        if run is not None:
-            run.deleteLater()
-        if self._again:
-            self._again = False
-            self._compute()
-        elif isinstance(outcome, Failure):
-            self._forget(f"{outcome.message}\n{outcome.remedy}".strip())
-        elif isinstance(outcome, Succeeded):
-            self._show(outcome.value)
+    def _on_finished(self, ending: Ending) -> None:
+        if isinstance(ending.outcome, Failure):
+            self._forget(ending.outcome.text)
 
-    def _show(self, made: Generated) -> None:
+    def _show(self, made: PsfResult) -> str:
         self.generated = made
         self.add_button.setEnabled(True)
         self.preview.show_psf(made.psf, made.parameters.voxel_um)
@@ -175,6 +162,7 @@ class GeneratePanel(QWidget):
             for box, size in zip(self.sizes[-made.psf.ndim :], made.psf.shape, strict=True):
                 box.setValue(size)
             self._filling = False
+        return made.facts
 
     def _forget(self, why: str) -> None:
         self.generated = None
@@ -238,6 +226,7 @@ class GeneratePanel(QWidget):
 
     def _connect(self) -> None:
         self.image_box.layer_changed.connect(self._on_image)
+        self.runs.finished.connect(self._on_finished)
         self.optics_form.changed.connect(self._later)
         for box in (*self.voxel, *self.sizes, self.share):
             box.valueChanged.connect(self._later)

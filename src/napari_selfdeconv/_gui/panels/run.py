@@ -7,8 +7,12 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.panels.plots import LossPlot
-from napari_selfdeconv.events import Event, Finished, Progress, Started, Warned
+from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
+from napari_selfdeconv._gui.runs.failure import Failure
+from napari_selfdeconv._gui.runs.worker import Discarded
+from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started, Warned
 
+_STOPPING = "Stopping …"
 _STAGES = {
     "check": "Checking the image",
     "train": "Training",
@@ -40,8 +44,8 @@ def pace(step: int, seconds: float) -> str:
 class RunPanel(QWidget):
     """Train, Continue, Pause, Use now, Stop (keep), Cancel, and how it is going.
 
-    Signals ``train``, ``go_on`` (train the last model further), ``pause`` (True: pause, False: resume),
-    ``use_now``, ``stop`` and ``cancel`` say what the user pressed.
+    Signals ``train`` and ``go_on`` (train the last model further) say what the user pressed; the other buttons go
+    to the run controller of `follow`.
 
     Parameters
     ----------
@@ -51,10 +55,6 @@ class RunPanel(QWidget):
 
     train = Signal()
     go_on = Signal()
-    pause = Signal(bool)
-    use_now = Signal()
-    stop = Signal()
-    cancel = Signal()
 
     def __init__(self, start_text: str = "Train", *, holds: bool = True) -> None:
         super().__init__()
@@ -78,35 +78,60 @@ class RunPanel(QWidget):
         self._started: Started | None = None
         self._finished: Finished | None = None
         self._trained: Progress | None = None
-        self._trains = False
+        self._trains, self._interim = False, True
         self._build()
         self.idle()
 
+    def follow(self, runs: RunController) -> None:
+        """Show the runs of ``runs``, and let the buttons stop, cancel and pause them."""
+        runs.began.connect(self._on_began)
+        runs.happened.connect(self.show_event)
+        runs.finished.connect(self._on_finished)
+        self.pause_button.clicked.connect(lambda: self._pause(runs))
+        for button, show, act in (
+            (self.use_button, self.using, runs.request_result),
+            (self.stop_button, self.stopping, runs.stop),
+            (self.cancel_button, self.cancelling, runs.cancel),
+        ):
+            button.clicked.connect(show)
+            button.clicked.connect(act)
+
+    def forget(self) -> None:
+        """Say nothing more of the last run: another image is chosen."""
+        self.status.say("")
+        self.warning.say("")
+        self.plot.restart(1)
+        self.plot.hide()
+
     def start(self, what: str, *, trains: bool, interim: bool = True) -> None:
         """A run begins: lock Train, unlock Stop and Cancel, and 'Use now' if the run can answer it."""
-        self._started, self._finished, self._trained, self._trains = None, None, None, trains
+        self._started, self._finished, self._trained = None, None, None
+        self._trains, self._interim = trains, interim
         self._enable(running=True)
-        if not interim:
-            self.use_button.hide()
         self.bar.show()
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
         self.status.say(f"{what}: preparing …")
         self.warning.say("")
-        if trains:
-            self.plot.show()
+        self.plot.restart(1)
+        self.plot.setVisible(trains)
 
     def show_event(self, event: Event) -> None:
         """Draw one event of the run."""
         if isinstance(event, Started):
             self._started = event
             self.plot.restart(event.steps)
+            if self.stop_button.text() == _STOPPING:
+                # The next channel of a series: Stop has ended the training of the one before only.
+                self._enable(running=True)
             self.status.say(self._device())
         elif isinstance(event, Progress):
             self._show_progress(event)
         elif isinstance(event, Warned):
             shown = self.warning.text()
             self.warning.say(f"{shown}\n{event.message}" if shown else event.message, "warning")
+        elif isinstance(event, Interim):
+            self.used()
         elif isinstance(event, Finished):
             self._finished = event
             if event.converged:
@@ -134,7 +159,7 @@ class RunPanel(QWidget):
         self.pause_button.hide()
         self.use_button.hide()
         self.stop_button.setEnabled(False)
-        self.stop_button.setText("Stopping …")
+        self.stop_button.setText(_STOPPING)
 
     def cancelling(self) -> None:
         """The user pressed Cancel; the current step is being finished."""
@@ -144,7 +169,7 @@ class RunPanel(QWidget):
         self.cancel_button.setEnabled(False)
         self.cancel_button.setText("Cancelling …")
 
-    def done(self, what: str) -> None:
+    def succeeded(self, what: str) -> None:
         """The run ended with a result."""
         text = what
         if self._finished is not None:
@@ -179,6 +204,23 @@ class RunPanel(QWidget):
     def offer_continue(self, offered: bool) -> None:
         """Show or hide 'Continue training': there is a model for it, or none."""
         self.continue_button.setVisible(offered)
+
+    def _on_began(self, request: RunRequest) -> None:
+        self.start(request.what, trains=request.trains, interim=request.interim)
+
+    def _on_finished(self, ending: Ending) -> None:
+        outcome = ending.outcome
+        if isinstance(outcome, Failure):
+            self.failed(outcome.message, outcome.remedy)
+        elif isinstance(outcome, Discarded):
+            self.cancelled()
+        else:
+            self.succeeded(ending.said)
+
+    def _pause(self, runs: RunController) -> None:
+        paused = self.pause_button.text() == "Pause"
+        runs.pause(paused)
+        self.paused(paused)
 
     def _show_progress(self, event: Progress) -> None:
         self._show_bar(event)
@@ -218,8 +260,8 @@ class RunPanel(QWidget):
             button.setEnabled(running)
             button.setText(text)
             button.show()
-        for button, _ in texts:
-            button.setVisible(running and self._trains and self._holds)
+        self.pause_button.setVisible(running and self._trains and self._holds)
+        self.use_button.setVisible(running and self._trains and self._holds and self._interim)
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -240,10 +282,6 @@ class RunPanel(QWidget):
             layout.addWidget(part)
         self.train_button.clicked.connect(self.train)
         self.continue_button.clicked.connect(self.go_on)
-        self.pause_button.clicked.connect(lambda: self.pause.emit(self.pause_button.text() == "Pause"))
-        self.use_button.clicked.connect(self.use_now)
-        self.stop_button.clicked.connect(self.stop)
-        self.cancel_button.clicked.connect(self.cancel)
 
 
 def _button(text: str, tip: str) -> QPushButton:

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_selfdeconv._gui.layers.exchange import display_limits, relink_contrast
+from napari_selfdeconv._gui.layers.exchange import layer_limits, relink_contrast
 
 _LINKED = ("contrast_limits", "gamma")
 
@@ -76,6 +76,6 @@ def _common_limits(layers: Sequence[Image]) -> tuple[float, float]:
 
     The middle one, because Richardson-Lucy after many iterations has lone pixels far above all others.
     """
-    lows, highs = zip(*(display_limits(layer.data) for layer in layers), strict=True)
+    lows, highs = zip(*(layer_limits(layer) for layer in layers), strict=True)
     low, high = min(lows), sorted(highs)[len(highs) // 2]
     return (low, high if high > low else low + 1.0)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
-from napari_selfdeconv._gui.runs.deconvolve import Psf
+from napari_selfdeconv._gui.runs.psf_choice import Psf
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import Classical
+from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Tick, Warned, report_progress
@@ -20,7 +21,7 @@ from napari_selfdeconv.stop_token import StopToken
 
 
 @dataclass(frozen=True)
-class Compared:
+class MethodResult:
     """One finished method: the tag of its layer, its array, where it comes from, and the model if it has one."""
 
     tag: str
@@ -38,24 +39,31 @@ class Row:
 
 
 def compare_job(
-    image: LayerSnapshot, psf: Psf, methods: Sequence[Classical], network: TrainConfig | None, device: str
+    image: LayerSnapshot,
+    psf: Psf,
+    methods: Sequence[Classical],
+    network: TrainConfig | None,
+    tiles: TileConfig,
+    device: str,
 ) -> Job:
-    """Return the job that runs the classical methods, then the network if asked for; its result: `Compared`s."""
+    """Return the job that runs the classical methods, then the network if asked for; it gives `MethodResult`s."""
 
-    def job(token: StopToken) -> Generator[Event, None, list[Compared]]:
+    def job(token: StopToken) -> Generator[Event, None, list[MethodResult]]:
         from napari_selfdeconv import api
 
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
-        done: list[Compared] = []
+        done: list[MethodResult] = []
         if methods:
             results = yield from api.iter_classical(data, kernel, methods, stop=token, device_name=device)
-            done += [Compared(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
+            done += [MethodResult(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
         if network is not None and not token.stopped:
-            result = yield from api.iter_deconvolve(data, kernel, network, voxel_um=psf.voxels(image), stop=token)
+            result = yield from api.iter_deconvolve(
+                data, kernel, network, tiles=tiles, voxel_um=psf.voxels(image), stop=token
+            )
             told = {**result.provenance, "psf": result.model.psf}
-            done.append(Compared("deconvolved", result.image, told, result.model))
+            done.append(MethodResult("deconvolved", result.image, told, result.model))
         return done
 
     return job

@@ -1,9 +1,10 @@
-"""What the tab 'Generate' computes in the worker's thread."""
+"""What the tabs 'Generate' and 'Check' compute in the worker's thread."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +14,12 @@ from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.stop_token import StopToken
 
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import Context, Finding
+
 
 @dataclass(frozen=True)
-class Generated:
+class PsfResult:
     """A computed PSF: parameters, array, what is doubtful, and what to say about it."""
 
     parameters: PsfParameters
@@ -31,25 +35,18 @@ def generate_job(
     energy: float,
     shape: tuple[int, ...] | None,
 ) -> Job:
-    """Return the job that computes a PSF; its result is a `Generated`."""
+    """Return the job that computes a PSF; its result is a `PsfResult`."""
 
-    def job(_token: StopToken) -> Generator[Event, None, Generated]:
-        import warnings
-
+    def job(_token: StopToken) -> Generator[Event, None, PsfResult]:
         from napari_selfdeconv import api
-        from napari_selfdeconv.api import PsfWarning, fwhm
 
         yield from ()
         sizes = api.suggest_psf_shape(optics, voxel, image_shape, energy) if shape is None else shape
         parameters = PsfParameters(optics=optics, voxel_um=voxel, shape=sizes)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", PsfWarning)
-            psf = api.richards_wolf_psf(sizes, voxel, optics)
-        notes = [str(w.message) for w in caught if issubclass(w.category, PsfWarning)]
-        if shape is None:
-            # That the outer planes spread beyond the window is part of the choice of size.
-            notes = [note for note in notes if not note.startswith("the window of")]
-        widths = [fwhm(psf.astype(np.float64), axis) * size for axis, size in enumerate(voxel)]
+        psf, sampling, window = api.psf_and_notes(sizes, voxel, optics)
+        # That the outer planes spread beyond the window is part of the choice of size.
+        notes = sampling if shape is None else sampling + window
+        widths = [api.fwhm(psf.astype(np.float64), axis) * size for axis, size in enumerate(voxel)]
         names = ("axial", "lateral")[-min(2, len(voxel) - 1) :] if len(voxel) == 3 else ("lateral",)
         values = (widths[0], widths[-1]) if len(voxel) == 3 else (widths[-1],)
         half = ", ".join(f"{name} {value:.3g} µm" for name, value in zip(names, values, strict=True))
@@ -57,6 +54,66 @@ def generate_job(
         facts = (
             f"{' × '.join(map(str, sizes))} voxels · half-maximum width: {half} · Nyquist in xy: {lateral:.3g} µm"
         )
-        return Generated(parameters, psf, notes, facts)
+        return PsfResult(parameters, psf, notes, facts)
+
+    return job
+
+
+@dataclass(frozen=True)
+class PsfSnapshot:
+    """A PSF layer, and the image it is for, as they are when a check begins; None where unknown."""
+
+    data: Any
+    voxel_um: tuple[float, ...] | None
+    image_shape: tuple[int, ...] | None
+    image_voxel_um: tuple[float, ...] | None
+
+    def context(self) -> Context:
+        """Return what the check compares the PSF with."""
+        from napari_selfdeconv import api
+
+        return api.Context(
+            voxel_um=self.voxel_um, image_shape=self.image_shape, image_voxel_um=self.image_voxel_um
+        )
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A PSF that was examined: its array, and what is wrong with it."""
+
+    psf: np.ndarray
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A repaired PSF, its voxel size where it is known, and what was done."""
+
+    psf: np.ndarray
+    voxel_um: tuple[float, ...] | None
+    did: list[str]
+
+
+def examine_job(snapshot: PsfSnapshot) -> Job:
+    """Return the job that examines a PSF; its result is an `Examination`."""
+
+    def job(_token: StopToken) -> Generator[Event, None, Examination]:
+        from napari_selfdeconv import api
+
+        yield from ()
+        psf = np.asarray(snapshot.data)
+        return Examination(psf, api.examine_psf(psf, snapshot.context()))
+
+    return job
+
+
+def repair_job(snapshot: PsfSnapshot, keys: Sequence[str]) -> Job:
+    """Return the job that repairs the findings named; its result is a `Repair`."""
+
+    def job(_token: StopToken) -> Generator[Event, None, Repair]:
+        from napari_selfdeconv import api
+
+        yield from ()
+        return Repair(*api.repair_psf(np.asarray(snapshot.data), list(keys), snapshot.context()))
 
     return job

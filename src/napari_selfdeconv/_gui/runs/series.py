@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from napari.layers import Image
 
-from napari_selfdeconv._gui.layers.exchange import (
-    METADATA_KEY,
-    LayerSnapshot,
-    display_limits,
-    freeze_any,
-    length_um,
-)
-from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S, Psf
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, length_um, snapshot_any
+from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
+from napari_selfdeconv._gui.runs.inputs import Previews
+from napari_selfdeconv._gui.runs.psf_choice import Psf
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
@@ -27,22 +24,19 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Event, Warned
 from napari_selfdeconv.stop_token import StopToken
 
-Region = tuple[slice, ...]
-_REFRESH_S = 0.25
 
-
-def freeze_series(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> LayerSnapshot:
+def series_snapshot(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> LayerSnapshot:
     """Return what a run needs to know of a series or a colour picture.
 
     The colours of a picture become a first axis of channels, or their mean; transparency is left aside.
     """
-    frozen = freeze_any(layer)
+    taken = snapshot_any(layer)
     if not layer.rgb:
-        return frozen
-    colours = frozen.data[..., :3]
+        return taken
+    colours = taken.data[..., :3]
     if grey or plan is None:
-        return replace(frozen, data=colours.mean(-1))
-    transform = dict(frozen.transform)
+        return replace(taken, data=colours.mean(-1))
+    transform = dict(taken.transform)
     for key, value in (("scale", 1.0), ("translate", 0.0)):
         transform[key] = np.concatenate([[value], transform[key]])
     n = len(transform["scale"])
@@ -55,8 +49,8 @@ def freeze_series(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> Layer
         "units": ("pixel", *transform["units"]),
         "axis_labels": ("c", *transform["axis_labels"]),
     }
-    transform["rotate"][1:, 1:] = frozen.transform["rotate"]
-    return replace(frozen, data=np.moveaxis(np.asarray(colours), -1, 0), transform=transform)
+    transform["rotate"][1:, 1:] = taken.transform["rotate"]
+    return replace(taken, data=np.moveaxis(np.asarray(colours), -1, 0), transform=transform)
 
 
 def one_frame(source: LayerSnapshot, plan: SeriesPlan) -> LayerSnapshot:
@@ -73,8 +67,7 @@ def series_job(
     psfs: Sequence[Psf],
     config: TrainConfig,
     tiles: TileConfig,
-    region: Callable[[], Region | None],
-    extra: Callable[[], bool],
+    previews: Previews,
     folder: Path | None,
 ) -> Job:
     """Return the job that deconvolves a series; with ``folder`` the result is a zarr array in it."""
@@ -101,8 +94,8 @@ def series_job(
                 voxel_um=voxel,
                 stop=token,
                 preview_every_s=PREVIEW_EVERY_S,
-                preview_region=region,
-                preview_extra=extra,
+                preview_region=previews.region,
+                preview_extra=previews.extra,
             )
             token.raise_if_cancelled()
             return replace(result, provenance={**result.provenance, "psf": kernels[0]})
@@ -115,8 +108,7 @@ def large_job(
     psf: Psf,
     config: TrainConfig,
     tiles: TileConfig,
-    region: Callable[[], Region | None],
-    extra: Callable[[], bool],
+    previews: Previews,
     folder: Path,
 ) -> Job:
     """Return the job that deconvolves one image that need not fit into memory, into a zarr array in ``folder``."""
@@ -134,13 +126,13 @@ def large_job(
                 kernel,
                 config,
                 out=out,
-                region=region(),
+                region=previews.region(),
                 tiles=tiles,
                 voxel_um=voxel,
                 stop=token,
                 preview_every_s=PREVIEW_EVERY_S,
-                preview_region=region,
-                preview_extra=extra,
+                preview_region=previews.region,
+                preview_extra=previews.extra,
             )
             token.raise_if_cancelled()
             return replace(result, provenance={**result.provenance, "psf": kernel})
@@ -169,53 +161,6 @@ def _out(
 
 def fits_in_memory(data: Any, share: float) -> bool:
     """Whether an image can be deconvolved in memory: input, result and two copies in float32 at most."""
-    from napari_selfdeconv.api import free_memory_bytes
-
     if isinstance(data, np.ndarray):
         return True
-    import torch
-
-    return bool(16.0 * np.prod(data.shape, dtype=float) <= share * free_memory_bytes(torch.device("cpu")))
-
-
-class LiveResult:
-    """The layer '<source> [deconvolved]' while it fills, tile by tile."""
-
-    def __init__(self, viewer: Any, source: LayerSnapshot) -> None:
-        self._viewer, self._source = viewer, source
-        self._layer: Image | None = None
-        self._last = 0.0
-
-    def open(self, image: Any, limits: tuple[float, float]) -> None:
-        """Show the array that the result is being written into."""
-        self._layer = self._viewer.add_image(
-            image,
-            name=f"{self._source.name} [deconvolved]",
-            contrast_limits=limits,
-            metadata={METADATA_KEY: {"role": "preview"}},
-            **self._source.transform,
-            **self._source.look,
-        )
-
-    def progress(self) -> None:
-        """Draw what has come, a few times a second at most."""
-        now = time.monotonic()
-        if self._layer is not None and now - self._last > _REFRESH_S:
-            self._last = now
-            self._layer.refresh(extent=False, thumbnail=False, highlight=False)
-
-    def finish(self, provenance: dict[str, Any]) -> None:
-        """The result is whole: say where it comes from."""
-        layer, source = self._layer, self._source
-        if layer is not None and layer in self._viewer.layers:
-            told = {"role": "result", "source": source.name, "source_id": source.source_id, **provenance}
-            layer.metadata = {METADATA_KEY: told}
-            if isinstance(layer.data, np.ndarray):
-                layer.contrast_limits = display_limits(layer.data)
-            layer.refresh()
-
-    def discard(self) -> None:
-        """The run was cancelled, or failed: take the layer away."""
-        layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+    return bool(16.0 * np.prod(data.shape, dtype=float) <= share * psutil.virtual_memory().available)

@@ -9,9 +9,7 @@ holds the newest one only.
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +17,8 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_selfdeconv._gui.runs.collector import without_collecting
-from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, OutOfMemory
+from napari_selfdeconv._gui.runs.failure import Failure, explain
+from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Event, Preview, Warned
 from napari_selfdeconv.stop_token import StopToken
 
@@ -40,41 +38,8 @@ class Discarded:
     """The run was cancelled; there is no result."""
 
 
-@dataclass(frozen=True)
-class Failure:
-    """The run failed: what happened, what to do, and the error where it was not one of ours."""
-
-    message: str
-    remedy: str = ""
-    unexpected: Exception | None = None
-
-
 Outcome = Succeeded | Discarded | Failure
 Job = Callable[[StopToken], Generator[Event, None, Any]]
-
-
-def explain(error: Exception) -> Failure:
-    """Return ``error`` in the user's words, with the remedy."""
-    if isinstance(error, (RuntimeError, MemoryError)):
-        # Here and not above: the import takes torch with it, and this is the worker's thread.
-        from napari_selfdeconv.api import translate_error
-
-        translated = translate_error(error)
-        error = translated if isinstance(translated, OutOfMemory) else error
-    text = str(error).strip() or type(error).__name__
-    if isinstance(error, ConfigError):
-        return Failure(text)
-    if isinstance(error, ComputeError):
-        remedy = error.remedy or "try another seed, or the device cpu, under Advanced"
-        return Failure(_as_sentence(error.problem), _as_sentence(remedy))
-    # Frames hold the arrays they worked on; the traceback is kept for the report, the memory is not.
-    traceback.clear_frames(error.__traceback__)
-    remedy = "This was not foreseen: please report it with the traceback from napari's notification."
-    return Failure(f"{type(error).__name__}: {text}", remedy, unexpected=error)
-
-
-def _as_sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 class _Slot:
@@ -112,7 +77,8 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
         return Discarded()
     except Exception as error:
         _log.debug("run failed", exc_info=True)
-        return explain(error)
+        # Who has cancelled the run does not ask what went wrong on its way to the end.
+        return Discarded() if token.cancelled else explain(error)
     finally:
         if events is not None:
             events.close()
@@ -164,21 +130,6 @@ class Run(QObject):
         self._timer.start()
         self._worker.start()
 
-    def stop(self) -> None:
-        """End training after the current step and keep what there is."""
-        self.token.stop()
-
-    def cancel(self) -> None:
-        """End as soon as possible and discard."""
-        self.token.cancel()
-
-    def pause(self, paused: bool) -> None:
-        """Hold training between two steps, or let it go on."""
-        if paused:
-            self.token.pause()
-        else:
-            self.token.resume()
-
     def _drain(self) -> None:
         newest = self._slot.take()
         if newest is not None and not self.token.cancelled:
@@ -201,38 +152,3 @@ class Run(QObject):
         # ``returned`` never fires after napari's quit: then the outcome is still `Discarded`.
         self._timer.stop()
         self.ended.emit(self._outcome)
-
-
-# The usual precision of each type of device, the one that "auto" takes first; filled once torch is loaded.
-_usual: dict[str, str] = {}
-
-
-def usual_device(name: str) -> tuple[str, str]:
-    """Return the type and the usual precision of a device by name; cpu and float32 until torch is loaded."""
-    kind = next(iter(_usual), "cpu") if name == "auto" else name.partition(":")[0]
-    return kind, _usual.get(kind, "float32")
-
-
-def warm_up() -> None:
-    """Import the computation in the background: torch takes seconds, and the window must not wait."""
-    threading.Thread(target=_import_api, name="selfdeconv-warm-up").start()
-
-
-@without_collecting()
-def _import_api() -> None:
-    # OpenMP threads that spin while they wait collapse when the window, or any program, needs a core
-    # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        import torch
-
-        from napari_selfdeconv.api import choose_device, classical_method, deconvolve  # noqa: F401
-
-        # The first optimiser imports 800 modules of torch's: a gap of a quarter second if left to the first run.
-        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-        for name in ("auto", "cpu"):
-            choice = choose_device(name, "auto")
-            _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
-    except Exception:
-        # A broken torch is reported by the first run, where there is a place to show it.
-        _log.debug("warming up failed", exc_info=True)

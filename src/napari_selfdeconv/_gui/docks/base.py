@@ -1,0 +1,62 @@
+"""What all docks have in common: the viewer, the width, and how they end."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import napari
+from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtWidgets import QWidget
+
+from napari_selfdeconv._gui.runs.controller import RunController
+
+
+class DockBase(QWidget):
+    """A dock that follows the viewer's layers until it is closed, and then leaves nothing behind.
+
+    Parameters
+    ----------
+    napari_viewer : the viewer it is docked in.
+    """
+
+    SIZE: ClassVar[tuple[int, int]] = (340, 700)
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        # Plugins get a proxy that wraps every layer again at each access. Layers are compared by identity here,
+        # so the viewer itself is needed.
+        self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._closed = False
+
+    def follow_layers(self) -> None:
+        """Show the viewer's layers as they are now."""
+        raise NotImplementedError
+
+    def leave_viewer(self) -> None:
+        """Take away what the dock has put into the viewer, and disconnect from the viewer's events."""
+        raise NotImplementedError
+
+    def reset_choices(self, _event: Any = None) -> None:
+        """Follow the viewer's layers; napari calls this when one comes, goes, moves or is renamed."""
+        if not self._closed:
+            self.follow_layers()
+
+    def sizeHint(self) -> QSize:
+        """Ask for the width that the forms read well at."""
+        return QSize(*self.SIZE)
+
+    def event(self, event: QEvent | None) -> bool:
+        # A docked widget gets no closeEvent: closing the dock takes its parent away.
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            for runs in self.findChildren(RunController):
+                runs.close()
+            # Not at once: a script may dock it again.
+            QTimer.singleShot(0, self._delete_if_closed)
+        return bool(super().event(event))
+
+    def _delete_if_closed(self) -> None:
+        # napari's dock keeps the widget alive for ever otherwise.
+        if self.parent() is None and not self._closed:
+            self._closed = True
+            self.leave_viewer()
+            self.deleteLater()

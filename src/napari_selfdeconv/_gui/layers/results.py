@@ -1,0 +1,98 @@
+"""The layers in which the result of one run appears: as a whole at its end, or tile by tile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, LayerSnapshot, add_result, display_limits
+from napari_selfdeconv.events import Event, Filling, Interim, Progress
+
+_REFRESH_S = 0.25
+
+
+class WholeResult:
+    """Adds '<source> [deconvolved]' at the end, and a layer for each result asked for before.
+
+    Parameters
+    ----------
+    viewer, source : where the layers go, and what they are computed from.
+    linked : asked whenever a layer is added: does it share the contrast limits of the image?
+    """
+
+    def __init__(self, viewer: Any, source: LayerSnapshot, linked: Callable[[], bool]) -> None:
+        self._viewer, self._source, self._linked = viewer, source, linked
+
+    def show_event(self, event: Event) -> None:
+        """Add the result of 'Use now' as a layer of its own."""
+        if isinstance(event, Interim):
+            self._add(event.image, f"deconvolved, step {event.step}", dict(event.provenance))
+
+    def finish(self, result: Any) -> None:
+        """Add the result of the run."""
+        # The PSF as it was used: what it takes to run this again, or to reblur it.
+        self._add(result.image, "deconvolved", {**result.provenance, "psf": result.model.psf})
+
+    def discard(self) -> None:
+        """Leave the results that were asked for: they are whole."""
+
+    def _add(self, image: np.ndarray, tag: str, provenance: dict[str, Any]) -> None:
+        add_result(self._viewer, self._source, image, tag, provenance, link=self._linked())
+
+
+class FillingResult:
+    """The layer '<source> [deconvolved]' while it fills, tile by tile.
+
+    Parameters
+    ----------
+    viewer, source : where the layer goes, and what it is computed from.
+    limits : contrast limits until the result is whole.
+    """
+
+    def __init__(self, viewer: Any, source: LayerSnapshot, limits: tuple[float, float]) -> None:
+        self._viewer, self._source, self._limits = viewer, source, limits
+        self._layer: Image | None = None
+        self._last = 0.0
+
+    def show_event(self, event: Event) -> None:
+        """Show the array that the result is being written into, and what has come since."""
+        if isinstance(event, Filling):
+            self._open(event.image)
+        elif isinstance(event, Progress):
+            self._refresh()
+
+    def finish(self, result: Any) -> None:
+        """The result is whole: say where it comes from."""
+        layer, source = self._layer, self._source
+        if layer is not None and layer in self._viewer.layers:
+            about = {"role": "result", "source": source.name, "source_id": source.source_id, **result.provenance}
+            layer.metadata = {METADATA_KEY: about}
+            if isinstance(layer.data, np.ndarray):
+                layer.contrast_limits = display_limits(layer.data)
+            layer.refresh()
+
+    def discard(self) -> None:
+        """The run was cancelled, or failed: take the layer away."""
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+
+    def _open(self, image: Any) -> None:
+        self._layer = self._viewer.add_image(
+            image,
+            name=f"{self._source.name} [deconvolved]",
+            contrast_limits=self._limits,
+            metadata={METADATA_KEY: {"role": "preview"}},
+            **self._source.transform,
+            **self._source.look,
+        )
+
+    def _refresh(self) -> None:
+        """Draw what has come, a few times a second at most."""
+        now = time.monotonic()
+        if self._layer is not None and now - self._last > _REFRESH_S:
+            self._last = now
+            self._layer.refresh(extent=False, thumbnail=False, highlight=False)

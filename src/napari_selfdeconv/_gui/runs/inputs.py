@@ -1,0 +1,80 @@
+"""What the forms of the main dock say, as values: all that a run needs to know of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from napari.layers import Image
+
+from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+
+Region = tuple[slice, ...]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Previews:
+    """What to preview; both are asked again and again from the worker's thread.
+
+    Attributes
+    ----------
+    region : returns the part of the image, or None while that is unknown.
+    extra : returns whether the reblurred image or the residual is wanted.
+    """
+
+    region: Callable[[], Region | None]
+    extra: Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInputs:
+    """The answers of the forms. An answer that makes no sense is the error that says so: see `required`.
+
+    Attributes
+    ----------
+    layer : the image layer that is chosen, or None.
+    ndim : axes of one image, or of one frame of a series.
+    plan : what the axes mean; None for one plain image.
+    grey : whether the mean of a picture's colours is wanted.
+    psfs : one PSF for all channels, or one for each.
+    config, tiles, device : how to train, how to predict, and where.
+    folder : where the result is written; None for a result in memory.
+    cache_folder : where it is written if it does not fit into memory.
+    memory_share : how much of the free memory a run may take.
+    previews : what to show meanwhile.
+    """
+
+    layer: Image | None
+    ndim: int
+    plan: SeriesPlan | ConfigError | None
+    grey: bool
+    psfs: tuple[Psf, ...] | ConfigError
+    config: TrainConfig | ConfigError
+    tiles: TileConfig | ConfigError
+    device: str
+    folder: Path | None
+    cache_folder: Path
+    memory_share: float
+    previews: Previews
+
+
+def answer(read: Callable[[], _T]) -> _T | ConfigError:
+    """Return what ``read`` returns, or the ConfigError that it raises."""
+    try:
+        return read()
+    except ConfigError as error:
+        return error
+
+
+def required(given: _T | ConfigError) -> _T:
+    """Return an answer that a run cannot do without; raise the error that was given instead."""
+    if isinstance(given, ConfigError):
+        raise given
+    return given

@@ -1,0 +1,72 @@
+"""What is computed with a trained model or from a result: apply it, the residual, the uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.worker import Job
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import Model
+
+
+def apply_job(model: Model, image: LayerSnapshot, psf: Psf | ConfigError, tiles: TileConfig, device: str) -> Job:
+    """Return the job that applies ``model``, after saying where PSF or voxels differ from the model's.
+
+    The model brings its own PSF: one of the forms that cannot be used is said, and keeps nothing from running.
+    """
+
+    def job(token: StopToken) -> Generator[Event, None, Any]:
+        from napari_selfdeconv import api
+
+        yield from map(Warned, _differences(model, image, psf))
+        work = api.iter_apply_model(model, np.asarray(image.data), tiles=tiles, stop=token, device_name=device)
+        return (yield from work)
+
+    return job
+
+
+def _differences(model: Model, image: LayerSnapshot, psf: Psf | ConfigError) -> list[str]:
+    from napari_selfdeconv import api
+
+    try:
+        if isinstance(psf, ConfigError):
+            raise psf
+        kernel, _ = psf.kernel(image)
+    except ConfigError as error:
+        unknown = f"The PSF above was not compared with the PSF of the model, which is used: {error}"
+        return [unknown, *api.model_differences(model, None, image.voxel_um)]
+    return api.model_differences(model, kernel, psf.voxels(image))
+
+
+def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray) -> Job:
+    """Return the job that computes x − g(result)."""
+
+    def job(_token: StopToken) -> Generator[Event, None, Any]:
+        from napari_selfdeconv import api
+
+        yield from ()
+        return api.residual(np.asarray(image.data), np.asarray(result), psf)
+
+    return job
+
+
+def uncertainty_job(model: Model, image: LayerSnapshot, tiles: TileConfig, device: str) -> Job:
+    """Return the job that computes how much the model's answers for ``image`` differ."""
+
+    def job(token: StopToken) -> Generator[Event, None, Any]:
+        from napari_selfdeconv import api
+
+        data = np.asarray(image.data)
+        return (yield from api.iter_uncertainty(model, data, tiles=tiles, stop=token, device_name=device))
+
+    return job
