@@ -89,6 +89,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
             path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / PACKAGE).rglob("*.py")
         }
         assert any(PurePosixPath(name).name == "LICENSE" for name in names)
+        presets = {path.name for path in (ROOT / "src" / PACKAGE / "config" / "presets").glob("*.toml")}
+        assert presets == {PurePosixPath(name).name for name in names if "/config/presets/" in name} - {
+            "__init__.py"
+        }
+        assert len(presets) == 8
 
 
 def test_wheel_carries_the_weights_and_the_presets(wheel: Path) -> None:
