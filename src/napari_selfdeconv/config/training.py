@@ -36,7 +36,7 @@ class TrainConfig(Settings):
     network : the U-Net and its input.
     blind_spot : which pixels are hidden from the network.
     loss : what training minimises.
-    optimiser : steps, patches, learning rate.
+    optimiser : how many steps, how large patches, which learning rate.
     start : which weights training starts from.
     result : how the result is computed with the trained network.
     compute : device and precision.
