@@ -45,3 +45,16 @@ class OutOfMemory(ComputeError):
 
 class Cancelled(SelfDeconvError):
     """The user asked to discard the run."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error says, in one line and without error numbers.
+
+    Examples
+    --------
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.tif"))
+    'a.tif: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.io.checks import check_image, check_layout
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
+    from napari_selfdeconv.io.json_files import read_json
     from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
+    from napari_selfdeconv.io.outputs import Output, OutputKind, check_outputs
     from napari_selfdeconv.metrics.scores import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
@@ -87,6 +89,8 @@ __all__ = [
     "Objective",
     "Optics",
     "Outlook",
+    "Output",
+    "OutputKind",
     "Parameter",
     "PsfModel",
     "PsfParameters",
@@ -105,6 +109,7 @@ __all__ = [
     "benchmark_names",
     "check_image",
     "check_layout",
+    "check_outputs",
     "choose_device",
     "classical_method",
     "create_zarr",
@@ -140,6 +145,7 @@ __all__ = [
     "psf_and_notes",
     "psf_for_image",
     "read_image",
+    "read_json",
     "read_psf",
     "repair_psf",
     "residual",
@@ -183,6 +189,8 @@ _NAMES = {
     "errors": "Cancelled ComputeError ConfigError SelfDeconvError",
     "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
     "io.checks": "check_image check_layout",
+    "io.json_files": "read_json",
+    "io.outputs": "Output OutputKind check_outputs",
     "metrics.scores": "evaluate",
     "network.model": "Model",
     "network.model_file": "load_model save_model",

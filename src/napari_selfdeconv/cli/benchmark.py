@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from napari_selfdeconv.cli.terminal import say, watch
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.stop_token import StopToken
 
 
+def _check_out(args: argparse.Namespace, **inputs: Path | None) -> None:
+    """Refuse a folder that cannot be written; the benchmark goes on with the tables that it finds there."""
+    from napari_selfdeconv.api import Output, check_outputs
+
+    check_outputs([Output("--out", args.out, "folder")], {f"--{name}": path for name, path in inputs.items()})
+
+
 def run_quality(args: argparse.Namespace, token: StopToken) -> None:
     if args.images is None and args.volume is None:
         raise ConfigError("give --images DIR, --volume Z Y X, or both: something to measure on")
+    _check_out(args, images=args.images, psf=args.psf)
     from napari_selfdeconv import benchmark
 
     benchmark.run_quality(
@@ -21,6 +30,7 @@ def run_quality(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_validation(args: argparse.Namespace, token: StopToken) -> None:
+    _check_out(args, images=args.images, psf=args.psf)
     from napari_selfdeconv import benchmark
 
     benchmark.run_validation(
@@ -30,6 +40,7 @@ def run_validation(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_real(args: argparse.Namespace, token: StopToken) -> None:
+    _check_out(args, images=args.images, psf=args.psf)
     from napari_selfdeconv import benchmark
 
     benchmark.run_real(

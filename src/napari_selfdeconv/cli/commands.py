@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from napari_selfdeconv.stop_token import StopToken
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_selfdeconv.api import ImageFile
+    from napari_selfdeconv.api import ImageFile, Output, OutputKind
 
 _SAMPLING_TOLERANCE = 0.01
 
@@ -39,20 +38,19 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
             f"{len(args.shape)} and {len(args.voxel_um)}"
         )
     optics = _optics(args)
-    _check_folder(args.out)
+    _check_out(args)
     psf = richards_wolf_psf(tuple(args.shape), tuple(args.voxel_um), optics)
     write_ome_tiff(args.out, psf, voxel_um=tuple(args.voxel_um), provenance={"optics": optics.to_dict()})
 
 
 def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import read_image, write_ome_tiff
+    from napari_selfdeconv.api import Output, read_image, write_ome_tiff
 
+    model = [Output("--save-model", args.save_model, "model")] if args.save_model is not None else []
+    _check_out(args, *model, image=args.image, psf=args.psf, config=args.config)
     file = read_image(args.image)
     image = _layout_checked(file)
     config, tiles = _settings(args, image.ndim)
-    for path in (args.out, args.save_model):
-        if path is not None:
-            _check_folder(path)
     voxel = _voxel(args.voxel_um, file, image.ndim)
     psf = _psf_for(args, image, voxel)
     from napari_selfdeconv import api
@@ -103,21 +101,24 @@ def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileCon
             "--config holds all settings of the run: leave out --preset, --loss, --steps, --random-start, "
             "--no-refine, --even-border, --seed and --device"
         )
+    from napari_selfdeconv.api import read_json
+
+    found = read_json(args.config, "the settings of a run")
+    if "config" not in found:
+        raise ConfigError(f"{args.config} does not hold the settings of a run: it has no 'config'")
     try:
-        found = json.loads(args.config.read_text("utf-8"))
-        config = TrainConfig.from_dict(found["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return TrainConfig.from_dict(found["config"]), TileConfig.from_dict(found.get("tiles") or {})
+    except ConfigError as error:
         raise ConfigError(f"{args.config} does not hold the settings of a run: {error}") from error
-    return config, TileConfig.from_dict(found.get("tiles") or {})
 
 
 def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
     from napari_selfdeconv.api import read_image, write_ome_tiff
 
+    _check_out(args, image=args.image, model=args.model)
     model = api.load_model(args.model)
     file = read_image(args.image)
-    _check_folder(args.out)
     ndim = model.psf.ndim
     voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == ndim else None
     if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
@@ -134,29 +135,40 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_rl(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import read_image, write_ome_tiff
+    from napari_selfdeconv.api import Output, read_image, write_ome_tiff
 
+    counts = list(dict.fromkeys(args.iterations))
+    files = [Output(f"the result of {count} iterations", _rl_path(args, count)) for count in counts]
+    _check_out(args, *files, kind="folder", image=args.image, psf=args.psf)
     file = read_image(args.image)
     image = _layout_checked(file)
     voxel = _voxel(None, file, image.ndim)
     psf = _psf_from_file(args.psf, voxel)
-    args.out.mkdir(parents=True, exist_ok=True)
     from napari_selfdeconv import api
 
     started = time.perf_counter()
-    methods = [Classical(method="rl", iterations=count) for count in args.iterations]
+    methods = [Classical(method="rl", iterations=count) for count in counts]
     results = watch(api.iter_classical(image, psf, methods, stop=token, device_name=args.device))
-    stem = args.image.name
-    for ending in (".ome.tiff", ".ome.tif", args.image.suffix):
-        stem = stem.removesuffix(ending)
     paths = {}
     for result in results:
         count = result.provenance["iterations"]
-        paths[str(count)] = args.out / f"{stem}_rl_n{count:04d}.ome.tif"
+        path = _rl_path(args, count)
+        if count not in counts and path.exists() and not args.overwrite:
+            say(f"warning: {path} is there already, the result of {count} iterations was not written")
+            continue
         provenance = {**result.provenance, "source": args.image.name}
-        write_ome_tiff(paths[str(count)], result.image, voxel_um=voxel, provenance=provenance)
+        write_ome_tiff(path, result.image, voxel_um=voxel, provenance=provenance)
+        paths[str(count)] = path
     seconds = round(time.perf_counter() - started, 3)
     _finish(args, {"seconds": seconds, "output": {count: str(path) for count, path in paths.items()}})
+
+
+def _rl_path(args: argparse.Namespace, count: int) -> Path:
+    stem = args.image.name
+    for ending in (".ome.tiff", ".ome.tif", args.image.suffix):
+        stem = stem.removesuffix(ending)
+    path: Path = args.out / f"{stem}_rl_n{count:04d}.ome.tif"
+    return path
 
 
 def run_classical(args: argparse.Namespace, token: StopToken) -> None:
@@ -168,11 +180,11 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
         regularisation=args.regularisation,
         median_guard=args.median_guard,
     )
+    _check_out(args, image=args.image, psf=args.psf)
     file = read_image(args.image)
     image = _layout_checked(file)
     voxel = _voxel(None, file, image.ndim)
     psf = _psf_from_file(args.psf, voxel)
-    _check_folder(args.out)
     from napari_selfdeconv import api
 
     started = time.perf_counter()
@@ -192,9 +204,9 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
 def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
     from napari_selfdeconv.api import degrade, read_image, read_psf, write_ome_tiff
 
+    _check_out(args, truth=args.truth, psf=args.psf)
     file = read_image(args.truth)
     truth = _layout_checked(file)
-    _check_folder(args.out)
     noisy = degrade(truth, read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)
     provenance = {"simulated": {"seed": args.seed, "salt": not args.no_salt, "truth": args.truth.name}}
     write_ome_tiff(args.out, noisy, voxel_um=_voxel(None, file, noisy.ndim), provenance=provenance)
@@ -234,6 +246,15 @@ def _layout_checked(file: ImageFile) -> NDArray[Any]:
 
     check_layout("the image", file.data, file.axes)
     return file.data
+
+
+def _check_out(args: argparse.Namespace, *more: Output, kind: OutputKind = "image", **inputs: Path | None) -> None:
+    """Refuse outputs that cannot be written or would destroy something, before anything is computed."""
+    from napari_selfdeconv.api import Output, check_outputs
+
+    called = {"psf": "--psf", "config": "--config"}
+    read = {called.get(name, f"the {name}"): path for name, path in inputs.items()}
+    check_outputs([Output("--out", args.out, kind), *more], read, overwrite=args.overwrite)
 
 
 def _optics(args: argparse.Namespace) -> Optics:
@@ -302,16 +323,6 @@ def _lengths(voxel: Sequence[float]) -> str:
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _check_folder(path: Path) -> None:
-    """Refuse an output path before an hour of training, not after it."""
-    if not path.parent.is_dir():
-        raise ConfigError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise ConfigError(f"cannot write {path}: it is a folder")
-    if not os.access(path.parent, os.W_OK):
-        raise ConfigError(f"cannot write {path}: no permission in {path.parent}")
 
 
 def _finish(args: argparse.Namespace, report: dict[str, Any]) -> None:

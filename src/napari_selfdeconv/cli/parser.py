@@ -14,7 +14,7 @@ from napari_selfdeconv.cli import benchmark, commands
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config.loss_terms import LOSSES
 from napari_selfdeconv.config.presets import PresetName
-from napari_selfdeconv.errors import Cancelled, SelfDeconvError
+from napari_selfdeconv.errors import Cancelled, SelfDeconvError, reason_of
 from napari_selfdeconv.stop_token import StopToken
 
 _INTERRUPTED = 130
@@ -48,7 +48,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         say("stopped; nothing was written")
         return _INTERRUPTED
     except (SelfDeconvError, OSError, MemoryError) as error:
-        say(" ".join(str(error).split()) or type(error).__name__)
+        say(reason_of(error))
         return 2
     return _INTERRUPTED if token.stopped else status or 0
 
@@ -75,7 +75,7 @@ def _add_psf(p: argparse.ArgumentParser) -> None:
     _add_optics(p, required=True)
     p.add_argument("--voxel-um", type=float, nargs="+", required=True, metavar="UM", help="[DZ] DY DX")
     p.add_argument("--shape", type=int, nargs="+", required=True, metavar="N", help="[NZ] NY NX")
-    p.add_argument("--out", type=Path, required=True)
+    _add_files(p)
     p.set_defaults(run=commands.run_psf, interrupt=None)
 
 
@@ -100,7 +100,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--even-border", action="store_true", help="brighten an image that is dark at its border")
     p.add_argument("--seed", type=int, help="default: 0")
     p.add_argument("--device", help="auto (the default), cpu, cuda, cuda:N or mps")
-    p.add_argument("--save-model", type=Path, metavar="FILE")
+    p.add_argument("--save-model", type=Path, metavar="FILE.safetensors")
     _add_out(p)
     p.set_defaults(run=commands.run_deconvolve, interrupt="keep")
 
@@ -118,8 +118,7 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
     p.add_argument("--psf", type=Path, required=True)
     p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    p.add_argument("--out", type=Path, required=True, metavar="DIR")
-    p.add_argument("--json", action="store_true", help="print one JSON object last")
+    _add_out(p, "DIR")
     p.set_defaults(run=commands.run_rl, interrupt="keep")
 
 
@@ -144,7 +143,7 @@ def _add_degrade(p: argparse.ArgumentParser) -> None:
     p.add_argument("--psf", type=Path, required=True)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--no-salt", action="store_true", help="no salt-and-pepper pixels (as in 3D)")
-    p.add_argument("--out", type=Path, required=True)
+    _add_files(p)
     p.set_defaults(run=commands.run_degrade, interrupt=None)
 
 
@@ -234,6 +233,11 @@ def _parameters_of_models() -> dict[str, tuple[Parameter, list[str]]]:
     return found
 
 
-def _add_out(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", type=Path, required=True, metavar="OUT.ome.tif")
+def _add_out(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
+    _add_files(p, metavar)
     p.add_argument("--json", action="store_true", help="print one JSON object last")
+
+
+def _add_files(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
+    p.add_argument("--out", type=Path, required=True, metavar=metavar)
+    p.add_argument("--overwrite", action="store_true", help="replace files that are there already")

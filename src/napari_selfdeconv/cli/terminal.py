@@ -25,28 +25,30 @@ def say(line: str) -> None:
 def interruptible(token: StopToken, first: Literal["keep", "discard"] | None) -> Generator[None, None, None]:
     """Turn the first Ctrl-C into "stop and keep" or into "discard", the second into "discard".
 
-    With None, Ctrl-C stays Python's KeyboardInterrupt: the command is short and writes its file whole.
+    SIGTERM, which a cluster or a shutdown sends, is a Ctrl-C. With None both raise KeyboardInterrupt: the command
+    is short and writes its file whole.
     """
-    if first is None:
-        yield
-        return
 
     def interrupt(_signal: int, _frame: object) -> None:
+        if first is None:
+            raise KeyboardInterrupt
         if first == "discard" or token.stopped:
             token.cancel()
             return
         token.stop()
         say("stopping after this step; press Ctrl-C again to discard the result")
 
+    signals = (signal.SIGINT, signal.SIGTERM)
     try:
-        before = signal.signal(signal.SIGINT, interrupt)
+        before = [signal.signal(one, interrupt) for one in signals]
     except ValueError:  # not the main thread: the caller owns the signals
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
 
 
 @contextmanager

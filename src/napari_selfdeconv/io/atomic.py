@@ -1,44 +1,119 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all, and remove what a killed process left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import os
+import platform
+import re
+import stat
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, reason_of
+
+_TEMPORARY = re.compile(r"\.selfdeconv-([0-9a-f]{8})-(\d{1,9})-[0-9a-f]{8}\.part")
+# Clocks of a file system and of the computer may differ by this many seconds.
+_CLOCKS_S = 2.0
 
 
 @contextlib.contextmanager
 def whole_or_not_at_all(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which becomes ``path`` on success and is gone otherwise.
 
+    The file that a link leads to is replaced, not the link. What killed processes left in the folder is removed.
+
     Raises
     ------
     ConfigError
-        For any OSError on the way (no such folder, no permission, disk full), with a remedy.
+        For any OSError on the way (no such folder, no permission, disk full), with a remedy, and for a device.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    check_replaceable(path)
+    target = Path(os.path.realpath(path))
+    remove_leftovers(target.parent)
+    temporary = target.with_name(temporary_name())
     try:
         yield temporary
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {_remedy(path, error)}") from error
+        raise ConfigError(f"cannot write {path}: {write_remedy(path, error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _remedy(path: Path, error: OSError) -> str:
+def check_replaceable(path: Path) -> None:
+    """Raise ConfigError if there is something at ``path`` that is no file: a folder, a device, a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {write_remedy(path, error)}") from error
+    if stat.S_ISDIR(mode):
+        raise ConfigError(f"cannot write {path}: it is a folder, give a file name")
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"cannot write {path}: it is a device or a pipe, give the name of a file")
+
+
+def temporary_name() -> str:
+    """Return a new name for a temporary file; it says which process on which machine made the file."""
+    return f".selfdeconv-{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in ``folder`` that processes of this machine left when they were killed."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _TEMPORARY.fullmatch(entry.name)
+            if found and found[1] == _machine() and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    if not _is_alive(int(found[2]), entry.stat(follow_symlinks=False).st_mtime):
+                        Path(entry).unlink()
+
+
+def write_remedy(path: Path, error: OSError) -> str:
+    """Say why ``path`` cannot be written and what to do, without error numbers."""
     # NumPy reports a full disk without an error number: "1000 requested and 512 written".
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error):
         return "the disk is full, free some space or choose another folder"
-    if path.is_dir():
-        return "it is a folder, give a file name"
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent}, create it first"
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+    if error.errno == errno.ENAMETOOLONG:
+        return "the name is too long, choose a shorter one"
+    if error.errno == errno.EROFS:
+        return "the disk is read-only, choose another folder"
+    if error.errno in (errno.EIO, errno.ENODEV, errno.ENXIO, getattr(errno, "ESTALE", errno.EIO)):
+        return "the disk does not answer, check its connection or choose another folder"
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            return "it is a folder, give a file name"
+        if not path.parent.is_dir():
+            return f"there is no folder {path.parent}, create it first"
+    if isinstance(error, PermissionError):
         return "no permission, choose another folder"
-    return error.strerror or str(error)
+    return reason_of(error)
+
+
+@cache
+def _machine() -> str:
+    """Return a mark of this machine and its process numbers: several machines may share a folder."""
+    try:
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # Not Linux: one machine, one list of processes.
+        numbers = ""
+    return hashlib.sha256(f"{platform.node()} {numbers}".encode()).hexdigest()[:8]
+
+
+def _is_alive(process: int, written: float) -> bool:
+    """Whether the process that wrote a file is still running; a younger process with its number is not it."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).create_time() <= written + _CLOCKS_S)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True

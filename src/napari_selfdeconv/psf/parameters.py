@@ -12,6 +12,8 @@ from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.rules import Each, Number, Whole
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.json_files import read_json
 
 FORMAT = "napari-selfdeconv PSF 1"
 
@@ -47,19 +49,18 @@ class PsfParameters(Settings):
 
 
 def save_parameters(path: str | os.PathLike[str], parameters: PsfParameters) -> None:
-    """Write the parameters; ConfigError if the file cannot be written."""
-    try:
-        Path(path).write_text(json.dumps({"format": FORMAT, **parameters.to_dict()}, indent=2), "utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+    """Write the parameters, whole or not at all; ConfigError if the file cannot be written."""
+    text = json.dumps({"format": FORMAT, **parameters.to_dict()}, indent=2)
+    with whole_or_not_at_all(Path(path)) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def load_parameters(path: str | os.PathLike[str]) -> PsfParameters:
-    """Read a file of `save_parameters`; ConfigError if it is none."""
+    """Read a file of `save_parameters`; ConfigError if it is not one."""
+    values = read_json(path, "PSF parameters")
+    if values.pop("format", None) != FORMAT:
+        raise ConfigError(f"{path} does not hold PSF parameters: its format is not {FORMAT!r}")
     try:
-        values = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} holds no PSF parameters: {error}") from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise ConfigError(f"{path} holds no PSF parameters: its format is not {FORMAT!r}")
-    return PsfParameters.from_dict(values)
+        return PsfParameters.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path} does not hold PSF parameters that can be used: {error}") from error

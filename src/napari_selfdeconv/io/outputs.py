@@ -1,0 +1,117 @@
+"""May these files be written? Asked once, before an hour of computing and not after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.atomic import check_replaceable, remove_leftovers, temporary_name, write_remedy
+
+OutputKind = Literal["image", "model", "folder"]
+# What is written, which endings its name may have, and the ending to propose.
+_ENDINGS: dict[OutputKind, tuple[str, tuple[str, ...], str]] = {
+    "image": ("an OME-TIFF", (".tif", ".tiff"), ".ome.tif"),
+    "model": ("a model file", (".safetensors",), ".safetensors"),
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or a folder that a command will write.
+
+    Attributes
+    ----------
+    name : what the user calls it, such as "--out".
+    path : where.
+    kind : what is written there. A folder may exist already; it is made if it does not.
+    """
+
+    name: str
+    path: Path
+    kind: OutputKind = "image"
+
+
+def check_outputs(
+    outputs: Sequence[Output], inputs: Mapping[str, Path | None], *, overwrite: bool = False
+) -> None:
+    """Refuse outputs that cannot be written or would destroy something.
+
+    Parameters
+    ----------
+    outputs : all that one run writes.
+    inputs : all files that it reads, by what the user calls them; None is not given.
+    overwrite : whether files that exist may be replaced. An input never is.
+
+    Raises
+    ------
+    ConfigError
+        If a name has the ending of another kind of file, is an input or another output, is there already, is a
+        device, or is in a folder that is missing or cannot be written to. The message says what to do.
+
+    Examples
+    --------
+    >>> check_outputs([Output("--out", Path("a.tif"))], {"the image": Path("a.tif")})
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: --out and the image are the same file (a.tif): choose another name
+    """
+    for number, output in enumerate(outputs):
+        others = {**inputs, **{other.name: other.path for other in outputs[:number]}}
+        for name, path in others.items():
+            if path is not None and _is_same(output.path, path):
+                what = "folder" if output.kind == "folder" else "file"
+                raise ConfigError(
+                    f"{output.name} and {name} are the same {what} ({output.path}): choose another name"
+                )
+        if output.kind == "folder":
+            _make_folder(output)
+        else:
+            _check_file(output, overwrite)
+
+
+def _check_file(output: Output, overwrite: bool) -> None:
+    path = output.path
+    check_replaceable(path)
+    what, endings, proposed = _ENDINGS[output.kind]
+    if path.suffix.lower() not in endings:
+        raise ConfigError(f"{output.name} is {what}, but its name is {path.name}: call it {path.stem}{proposed}")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} is there already: choose another name for {output.name}, or add --overwrite")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ConfigError(f"cannot write {path}: the file is read-only, choose another name")
+    _try_to_write(path, Path(os.path.realpath(path)).parent)
+
+
+def _make_folder(output: Output) -> None:
+    path = output.path
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{output.name} is a folder, but {path} is a file: choose another name")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {path}: {write_remedy(path, error)}") from error
+    _try_to_write(path, path)
+
+
+def _try_to_write(path: Path, folder: Path) -> None:
+    """Make an empty file in the folder and remove it: permissions alone do not say whether that works."""
+    remove_leftovers(folder)
+    probe = folder / temporary_name()
+    try:
+        probe.touch()
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {write_remedy(path, error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return a.samefile(b)
+    return os.path.normcase(os.path.realpath(a)) == os.path.normcase(os.path.realpath(b))
