@@ -51,7 +51,8 @@ class PsfForm(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.from_layer = QRadioButton("Layer")
-        self.generated = QRadioButton("Generated (Richards && Wolf)")
+        self.generated = QRadioButton("Generated")
+        self.generated.setToolTip("Computed from the optics of the microscope, by Richards & Wolf")
         self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF")
         self.clean = QCheckBox("Clean up (background, centre, crop)")
         self.clean.setToolTip("For a measured bead; a computed PSF is used as it is")

@@ -54,10 +54,9 @@ class PreviewPanel(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(3)
-        layout.addWidget(self.reblurred, 0, 0)
-        layout.addWidget(self.residual, 0, 1)
-        layout.addWidget(self.link, 1, 0)
-        layout.addWidget(self.box_button, 1, 1)
+        # One below the other: two side by side are wider than a narrow dock.
+        for row, widget in enumerate((self.reblurred, self.residual, self.link, self.box_button)):
+            layout.addWidget(widget, row, 0)
 
     def follow(self, image: Image | None) -> None:
         """Another image is chosen in the dock: a box is made for it."""
