@@ -72,7 +72,7 @@ def test_convolutions_with_the_psf_are_exact_and_the_network_repeatable(monkeypa
         asked.append((where.type, exact))
         return real(where, exact=exact)
 
-    for module in ("physics.blur", "training.loop", "inference.views"):
+    for module in ("physics.blur", "training.run", "training.reference_result", "inference.views"):
         monkeypatch.setattr(f"napari_selfdeconv.{module}.repeatable", spy)
     x = torch.zeros(1, 1, 8, 8)
     blur = Blur(np.ones((3, 3)) / 9, method="direct")
