@@ -173,7 +173,14 @@ def _record(provenance: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in provenance.items()
         if key not in _CHANGING
     }
+    if "settings" in record:
+        record["settings"] = _classical_settings(record["settings"])
     return {**record, "config": _flat(record["config"])} if "config" in record else record
+
+
+def _classical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a classical method without those that version 0.1 did not have."""
+    return {key: value for key, value in settings.items() if key not in ("boundary", "background")}
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -536,7 +543,7 @@ def residual_of_a_result() -> Iterator[Value]:
 def scores_without_a_truth() -> Iterator[Value]:
     for ndim in (2, 3):
         image, psf = _inputs(ndim)
-        result = sd.richardson_lucy(image, psf, 5, device_name="cpu")
+        result = sd.richardson_lucy(image, psf, 5, boundary="reflect", device_name="cpu")
         yield sd.evaluate_without_truth(result, image, psf, _VOXEL_3D[-ndim:])
 
 
@@ -547,8 +554,10 @@ def _classical(**settings: Any) -> Iterator[Value]:
     """Run one classical method in 2D and 3D."""
     for ndim in (2, 3):
         image, psf = _inputs(ndim)
-        made = sd.classical_method(image, psf, sd.Classical(**settings), device_name="cpu")
-        yield from (made.image, made.settings.to_dict(), _record(made.provenance))
+        # Version 0.1 knew no other border.
+        method = sd.Classical(**settings, boundary="reflect")
+        made = sd.classical_method(image, psf, method, device_name="cpu")
+        yield from (made.image, _classical_settings(made.settings.to_dict()), _record(made.provenance))
 
 
 @_listed
@@ -556,7 +565,7 @@ def lucy() -> Iterator[Value]:
     """Run Richardson-Lucy and keep several counts."""
     for ndim in (2, 3):
         image, psf = _inputs(ndim)
-        results = _finish(sd.iter_richardson_lucy(image, psf, (2, 5, 10), device_name="cpu"))
+        results = _finish(sd.iter_richardson_lucy(image, psf, (2, 5, 10), boundary="reflect", device_name="cpu"))
         for count, array in sorted(results.items()):
             yield from ([count], array)
 
@@ -744,7 +753,8 @@ def _write_inputs(folder: Path, ndim: int) -> tuple[Path, Path]:
 def command_rl() -> Iterator[Value]:
     with _folder() as folder:
         image, psf = _write_inputs(folder, 3)
-        _command("rl", image, "--psf", psf, "--iterations", 2, 6, "--device", "cpu", "--out", folder / "rl")
+        words = ("--psf", psf, "--iterations", 2, 6, "--boundary", "reflect", "--device", "cpu")
+        _command("rl", image, *words, "--out", folder / "rl")
         for path in sorted((folder / "rl").iterdir()):
             yield path.name
             yield from _tiff(path)
@@ -756,7 +766,8 @@ def command_classical() -> Iterator[Value]:
         image, psf = _write_inputs(folder, 2)
         out = folder / "out.ome.tif"
         for method in ("wiener", "rl"):
-            _command("classical", image, "--psf", psf, "--method", method, "--device", "cpu", "--out", out)
+            words = ("--psf", psf, "--method", method, "--boundary", "reflect", "--device", "cpu")
+            _command("classical", image, *words, "--out", out)
             yield from _tiff(out)
 
 

@@ -215,7 +215,10 @@ def test_a_loss_that_is_no_longer_finite_is_said(monkeypatch):
     ],
 )
 def test_bad_input_is_refused_before_the_first_event(image, psf, words):
-    for work in (api.iter_deconvolve(image, psf), api.iter_richardson_lucy(image, psf)):
+    for work in (
+        api.iter_deconvolve(image, psf),
+        api.iter_richardson_lucy(image, psf, boundary="reflect"),
+    ):
         with pytest.raises(ConfigError, match=words):
             next(work)
 
@@ -353,7 +356,7 @@ def test_richardson_lucy_keeps_flux_and_sharpens(shape):
     truth[tuple(n // 2 for n in shape)] = 100
     psf = gaussian_psf(len(shape), size=7)
     image = Blur(psf)(torch.from_numpy(truth)[None, None])[0, 0].numpy() + 1
-    results, events = collect(api.iter_richardson_lucy(image, psf, [5, 2, 20]))
+    results, events = collect(api.iter_richardson_lucy(image, psf, [5, 2, 20], boundary="reflect"))
     assert list(results) == [2, 5, 20]
     for result in results.values():
         assert result.dtype == np.float32
@@ -367,7 +370,7 @@ def test_richardson_lucy_keeps_flux_and_sharpens(shape):
     reference = skimage_lucy(padded, psf, 5, clip=False) * 100
     inside = (slice(margin, -margin),) * len(shape)
     np.testing.assert_allclose(results[5], reference[inside], rtol=1e-2)
-    np.testing.assert_allclose(results[5], api.richardson_lucy(image, psf, 5), rtol=1e-6)
+    np.testing.assert_allclose(results[5], api.richardson_lucy(image, psf, 5, boundary="reflect"), rtol=1e-6)
     assert isinstance(events[-1], Finished)
 
 
@@ -384,7 +387,7 @@ def test_richardson_lucy_stops_with_what_it_has():
 
 def test_richardson_lucy_refuses_an_image_without_light():
     with pytest.raises(ConfigError, match="positive"):
-        next(api.iter_richardson_lucy(-blobs((16, 16)), gaussian_psf(2)))
+        next(api.iter_richardson_lucy(-blobs((16, 16)), gaussian_psf(2), boundary="reflect"))
 
 
 @pytest.mark.parametrize("counts", [[], [0], [2, -1], [1.5]])

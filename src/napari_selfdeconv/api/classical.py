@@ -17,16 +17,18 @@ from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.physics.blur import Blur
-from napari_selfdeconv.restoration.forward_operator import BlurOperator
-from napari_selfdeconv.restoration.methods import METHODS, Classical, MethodInputs
-from napari_selfdeconv.restoration.run_methods import Solved, run_methods
+from napari_selfdeconv.restoration.methods import METHODS, Border, Classical
+from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicalResult:
-    """One method's result: the settings as they were chosen, a label with them, float32 image, provenance."""
+    """One method's result: the settings as they were chosen, a label with them, float32 image, provenance.
+
+    Where the model has a background (`Classical.background`) the image is the light above it, and the provenance
+    states it.
+    """
 
     settings: Classical
     label: str
@@ -46,7 +48,7 @@ def iter_classical(
 
     Parameters
     ----------
-    image, psf : as `iter_deconvolve`.
+    image, psf : as `iter_deconvolve`. With the boundary "open" the PSF may be larger than the image.
     methods : in the order wanted. Methods that differ in their counts alone are one run.
     stop : ``stop()`` returns the results reached, ``cancel()`` discards them.
 
@@ -69,20 +71,21 @@ def iter_classical(
     ['Wiener 0.1']
     """
     started = time.perf_counter()
-    problem = Problem.of(image, psf)
+    borders = {method.boundary or METHODS[method.method].boundaries[0] for method in methods}
+    problem = Problem.of(image, psf, psf_may_be_larger=borders == {"open"})
     image, psf = problem.image.astype(np.float32), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
     for method in methods:
-        if METHODS[method.method].needs_light and problem.scale.high <= 0:
+        closed = (method.boundary or METHODS[method.method].boundaries[0]) != "open"
+        if METHODS[method.method].needs_light and closed and problem.scale.high <= (method.background or 0.0):
             raise ConfigError(f"{METHODS[method.method].title} needs positive intensities, and the image has none")
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()
     for note in problem.notes:
         yield Warned(note)
-    operator = BlurOperator(Blur(psf), image.shape)
     with computing():
-        solved = yield from run_methods(MethodInputs(image, operator, chosen_device, stop), methods)
+        solved = yield from run_methods(Recorded(image, psf, chosen_device, stop), methods)
     results = [_result(one, psf, chosen_device) for one in solved]
     for result in results:
         if not np.isfinite(result.image).all():
@@ -112,12 +115,17 @@ def iter_richardson_lucy(
     psf: NDArray[Any],
     iterations: Sequence[int] = (2, 5, 10, 20),
     *,
+    boundary: Border = "open",
+    background: float | None = None,
     stop: StopToken | None = None,
     device_name: str = "auto",
 ) -> Generator[Event, None, dict[int, NDArray[np.float32]]]:
     """Run Richardson-Lucy once and keep the estimate at each count: `iter_classical` without its records.
 
-    The image continues by reflection at its border, negative values count as 0, the start is its mean.
+    Parameters
+    ----------
+    boundary, background : as in `Classical`. With "reflect" and no background this is the textbook's method: the
+        image continues as its mirror image, negative values count as 0, the start is its mean.
 
     Returns
     -------
@@ -132,23 +140,34 @@ def iter_richardson_lucy(
     counts = sorted(set(iterations))
     if not counts:
         raise ConfigError("iterations must name at least one count, got none")
-    methods = [Classical(method="rl", iterations=count) for count in counts]
+    methods = [
+        Classical(method="rl", iterations=count, boundary=boundary, background=background) for count in counts
+    ]
     results = yield from iter_classical(image, psf, methods, stop=stop, device_name=device_name)
     return {result.provenance["iterations"]: result.image for result in results}
 
 
 def richardson_lucy(
-    image: NDArray[Any], psf: NDArray[Any], iterations: int = 10, *, device_name: str = "auto"
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    iterations: int = 10,
+    *,
+    boundary: Border = "open",
+    background: float | None = None,
+    device_name: str = "auto",
 ) -> NDArray[np.float32]:
     """Return the Richardson-Lucy estimate after ``iterations``; see `iter_richardson_lucy`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> float(richardson_lucy(np.eye(16), np.ones((1, 1)), 3).max())
+    >>> float(richardson_lucy(np.eye(16), np.ones((1, 1)), 3, boundary="reflect").max())
     1.0
     """
-    return drain(iter_richardson_lucy(image, psf, (iterations,), device_name=device_name))[iterations]
+    work = iter_richardson_lucy(
+        image, psf, (iterations,), boundary=boundary, background=background, device_name=device_name
+    )
+    return drain(work)[iterations]
 
 
 def _result(solved: Solved, psf: NDArray[np.float32], device: torch.device) -> ClassicalResult:
@@ -157,5 +176,5 @@ def _result(solved: Solved, psf: NDArray[np.float32], device: torch.device) -> C
         # Two digits are enough to distinguish layers; the record has all of them.
         value = settings.shown
         label = f"{solved.asked.label} ({value if isinstance(value, int) else f'{value:.2g}'})"
-    record = classical_record(settings, label, psf, device)
+    record = classical_record(settings, label, psf, device, solved.background)
     return ClassicalResult(settings=settings, label=label, image=solved.image, provenance=record)

@@ -19,6 +19,7 @@ from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Model, psf_hash
+from napari_selfdeconv.physics.camera import Background
 from napari_selfdeconv.restoration.methods import Classical
 from napari_selfdeconv.training.model_selection import SelectedWeights
 
@@ -135,9 +136,21 @@ def applied_record(model: Model, image: str) -> Record:
     return {**model.provenance, "applied_to": image}
 
 
-def classical_record(settings: Classical, label: str, psf: NDArray[np.float32], device: torch.device) -> Record:
-    """Return the record of a classical method; ``settings`` hold what was chosen."""
-    return {
+def classical_record(
+    settings: Classical,
+    label: str,
+    psf: NDArray[np.float32],
+    device: torch.device,
+    background: Background | None = None,
+) -> Record:
+    """Return the record of a classical method.
+
+    Parameters
+    ----------
+    settings : with what was chosen.
+    background : what the image was modelled with, if anything.
+    """
+    record: Record = {
         **_software(),
         "method": settings.method,
         "label": label,
@@ -146,6 +159,13 @@ def classical_record(settings: Classical, label: str, psf: NDArray[np.float32], 
         **_psf(psf),
         "device": str(device),
     }
+    if background is not None:
+        record["background"] = {
+            "constant": background.constant,
+            "level": background.level,
+            "gain": background.gain,
+        }
+    return record
 
 
 def _software() -> Mapping[str, str]:

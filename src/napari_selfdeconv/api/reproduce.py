@@ -30,7 +30,7 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
     Examples
     --------
     >>> print(as_python({"method": "richardson-lucy", "iterations": 5}, "a.tif", "p.tif").splitlines()[5])
-    result = richardson_lucy(image, psf, 5)
+    result = richardson_lucy(image, psf, 5, boundary='reflect')
     """
     kind = kind_of(provenance)
     read = f"image = read_image({image!r}).data\n"
@@ -55,9 +55,10 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
         count = provenance["iterations"]
         return (
             f"from napari_selfdeconv import richardson_lucy\n{_HEAD}\n"
-            f"{read}{psf_line}result = richardson_lucy(image, psf, {count})\n{write}"
+            f"{read}{psf_line}result = richardson_lucy(image, psf, {count}, boundary='reflect')\n{write}"
         )
-    settings = ", ".join(f"{key}={value!r}" for key, value in provenance["settings"].items() if value is not None)
+    told = _with_boundary(provenance["settings"])
+    settings = ", ".join(f"{key}={value!r}" for key, value in told.items() if value is not None)
     return (
         f"from napari_selfdeconv import Classical, classical_method\n{_HEAD}\n"
         f"{read}{psf_line}result = classical_method(image, psf, Classical({settings})).image\n{write}"
@@ -82,12 +83,15 @@ def as_command(
     elif kind == "applied":
         words = ["apply", psf, image, "--out", out]
     else:
-        settings = provenance.get("settings") or {"method": "rl", "iterations": provenance["iterations"]}
+        settings = _with_boundary(
+            provenance.get("settings") or {"method": "rl", "iterations": provenance["iterations"]}
+        )
         words = ["classical", image, "--psf", psf, "--method", settings["method"]]
-        for key in ("iterations", "regularisation"):
+        for key in ("iterations", "regularisation", "background"):
             if settings.get(key) is not None:
                 words += [f"--{key}", repr(settings[key])]
-        words += ["--median-guard"] * bool(settings.get("median_guard")) + ["--out", out]
+        words += ["--median-guard"] * bool(settings.get("median_guard"))
+        words += ["--boundary", settings["boundary"], "--out", out]
     return shlex.join(["selfdeconv", *words])
 
 
@@ -125,6 +129,11 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
     if str(provenance.get("method")).lower() == "richardson-lucy":
         return "rl"
     raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
+
+
+def _with_boundary(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a classical method; before there was a choice, images continued by reflection."""
+    return {"boundary": "reflect", **settings}
 
 
 def _indent(text: str) -> str:

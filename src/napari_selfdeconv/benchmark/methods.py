@@ -189,7 +189,8 @@ def _settings(name: str, values: Sequence[float]) -> list[Classical]:
     """Return a classical method with each of its fixed settings, or, without any, as it chooses itself."""
     key = name if name in METHODS else name.removesuffix("-auto")
     # Least squares need the salt and pepper replaced first, or they would not be worth comparing with.
-    method = Classical(method=key, median_guard=METHODS[key].least_squares)
+    # The protocol's images continue by reflection in every row of the paper.
+    method = Classical(method=key, median_guard=METHODS[key].least_squares, boundary="reflect")
     return [method.with_shown(value) for value in values] or [method]
 
 

@@ -147,7 +147,10 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     started = time.perf_counter()
-    methods = [Classical(method="rl", iterations=count) for count in counts]
+    methods = [
+        Classical(method="rl", iterations=count, boundary=args.boundary, background=args.background)
+        for count in counts
+    ]
     results = watch(api.iter_classical(image, psf, methods, stop=token, device_name=args.device))
     paths = {}
     for result in results:
@@ -179,6 +182,8 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
         iterations=args.iterations,
         regularisation=args.regularisation,
         median_guard=args.median_guard,
+        boundary=args.boundary,
+        background=args.background,
     )
     _check_out(args, image=args.image, psf=args.psf)
     file = read_image(args.image)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 import napari_selfdeconv
-from napari_selfdeconv.api import METHODS, MODELS, Parameter, benchmark_names, describe_default
+from napari_selfdeconv.api import METHODS, MODELS, Border, Parameter, benchmark_names, describe_default
 from napari_selfdeconv.cli import benchmark, commands
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config.loss_terms import LOSSES
@@ -117,6 +117,7 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
     p.add_argument("--psf", type=Path, required=True)
     p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
+    _add_border(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p, "DIR")
     p.set_defaults(run=commands.run_rl, interrupt="keep")
@@ -129,9 +130,25 @@ def _add_classical(p: argparse.ArgumentParser) -> None:
     p.add_argument("--iterations", type=int, help=f"default: {describe_default('iterations')}")
     p.add_argument("--regularisation", type=float, help=f"default: {describe_default('regularisation')}")
     p.add_argument("--median-guard", action="store_true", help="replace lone bright or dark pixels first")
+    _add_border(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p)
     p.set_defaults(run=commands.run_classical, interrupt="keep")
+
+
+def _add_border(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--boundary",
+        choices=get_args(Border),
+        help="open: light from outside the image is free; reflect: the image continues as its mirror image; zero: "
+        "no light comes from outside. Default: open where the method knows it",
+    )
+    p.add_argument(
+        "--background",
+        type=float,
+        metavar="LEVEL",
+        help="light that comes from no object, such as the camera's offset; default: estimated with open, else 0",
+    )
 
 
 def _names_of_methods() -> str:

@@ -25,31 +25,51 @@ HELD_OUT_PERCENT = 4.0
 _MOST_PIXELS = 10_000
 _LEAST_PIXELS = 10
 _RISES = 2
-Solve = Callable[[NDArray[np.float32], float], Generator[Event, None, Tensor]]
+Solve = Callable[[float], Generator[Event, None, Tensor]]
 
 
 class HeldOutError:
     """The error of a reblurred estimate at the held-out pixels.
 
     Squares up to three robust standard deviations of the pixels' own scatter, linear beyond: outliers do not lead.
-    ``forward`` blurs an estimate, (1, 1, *estimate), to the image that it explains.
+
+    Parameters
+    ----------
+    image : 2D or 3D.
+    forward : blurs an estimate, (1, 1, *estimate), to the image that it explains.
+    seed, device : which pixels, and where to compute.
+    weights : as large as the image; a pixel of weight 0 measures nothing.
+    most : pixels measured at most.
+
+    Attributes
+    ----------
+    filled : the image with held-out pixels replaced by what lies around them.
+    held : boolean, True at the pixels held out.
     """
 
     def __init__(
-        self, image: NDArray[np.float32], forward: Callable[[Tensor], Tensor], seed: int, device: torch.device
+        self,
+        image: NDArray[np.float32],
+        forward: Callable[[Tensor], Tensor],
+        seed: int,
+        device: torch.device,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        most: int = _MOST_PIXELS,
     ) -> None:
-        self.filled, held = hold_out(image, HELD_OUT_PERCENT, seed)
-        where = np.flatnonzero(held)
+        self.filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed)
+        measured = self.held if weights is None else self.held & (weights > 0)
+        where = np.flatnonzero(measured)
         if len(where) < _LEAST_PIXELS:
             raise ConfigError(
-                f"an image of {held.size} pixels is too small to choose by: give iterations or regularisation"
+                f"an image of {measured.size} pixels is too small to choose by: give iterations or regularisation"
             )
-        where = where[:: math.ceil(len(where) / _MOST_PIXELS)]
+        where = where[:: math.ceil(len(where) / most)]
         self._where = torch.from_numpy(where).to(device)
         self._truth = torch.from_numpy(image.ravel()[where]).to(device)
         self._forward = forward
         self._device = device
-        scatter = image[held] - self.filled[held]
+        scatter = image[measured] - self.filled[measured]
         self._delta = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter)))) or 1.0
 
     def of(self, estimate: Tensor) -> NDArray[np.float32]:
@@ -66,29 +86,21 @@ class HeldOutError:
 
 
 def choose_regularisation(
-    image: NDArray[np.float32],
-    forward: Callable[[Tensor], Tensor],
-    solve: Solve,
-    grid: Sequence[float],
-    *,
-    device: torch.device,
-    stop: StopToken,
-    seed: int = 0,
+    measure: HeldOutError, solve: Solve, grid: Sequence[float], *, stop: StopToken, share: float = 0.0
 ) -> Generator[Event, None, float | None]:
     """Return the value of ``grid`` (rising) to take; None if stopped before it was found.
 
-    ``forward`` is as in `HeldOutError`. ``solve(image, value)`` returns the estimate, (1, 1, *estimate). It is
-    called from the largest value down, and no further once the error has risen twice.
+    ``solve(value)`` returns the estimate, (1, 1, *estimate), made without the held-out pixels. It is called from
+    the largest value down, and no further once the error has risen twice. ``share`` is as in `first_not_worse`.
     """
-    measure = HeldOutError(image, forward, seed, device)
     errors: list[NDArray[np.float32]] = []
     means: list[float] = []
     for value in reversed(grid):
-        estimate = yield from solve(measure.filled, value)
+        estimate = yield from solve(value)
         if stop.stopped:
             return None
         errors.append(measure.of(estimate))
         means.append(float(errors[-1].mean()))
         if len(means) - 1 - int(np.argmin(means)) == _RISES:
             break
-    return grid[len(grid) - 1 - first_not_worse(errors)]
+    return grid[len(grid) - 1 - first_not_worse(errors, share)]

@@ -52,13 +52,14 @@ def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np
     return filled, held
 
 
-def first_not_worse(errors: Sequence[NDArray[np.float32]]) -> int:
+def first_not_worse(errors: Sequence[NDArray[np.float32]], share: float = 0.0) -> int:
     """Return the first of ``errors`` that is not measurably worse than the least.
 
     Parameters
     ----------
     errors : for each setting, the most cautious one first, the error at every held-out pixel. Worse is measurable
         beyond two standard errors of the difference at the same pixels.
+    share : a mean error that is larger by no more than this share is no worse, however many pixels measure it.
 
     Examples
     --------
@@ -69,7 +70,10 @@ def first_not_worse(errors: Sequence[NDArray[np.float32]]) -> int:
     1
     """
     best = errors[int(np.argmin([e.mean() for e in errors]))]
+    enough = (1 + share) * float(best.mean())
     for place, error in enumerate(errors):
+        if share and float(error.mean()) <= enough:
+            return place
         worse = (error - best).astype(np.float64)
         if worse.mean() <= _STANDARD_ERRORS * worse.std() / math.sqrt(worse.size):
             return place

@@ -60,14 +60,22 @@ class Problem:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, image: NDArray[Any], psf: NDArray[Any], config: TrainConfig | None = None) -> Self:
+    def of(
+        cls,
+        image: NDArray[Any],
+        psf: NDArray[Any],
+        config: TrainConfig | None = None,
+        *,
+        psf_may_be_larger: bool = False,
+    ) -> Self:
         """Check an image and a PSF.
 
         Parameters
         ----------
         image : 2D or 3D, any real dtype.
-        psf : as many axes, at most as large; it is divided by its sum.
+        psf : as many axes, at most as large unless it may be larger; it is divided by its sum.
         config : says whether a dark border is evened; None leaves the border as it is.
+        psf_may_be_larger : as in `check_psf`.
 
         Raises
         ------
@@ -76,7 +84,7 @@ class Problem:
         """
         image = np.asarray(image)
         check_layout("the image", image)
-        kernel, notes = check_psf(psf, image.shape)
+        kernel, notes = check_psf(psf, image.shape, may_be_larger=psf_may_be_larger)
         may_be_evened = config is not None and config.result.even_border
         return cls._made(image, kernel, None if may_be_evened else False, tuple(notes))
 

@@ -11,13 +11,16 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf.measure import Float, bright_centre
 
 
-def check_psf(psf: ArrayLike, image_shape: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
+def check_psf(
+    psf: ArrayLike, image_shape: Sequence[int], *, may_be_larger: bool = False
+) -> tuple[NDArray[np.float32], list[str]]:
     """Validate a PSF that is to be used as it is, apart from division by its sum.
 
     Parameters
     ----------
     psf : 2D or 3D array of real numbers, >= 0, of any parity; its centre is taken at ``n // 2``.
     image_shape : shape of the image, as many axes.
+    may_be_larger : whether the PSF may be larger than the image; the boundary "open" has room for it.
 
     Returns
     -------
@@ -28,7 +31,7 @@ def check_psf(psf: ArrayLike, image_shape: Sequence[int]) -> tuple[NDArray[np.fl
     ------
     ConfigError
         If the PSF is not a real 2D or 3D array, holds NaN, infinite or negative values or only zeros, has not as
-        many axes as the image, or is larger than the image on any axis.
+        many axes as the image, or, unless it may be, is larger than the image on any axis.
 
     Examples
     --------
@@ -45,7 +48,7 @@ def check_psf(psf: ArrayLike, image_shape: Sequence[int]) -> tuple[NDArray[np.fl
             else "give one plane of the PSF (the one in focus), or a 3D image"
         )
         raise ConfigError(f"the PSF is {data.ndim}D but the image is {len(shape)}D: {remedy}")
-    if any(p > n for p, n in zip(data.shape, shape, strict=True)):
+    if not may_be_larger and any(p > n for p, n in zip(data.shape, shape, strict=True)):
         raise ConfigError(f"the PSF {data.shape} is larger than the image {shape}: crop it (prepare the PSF)")
     bad = data.size - int(np.count_nonzero(np.isfinite(data)))
     if bad:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,28 +17,20 @@ from napari_selfdeconv.stop_token import StopToken
 #: An error that has not fallen for this many iterations will not fall again.
 _PATIENCE = 6
 
-Iterate = Callable[[NDArray[np.float32], Callable[[int, Tensor], bool]], Generator[Event, None, Any]]
+Iterate = Callable[[Callable[[int, Tensor], bool]], Generator[Event, None, Any]]
 
 
 def choose_iterations(
-    image: NDArray[np.float32],
-    forward: Callable[[Tensor], Tensor],
-    iterate: Iterate,
-    *,
-    device: torch.device,
-    stop: StopToken,
-    seed: int = 0,
+    measure: HeldOutError, iterate: Iterate, *, stop: StopToken, share: float = 0.0
 ) -> Generator[Event, None, int | None]:
     """Return the smallest count that predicts held-out pixels as well as the best; None if stopped before.
 
     Parameters
     ----------
-    image : 2D or 3D.
-    forward : from an estimate, (1, 1, *estimate), to the image that it explains.
-    iterate : runs the method on an image, and after every iteration calls the function it is given with the count
-        and the estimate. It ends when that returns True.
+    iterate : runs the method without the held-out pixels, and after every iteration calls the function it is given
+        with the count and the estimate. It ends when that returns True.
+    share : as in `first_not_worse`.
     """
-    measure = HeldOutError(image, forward, seed, device)
     errors: list[NDArray[np.float32]] = []
     means: list[float] = []
 
@@ -48,5 +39,5 @@ def choose_iterations(
         means.append(float(errors[-1].mean()))
         return len(means) - 1 - int(np.argmin(means)) >= _PATIENCE
 
-    yield from iterate(measure.filled, each)
-    return None if stop.stopped else first_not_worse(errors) + 1
+    yield from iterate(each)
+    return None if stop.stopped else first_not_worse(errors, share) + 1

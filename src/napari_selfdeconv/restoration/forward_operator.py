@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.physics.blur import Blur, bare
 from napari_selfdeconv.physics.fft import Then
 
 
@@ -39,14 +40,17 @@ class ForwardOperator(Protocol):
     def extend(self, image: Tensor) -> Tensor:
         """Return the image continued to the size of the estimate: a start for the iterations."""
 
+    def fine(self, estimate: Tensor) -> Tensor:
+        """Return the voxels of an estimate that lie on a grid, (1, 1, *space), in the same memory."""
+
+    def clear(self, estimate: Tensor) -> Tensor:
+        """Set to 0, in place, what stands for no voxel, and return the estimate."""
+
     def blur_into(self, estimate: Tensor, out: Tensor, *, then: Then | None = None) -> Tensor:
         """Write A f into ``out``, without a gradient; ``then`` as in `Blur.into`."""
 
-    def backproject_into(self, ratio: Tensor, out: Tensor, *, then: Then | None = None) -> Tensor:
-        """Write the back-projection of Richardson-Lucy into ``out``, which a constant 1 leaves at 1.
-
-        Where the border makes the sums of A's columns differ from 1, this is A^T y divided by them.
-        """
+    def adjoint_into(self, residual: Tensor, out: Tensor, *, then: Then | None = None) -> Tensor:
+        """Write A^T y into ``out``, without a gradient; ``then`` as in `Blur.into`."""
 
 
 class BlurOperator:
@@ -83,5 +87,19 @@ class BlurOperator:
     def blur_into(self, estimate: Tensor, out: Tensor, *, then: Then | None = None) -> Tensor:
         return self.blur.into(estimate, out, then=then)
 
+    def fine(self, estimate: Tensor) -> Tensor:
+        return estimate
+
+    def clear(self, estimate: Tensor) -> Tensor:
+        return estimate
+
+    def adjoint_into(self, residual: Tensor, out: Tensor, *, then: Then | None = None) -> Tensor:
+        with torch.no_grad():
+            result = self.blur.adjoint(residual)
+            if then is not None:
+                then(bare(result), slice(None))
+            return out.copy_(result)
+
     def backproject_into(self, ratio: Tensor, out: Tensor, *, then: Then | None = None) -> Tensor:
+        """Write the back-projection of plain Richardson-Lucy into ``out``, which a constant 1 leaves at 1."""
         return self.blur.into(ratio, out, mirrored=True, then=then)

@@ -28,3 +28,10 @@ def apply_gradient_adjoint(gradients: Sequence[Tensor]) -> Tensor:
         total.narrow(axis, 0, n - 1).sub_(inner)
         total.narrow(axis, 1, n - 1).add_(inner)
     return total
+
+
+def compute_curvature(f: Tensor) -> Tensor:
+    """Return div(grad f / |grad f|), forward differences and their adjoint."""
+    gradients = compute_gradient(f)
+    length = torch.sqrt(sum((g.square() for g in gradients), torch.full_like(f, 1e-12 * float(f.max()) ** 2)))
+    return -apply_gradient_adjoint([g / length for g in gradients])

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Called with the count and the estimate after every iteration; the run ends when it returns True.
 Each = Callable[[int, "Tensor"], bool]
 SettingName = Literal["iterations", "regularisation"]
+#: "open": light from outside the image is part of the estimate. "reflect": the image continues as its mirror
+#: image. "zero": no light comes from beyond the border.
+Border = Literal["open", "reflect", "zero"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,11 @@ class Classical(Settings):
     regularisation : weight of the total variation or of the Wiener filter; None chooses it from held-out pixels
         ("tv", "wiener") or takes 0.002 ("rl-tv").
     median_guard : replace lone pixels far off their neighbours first (salt and pepper).
+    boundary : where light comes from (`Border`). None takes the method's own: "open" for "rl", "rl-tv" and "tv",
+        "reflect" for "wiener". With "open" the iterations of Richardson-Lucy are accelerated: 35 of them do what
+        some 200 plain ones do.
+    background : light everywhere in the image that comes from no object, in the image's units, such as the offset
+        of the camera. The result is the light above it. None estimates it with "open" and takes 0 otherwise.
 
     Examples
     --------
@@ -54,11 +62,17 @@ class Classical(Settings):
     iterations: Annotated[int | None, Whole(1, 100_000)] = None
     regularisation: Annotated[float | None, Number(0.0, 1e3, open_low=True)] = None
     median_guard: bool = False
+    boundary: Border | None = None
+    background: Annotated[float | None, Number(-1e9, 1e9)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("method", self.method, tuple(METHODS))
         method = METHODS[self.method]
+        if self.boundary is not None:
+            check_choice(f"boundary of {method.title}", self.boundary, method.boundaries)
+        if self.background is not None and "open" not in method.boundaries:
+            raise ConfigError(f"{method.title} has no background, got {self.background!r}")
         for name, setting in (("iterations", method.iterations), ("regularisation", method.regularisation)):
             value = getattr(self, name)
             if value is None:
@@ -111,12 +125,23 @@ class Setting:
 
 @dataclass(frozen=True)
 class MethodInputs:
-    """What a method works on: a finite float32 image, its blur, where to compute, and how to stop."""
+    """What a method works on.
+
+    Attributes
+    ----------
+    image : finite float32.
+    operator : its blur, with the border.
+    device, stop : where to compute, and how to stop.
+    weights : as large as the image, 0 to 1; None is 1 everywhere.
+    background : light that reaches every pixel of ``image``. None means that it is not modelled.
+    """
 
     image: NDArray[np.float32]
     operator: ForwardOperator
     device: torch.device
     stop: StopToken
+    weights: NDArray[np.float32] | None = None
+    background: float | None = None
 
 
 #: From the inputs, settings without None and the counts wanted to the estimates, (1, 1, *estimate), in the
@@ -138,10 +163,11 @@ class Method:
     solve : runs it.
     iterations, regularisation : how it reads the fields of that name; None if it does not.
     search_iterations : count that suffices to rank the values of a grid of regularisations.
-    needs_light : refuses an image without positive values.
+    needs_light : refuses an image without positive values, unless the boundary is open.
     least_squares : squares the residual, so outliers are better replaced first.
     compared : settings among which the benchmark seeks the best one for all images.
     ticked : whether the Compare dock proposes it.
+    boundaries : the rules at the border that it knows, its default first.
     """
 
     label: str
@@ -155,6 +181,7 @@ class Method:
     least_squares: bool = False
     compared: tuple[float, ...] = ()
     ticked: bool = False
+    boundaries: tuple[Border, ...] = ("reflect",)
 
     @property
     def chosen(self) -> SettingName | None:
@@ -176,17 +203,29 @@ class Method:
 def _run_richardson_lucy(
     inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None
 ) -> Generator[Tick, None, dict[int, Tensor]]:
+    from napari_selfdeconv.restoration.forward_operator import BlurOperator
     from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
+    from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
 
+    common: dict[str, Any] = {
+        "device": inputs.device,
+        "stop": inputs.stop,
+        "tv": settings.regularisation or 0.0,
+        "each": each,
+    }
+    operator = inputs.operator
+    plain = settings.boundary == "reflect" and inputs.weights is None and inputs.background is None
+    if plain and isinstance(operator, BlurOperator):
+        return (yield from iterate_richardson_lucy(inputs.image, operator, counts, **common))
     return (
-        yield from iterate_richardson_lucy(
+        yield from iterate_weighted_richardson_lucy(
             inputs.image,
-            inputs.operator,
+            operator,
             counts,
-            device=inputs.device,
-            stop=inputs.stop,
-            tv=settings.regularisation or 0.0,
-            each=each,
+            weights=inputs.weights,
+            background=inputs.background or 0.0,
+            accelerated=settings.boundary == "open",
+            **common,
         )
     )
 
@@ -205,6 +244,8 @@ def _run_total_variation(
             counts,
             device=inputs.device,
             stop=inputs.stop,
+            weights=inputs.weights,
+            background=inputs.background,
         )
     )
 
@@ -221,6 +262,7 @@ def _run_wiener(
 
 
 _COUNTS = Setting(most=100_000, grid=tuple(range(1, 201)))
+_BORDERS: tuple[Border, ...] = ("open", "reflect", "zero")
 
 METHODS: dict[str, Method] = {
     "rl": Method(
@@ -232,6 +274,7 @@ METHODS: dict[str, Method] = {
         needs_light=True,
         compared=(2, 3, 5, 10, 20),
         ticked=True,
+        boundaries=_BORDERS,
     ),
     "rl-tv": Method(
         label="RL-TV",
@@ -241,6 +284,7 @@ METHODS: dict[str, Method] = {
         iterations=_COUNTS,
         regularisation=Setting(most=0.1, default=0.002),
         needs_light=True,
+        boundaries=_BORDERS,
     ),
     "tv": Method(
         label="TV",
@@ -254,6 +298,7 @@ METHODS: dict[str, Method] = {
         # 0.01 and 0.02 are near what is chosen for most images of the benchmark.
         compared=(0.01, 0.02, 0.04, 0.08),
         ticked=True,
+        boundaries=_BORDERS,
     ),
     "wiener": Method(
         label="Wiener",

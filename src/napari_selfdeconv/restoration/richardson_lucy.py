@@ -12,8 +12,8 @@ from torch import Tensor
 
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.physics.blur import bare
-from napari_selfdeconv.restoration.forward_operator import ForwardOperator
-from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
+from napari_selfdeconv.restoration.forward_operator import BlurOperator
+from napari_selfdeconv.restoration.gradient import compute_curvature
 from napari_selfdeconv.stop_token import StopToken
 
 # The image is divided by the blurred estimate; below this share of its maximum that is a division by zero.
@@ -25,7 +25,7 @@ Each = Callable[[int, Tensor], bool]
 
 def iterate_richardson_lucy(
     image: NDArray[Any],
-    operator: ForwardOperator,
+    operator: BlurOperator,
     iterations: Sequence[int],
     *,
     device: torch.device,
@@ -71,7 +71,7 @@ def iterate_richardson_lucy(
 def step_richardson_lucy(
     estimate: Tensor,
     observed: Tensor,
-    operator: ForwardOperator,
+    operator: BlurOperator,
     ratio: Tensor,
     *,
     floor: float,
@@ -96,7 +96,7 @@ def step_richardson_lucy(
         xp: Any = np if estimate.device.type == "cpu" else torch
         before, seen = bare(estimate), bare(observed)
         hidden = None if unseen is None else bare(unseen)
-        divisor = bare((1 - tv * _curvature(estimate)).clamp(min=_LEAST_DIVISOR)) if tv else None
+        divisor = bare((1 - tv * compute_curvature(estimate)).clamp(min=_LEAST_DIVISOR)) if tv else None
 
         def divide(part: Any, where: slice) -> None:
             # An FFT leaves values of -1e-8 where the truth is 0; negative light would grow from them.
@@ -113,10 +113,3 @@ def step_richardson_lucy(
 
         operator.blur_into(estimate, ratio, then=divide)
         operator.backproject_into(ratio, estimate, then=multiply)
-
-
-def _curvature(f: Tensor) -> Tensor:
-    """Return div(grad f / |grad f|), forward differences and their adjoint."""
-    gradients = compute_gradient(f)
-    length = torch.sqrt(sum((g.square() for g in gradients), torch.full_like(f, 1e-12 * float(f.max()) ** 2)))
-    return -apply_gradient_adjoint([g / length for g in gradients])

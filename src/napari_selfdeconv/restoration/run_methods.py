@@ -3,35 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.events import Event, report_progress
-from napari_selfdeconv.holdout.choose import choose_regularisation
+from napari_selfdeconv.holdout.choose import HeldOutError, choose_regularisation
+from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.physics.camera import Background, estimate_background
 from napari_selfdeconv.restoration.choose_iterations import choose_iterations
-from napari_selfdeconv.restoration.methods import METHODS, Classical, Each, MethodInputs
+from napari_selfdeconv.restoration.forward_operator import BlurOperator, ForwardOperator
+from napari_selfdeconv.restoration.methods import METHODS, Border, Classical, Each, MethodInputs
+from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.replace_outliers import replace_outliers
+from napari_selfdeconv.stop_token import StopToken
+
+# A held-out error larger by no more than this share is no reason for more iterations or less regularisation.
+_SHARE = 0.01
+# More pixels are measured where it is a share that decides: the least error must be known well.
+_MOST_PIXELS = 100_000
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded, and where to compute.
+
+    Attributes
+    ----------
+    image : finite float32, 2D or 3D.
+    psf : unit sum, as many axes.
+    device, stop : as elsewhere.
+    weights : as large as the image, 0 to 1; None is 1 everywhere. Pixels of weight 0 hold any finite value.
+    """
+
+    image: NDArray[np.float32]
+    psf: NDArray[Any]
+    device: torch.device
+    stop: StopToken
+    weights: NDArray[np.float32] | None = None
+    _operators: dict[Border, ForwardOperator] = field(default_factory=dict)
+
+    def operator(self, border: Border) -> ForwardOperator:
+        """Return the forward operator with a rule at the border; the same one every time."""
+        if border not in self._operators:
+            # One at a time: that of a large PSF takes several times the memory of the image.
+            self._operators.clear()
+            self._operators[border] = (
+                OpenOperator(self.psf, self.image.shape)
+                if border == "open"
+                else BlurOperator(Blur(self.psf, boundary=border), self.image.shape)
+            )
+        return self._operators[border]
 
 
 @dataclass(frozen=True)
 class Solved:
-    """One result: what was asked, the settings with everything chosen, and the image."""
+    """One result: what was asked, the settings with everything chosen, the image, and the background if modelled.
+
+    ``image`` is the light above the background.
+    """
 
     asked: Classical
     settings: Classical
     image: NDArray[np.float32]
+    background: Background | None = None
 
 
-def run_methods(inputs: MethodInputs, asked: Sequence[Classical]) -> Generator[Event, None, list[Solved]]:
+def run_methods(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event, None, list[Solved]]:
     """Return a result for each of ``asked``, in their order; methods that a stop cut short are left out."""
     found: dict[int, Solved] = {}
     for places in group_runs(asked):
-        if inputs.stop.stopped:
+        if recorded.stop.stopped:
             break
-        results = yield from _run_once(inputs, [asked[place] for place in places])
+        results = yield from _run_once(recorded, [asked[place] for place in places])
         found |= {places[member]: solved for member, solved in results.items()}
     return [found[place] for place in sorted(found)]
 
@@ -52,11 +100,11 @@ def group_runs(methods: Sequence[Classical]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _run_once(inputs: MethodInputs, asked: Sequence[Classical]) -> Generator[Event, None, dict[int, Solved]]:
+def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event, None, dict[int, Solved]]:
     """Run one group of `group_runs`; the results by their place in it."""
-    if asked[0].median_guard:
-        inputs = replace(inputs, image=replace_outliers(inputs.image))
-    settings = yield from _choose(inputs, _with_defaults(asked[0]))
+    opened = _with_defaults(asked[0])
+    inputs, background = _inputs(recorded, opened)
+    settings = yield from _choose(inputs, opened)
     if settings is None:
         return {}
     method = METHODS[settings.method]
@@ -67,12 +115,31 @@ def _run_once(inputs: MethodInputs, asked: Sequence[Classical]) -> Generator[Eve
     def solved(one: Classical, count: int) -> Solved:
         chosen = replace(settings, iterations=None if method.iterations is None else count)
         image = np.ascontiguousarray(inputs.operator.crop(estimates[count])[0, 0].numpy())
-        return Solved(one, chosen, image)
+        return Solved(one, chosen, image, background)
 
     reached = {place: count or 0 for place, count in enumerate(counts) if (count or 0) in estimates}
     # A run stopped before its first count still has an estimate.
     reached = reached or {0: max(estimates)}
     return {place: solved(asked[place], count) for place, count in reached.items()}
+
+
+def _inputs(recorded: Recorded, settings: Classical) -> tuple[MethodInputs, Background | None]:
+    """Return what a method works on: above the background if there is one in the model."""
+    assert settings.boundary is not None
+    image = replace_outliers(recorded.image) if settings.median_guard else recorded.image
+    background = None
+    if settings.boundary == "open" or settings.background is not None:
+        background = estimate_background(image, recorded.weights, settings.background)
+        image = image - np.float32(background.subtracted)
+    inputs = MethodInputs(
+        image,
+        recorded.operator(settings.boundary),
+        recorded.device,
+        recorded.stop,
+        recorded.weights,
+        None if background is None else background.level,
+    )
+    return inputs, background
 
 
 def _solve(
@@ -84,6 +151,8 @@ def _solve(
 
 def _with_defaults(settings: Classical) -> Classical:
     method = METHODS[settings.method]
+    if settings.boundary is None:
+        settings = replace(settings, boundary=method.boundaries[0])
     if settings.iterations is None and method.iterations is not None and method.iterations.default is not None:
         settings = replace(settings, iterations=int(method.iterations.default))
     if settings.regularisation is None and method.regularisation is not None:
@@ -93,30 +162,47 @@ def _with_defaults(settings: Classical) -> Classical:
 
 def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None, Classical | None]:
     """Return the settings with the one that is left open chosen; None if stopped before."""
-    method, forward = METHODS[settings.method], inputs.operator.forward
+    method = METHODS[settings.method]
     if method.chosen is None or getattr(settings, method.chosen) is not None:
         return settings
+    # A method that knows weights is not told of the held-out pixels; any other gets them filled from around.
+    weighted = inputs.weights is not None or inputs.background is not None
+    share = _SHARE if weighted else 0.0
+
+    def forward(estimate: Tensor) -> Tensor:
+        image = inputs.operator.forward(estimate)
+        return image if inputs.background is None else image + inputs.background
+
+    measure = HeldOutError(
+        inputs.image,
+        forward,
+        0,
+        inputs.device,
+        weights=inputs.weights,
+        **({"most": _MOST_PIXELS} if weighted else {}),
+    )
+    seen = replace(inputs, image=measure.filled)
+    if weighted:
+        left = np.ones(inputs.image.shape, np.float32) if inputs.weights is None else inputs.weights
+        seen = replace(inputs, weights=left * ~measure.held)
     if method.chosen == "iterations":
         assert method.iterations is not None
         most = int(method.iterations.grid[-1])
 
-        def iterate(image: NDArray[np.float32], each: Each) -> Generator[Event, None, object]:
-            return (yield from _solve(replace(inputs, image=image), settings, (most,), each))
+        def iterate(each: Each) -> Generator[Event, None, object]:
+            return (yield from _solve(seen, settings, (most,), each))
 
-        count = yield from choose_iterations(
-            inputs.image, forward, iterate, device=inputs.device, stop=inputs.stop
-        )
+        count = yield from choose_iterations(measure, iterate, stop=inputs.stop, share=share)
         return None if count is None else replace(settings, iterations=count)
     assert method.regularisation is not None
     search = method.search_iterations or settings.iterations
 
-    def solve(image: NDArray[np.float32], value: float) -> Generator[Event, None, Tensor]:
+    def solve(value: float) -> Generator[Event, None, Tensor]:
         tried = replace(settings, regularisation=value)
-        counts = () if search is None else (search,)
-        estimates = yield from _solve(replace(inputs, image=image), tried, counts)
+        estimates = yield from _solve(seen, tried, () if search is None else (search,))
         return estimates[max(estimates)]
 
     value = yield from choose_regularisation(
-        inputs.image, forward, solve, method.regularisation.grid, device=inputs.device, stop=inputs.stop
+        measure, solve, method.regularisation.grid, stop=inputs.stop, share=share
     )
     return None if value is None else replace(settings, regularisation=value)

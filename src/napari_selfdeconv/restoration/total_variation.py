@@ -15,6 +15,9 @@ from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
 from napari_selfdeconv.stop_token import StopToken
 
+# A voxel that the image hardly sees changes no faster than one that it sees this share as well as the best.
+_LEAST_SEEN = 1e-3
+
 
 def minimise_total_variation(
     image: NDArray[Any],
@@ -24,6 +27,8 @@ def minimise_total_variation(
     *,
     device: torch.device,
     stop: StopToken,
+    weights: NDArray[np.float32] | None = None,
+    background: float | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
     """Deconvolve with isotropic total variation and keep the estimate at each of ``iterations``.
 
@@ -35,6 +40,9 @@ def minimise_total_variation(
         works for any camera.
     iterations : counts of the primal-dual method, each >= 1; 100 to 300 are usual.
     stop : when set, the counts reached so far are returned (the current one if there is none).
+    weights : as large as the image, 0 to 1; a pixel of weight 0 is no measurement. None is 1 everywhere.
+    background : light that reaches every pixel of the image. If it is given, the estimate is light above it and
+        stays at 0 or above. None leaves the estimate free.
 
     Returns
     -------
@@ -44,29 +52,48 @@ def minimise_total_variation(
     Notes
     -----
     The step size of a voxel is 1 over the sum of its column in A and in the gradient. A column of A sums to 1
-    inside the image. At the border, where voxels are repeated, it sums to more unless the PSF is symmetric.
+    inside the image. At the border, where voxels are repeated, it sums to more unless the PSF is symmetric. Voxels
+    that lie on no fine grid have no gradient.
     """
     data = np.asarray(image, np.float32)
     low, span = float(data.min()), float(np.ptp(data)) or 1.0
+    if background is not None:
+        low = background
     x = torch.as_tensor((data - low) / span, device=device)[None, None]
     f = operator.extend(x).clone()
+    if background is not None:
+        f.clamp_(min=0.0)
     ahead, p = f.clone(), torch.zeros_like(x)
-    q = [torch.zeros_like(f) for _ in range(data.ndim)]
-    tau = 1.0 / (operator.adjoint(torch.ones_like(x)) + 2.0 * data.ndim)
+    q = [torch.zeros_like(operator.fine(f)) for _ in range(data.ndim)]
+    columns = operator.adjoint(torch.ones_like(x))
+    least = _LEAST_SEEN * float(columns.max())
+    operator.fine(columns).add_(2.0 * data.ndim)
+    tau = 1.0 / columns.clamp_(min=least)
+    # The step of the data term is a mean of old and new; without a weight there is no data term.
+    w = torch.as_tensor(1.0 if weights is None else weights, dtype=x.dtype, device=device)
+    share = w / (1.0 + w)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
+
+    def in_units(f: Tensor) -> Tensor:
+        return (f * span if background is not None else f * span + low).cpu()
+
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            p = (p + operator.forward(ahead) - x) / 2.0
-            q = [old + 0.5 * d for old, d in zip(q, compute_gradient(ahead), strict=True)]
-            length = torch.sqrt(sum((v.square() for v in q), torch.zeros_like(f)))
+            p = (p + operator.forward(ahead) - x) * share
+            q = [old + 0.5 * d for old, d in zip(q, compute_gradient(operator.fine(ahead)), strict=True)]
+            length = torch.sqrt(sum((v.square() for v in q), torch.zeros_like(q[0])))
             shrink = (length / regularisation).clamp(min=1.0)
             q = [v / shrink for v in q]
-            new = f - tau * (operator.adjoint(p) + apply_gradient_adjoint(q))
+            uphill = operator.adjoint(p)
+            operator.fine(uphill).add_(apply_gradient_adjoint(q))
+            new = f - tau * uphill
+            if background is not None:
+                new.clamp_(min=0.0)
             ahead, f = 2.0 * new - f, new
         if n in counts:
-            results[n] = (f * span + low).cpu()
+            results[n] = in_units(f)
         yield Tick(n, last_count)
         if stop.stopped:
             break
-    return results or {n: (f * span + low).cpu()}
+    return results or {n: in_units(f)}

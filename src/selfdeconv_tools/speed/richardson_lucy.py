@@ -36,7 +36,7 @@ def _pair(name: str, package: str, theirs: Any, setting: Setting) -> Pair:
 
     def ours() -> Call:
         image, psf = _image(shape), gaussian_psf(sides)
-        return lambda: richardson_lucy(image, psf, _ITERATIONS, device_name=setting.device)
+        return lambda: richardson_lucy(image, psf, _ITERATIONS, boundary="reflect", device_name=setting.device)
 
     def baseline() -> Call:
         image, psf = _image(shape), gaussian_psf(sides).astype(np.float32)

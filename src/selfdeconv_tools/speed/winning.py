@@ -44,7 +44,7 @@ class Winning:
 
     def measure(self, setting: Setting) -> Iterator[Result]:
         truth, noisy, psf = self.load()
-        work = iter_richardson_lucy(noisy, psf, _COUNTS, device_name=setting.device)
+        work = iter_richardson_lucy(noisy, psf, _COUNTS, boundary="reflect", device_name=setting.device)
         found = {n: psnr(image, truth) for n, image in drain(work).items()}
         count = max(found, key=lambda n: found[n])
         first_s, won_s, how = _race(truth, noisy, psf, found[count], setting)

@@ -1,0 +1,154 @@
+"""Richardson-Lucy with weights and background on any forward operator, accelerated if wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdeconv.events import Tick
+from napari_selfdeconv.physics.blur import bare
+from napari_selfdeconv.restoration.forward_operator import ForwardOperator
+from napari_selfdeconv.restoration.gradient import compute_curvature
+from napari_selfdeconv.stop_token import StopToken
+
+# A voxel that the image sees this much less than the best seen one changes more slowly.
+_LEAST_SEEN = 1e-3
+# Extrapolation never takes more than this share of a voxel's light.
+_LEAST_KEPT = 1e-3
+_LEAST_DIVISOR = 0.1
+# The blurred estimate divides; below this share of the mean that is a division by zero.
+_FLOOR = 1e-6
+Each = Callable[[int, Tensor], bool]
+
+
+def iterate_weighted_richardson_lucy(
+    image: NDArray[Any],
+    operator: ForwardOperator,
+    iterations: Sequence[int],
+    *,
+    device: torch.device,
+    stop: StopToken,
+    weights: NDArray[np.float32] | None = None,
+    background: float = 0.0,
+    accelerated: bool = True,
+    tv: float = 0.0,
+    each: Each | None = None,
+) -> Generator[Tick, None, dict[int, Tensor]]:
+    """Run Richardson-Lucy up to the largest count and keep the estimate at each of ``iterations``.
+
+    One iteration is ``f <- f A^T(w x / (A f + b)) / A^T w``.
+
+    Parameters
+    ----------
+    image : 2D or 3D; x. Noise may take it below 0, and it is used so.
+    operator : A, with what lies beyond the border.
+    iterations : counts, each >= 1.
+    stop : when set, the counts reached so far are returned (the current one if there is none).
+    weights : w, 0 to 1, as large as the image; 0 where a pixel is no measurement. None is 1 everywhere.
+    background : b, light that reaches every pixel.
+    accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
+    tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
+    each : as in `iterate_richardson_lucy`.
+
+    Returns
+    -------
+    dict from count to float32 tensor, (1, 1, *estimate), in the image's own units and in the computer's memory.
+
+    Notes
+    -----
+    Beside image, weights and operator this holds three arrays as large as the estimate, two without acceleration,
+    and one as large as the image.
+    """
+    with torch.inference_mode():
+        observed = torch.as_tensor(np.asarray(image, np.float32), device=device)[None, None]
+        weighted = None if weights is None else torch.as_tensor(weights, device=device)[None, None]
+        sight = observed.new_empty((1, 1, *operator.estimate_shape))
+        operator.adjoint_into(torch.ones_like(observed) if weighted is None else weighted, sight)
+        mean = _mean_light(observed, weighted) - background
+        start = max(mean, _FLOOR * float(observed.abs().max()))
+        f = operator.clear(torch.full_like(sight, start))
+        y = f.clone() if accelerated else f
+        ratio = torch.empty_like(observed)
+    run = _Run(operator, observed, weighted, sight, f, y, background, _FLOOR * start, tv)
+    counts, last_count = set(iterations), max(iterations)
+    results: dict[int, Tensor] = {}
+    for n in range(1, last_count + 1):
+        with torch.inference_mode():
+            run.step(ratio, n / (n + 3) if accelerated else 0.0)
+        if n in counts:
+            results[n] = f.to("cpu", copy=n < last_count)
+        yield Tick(n, last_count)
+        if stop.stopped or (each is not None and each(n, f)):
+            break
+    return results or {n: f.to("cpu")}
+
+
+class _Run:
+    """The state of a run; `step` changes the estimate ``f`` and the point ``y`` from which the next step goes."""
+
+    def __init__(
+        self,
+        operator: ForwardOperator,
+        observed: Tensor,
+        weights: Tensor | None,
+        sight: Tensor,
+        f: Tensor,
+        y: Tensor,
+        background: float,
+        floor: float,
+        tv: float,
+    ) -> None:
+        self._operator, self._estimate, self._from = operator, f, y
+        self._observed = bare(observed)
+        self._weights = None if weights is None else bare(weights)
+        self._sight, self._f, self._y = bare(sight), bare(f), bare(y)
+        self._least = _LEAST_SEEN * float(sight.max())
+        self._background, self._floor, self._tv = background, floor, tv
+        # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
+        self._xp: Any = np if isinstance(self._f, np.ndarray) else torch
+
+    def step(self, ratio: Tensor, ahead: float) -> None:
+        xp, f, y, divisor = self._xp, self._f, self._y, self._divisor()
+
+        def divide(part: Any, where: slice) -> None:
+            xp.clip(part, 0.0, None, out=part)
+            part += self._background
+            xp.clip(part, self._floor, None, out=part)
+            xp.divide(self._observed[where], part, out=part)
+            if self._weights is not None:
+                part *= self._weights[where]
+
+        def update(part: Any, where: slice) -> None:
+            sight = self._sight[where]
+            least = xp.clip(sight, self._least, None)
+            xp.clip(part, 0.0, None, out=part)
+            # A voxel that is hardly seen keeps the share of its light that the image says nothing about.
+            part += least - xp.clip(sight, 0.0, None)
+            part /= least
+            if divisor is not None:
+                part /= divisor[where]
+            part *= y[where]
+            if y is not f:
+                y[where] = xp.maximum(part + ahead * (part - f[where]), _LEAST_KEPT * part)
+
+        self._operator.blur_into(self._from, ratio, then=divide)
+        self._operator.adjoint_into(ratio, self._estimate, then=update)
+
+    def _divisor(self) -> Any:
+        if not self._tv:
+            return None
+        divisor = torch.ones_like(self._from)
+        curvature = compute_curvature(self._operator.fine(self._from))
+        self._operator.fine(divisor).copy_((1 - self._tv * curvature).clamp(min=_LEAST_DIVISOR))
+        return bare(divisor)
+
+
+def _mean_light(observed: Tensor, weights: Tensor | None) -> float:
+    if weights is None:
+        return float(observed.mean(dtype=torch.float64))
+    return float((observed * weights).sum(dtype=torch.float64) / weights.sum(dtype=torch.float64))
