@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from napari_selfdeconv.compute.allocation import free_bytes
 from napari_selfdeconv.config.parts import Precision
 from napari_selfdeconv.errors import ConfigError
 
@@ -81,9 +82,7 @@ def free_memory_bytes(device: torch.device) -> int:
         # What torch keeps for later is taken, for the driver; for us it is free.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
-    import psutil
-
-    return int(psutil.virtual_memory().available)
+    return free_bytes()
 
 
 def release_memory(device: torch.device) -> None:

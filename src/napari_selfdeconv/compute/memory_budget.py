@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from napari_selfdeconv.arrays.tiling import read_shape, tile_context
+from napari_selfdeconv.compute.allocation import size_words
 from napari_selfdeconv.compute.memory_model import tile_bytes, training_bytes, whole_bytes
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -17,19 +18,6 @@ from napari_selfdeconv.errors import ConfigError
 _MOST_VOXELS = 8_000_000
 _LEAST_TILE = 16
 _LEAST_PATCH = 16
-
-
-def size_words(count: float) -> str:
-    """Return bytes as people say them.
-
-    Examples
-    --------
-    >>> size_words(14.2e9), size_words(1.23e9), size_words(8.4e7)
-    ('14 GB', '1.2 GB', '84 MB')
-    """
-    if count >= 9.95e9:
-        return f"{count / 1e9:.0f} GB"
-    return f"{count / 1e9:.1f} GB" if count >= 0.95e9 else f"{count / 1e6:.0f} MB"
 
 
 @dataclass(frozen=True, kw_only=True)

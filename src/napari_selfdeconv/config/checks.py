@@ -9,6 +9,9 @@ import numpy as np
 
 from napari_selfdeconv.errors import ConfigError
 
+# Characters of a value in a message.
+_SHOWN = 80
+
 
 def check_number(
     name: str, value: object, low: float, high: float, *, open_low: bool = False, hint: str = ""
@@ -81,5 +84,20 @@ def number_words(low: float, high: float, open_low: bool = False) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: NumPy scalars as plain numbers."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    """Return a value as a message shows it: NumPy scalars as plain numbers, long values cut.
+
+    Examples
+    --------
+    >>> shown(np.float64(0.5)), len(shown("a" * 1_000_000))
+    ('0.5', 83)
+    """
+    try:
+        return cut(repr(value.item() if isinstance(value, np.generic) else value))
+    except (RecursionError, ValueError):  # Nested too deep, or a whole number of thousands of digits.
+        return f"a {type(value).__name__}"
+
+
+def cut(text: str) -> str:
+    """Return a text in one line that a message can hold."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

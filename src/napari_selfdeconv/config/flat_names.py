@@ -10,6 +10,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
+from napari_selfdeconv.config.checks import cut
 from napari_selfdeconv.config.loss import LossSettings, loss_weights
 from napari_selfdeconv.config.parts import (
     BlindSpotSettings,
@@ -56,7 +57,7 @@ def placed(flat: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         near = get_close_matches(unknown[0], [*PLACES, *_TOP], n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"unknown setting for TrainConfig: {', '.join(sorted(unknown))}{hint}")
+        raise ConfigError(f"unknown setting for TrainConfig: {cut(', '.join(sorted(unknown)))}{hint}")
     found: dict[str, Any] = {}
     for name, value in flat.items():
         new = OLD_NAMES.get(name, name)

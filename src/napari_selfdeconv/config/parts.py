@@ -25,14 +25,14 @@ class NetworkSettings(Settings):
     bn_momentum : how fast the statistics of batch normalisation follow the patches, 0 to 1. With 0 the statistics
         of the initial weights are used unchanged, in training and afterwards.
     inverse_channels : regularisations of the Wiener-filtered copies of the image given to the network beside it;
-        () means the image alone.
+        () means the image alone. At most 16.
     """
 
     features: Annotated[int, Whole(1, 1024)] = 24
     levels: Annotated[int, Whole(1, 6)] = 3
     skip: Skip = "concat"
     bn_momentum: Annotated[float, Number(0.0, 1.0)] = 0.05
-    inverse_channels: Annotated[tuple[float, ...], Each(Number(1e-6, 1e6))] = ()
+    inverse_channels: Annotated[tuple[float, ...], Each(Number(1e-6, 1e6), most=16)] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,17 +74,20 @@ class Text:
 
 @dataclass(frozen=True)
 class Each:
-    """A tuple or list of values that all follow one rule; ``counts`` says how many, where that is limited."""
+    """A tuple or list of values that all follow one rule, at most ``most``; ``counts`` says how many exactly."""
 
     rule: Rule
     counts: tuple[int, ...] = ()
+    most: int = 1000
 
     def checked(self, name: str, value: object) -> tuple[Any, ...]:
         if not isinstance(value, (tuple, list)):
             raise ConfigError(f"{name} must be a tuple, got {shown(value)}")
         if self.counts and len(value) not in self.counts:
             counts = " or ".join(map(str, self.counts))
-            raise ConfigError(f"{name} must have {counts} entries, got {value!r}")
+            raise ConfigError(f"{name} must have {counts} entries, got {shown(value)}")
+        if len(value) > self.most:
+            raise ConfigError(f"{name} must have at most {self.most} entries, got {len(value)}")
         return tuple(self.rule.checked(name, item) for item in value)
 
 

@@ -7,6 +7,7 @@ from dataclasses import MISSING, asdict, fields
 from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
 
+from napari_selfdeconv.config.checks import cut, shown
 from napari_selfdeconv.config.rules import Maybe, Part, Rule, rule_of
 from napari_selfdeconv.errors import ConfigError
 
@@ -38,10 +39,10 @@ class Settings:
             If a name does not exist, a required one is missing, or a value is not allowed.
         """
         if not isinstance(values, Mapping):
-            raise ConfigError(f"{cls.__name__} must be built from names and values, got {values!r}")
+            raise ConfigError(f"{cls.__name__} must be built from names and values, got {shown(values)}")
         own = rules(cls)
         if unknown := sorted(str(name) for name in values if name not in own):
-            raise ConfigError(f"unknown setting for {cls.__name__}: {', '.join(unknown)}")
+            raise ConfigError(f"unknown setting for {cls.__name__}: {cut(', '.join(unknown))}")
         needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
         if missing := [name for name in needed if name not in values]:
             raise ConfigError(f"missing setting for {cls.__name__}: {', '.join(missing)}")

@@ -50,12 +50,17 @@ def parse_json(text: str, problem: str) -> dict[str, Any]:
         ...
     napari_selfdeconv.errors.ConfigError: no settings: its brackets are nested too deep
     """
+    values = parse_value(text, problem)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{problem}: it has no names and values")
+    return values
+
+
+def parse_value(text: str, problem: str) -> Any:
+    """Return the JSON value that a text holds, or raise ConfigError that starts with ``problem``."""
     try:
-        values = json.loads(text)
+        return json.loads(text)
     except RecursionError:
         raise ConfigError(f"{problem}: its brackets are nested too deep") from None
     except ValueError as error:
         raise ConfigError(f"{problem}: {reason_of(error)}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{problem}: it has no names and values")
-    return values

@@ -31,14 +31,7 @@ class Deconvolver(nn.Module):
         self.inverses = [
             Blur(wiener_kernel(psf, value), boundary=config.boundary) for value in config.network.inverse_channels
         ]
-        self.unet = UNet(
-            psf.ndim,
-            in_channels=1 + len(self.inverses),
-            features=config.network.features,
-            levels=config.network.levels,
-            skip=config.network.skip,
-            bn_momentum=config.network.bn_momentum,
-        )
+        self.unet = unet_of(config, psf.ndim)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Moved to another device: the filters leave no memory behind on the old one.
@@ -77,6 +70,18 @@ class Model:
     network: Deconvolver
     voxel_um: tuple[float, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def unet_of(config: TrainConfig, ndim: int) -> UNet:
+    """Return the U-Net that the settings ask for."""
+    return UNet(
+        ndim,
+        in_channels=1 + len(config.network.inverse_channels),
+        features=config.network.features,
+        levels=config.network.levels,
+        skip=config.network.skip,
+        bn_momentum=config.network.bn_momentum,
+    )
 
 
 def build_network(config: TrainConfig, psf: NDArray[Any]) -> Deconvolver:

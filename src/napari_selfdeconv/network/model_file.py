@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,22 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 
 from napari_selfdeconv._version import __version__
+from napari_selfdeconv.compute.allocation import check_allocation
+from napari_selfdeconv.config.checks import cut, shown
+from napari_selfdeconv.config.rules import Each, Maybe, Number
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, reason_of
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
-from napari_selfdeconv.network.model import Deconvolver, Model
+from napari_selfdeconv.io.json_files import parse_json, parse_value
+from napari_selfdeconv.network.model import Deconvolver, Model, unet_of
+from napari_selfdeconv.psf.validate import check_psf
 
 FORMAT = "napari-selfdeconv model 1"
+# How far the sum of a stored PSF may be from 1: float32 rounds.
+_SUM_TOLERANCE = 1e-3
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -51,10 +61,14 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
 def load_model(path: str | os.PathLike[str]) -> Model:
     """Read a file written by `save_model`.
 
+    The settings, the voxel size and the sizes of all tensors are checked before a network is built, so a small
+    file cannot ask for a large one.
+
     Raises
     ------
     ConfigError
-        If the file is missing, is not a model file, or does not fit this version.
+        If the file is missing, is not a model file, holds values that no training gives, or does not fit this
+        version.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,33 +76,102 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if header.get("format") != FORMAT:
+                raise ConfigError(
+                    f"{path} is not a model file this version reads: its format is "
+                    f"{shown(header.get('format'))}, not {FORMAT!r}"
+                )
+            return _read(file, header)
     except (safetensors.SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a model file of napari-selfdeconv: {error}") from error
-    if header.get("format") != FORMAT:
-        raise ConfigError(
-            f"{path} is not a model file this version reads: its format is {header.get('format')!r}, "
-            f"not {FORMAT!r}"
-        )
-    return _rebuild(path, header, tensors)
+        raise ConfigError(f"{path} is not a model file of napari-selfdeconv: {cut(reason_of(error))}") from error
+    except _Damaged as error:
+        raise ConfigError(f"{path} is damaged or from another version: {error}") from error
 
 
-def _rebuild(path: Path, header: dict[str, str], tensors: dict[str, Any]) -> Model:
+class _Damaged(Exception):
+    """What is wrong inside a model file."""
+
+
+def _read(file: Any, header: Mapping[str, str]) -> Model:
     try:
-        config = TrainConfig.from_dict(json.loads(header["config"]))
-        psf = tensors.pop("psf").numpy()
-        network = Deconvolver(config, psf)
-        network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items()})
-        voxel = json.loads(header["voxel_um"])
-        provenance = json.loads(header["provenance"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path} is damaged or from another version: {reason}") from error
+        config = TrainConfig.from_dict(_json(header, "config"))
+    except ConfigError as error:
+        raise _Damaged(str(error)) from error
+    provenance = _json(header, "provenance")
+    psf = _read_psf(file)
+    voxel = _voxel(header, psf.ndim)
+    wanted = _sizes(config, psf.ndim)
+    _check_sizes({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, wanted)  # noqa: SIM118
+    check_allocation("the filters of the model", 64.0 * math.prod(4 * n for n in psf.shape), "use a smaller PSF")
+    network = Deconvolver(config, psf)
+    network.load_state_dict({name: _read_weights(file, name) for name in wanted})
     network.eval()
-    return Model(
-        config=config,
-        psf=psf,
-        network=network,
-        voxel_um=None if voxel is None else tuple(voxel),
-        provenance=provenance,
-    )
+    return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
+
+
+def _json(header: Mapping[str, str], name: str) -> dict[str, Any]:
+    if name not in header:
+        raise _Damaged(f"it has no {name}")
+    try:
+        return parse_json(header[name], f"its {name} cannot be read")
+    except ConfigError as error:
+        raise _Damaged(str(error)) from error
+
+
+def _voxel(header: Mapping[str, str], ndim: int) -> tuple[float, ...] | None:
+    """Return the voxel size; it is None where it is not known."""
+    try:
+        value = parse_value(header.get("voxel_um", ""), "its voxel size cannot be read")
+        checked = Maybe(Each(Number(0.0, 1000.0, open_low=True), (ndim,))).checked("voxel_um", value)
+    except ConfigError as error:
+        raise _Damaged(str(error)) from error
+    return checked  # type: ignore[no-any-return]
+
+
+def _read_psf(file: Any) -> NDArray[np.float32]:
+    if "psf" not in file.keys():  # noqa: SIM118
+        raise _Damaged("it has no PSF")
+    stored = file.get_slice("psf")
+    shape = tuple(stored.get_shape())
+    if stored.get_dtype() != "F32" or len(shape) not in (2, 3):
+        raise _Damaged(f"its PSF must be 2D or 3D and float32, got shape {shape} and {stored.get_dtype()}")
+    # A copy: the tensor is the file itself, and reading it after the file was cut would end the process.
+    psf: NDArray[np.float32] = file.get_tensor("psf").numpy().copy()
+    try:
+        check_psf(psf, psf.shape)
+    except ConfigError as error:
+        raise _Damaged(str(error)) from error
+    total = float(psf.sum(dtype=np.float64))
+    if abs(total - 1) > _SUM_TOLERANCE:
+        raise _Damaged(f"the sum of its PSF is {total:.4g}, not 1")
+    return psf
+
+
+def _sizes(config: TrainConfig, ndim: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors of a network, by their names; no memory is taken for them."""
+    with torch.device("meta"):
+        unet = unet_of(config, ndim)
+    return {f"unet.{name}": tuple(value.shape) for name, value in unet.state_dict().items()}
+
+
+def _check_sizes(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    names = {f"network.{name}": shape for name, shape in wanted.items()} | {"psf": found["psf"]}
+    if missing := sorted(set(names) - set(found)):
+        raise _Damaged(f"its settings ask for weights that it does not hold ({cut(', '.join(missing))})")
+    if unknown := sorted(set(found) - set(names)):
+        raise _Damaged(f"it holds weights that its settings do not ask for ({cut(', '.join(unknown))})")
+    for name, shape in names.items():
+        if found[name] != shape:
+            raise _Damaged(f"its settings ask for {name} of shape {shape}, it holds {cut(str(found[name]))}")
+
+
+def _read_weights(file: Any, name: str) -> torch.Tensor:
+    tensor: torch.Tensor = file.get_tensor(f"network.{name}")
+    counts = name.endswith("num_batches_tracked")
+    if tensor.dtype != (torch.int64 if counts else torch.float32):
+        raise _Damaged(f"its weights {name} are {tensor.dtype}")
+    if not counts and not bool(torch.isfinite(tensor).all()):
+        raise _Damaged(f"its weights {name} hold NaN or infinite values")
+    if name.endswith("running_var") and bool((tensor < 0).any()):
+        raise _Damaged(f"its weights {name} hold negative variances")
+    return tensor
