@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import json
 import re
 
@@ -15,7 +14,7 @@ import tifffile
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import check_image
 from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
-from napari_selfdeconv.io.tiff_metadata import micrometres
+from napari_selfdeconv.io.units import micrometres
 
 PROVENANCE = {"seed": 3, "text": 'a <b> & "c" µm', "nested": {"list": [1, 2.5, None]}}
 
@@ -425,9 +424,14 @@ def test_pickled_arrays_are_not_executed(tmp_path):
         read_image(tmp_path / "x.npy")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("imagecodecs") is not None, reason="imagecodecs is installed")
-def test_compression_that_needs_imagecodecs(tmp_path):
-    iio.imwrite(tmp_path / "x.tif", image_of(32, 32, dtype=np.uint8), plugin="pillow", compression="tiff_lzw")
+def test_compression_without_imagecodecs(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "x.tif", image_of(32, 32, dtype=np.uint8), compression="lzw")
+
+    def decode(*_args, **_options):
+        # What tifffile raises without the package.
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", decode)
     with pytest.raises(ConfigError, match="pip install imagecodecs"):
         read_image(tmp_path / "x.tif")
 

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from napari_selfdeconv.config.training import TrainConfig
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
     from napari_selfdeconv.io.checks import check_image, check_layout
-    from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
+    from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, read_record, write_ome_tiff, write_psf
     from napari_selfdeconv.io.json_files import read_json
     from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
     from napari_selfdeconv.io.outputs import Output, OutputKind, check_outputs
+    from napari_selfdeconv.io.record import ChannelRecord, ImageRecord, Remark
     from napari_selfdeconv.metrics.scores import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
@@ -80,6 +81,7 @@ __all__ = [
     "BeadSettings",
     "Border",
     "Cancelled",
+    "ChannelRecord",
     "Choice",
     "Classical",
     "ClassicalResult",
@@ -90,6 +92,7 @@ __all__ = [
     "Deconvolution",
     "Finding",
     "ImageFile",
+    "ImageRecord",
     "LargeDeconvolution",
     "LossWeights",
     "Method",
@@ -103,6 +106,7 @@ __all__ = [
     "PsfModel",
     "PsfParameters",
     "PsfWarning",
+    "Remark",
     "SelfDeconvError",
     "SeriesDeconvolution",
     "SeriesPlan",
@@ -155,6 +159,7 @@ __all__ = [
     "read_image",
     "read_json",
     "read_psf",
+    "read_record",
     "repair_psf",
     "residual",
     "richards_wolf_psf",
@@ -195,7 +200,8 @@ _NAMES = {
     "config.tiles": "TileConfig",
     "config.training": "TrainConfig",
     "errors": "Cancelled ComputeError ConfigError SelfDeconvError",
-    "io.images": "ImageFile read_image read_psf write_ome_tiff write_psf",
+    "io.images": "ImageFile read_image read_psf read_record write_ome_tiff write_psf",
+    "io.record": "ChannelRecord ImageRecord Remark",
     "io.checks": "check_image check_layout",
     "io.json_files": "read_json",
     "io.outputs": "Output OutputKind check_outputs",

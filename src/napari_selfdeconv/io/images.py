@@ -1,23 +1,19 @@
-"""Image files in and out, with their voxel size, their axes and where they came from.
+"""Image files in and out, with what they state about the image and the microscope.
 
-TIFF (OME, ImageJ, plain), NumPy's .npy, and what Pillow reads, told apart by content and not by name.
 Model files are written elsewhere.
 """
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
-import logging
 import math
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 import tifffile
 from numpy.typing import ArrayLike, NDArray
@@ -25,15 +21,15 @@ from numpy.typing import ArrayLike, NDArray
 from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
-from napari_selfdeconv.io.checks import GREY_HINT, check_layout, looks_like_colour
-from napari_selfdeconv.io.tiff_metadata import Metadata, read_metadata
+from napari_selfdeconv.io.checks import GREY_HINT, check_layout
+from napari_selfdeconv.io.open_file import open_source
+from napari_selfdeconv.io.record import ImageRecord
+from napari_selfdeconv.io.source import Source, squeezed
+from napari_selfdeconv.io.tiff_records import json_dict
 
-__all__ = ["ImageFile", "read_image", "read_psf", "write_ome_tiff", "write_psf"]
+__all__ = ["ImageFile", "read_image", "read_psf", "read_record", "write_ome_tiff", "write_psf"]
 
 FilePath = str | os.PathLike[str]
-
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_NPY_MAGIC = b"\x93NUMPY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +50,8 @@ class ImageFile:
         The file's own text, if it has one that is not provenance.
     provenance : dict or None
         What `write_ome_tiff` was given.
+    record : ImageRecord or None
+        All that the file states about the image and the microscope.
     """
 
     data: NDArray[Any]
@@ -62,17 +60,50 @@ class ImageFile:
     note: str = ""
     description: str = ""
     provenance: dict[str, Any] | None = None
+    record: ImageRecord | None = None
 
 
-def read_image(path: FilePath) -> ImageFile:
-    """Read one grey image or stack.
-
-    Of a file with several images, the first; of a pyramid, the full resolution. A colour image whose channels
-    are all the same is taken for the grey image that it is.
+def read_record(path: FilePath, *, series: int | None = None, axes: str | None = None) -> ImageRecord:
+    """Read what a file states about its image and its microscope. No pixel is read.
 
     Parameters
     ----------
     path : str or path-like
+    series : number of the image, if the file holds several (positions, scenes); by default the first.
+    axes : one letter for each axis longer than 1, such as "ZYX", where the file names them wrongly.
+
+    Raises
+    ------
+    ConfigError
+        For a missing, unreadable or empty file, or one that is no image; the message says what to do.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "stack.ome.tif"
+    ...     write_ome_tiff(path, np.zeros((5, 8, 8)), voxel_um=(0.3, 0.1, 0.1))
+    ...     record = read_record(path)
+    >>> record.voxel_um, record.sources["voxel_z_um"], record.na
+    ((0.3, 0.1, 0.1), 'the OME-XML', None)
+    >>> record.missing[0].problem
+    'the numerical aperture is not in the file'
+    """
+    with open_source(Path(path), series or 0) as source:
+        return source.record(_checked_axes(axes, source))
+
+
+def read_image(path: FilePath, *, series: int | None = None, axes: str | None = None) -> ImageFile:
+    """Read one grey image or stack.
+
+    Of a pyramid, the full resolution is read. A colour image whose channels are all the same is taken for the
+    grey image that it is.
+
+    Parameters
+    ----------
+    path : str or path-like
+    series : number of the image; needed if the file holds several (positions, scenes).
+    axes : one letter for each axis longer than 1, such as "ZYX", where the file names them wrongly.
 
     Returns
     -------
@@ -81,7 +112,8 @@ def read_image(path: FilePath) -> ImageFile:
     Raises
     ------
     ConfigError
-        For a missing, unreadable, empty or colour file, or one that is no image; the message says what to do.
+        For a missing, unreadable, empty or colour file, one that is no image, and one with several images if
+        ``series`` is not given; the message says what to do.
 
     Examples
     --------
@@ -94,27 +126,28 @@ def read_image(path: FilePath) -> ImageFile:
     ('ZYX', (0.3, 0.1, 0.1), {'seed': 1})
     """
     path = Path(path)
-    magic = _magic(path)
-    with _told_plainly(path):
-        if magic.startswith(_TIFF_MAGIC):
-            data, axes, metadata = _read_tiff(path)
-        elif magic.startswith(_NPY_MAGIC):
-            data = np.load(path, allow_pickle=False)
-            axes, metadata = _guess_axes(data), Metadata(note="a .npy file has no voxel size")
-        else:
-            data = np.asarray(iio.imread(path, plugin="pillow"))
-            axes, metadata = _guess_axes(data), Metadata(note="the file has no voxel size")
+    with open_source(path, series or 0) as source:
+        if series is None and len(source.series_names) > 1:
+            raise ConfigError(
+                f"{path.name} holds {len(source.series_names)} images ({_listed(source.series_names)})",
+                "choose one by its number, from 0: --series N, or series=N in Python",
+            )
+        axes = _checked_axes(axes, source)
+        data = source.load()
+        record = source.record(axes)
     if data.size == 0 or data.ndim < 2:
         raise ConfigError(f"{path.name} holds no image: its shape is {data.shape}")
-    data, axes = _grey(*_squeeze(data, axes), path.name)
-    voxel, note = metadata.voxel_along(axes)
+    data, letters = _grey(data.reshape(record.shape), record.axes, path.name)
+    record = dataclasses.replace(record, axes=letters, shape=data.shape, dtype=str(data.dtype))
+    provenance = json_dict(source.description)
     return ImageFile(
         data=data,
-        axes=axes,
-        voxel_um=voxel,
-        note=note,
-        description=metadata.description,
-        provenance=metadata.provenance,
+        axes=letters,
+        voxel_um=record.voxel_um,
+        note=record.voxel_note,
+        description="" if provenance is not None else source.description,
+        provenance=provenance,
+        record=record,
     )
 
 
@@ -198,83 +231,23 @@ def write_psf(
     write_ome_tiff(path, psf, voxel_um=voxel_um, provenance=provenance)
 
 
-def _magic(path: Path) -> bytes:
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder: give the path of an image file")
-    if not path.exists():
-        raise ConfigError(f"there is no file {path}: check the path")
-    with _told_plainly(path), path.open("rb") as file:
-        magic = file.read(8)
-    if not magic:
-        raise ConfigError(f"{path.name} is empty (0 bytes): export it again")
-    return magic
-
-
-@contextlib.contextmanager
-def _told_plainly(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises (nearly anything, on a damaged file) into one line with a remedy."""
-    try:
-        yield
-    except PermissionError as error:
-        raise ConfigError(f"no permission to read {path}: change its rights or copy it") from error
-    except MemoryError as error:
-        raise ConfigError(f"{path.name} does not fit into memory: crop it") from error
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "imagecodecs" in reason:
-            remedy = "its compression needs one more package: pip install imagecodecs (or save it uncompressed)"
-            raise ConfigError(f"{path.name} cannot be read yet, {remedy}") from error
+def _checked_axes(axes: str | None, source: Source) -> str | None:
+    shape, stored = squeezed(source.shape, source.axes)
+    if axes is None:
+        return None
+    axes = axes.upper()
+    if len(axes) != len(shape) or len(set(axes)) != len(axes) or set(axes) - set("TCZYX") or axes[-2:] != "YX":
         raise ConfigError(
-            f"{path.name} is damaged, or no image this program reads ({reason[:200]}): save it as TIFF, "
-            "OME-TIFF, .npy or PNG"
-        ) from error
+            f"axes must name the {len(shape)} axes of the image (shape {shape}, in the file {stored}) by letters "
+            f"of TCZYX and end with YX, got {axes}"
+        )
+    return axes
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[Any], str, Metadata]:
-    with _complaints() as complaints, tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
-        data = np.asarray(series.asarray())
-        axes = series.axes
-        metadata = read_metadata(tif)
-    for complaint in complaints:
-        # tifffile logs this and returns the planes it has: a half-copied stack would pass for a thinner one.
-        if "invalid page offset" in complaint:
-            raise ValueError("the file is cut off: copy it again")
-    if complaints:
-        metadata = replace(metadata, note=f"{metadata.note} (damaged metadata: {complaints[0]})")
-    return data, axes, metadata
-
-
-@contextlib.contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Collect what tifffile logs, in place of its going to standard error."""
-    found: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("tifffile")
-    propagate = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield found
-    finally:
-        logger.propagate = propagate
-        logger.removeHandler(handler)
-
-
-def _guess_axes(data: NDArray[Any]) -> str:
-    if data.ndim > 2 and looks_like_colour(data.shape):
-        return "Q" * (data.ndim - 3) + "YXS"
-    return ("Q" * data.ndim + "YX")[-data.ndim :] if data.ndim else ""
-
-
-def _squeeze(data: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
-    drop = tuple(i for i, axis in enumerate(axes) if data.shape[i] == 1 and axis not in "YX")
-    axes = "".join(axis for i, axis in enumerate(axes) if i not in drop)
-    # A stack whose writer did not say of what ("I" and "Q" in tifffile) is one of planes.
-    if len(axes) == 3 and axes[0] in "IQ":
-        axes = "Z" + axes[1:]
-    return data.squeeze(drop), axes
+def _listed(names: tuple[str, ...]) -> str:
+    """Return the first names with their numbers."""
+    shown = ", ".join(f"{number}: {name or 'no name'}" for number, name in enumerate(names[:5]))
+    return shown + (", ..." if len(names) > 5 else "")
 
 
 def _grey(data: NDArray[Any], axes: str, name: str) -> tuple[NDArray[Any], str]:
@@ -285,7 +258,9 @@ def _grey(data: NDArray[Any], axes: str, name: str) -> tuple[NDArray[Any], str]:
     colours = channels[..., :1] if channels.shape[-1] == 2 else channels[..., :3]
     if np.any(colours != colours[..., :1]):
         raise ConfigError(f"{name} is a colour image, shape {data.shape}: {GREY_HINT}")
-    return _squeeze(np.ascontiguousarray(colours[..., 0]), axes.replace("S", ""))
+    grey = np.ascontiguousarray(colours[..., 0])
+    shape, letters = squeezed(grey.shape, axes.replace("S", ""))
+    return grey.reshape(shape), letters
 
 
 def _check_voxel(voxel_um: tuple[float, ...], ndim: int) -> tuple[float, ...]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pint
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import ImageFile
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 #: What a layer's metadata holds for this session only: no file needs it.
@@ -39,16 +42,25 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerTuple]] | Non
 
 
 def read_image_layer(path: str) -> list[LayerTuple]:
-    """Read one OME-TIFF with its voxel size, units and provenance."""
-    from napari_selfdeconv.api import read_image
+    """Read one OME-TIFF with its voxel size, units and provenance; a layer for each position that it holds."""
+    from napari_selfdeconv.api import read_image, read_record
 
-    file = read_image(path)
-    meta: dict[str, Any] = {"name": Path(path).name.split(".")[0], "contrast_limits": display_limits(file.data)}
+    name, positions = Path(path).name.split(".")[0], read_record(path).series_names
+    if len(positions) == 1:
+        return [_layer(read_image(path), name)]
+    return [
+        _layer(read_image(path, series=number), f"{name} {position or number}")
+        for number, position in enumerate(positions)
+    ]
+
+
+def _layer(file: ImageFile, name: str) -> LayerTuple:
+    meta: dict[str, Any] = {"name": name, "contrast_limits": display_limits(file.data)}
     if file.voxel_um is not None and len(file.voxel_um) == file.data.ndim:
         meta |= {"scale": file.voxel_um, "units": ("um",) * file.data.ndim}
     if file.provenance:
         meta["metadata"] = {METADATA_KEY: dict(file.provenance)}
-    return [(file.data, meta, "image")]
+    return (file.data, meta, "image")
 
 
 def _axes(data: Any, meta: dict[str, Any]) -> str | None:

@@ -1,0 +1,108 @@
+"""Which reader opens a file: its first bytes say it, not its name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import looks_like_colour
+from napari_selfdeconv.io.source import Source, check_series
+from napari_selfdeconv.io.tiff_files import open_tiff
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+@contextlib.contextmanager
+def open_source(path: Path, series: int) -> Iterator[Source]:
+    """Open one image of a file, whatever its format.
+
+    Raises
+    ------
+    ConfigError
+        Where that is not possible; the message says what to do.
+    """
+    magic = _magic(path)
+    with _explained(path):
+        if magic.startswith(_TIFF_MAGIC):
+            opened = open_tiff(path, series)
+        elif magic.startswith(_NPY_MAGIC):
+            opened = _open_npy(path, series)
+        else:
+            opened = _open_picture(path, series)
+        with opened as source:
+            yield source
+
+
+@contextlib.contextmanager
+def _open_npy(path: Path, series: int) -> Iterator[Source]:
+    check_series(path.name, series, 1)
+    data = np.load(path, allow_pickle=False)
+    yield Source(
+        path=path,
+        format="NumPy",
+        axes=_guess_axes(data.shape),
+        shape=data.shape,
+        dtype=data.dtype,
+        load=lambda: data,
+    )
+
+
+@contextlib.contextmanager
+def _open_picture(path: Path, series: int) -> Iterator[Source]:
+    check_series(path.name, series, 1)
+    data = np.asarray(iio.imread(path, plugin="pillow"))
+    yield Source(
+        path=path,
+        format=path.suffix.removeprefix(".").upper() or "picture",
+        axes=_guess_axes(data.shape),
+        shape=data.shape,
+        dtype=data.dtype,
+        load=lambda: data,
+    )
+
+
+def _guess_axes(shape: tuple[int, ...]) -> str:
+    """Return the axes of an array without names: the last two are y and x, or y, x and colour."""
+    if len(shape) > 2 and looks_like_colour(shape):
+        return "Q" * (len(shape) - 3) + "YXS"
+    return ("Q" * len(shape) + "YX")[-len(shape) :] if shape else ""
+
+
+def _magic(path: Path) -> bytes:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: give the path of an image file")
+    if not path.exists():
+        raise ConfigError(f"there is no file {path}: check the path")
+    with _explained(path), path.open("rb") as file:
+        magic = file.read(16)
+    if not magic:
+        raise ConfigError(f"{path.name} is empty (0 bytes): export it again")
+    return magic
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises (nearly anything, on a damaged file) into one line with a remedy."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except PermissionError as error:
+        raise ConfigError(f"no permission to read {path}: change its rights or copy it") from error
+    except MemoryError as error:
+        raise ConfigError(f"{path.name} does not fit into memory: crop it") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "imagecodecs" in reason:
+            remedy = "its compression needs one more package: pip install imagecodecs (or save it uncompressed)"
+            raise ConfigError(f"{path.name} cannot be read yet, {remedy}") from error
+        raise ConfigError(
+            f"{path.name} is damaged, or no image this program reads ({reason[:200]}): save it as TIFF, "
+            "OME-TIFF, .npy or PNG"
+        ) from error

@@ -1,0 +1,36 @@
+"""XML from files of unknown origin."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from napari_selfdeconv.errors import ConfigError
+
+
+def refuse_entities(text: str | bytes, name: str) -> None:
+    """Raise ConfigError if XML declares entities: these can grow without limit, or name other files.
+
+    No microscope writes them.
+    """
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    # XML in UTF-16 has a zero byte beside each character.
+    head = data.replace(b"\0", b"").upper()
+    if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
+        raise ConfigError(
+            f"the XML in {name} declares a document type or entities, which can be an attack",
+            "save the image again with a program that you trust",
+        )
+
+
+def parse_xml(text: str, name: str) -> ElementTree.Element:
+    """Return the root of XML that declares no entities.
+
+    Raises
+    ------
+    ConfigError
+        Where it declares some.
+    ElementTree.ParseError
+        Where it is no XML.
+    """
+    refuse_entities(text, name)
+    return ElementTree.fromstring(text)
