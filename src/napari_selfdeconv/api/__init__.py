@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.psf.models import MODELS, Parameter, PsfModel, make_optics, model_key, parameter_values
     from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
     from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
+    from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack, stack_psf_shape
     from napari_selfdeconv.restoration.methods import (
         METHODS,
         Border,
@@ -156,6 +157,7 @@ __all__ = [
     "preset",
     "psf_and_notes",
     "psf_for_image",
+    "psf_for_stack",
     "read_image",
     "read_json",
     "read_psf",
@@ -170,6 +172,8 @@ __all__ = [
     "save_model",
     "save_parameters",
     "settings_json",
+    "share_in_stack",
+    "stack_psf_shape",
     "suggest_psf_shape",
     "translate_error",
     "uncertainty",
@@ -210,6 +214,7 @@ _NAMES = {
     "network.model_file": "load_model save_model",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",
     "psf.diagnose": "Context Finding examine_psf repair_psf",
+    "psf.stack": "psf_for_stack share_in_stack stack_psf_shape",
     "psf.generate": "PsfWarning psf_and_notes psf_for_image richards_wolf_psf suggest_psf_shape",
     "psf.lenses": "IMMERSIONS OBJECTIVES Objective",
     "psf.measure": "fwhm",

@@ -73,7 +73,7 @@ def iter_classical(
     started = time.perf_counter()
     borders = {method.boundary or METHODS[method.method].boundaries[0] for method in methods}
     problem = Problem.of(image, psf, psf_may_be_larger=borders == {"open"})
-    image, psf = problem.image.astype(np.float32), problem.psf
+    image, psf = problem.image.astype(np.float32, copy=False), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
     for method in methods:

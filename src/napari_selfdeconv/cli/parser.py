@@ -115,7 +115,7 @@ def _add_apply(p: argparse.ArgumentParser) -> None:
 
 def _add_rl(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
-    p.add_argument("--psf", type=Path, required=True)
+    _add_psf_choice(p)
     p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
     _add_border(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -125,7 +125,7 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
 
 def _add_classical(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
-    p.add_argument("--psf", type=Path, required=True)
+    _add_psf_choice(p)
     p.add_argument("--method", choices=tuple(METHODS), required=True, help=_names_of_methods())
     p.add_argument("--iterations", type=int, help=f"default: {describe_default('iterations')}")
     p.add_argument("--regularisation", type=float, help=f"default: {describe_default('regularisation')}")
@@ -134,6 +134,12 @@ def _add_classical(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p)
     p.set_defaults(run=commands.run_classical, interrupt="keep")
+
+
+def _add_psf_choice(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--psf", type=Path, help="PSF file; or give the optics, for a PSF as large as its light")
+    _add_optics(p, required=False)
+    p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
 
 
 def _add_border(p: argparse.ArgumentParser) -> None:

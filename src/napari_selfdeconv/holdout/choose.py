@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,10 +41,11 @@ class HeldOutError:
     seed, device : which pixels, and where to compute.
     weights : as large as the image; a pixel of weight 0 measures nothing.
     most : pixels measured at most.
+    fills : whether to keep ``filled``.
 
     Attributes
     ----------
-    filled : the image with held-out pixels replaced by what lies around them.
+    filled : the image with held-out pixels replaced by what lies around them, for methods that know no weights.
     held : boolean, True at the pixels held out.
     """
 
@@ -54,10 +56,11 @@ class HeldOutError:
         seed: int,
         device: torch.device,
         *,
-        weights: NDArray[np.float32] | None = None,
+        weights: NDArray[Any] | None = None,
         most: int = _MOST_PIXELS,
+        fills: bool = True,
     ) -> None:
-        self.filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed)
+        filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed)
         measured = self.held if weights is None else self.held & (weights > 0)
         where = np.flatnonzero(measured)
         if len(where) < _LEAST_PIXELS:
@@ -69,8 +72,10 @@ class HeldOutError:
         self._truth = torch.from_numpy(image.ravel()[where]).to(device)
         self._forward = forward
         self._device = device
-        scatter = image[measured] - self.filled[measured]
+        scatter = image[measured] - filled[measured]
         self._delta = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter)))) or 1.0
+        if fills:
+            self.filled = filled
 
     def of(self, estimate: Tensor) -> NDArray[np.float32]:
         """Return the error of an estimate, (1, 1, *estimate), at each pixel measured."""

@@ -49,6 +49,10 @@ class Background:
         return self.subtracted + self.level
 
 
+#: Nothing but the light of objects.
+NO_BACKGROUND = Background(0.0, 0.0, 0.0)
+
+
 def estimate_noise_line(image: NDArray[Any], weights: NDArray[Any] | None = None) -> NoiseLine:
     """Estimate how the noise of an image grows with its light.
 

@@ -67,7 +67,9 @@ def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics:
 def psf_for_image(
     optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int]
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Compute a PSF of a size that suits the image.
+    """Compute a compact PSF of a size that suits the image and the network.
+
+    The initial weights have seen no other sizes. The classical methods are better off with `psf_for_stack`.
 
     Parameters
     ----------

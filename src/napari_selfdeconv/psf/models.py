@@ -63,6 +63,7 @@ class PsfModel:
     suggest_shape : from optics, spacing in um, image shape and share of the light to a compact odd size.
     parameters : those that it has beside the ones that all models share.
     scans : whether it samples points; else a camera integrates over its pixels.
+    spreads : whether light out of focus is spread and never lost, so that a stack needs a PSF as large as itself.
     """
 
     title: str
@@ -71,6 +72,7 @@ class PsfModel:
     suggest_shape: Callable[[Optics, Sequence[float], Sequence[int], float], tuple[int, ...]]
     parameters: tuple[Parameter, ...] = ()
     scans: bool = False
+    spreads: bool = False
 
 
 def _richards_wolf(shape: Sequence[int], spacing_um: Sequence[float], optics: Optics) -> Computed:
@@ -93,6 +95,7 @@ MODELS: dict[str, PsfModel] = {
         summary="A camera sees the light of all planes",
         compute=_richards_wolf,
         suggest_shape=_richards_wolf_shape,
+        spreads=True,
     ),
     "confocal": PsfModel(
         title="Confocal",

@@ -60,8 +60,10 @@ def check_psf(
         )
     if data.max() == 0:
         raise ConfigError("every voxel of the PSF is 0: choose another layer or file")
-    data = data / data.max()  # before the sum, which could overflow
-    return (data / data.sum()).astype(np.float32), _centre_warnings(data)
+    data /= data.max()  # before the sum, which could overflow
+    warnings = _centre_warnings(data)
+    data /= data.sum()
+    return data.astype(np.float32), warnings
 
 
 def _centre_warnings(data: Float) -> list[str]:

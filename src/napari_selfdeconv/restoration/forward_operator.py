@@ -43,6 +43,9 @@ class ForwardOperator(Protocol):
     def fine(self, estimate: Tensor) -> Tensor:
         """Return the voxels of an estimate that lie on a grid, (1, 1, *space), in the same memory."""
 
+    def grids(self, estimate: Tensor) -> list[Tensor]:
+        """Return the parts of an estimate that lie on one grid each, in their order."""
+
     def clear(self, estimate: Tensor) -> Tensor:
         """Set to 0, in place, what stands for no voxel, and return the estimate."""
 
@@ -89,6 +92,9 @@ class BlurOperator:
 
     def fine(self, estimate: Tensor) -> Tensor:
         return estimate
+
+    def grids(self, estimate: Tensor) -> list[Tensor]:
+        return [estimate]
 
     def clear(self, estimate: Tensor) -> Tensor:
         return estimate

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from napari_selfdeconv.physics.camera import Background
     from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 
 #: Called with the count and the estimate after every iteration; the run ends when it returns True.
@@ -132,16 +133,16 @@ class MethodInputs:
     image : finite float32.
     operator : its blur, with the border.
     device, stop : where to compute, and how to stop.
-    weights : as large as the image, 0 to 1; None is 1 everywhere.
-    background : light that reaches every pixel of ``image``. None means that it is not modelled.
+    weights : as large as the image, 0 to 1 or boolean; None is 1 everywhere.
+    background : of the image. None means that it is not modelled.
     """
 
     image: NDArray[np.float32]
     operator: ForwardOperator
     device: torch.device
     stop: StopToken
-    weights: NDArray[np.float32] | None = None
-    background: float | None = None
+    weights: NDArray[Any] | None = None
+    background: Background | None = None
 
 
 #: From the inputs, settings without None and the counts wanted to the estimates, (1, 1, *estimate), in the
@@ -203,6 +204,7 @@ class Method:
 def _run_richardson_lucy(
     inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None
 ) -> Generator[Tick, None, dict[int, Tensor]]:
+    from napari_selfdeconv.physics.camera import NO_BACKGROUND
     from napari_selfdeconv.restoration.forward_operator import BlurOperator
     from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
     from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
@@ -223,8 +225,8 @@ def _run_richardson_lucy(
             operator,
             counts,
             weights=inputs.weights,
-            background=inputs.background or 0.0,
             accelerated=settings.boundary == "open",
+            background=inputs.background or NO_BACKGROUND,
             **common,
         )
     )
@@ -245,7 +247,7 @@ def _run_total_variation(
             device=inputs.device,
             stop=inputs.stop,
             weights=inputs.weights,
-            background=inputs.background,
+            background=None if inputs.background is None else inputs.background.constant,
         )
     )
 

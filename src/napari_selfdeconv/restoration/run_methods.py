@@ -103,7 +103,7 @@ def group_runs(methods: Sequence[Classical]) -> list[list[int]]:
 def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event, None, dict[int, Solved]]:
     """Run one group of `group_runs`; the results by their place in it."""
     opened = _with_defaults(asked[0])
-    inputs, background = _inputs(recorded, opened)
+    inputs = _inputs(recorded, opened)
     settings = yield from _choose(inputs, opened)
     if settings is None:
         return {}
@@ -115,7 +115,7 @@ def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event
     def solved(one: Classical, count: int) -> Solved:
         chosen = replace(settings, iterations=None if method.iterations is None else count)
         image = np.ascontiguousarray(inputs.operator.crop(estimates[count])[0, 0].numpy())
-        return Solved(one, chosen, image, background)
+        return Solved(one, chosen, image, inputs.background)
 
     reached = {place: count or 0 for place, count in enumerate(counts) if (count or 0) in estimates}
     # A run stopped before its first count still has an estimate.
@@ -123,23 +123,16 @@ def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event
     return {place: solved(asked[place], count) for place, count in reached.items()}
 
 
-def _inputs(recorded: Recorded, settings: Classical) -> tuple[MethodInputs, Background | None]:
-    """Return what a method works on: above the background if there is one in the model."""
+def _inputs(recorded: Recorded, settings: Classical) -> MethodInputs:
+    """Return what a method works on, with a background if that is in the model."""
     assert settings.boundary is not None
     image = replace_outliers(recorded.image) if settings.median_guard else recorded.image
     background = None
     if settings.boundary == "open" or settings.background is not None:
         background = estimate_background(image, recorded.weights, settings.background)
-        image = image - np.float32(background.subtracted)
-    inputs = MethodInputs(
-        image,
-        recorded.operator(settings.boundary),
-        recorded.device,
-        recorded.stop,
-        recorded.weights,
-        None if background is None else background.level,
+    return MethodInputs(
+        image, recorded.operator(settings.boundary), recorded.device, recorded.stop, recorded.weights, background
     )
-    return inputs, background
 
 
 def _solve(
@@ -171,20 +164,17 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
 
     def forward(estimate: Tensor) -> Tensor:
         image = inputs.operator.forward(estimate)
-        return image if inputs.background is None else image + inputs.background
+        return image if inputs.background is None else image.add_(inputs.background.constant)
 
-    measure = HeldOutError(
-        inputs.image,
-        forward,
-        0,
-        inputs.device,
-        weights=inputs.weights,
-        **({"most": _MOST_PIXELS} if weighted else {}),
-    )
-    seen = replace(inputs, image=measure.filled)
     if weighted:
-        left = np.ones(inputs.image.shape, np.float32) if inputs.weights is None else inputs.weights
-        seen = replace(inputs, weights=left * ~measure.held)
+        measure = HeldOutError(
+            inputs.image, forward, 0, inputs.device, weights=inputs.weights, most=_MOST_PIXELS, fills=False
+        )
+        left = ~measure.held if inputs.weights is None else inputs.weights * ~measure.held
+        seen = replace(inputs, weights=left)
+    else:
+        measure = HeldOutError(inputs.image, forward, 0, inputs.device)
+        seen = replace(inputs, image=measure.filled)
     if method.chosen == "iterations":
         assert method.iterations is not None
         most = int(method.iterations.grid[-1])

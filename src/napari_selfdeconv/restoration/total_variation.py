@@ -27,7 +27,7 @@ def minimise_total_variation(
     *,
     device: torch.device,
     stop: StopToken,
-    weights: NDArray[np.float32] | None = None,
+    weights: NDArray[Any] | None = None,
     background: float | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
     """Deconvolve with isotropic total variation and keep the estimate at each of ``iterations``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.physics.blur import bare
+from napari_selfdeconv.physics.camera import NO_BACKGROUND, Background
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import compute_curvature
 from napari_selfdeconv.stop_token import StopToken
 
-# A voxel that the image sees this much less than the best seen one changes more slowly.
+# A voxel that the image sees this much less than the best seen one of its grid changes more slowly.
 _LEAST_SEEN = 1e-3
 # Extrapolation never takes more than this share of a voxel's light.
 _LEAST_KEPT = 1e-3
@@ -33,24 +34,24 @@ def iterate_weighted_richardson_lucy(
     *,
     device: torch.device,
     stop: StopToken,
-    weights: NDArray[np.float32] | None = None,
-    background: float = 0.0,
+    weights: NDArray[Any] | None = None,
+    background: Background = NO_BACKGROUND,
     accelerated: bool = True,
     tv: float = 0.0,
     each: Each | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
     """Run Richardson-Lucy up to the largest count and keep the estimate at each of ``iterations``.
 
-    One iteration is ``f <- f A^T(w x / (A f + b)) / A^T w``.
+    One iteration is ``f <- f A^T(w (x - s) / (A f + b)) / A^T w``.
 
     Parameters
     ----------
-    image : 2D or 3D; x. Noise may take it below 0, and it is used so.
+    image : 2D or 3D; x. Noise may take x - s below 0, and it is used so.
     operator : A, with what lies beyond the border.
     iterations : counts, each >= 1.
     stop : when set, the counts reached so far are returned (the current one if there is none).
-    weights : w, 0 to 1, as large as the image; 0 where a pixel is no measurement. None is 1 everywhere.
-    background : b, light that reaches every pixel.
+    weights : w, 0 to 1 or boolean, as large as the image; 0 where a pixel is no measurement. None is 1 everywhere.
+    background : s is its ``subtracted``, b its ``level``.
     accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
     each : as in `iterate_richardson_lucy`.
@@ -68,8 +69,8 @@ def iterate_weighted_richardson_lucy(
         observed = torch.as_tensor(np.asarray(image, np.float32), device=device)[None, None]
         weighted = None if weights is None else torch.as_tensor(weights, device=device)[None, None]
         sight = observed.new_empty((1, 1, *operator.estimate_shape))
-        operator.adjoint_into(torch.ones_like(observed) if weighted is None else weighted, sight)
-        mean = _mean_light(observed, weighted) - background
+        operator.adjoint_into(torch.ones_like(observed) if weighted is None else weighted.to(observed), sight)
+        mean = _mean_light(observed, weighted) - background.constant
         start = max(mean, _FLOOR * float(observed.abs().max()))
         f = operator.clear(torch.full_like(sight, start))
         y = f.clone() if accelerated else f
@@ -88,6 +89,11 @@ def iterate_weighted_richardson_lucy(
     return results or {n: f.to("cpu")}
 
 
+class _Grid(NamedTuple):
+    voxels: int
+    least: float
+
+
 class _Run:
     """The state of a run; `step` changes the estimate ``f`` and the point ``y`` from which the next step goes."""
 
@@ -99,7 +105,7 @@ class _Run:
         sight: Tensor,
         f: Tensor,
         y: Tensor,
-        background: float,
+        background: Background,
         floor: float,
         tv: float,
     ) -> None:
@@ -107,7 +113,7 @@ class _Run:
         self._observed = bare(observed)
         self._weights = None if weights is None else bare(weights)
         self._sight, self._f, self._y = bare(sight), bare(f), bare(y)
-        self._least = _LEAST_SEEN * float(sight.max())
+        self._grids = [_Grid(part.numel(), _LEAST_SEEN * float(part.max())) for part in operator.grids(sight)]
         self._background, self._floor, self._tv = background, floor, tv
         # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
         self._xp: Any = np if isinstance(self._f, np.ndarray) else torch
@@ -117,15 +123,15 @@ class _Run:
 
         def divide(part: Any, where: slice) -> None:
             xp.clip(part, 0.0, None, out=part)
-            part += self._background
+            part += self._background.level
             xp.clip(part, self._floor, None, out=part)
-            xp.divide(self._observed[where], part, out=part)
+            xp.divide(self._observed[where] - self._background.subtracted, part, out=part)
             if self._weights is not None:
                 part *= self._weights[where]
 
         def update(part: Any, where: slice) -> None:
             sight = self._sight[where]
-            least = xp.clip(sight, self._least, None)
+            least = xp.clip(sight, self._least(where), None)
             xp.clip(part, 0.0, None, out=part)
             # A voxel that is hardly seen keeps the share of its light that the image says nothing about.
             part += least - xp.clip(sight, 0.0, None)
@@ -138,6 +144,15 @@ class _Run:
 
         self._operator.blur_into(self._from, ratio, then=divide)
         self._operator.adjoint_into(ratio, self._estimate, then=update)
+
+    def _least(self, where: slice) -> float:
+        """Return the floor of the grid in which a part of the estimate lies."""
+        first = where.start or 0
+        for grid in self._grids:
+            if first < grid.voxels:
+                return grid.least
+            first -= grid.voxels
+        raise AssertionError(f"{where} lies outside the estimate")
 
     def _divisor(self) -> Any:
         if not self._tv:
