@@ -160,7 +160,7 @@ def test_richardson_lucy_has_one_record(tmp_path: Path, monkeypatch: pytest.Monk
         assert read_image(tmp_path / path).provenance == {**expected, "source": "image.tif"}
 
     class Kernel:
-        def kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        def stack_kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
             return PSF, []
 
     class Layer:

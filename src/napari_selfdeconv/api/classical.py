@@ -71,14 +71,14 @@ def iter_classical(
     ['Wiener 0.1']
     """
     started = time.perf_counter()
-    borders = {method.boundary or METHODS[method.method].boundaries[0] for method in methods}
+    borders = {method.border for method in methods}
     problem = Problem.of(image, psf, psf_may_be_larger=borders == {"open"})
     image, psf = problem.image.astype(np.float32, copy=False), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
     for method in methods:
-        closed = (method.boundary or METHODS[method.method].boundaries[0]) != "open"
-        if METHODS[method.method].needs_light and closed and problem.scale.high <= (method.background or 0.0):
+        needs_light = METHODS[method.method].needs_light and method.border != "open"
+        if needs_light and problem.scale.high <= (method.background or 0.0):
             raise ConfigError(f"{METHODS[method.method].title} needs positive intensities, and the image has none")
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()

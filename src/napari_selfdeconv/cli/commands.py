@@ -138,19 +138,19 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv.api import Output, read_image, write_ome_tiff
 
     counts = list(dict.fromkeys(args.iterations))
-    files = [Output(f"the result of {count} iterations", _rl_path(args, count)) for count in counts]
-    _check_out(args, *files, kind="folder", image=args.image, psf=args.psf)
-    file = read_image(args.image)
-    image = _layout_checked(file)
-    voxel = _voxel(None, file, image.ndim)
-    psf = _psf_from_file(args.psf, voxel)
-    from napari_selfdeconv import api
-
-    started = time.perf_counter()
     methods = [
         Classical(method="rl", iterations=count, boundary=args.boundary, background=args.background)
         for count in counts
     ]
+    files = [Output(f"the result of {count} iterations", _rl_path(args, count)) for count in counts]
+    _check_out(args, *files, kind="folder", image=args.image, psf=args.psf)
+    file = read_image(args.image)
+    image = _layout_checked(file)
+    voxel = _voxel(args.voxel_um, file, image.ndim)
+    psf = _psf_for(args, image, voxel, whole=methods[0].border == "open")
+    from napari_selfdeconv import api
+
+    started = time.perf_counter()
     results = watch(api.iter_classical(image, psf, methods, stop=token, device_name=args.device))
     paths = {}
     for result in results:
@@ -188,8 +188,8 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
     _check_out(args, image=args.image, psf=args.psf)
     file = read_image(args.image)
     image = _layout_checked(file)
-    voxel = _voxel(None, file, image.ndim)
-    psf = _psf_from_file(args.psf, voxel)
+    voxel = _voxel(args.voxel_um, file, image.ndim)
+    psf = _psf_for(args, image, voxel, whole=method.border == "open")
     from napari_selfdeconv import api
 
     started = time.perf_counter()
@@ -274,8 +274,10 @@ def _optics(args: argparse.Namespace) -> Optics:
     )
 
 
-def _psf_for(args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, ...] | None) -> NDArray[Any]:
-    """Return the PSF of ``deconvolve``: read from its file, or computed from the optics."""
+def _psf_for(
+    args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, ...] | None, *, whole: bool = False
+) -> NDArray[Any]:
+    """Return the PSF: read from its file, or computed from the optics, compact or as large as its light."""
     optics_given = [args.na, args.wavelength_um, args.refractive_index]
     if args.psf is not None:
         if any(value is not None for value in optics_given):
@@ -286,10 +288,15 @@ def _psf_for(args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, 
     optics = _optics(args)
     if voxel is None:
         raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")
-    from napari_selfdeconv.api import psf_for_image
+    from napari_selfdeconv.api import psf_for_image, psf_for_stack, share_in_stack
 
-    psf, notes = psf_for_image(optics, voxel, image.shape)
-    say(f"PSF: Richards & Wolf, {'x'.join(map(str, psf.shape))} voxels of {_lengths(voxel)}")
+    psf, notes = (psf_for_stack if whole else psf_for_image)(optics, voxel, image.shape)
+    holds = ""
+    if image.ndim == 3:
+        holds = (
+            f"; it holds {share_in_stack(psf.shape, optics, voxel, image.shape):.0%} of the light inside the stack"
+        )
+    say(f"PSF: Richards & Wolf, {'x'.join(map(str, psf.shape))} voxels of {_lengths(voxel)}{holds}")
     for note in notes:
         say(f"warning: {note}")
     return psf

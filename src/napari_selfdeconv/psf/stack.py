@@ -49,7 +49,7 @@ def psf_for_stack(
     --------
     >>> optics = Optics(na=0.8, wavelength_um=0.6, refractive_index=1.33)
     >>> psf_for_stack(optics, (1.0, 0.3, 0.3), (5, 40, 40))[0].shape
-    (9, 47, 47)
+    (9, 33, 33)
     """
     shape = stack_psf_shape(optics, voxel_um, image_shape)
     psf, notes, _ = model_of(optics).compute(shape, voxel_um, optics)

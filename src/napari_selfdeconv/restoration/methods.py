@@ -86,6 +86,11 @@ class Classical(Settings):
                 check_number(name, value, 0.0, setting.most, open_low=True)
 
     @property
+    def border(self) -> Border:
+        """The rule at the border: the one that is given, else the method's own."""
+        return self.boundary or METHODS[self.method].boundaries[0]
+
+    @property
     def label(self) -> str:
         """Name of the result in layers and tables, before anything was chosen."""
         method, value = METHODS[self.method], self.shown

@@ -144,8 +144,7 @@ def _solve(
 
 def _with_defaults(settings: Classical) -> Classical:
     method = METHODS[settings.method]
-    if settings.boundary is None:
-        settings = replace(settings, boundary=method.boundaries[0])
+    settings = replace(settings, boundary=settings.border)
     if settings.iterations is None and method.iterations is not None and method.iterations.default is not None:
         settings = replace(settings, iterations=int(method.iterations.default))
     if settings.regularisation is None and method.regularisation is not None:

@@ -19,6 +19,8 @@ from napari_selfdeconv.stop_token import StopToken
 
 # A voxel that the image sees this much less than the best seen one of its grid changes more slowly.
 _LEAST_SEEN = 1e-3
+# A grid that holds no light divides by this.
+_TINY = 1e-30
 # Extrapolation never takes more than this share of a voxel's light.
 _LEAST_KEPT = 1e-3
 _LEAST_DIVISOR = 0.1
@@ -113,7 +115,9 @@ class _Run:
         self._observed = bare(observed)
         self._weights = None if weights is None else bare(weights)
         self._sight, self._f, self._y = bare(sight), bare(f), bare(y)
-        self._grids = [_Grid(part.numel(), _LEAST_SEEN * float(part.max())) for part in operator.grids(sight)]
+        self._grids = [
+            _Grid(part.numel(), max(_LEAST_SEEN * float(part.max()), _TINY)) for part in operator.grids(sight)
+        ]
         self._background, self._floor, self._tv = background, floor, tv
         # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
         self._xp: Any = np if isinstance(self._f, np.ndarray) else torch

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit, QWidget
 
 from napari_selfdeconv.api import METHODS, Classical, Method
 from napari_selfdeconv.errors import ConfigError
 
 _AUTO = "auto"
+# A method that does not know the rule chosen takes its own.
+_BORDERS = {"Light from outside is free": "open", "The image is mirrored": "reflect", "No light": "zero"}
 
 
 class MethodsForm(QWidget):
@@ -32,17 +34,28 @@ class MethodsForm(QWidget):
         self.guard = QCheckBox("Replace lone bright or dark pixels first")
         squared = [method.title for method in METHODS.values() if method.least_squares]
         self.guard.setToolTip(f"Salt and pepper, hot pixels: for {', '.join(squared)}, which square them")
+        self.border = QComboBox()
+        for title, value in _BORDERS.items():
+            self.border.addItem(title, value)
+        self.border.setToolTip("Where light comes from beyond the border, for the methods that know several rules")
         self.network = QCheckBox("Network (quick)")
         layout.addWidget(self.guard, len(METHODS), 0, 1, 2)
-        layout.addWidget(self.network, len(METHODS) + 1, 0, 1, 2)
+        layout.addWidget(QLabel("Beyond the border"), len(METHODS) + 1, 0)
+        layout.addWidget(self.border, len(METHODS) + 1, 1)
+        layout.addWidget(self.network, len(METHODS) + 2, 0, 1, 2)
 
     def classical(self) -> list[Classical]:
         """Return the classical methods that are ticked; ConfigError if a setting cannot be read."""
         chosen: list[Classical] = []
         for key, tick in self.ticks.items():
             if tick.isChecked():
-                guard = METHODS[key].least_squares and self.guard.isChecked()
-                chosen += _read(key, self.settings[key].text() if key in self.settings else "", guard)
+                method, border = METHODS[key], self.border.currentData()
+                start = Classical(
+                    method=key,
+                    median_guard=method.least_squares and self.guard.isChecked(),
+                    boundary=border if border != "open" and border in method.boundaries else None,
+                )
+                chosen += _read(start, self.settings[key].text() if key in self.settings else "")
         return chosen
 
     def offer_network(self, offered: bool) -> None:
@@ -69,12 +82,12 @@ def _explain(method: Method) -> str:
     return f"{what}; one result for each. {_AUTO}: {auto}"
 
 
-def _read(key: str, text: str, guard: bool) -> list[Classical]:
-    """Return the method with each of the settings in ``text``, such as '2 5 auto'."""
-    method = METHODS[key]
+def _read(start: Classical, text: str) -> list[Classical]:
+    """Return a method with each of the settings in ``text``, such as '2 5 auto'."""
+    method = METHODS[start.method]
     words = list(dict.fromkeys(text.replace(",", " ").split()))
     if method.shown is None or words in ([], [_AUTO]):
-        return [Classical(method=key, median_guard=guard)]
+        return [start]
     found = []
     for word in words:
         try:
@@ -82,5 +95,5 @@ def _read(key: str, text: str, guard: bool) -> list[Classical]:
         except ValueError:
             kind = "whole numbers" if method.shown == "iterations" else "numbers"
             raise ConfigError(f"{method.title} needs {kind} above 0 or the word {_AUTO}, got {text!r}") from None
-        found.append(Classical(method=key, median_guard=guard).with_shown(value))
+        found.append(start.with_shown(value))
     return found

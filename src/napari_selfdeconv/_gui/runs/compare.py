@@ -51,14 +51,21 @@ def compare_job(
     def job(token: StopToken) -> Generator[Event, None, list[MethodResult]]:
         from napari_selfdeconv import api
 
-        kernel, notes = psf.kernel(image)
-        yield from map(Warned, notes)
         data = np.asarray(image.data)
         done: list[MethodResult] = []
-        if methods:
-            results = yield from api.iter_classical(data, kernel, methods, stop=token, device_name=device)
-            done += [MethodResult(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
+        # A PSF as large as the stack is for the methods whose border is open, and for no other.
+        for group, make in (
+            ([method for method in methods if method.border == "open"], psf.stack_kernel),
+            ([method for method in methods if method.border != "open"], psf.kernel),
+        ):
+            if group and not token.stopped:
+                kernel, notes = make(image)
+                yield from map(Warned, notes)
+                results = yield from api.iter_classical(data, kernel, group, stop=token, device_name=device)
+                done += [MethodResult(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
         if network is not None and not token.stopped:
+            kernel, notes = psf.kernel(image)
+            yield from map(Warned, notes)
             result = yield from api.iter_deconvolve(
                 data, kernel, network, tiles=tiles, voxel_um=psf.voxels(image), stop=token
             )

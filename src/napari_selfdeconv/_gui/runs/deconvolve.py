@@ -65,7 +65,7 @@ def richardson_lucy_job(image: LayerSnapshot, psf: Psf, counts: Sequence[int], d
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
-        kernel, notes = psf.kernel(image)
+        kernel, notes = psf.stack_kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
         methods = [api.Classical(method="rl", iterations=count) for count in counts]

@@ -30,6 +30,12 @@ class GeneratedPsf:
 
         return api.psf_for_image(self.optics, self.voxel_um, image.data.shape)
 
+    def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the PSF of the methods with an open border: as large as the light that it spreads."""
+        from napari_selfdeconv import api
+
+        return api.psf_for_stack(self.optics, self.voxel_um, image.data.shape)
+
     def voxels(self, _image: LayerSnapshot) -> tuple[float, ...]:
         """Return the voxel size of the image and the PSF, um."""
         return self.voxel_um
@@ -45,6 +51,10 @@ class GivenPsf:
     def kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the PSF; there is nothing to say about it."""
         return self.array, []
+
+    def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the same as `kernel`."""
+        return self.kernel(image)
 
     def voxels(self, _image: LayerSnapshot) -> tuple[float, ...] | None:
         """Return the voxel size of the earlier run, um."""
@@ -78,6 +88,10 @@ class MeasuredPsf:
             own = wanted = None
         prepared, report = api.prepare_psf(psf, voxel_um=own, target_voxel_um=wanted, max_shape=image.data.shape)
         return prepared, [*report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
+
+    def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the same as `kernel`."""
+        return self.kernel(image)
 
     def voxels(self, image: LayerSnapshot) -> tuple[float, ...] | None:
         """Return the voxel size of the image and the prepared PSF, um; None where it is unknown."""
