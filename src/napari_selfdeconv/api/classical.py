@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,9 +17,14 @@ from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
+from napari_selfdeconv.io.checks import check_layout
+from napari_selfdeconv.physics.mask import check_weights, fill_from_nearest, find_unmeasured
 from napari_selfdeconv.restoration.methods import METHODS, Border, Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
+
+#: Weights of the pixels: an array, "auto", or None where every pixel is a measurement.
+Weights = NDArray[Any] | Literal["auto"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ def iter_classical(
     psf: NDArray[Any],
     methods: Sequence[Classical],
     *,
+    weights: Weights = None,
     stop: StopToken | None = None,
     device_name: str = "auto",
 ) -> Generator[Event, None, list[ClassicalResult]]:
@@ -50,6 +56,9 @@ def iter_classical(
     ----------
     image, psf : as `iter_deconvolve`. With the boundary "open" the PSF may be larger than the image.
     methods : in the order wanted. Methods that differ in their counts alone are one run.
+    weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
+        saturated pixels, dead rows and columns, black areas and NaN, and says how many (`find_unmeasured`). A
+        method that knows no weights gets such pixels filled in from the nearest ones.
     stop : ``stop()`` returns the results reached, ``cancel()`` discards them.
 
     Returns
@@ -71,6 +80,8 @@ def iter_classical(
     ['Wiener 0.1']
     """
     started = time.perf_counter()
+    automatic = isinstance(weights, str)
+    image, weights, found = _weighted(np.asarray(image), weights)
     borders = {method.border for method in methods}
     problem = Problem.of(image, psf, psf_may_be_larger=borders == {"open"})
     image, psf = problem.image.astype(np.float32, copy=False), problem.psf
@@ -82,11 +93,12 @@ def iter_classical(
             raise ConfigError(f"{METHODS[method.method].title} needs positive intensities, and the image has none")
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()
-    for note in problem.notes:
+    for note in (*problem.notes, *found):
         yield Warned(note)
     with computing():
-        solved = yield from run_methods(Recorded(image, psf, chosen_device, stop), methods)
-    results = [_result(one, psf, chosen_device) for one in solved]
+        solved = yield from run_methods(Recorded(image, psf, chosen_device, stop, weights), methods)
+    masked = None if weights is None else (int(np.count_nonzero(weights == 0)), automatic)
+    results = [_result(one, psf, chosen_device, masked) for one in solved]
     for result in results:
         if not np.isfinite(result.image).all():
             raise ComputeError(
@@ -98,7 +110,12 @@ def iter_classical(
 
 
 def classical_method(
-    image: NDArray[Any], psf: NDArray[Any], method: Classical, *, device_name: str = "auto"
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    method: Classical,
+    *,
+    weights: Weights = None,
+    device_name: str = "auto",
 ) -> ClassicalResult:
     """Run one classical method; see `iter_classical`.
 
@@ -107,7 +124,7 @@ def classical_method(
     >>> classical_method(np.eye(16), np.ones((1, 1)), Classical(method="rl", iterations=2)).image.shape
     (16, 16)
     """
-    return drain(iter_classical(image, psf, [method], device_name=device_name))[0]
+    return drain(iter_classical(image, psf, [method], weights=weights, device_name=device_name))[0]
 
 
 def iter_richardson_lucy(
@@ -170,11 +187,35 @@ def richardson_lucy(
     return drain(work)[iterations]
 
 
-def _result(solved: Solved, psf: NDArray[np.float32], device: torch.device) -> ClassicalResult:
+def _weighted(
+    image: NDArray[Any], weights: Weights
+) -> tuple[NDArray[Any], NDArray[np.float32] | None, tuple[str, ...]]:
+    """Return the image without pixels that are no measurement, the weights, and what was found."""
+    if weights is None:
+        return image, None, ()
+    check_layout("the image", image)
+    notes: tuple[str, ...] = ()
+    if isinstance(weights, str):
+        if weights != "auto":
+            raise ConfigError(f"weights must be an array, 'auto' or None, got {weights!r}")
+        unmeasured = find_unmeasured(image)
+        if not (told := unmeasured.describe()):
+            return image, None, ()
+        array, notes = unmeasured.weights, (f"{told}. They were left out.",)
+    else:
+        array = check_weights(weights, image.shape)
+    if not array.any():
+        raise ConfigError("no pixel of the image has a weight: nothing is left to deconvolve")
+    return fill_from_nearest(image, array), array, notes
+
+
+def _result(
+    solved: Solved, psf: NDArray[np.float32], device: torch.device, masked: tuple[int, bool] | None
+) -> ClassicalResult:
     settings, label = solved.settings, solved.settings.label
     if solved.asked.label != label:
         # Two digits are enough to distinguish layers; the record has all of them.
         value = settings.shown
         label = f"{solved.asked.label} ({value if isinstance(value, int) else f'{value:.2g}'})"
-    record = classical_record(settings, label, psf, device, solved.background)
+    record = classical_record(settings, label, psf, device, solved.background, masked)
     return ClassicalResult(settings=settings, label=label, image=solved.image, provenance=record)

@@ -142,6 +142,7 @@ def classical_record(
     psf: NDArray[np.float32],
     device: torch.device,
     background: Background | None = None,
+    masked: tuple[int, bool] | None = None,
 ) -> Record:
     """Return the record of a classical method.
 
@@ -149,6 +150,7 @@ def classical_record(
     ----------
     settings : with what was chosen.
     background : what the image was modelled with, if anything.
+    masked : how many pixels had no weight, and whether they were found automatically; None without weights.
     """
     record: Record = {
         **_software(),
@@ -165,6 +167,8 @@ def classical_record(
             "level": background.level,
             "gain": background.gain,
         }
+    if masked is not None:
+        record["mask"] = {"pixels": masked[0], "automatic": masked[1]}
     return record
 
 

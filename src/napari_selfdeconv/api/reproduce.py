@@ -59,9 +59,10 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
         )
     told = _with_boundary(provenance["settings"])
     settings = ", ".join(f"{key}={value!r}" for key, value in told.items() if value is not None)
+    call = f"classical_method(image, psf, Classical({settings}){_weights(provenance)})"
     return (
         f"from napari_selfdeconv import Classical, classical_method\n{_HEAD}\n"
-        f"{read}{psf_line}result = classical_method(image, psf, Classical({settings})).image\n{write}"
+        f"{read}{psf_line}result = {call}.image\n{write}"
     )
 
 
@@ -91,6 +92,7 @@ def as_command(
             if settings.get(key) is not None:
                 words += [f"--{key}", repr(settings[key])]
         words += ["--median-guard"] * bool(settings.get("median_guard"))
+        words += ["--mask", "auto"] * bool(_weights(provenance))
         words += ["--boundary", settings["boundary"], "--out", out]
     return shlex.join(["selfdeconv", *words])
 
@@ -129,6 +131,19 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
     if str(provenance.get("method")).lower() == "richardson-lucy":
         return "rl"
     raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
+
+
+def _weights(provenance: Mapping[str, Any]) -> str:
+    """Return the argument of weights; ConfigError for those that a user gave, which no record holds."""
+    mask = provenance.get("mask")
+    if mask is None:
+        return ""
+    if not mask["automatic"]:
+        raise ConfigError(
+            f"this result was made with a mask of {mask['pixels']} pixels that its metadata does not hold: "
+            "make it again with the same mask"
+        )
+    return ", weights='auto'"
 
 
 def _with_boundary(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_selfdeconv.api import MODELS, Classical, make_optics
 from napari_selfdeconv.cli.terminal import say, watch
@@ -151,7 +151,9 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     started = time.perf_counter()
-    results = watch(api.iter_classical(image, psf, methods, stop=token, device_name=args.device))
+    results = watch(
+        api.iter_classical(image, psf, methods, weights=_weights(args), stop=token, device_name=args.device)
+    )
     paths = {}
     for result in results:
         count = result.provenance["iterations"]
@@ -193,7 +195,9 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     started = time.perf_counter()
-    results = watch(api.iter_classical(image, psf, [method], stop=token, device_name=args.device))
+    results = watch(
+        api.iter_classical(image, psf, [method], weights=_weights(args), stop=token, device_name=args.device)
+    )
     if not results:
         raise Cancelled("stopped before the settings were chosen")
     result = results[0]
@@ -300,6 +304,16 @@ def _psf_for(
     for note in notes:
         say(f"warning: {note}")
     return psf
+
+
+def _weights(args: argparse.Namespace) -> NDArray[Any] | Literal["auto"] | None:
+    """Return the weights that ``--mask`` asks for."""
+    from napari_selfdeconv.api import read_image
+
+    if args.mask in (None, "auto"):
+        return "auto" if args.mask else None
+    counts: NDArray[Any] = read_image(Path(args.mask)).data == 0
+    return counts
 
 
 def _psf_from_file(path: Path, voxel: tuple[float, ...] | None) -> NDArray[Any]:

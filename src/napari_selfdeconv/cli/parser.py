@@ -118,6 +118,7 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
     _add_psf_choice(p)
     p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
     _add_border(p)
+    _add_mask(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p, "DIR")
     p.set_defaults(run=commands.run_rl, interrupt="keep")
@@ -131,6 +132,7 @@ def _add_classical(p: argparse.ArgumentParser) -> None:
     p.add_argument("--regularisation", type=float, help=f"default: {describe_default('regularisation')}")
     p.add_argument("--median-guard", action="store_true", help="replace lone bright or dark pixels first")
     _add_border(p)
+    _add_mask(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p)
     p.set_defaults(run=commands.run_classical, interrupt="keep")
@@ -154,6 +156,15 @@ def _add_border(p: argparse.ArgumentParser) -> None:
         type=float,
         metavar="LEVEL",
         help="light that comes from no object, such as the camera's offset; default: estimated with open, else 0",
+    )
+
+
+def _add_mask(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--mask",
+        metavar="FILE",
+        help="image that is not 0 where a pixel is no measurement; auto finds saturated pixels, dead rows and "
+        "columns, black areas and NaN",
     )
 
 
