@@ -25,6 +25,7 @@ from qtpy.QtWidgets import QTabWidget, QWidget
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.forms.layout import FormBody
+from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv.events import Finished, Progress, Started, Warned
 
 LOOKS = Path(__file__).parent / "looks"
@@ -34,10 +35,11 @@ TOLERANCE = 7.0
 
 
 def parts(form: QWidget) -> list[QWidget]:
-    """The sections, or whatever else lies below each other in a form."""
+    """The sections, or whatever else lies below each other in a form, and the run below them."""
     (body,) = [body for body in form.findChildren(FormBody) if body.isVisibleTo(form)]
     layout = body.layout()
     found = [layout.itemAt(i).widget() for i in range(layout.count())]
+    found += form.findChildren(RunPanel)
     return [part for part in found if part is not None and part.isVisibleTo(form) and part.height()]
 
 

@@ -153,10 +153,10 @@ def test_another_image_has_nothing_of_the_run_before(
     end_as(dock, dock.train, "finished")
     panel = dock.run_panel
     dock.model_panel.note.say("of the first image")
-    assert "of the computation" in panel.warning.text()
+    assert "of the computation" in panel.remarks.text()
     assert panel.plot.points == 1
     dock.image_box.choose(dock.viewer.add_image(np.ones((8, 8)), name="other"))
-    assert (panel.warning.text(), panel.status.text(), dock.model_panel.note.text()) == ("", "", "")
+    assert (panel.remarks.text(), panel.status.text(), dock.model_panel.note.text()) == ("", "", "")
     assert panel.plot.points == 0
     assert panel.plot.isHidden()
     assert dock.model is not None  # a model may be applied to another image
@@ -168,7 +168,7 @@ def test_another_image_in_the_compare_dock(open_dock: Callable[..., Any], end_as
     end_as(dock, dock.compare, "finished")
     assert dock.table.rowCount() > 0
     dock.image_box.choose(viewer.add_image(np.ones((8, 8)), name="other"))
-    assert (dock.run_panel.warning.text(), dock.run_panel.status.text(), dock.table_note.text()) == ("", "", "")
+    assert (dock.run_panel.remarks.text(), dock.run_panel.status.text(), dock.table_note.text()) == ("", "", "")
     assert dock.table.rowCount() == 0
     assert not dock.copy_button.isEnabled()
 

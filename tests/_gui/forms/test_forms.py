@@ -203,11 +203,11 @@ def test_the_panel_shows_what_it_is_told(open_dock: Callable[..., Any]) -> None:
         panel.plot.add(step, {"total": 1.0 / step})
     panel.plot.add(5000, {"total": float("nan")})
     assert 300 < panel.plot.points <= 600
-    panel.show_event(Progress(stage="train", step=3, steps=9, seconds=1.0, eta_s=125.0, losses={"total": 1.0}))
-    assert panel.bar.text() == "Training 3/9 · 2 min 05 s left · 3.0 steps/s"
+    panel.show_event(Progress(stage="train", step=6, steps=9, seconds=1.0, eta_s=125.0, losses={"total": 1.0}))
+    assert panel.bar.text() == "Training 6/9 · 2 min 05 s left · 6.0 steps/s"
     panel.show_event(Warned("first"))
     panel.show_event(Warned("second"))
-    assert panel.warning.text() == "first\nsecond"
+    assert panel.remarks.text() == "first\nsecond"
     panel.idle()
 
 

@@ -57,7 +57,7 @@ def test_save_load_apply(
     applied = other.viewer.layers["spots [applied]"]
     assert np.array_equal(applied.data, trained.viewer.layers["spots [deconvolved]"].data)
     assert applied.metadata[METADATA_KEY]["applied_to"] == "spots"
-    assert other.run_panel.warning.text() == ""
+    assert other.run_panel.remarks.text() == ""
 
 
 def test_another_psf_or_voxel_size_is_said(trained: Any, finish: Callable[..., None]) -> None:
@@ -67,7 +67,7 @@ def test_another_psf_or_voxel_size_is_said(trained: Any, finish: Callable[..., N
     viewer.layers["spots PSF"].scale = (0.5, 0.5)
     trained.model_panel.apply_button.click()
     finish(trained)
-    told = trained.run_panel.warning.text()
+    told = trained.run_panel.remarks.text()
     assert "another PSF (5 x 5 voxels; the one chosen has 3 x 3)" in told
     assert "voxels of 0.2 x 0.1 um and the image has 0.5 x 0.5 um" in told
     assert "spots [applied]" in viewer.layers

@@ -149,7 +149,7 @@ def test_a_model_is_applied_to_an_image_without_voxel_size(
     dock.model_panel.apply_button.click()
     finish(dock)
     assert "spots [applied]" in dock.viewer.layers
-    assert "was not compared with the PSF of the model" in dock.run_panel.warning.text()
+    assert "was not compared with the PSF of the model" in dock.run_panel.remarks.text()
 
 
 def test_compare_heeds_the_memory_preference(

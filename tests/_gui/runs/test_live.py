@@ -113,7 +113,7 @@ def test_a_run_that_begins_anew_is_shown(open_dock: Callable[..., Any]) -> None:
     panel.show_event(Warned("Training collapsed (the result became flat); it begins anew with seed 1."))
     panel.show_event(started())
     assert panel.plot.points == 0
-    assert "begins anew with seed 1" in panel.warning.text()
+    assert "begins anew with seed 1" in panel.remarks.text()
     panel.idle()
 
 
@@ -320,7 +320,7 @@ def test_a_second_run_is_refused_while_one_is_under_way(
     run = dock.runs.run
     dock.run_richardson_lucy()
     assert dock.runs.run is run
-    assert "stop it first" in dock.run_panel.warning.text()
+    assert "stop it first" in dock.run_panel.status.text()
     dock.run_panel.cancel_button.click()
     finish(dock)
 

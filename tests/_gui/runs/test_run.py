@@ -172,7 +172,7 @@ def test_a_warning_is_shown_and_the_run_goes_on(
     dock = open_dock()
     dock.train()
     finish(dock)
-    assert "the bead is large" in dock.run_panel.warning.text()
+    assert "the bead is large" in dock.run_panel.remarks.text()
     assert "spots [deconvolved]" in dock.viewer.layers
 
 

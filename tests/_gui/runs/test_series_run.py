@@ -204,7 +204,7 @@ def test_a_result_on_disk_fills_tile_by_tile(
     result = dock.viewer.layers["series [deconvolved]"]
     (folder,) = (tmp_path / "cache").iterdir()
     assert folder.suffix == ".zarr"
-    assert str(folder) in dock.run_panel.warning.text()
+    assert str(folder) in dock.run_panel.remarks.text()
     found = np.asarray(result.data)
     assert found.shape == image.shape
     assert (found != 0).all()

@@ -28,6 +28,7 @@ from napari_selfdeconv._gui.panels.profiles import ProfileLine, ProfilePlot
 from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv._gui.panels.side_by_side import SideBySide
 from napari_selfdeconv._gui.plugin.preferences import preferences
+from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.compare import MethodResult, Row, compare_job, measure_job
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.psf_choice import Psf
@@ -68,6 +69,7 @@ class CompareWidget(DockBase):
         self.table = MetricsTable()
         self.table_note = Note()
         self.runs = RunController(self)
+        self.activity = Activity(self.runs)
         self._build()
         self._connect()
         self._on_image(self.image_box.layer)
@@ -187,6 +189,10 @@ class CompareWidget(DockBase):
         if not self.busy:
             self.run_panel.forget()
 
+    def _on_psf(self) -> None:
+        if not self.busy:
+            self.run_panel.forget()
+
     def _offer_network(self) -> None:
         """Tick the network only where its result is not there yet."""
         image = self.image_box.layer
@@ -233,6 +239,7 @@ class CompareWidget(DockBase):
 
     def _connect(self) -> None:
         self.image_box.layer_changed.connect(self._on_image)
+        self.psf_form.changed.connect(self._on_psf)
         self.run_panel.train.connect(self.compare)
         self.run_panel.follow(self.runs)
         self.runs.began.connect(lambda _request: self.measure_button.setEnabled(False))
@@ -254,12 +261,12 @@ class CompareWidget(DockBase):
         }
         truth = in_a_row(self.use_truth, self.truth_box, stretch=(0, 1))
         sections["Image and PSF"].add(self.image_box, self.psf_form, truth)
-        sections["Methods"].add(self.methods, self.run_panel)
+        sections["Methods"].add(self.methods)
         sections["Look"].add(in_a_row(self.grid_button, self.line_button), self.plot)
         sections["Measure"].add(
             in_a_row(self.measure_button, self.copy_button, self.csv_button), self.table, self.table_note
         )
-        scrolled(self, *sections.values())
+        scrolled(self, *sections.values(), pinned=self.run_panel)
 
 
 def open_compare(viewer: Any, image: Image | None = None, psf: Image | PsfChoice | None = None) -> CompareWidget:

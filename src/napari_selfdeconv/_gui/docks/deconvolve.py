@@ -22,6 +22,7 @@ from napari_selfdeconv._gui.panels.model import ModelPanel
 from napari_selfdeconv._gui.panels.preview import PreviewPanel
 from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv._gui.plugin.preferences import preferences
+from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.deconvolve import richardson_lucy_job
 from napari_selfdeconv._gui.runs.inputs import RunInputs, answer, required
@@ -56,6 +57,7 @@ class DeconvolveWidget(DockBase):
         self.model_panel = ModelPanel(self.viewer, self.inputs, lambda: self.preview_panel.linked)
         self.compare = CompareRow(self.viewer)
         self.runs = RunController(self)
+        self.activity = Activity(self.runs)
         self._shown: Image | None = None
         self._build()
         self._connect()
@@ -135,7 +137,7 @@ class DeconvolveWidget(DockBase):
     def start(self, request: RunRequest) -> bool:
         """Run a job with the buttons and the progress of this dock; not while another one is under way."""
         if self.busy:
-            self.run_panel.warning.say("A run is under way in this dock: stop it first.", "warning")
+            self.run_panel.status.say("A run is under way in this dock: stop it first.", "warning")
             return False
         self.runs.start(request)
         return True
@@ -235,6 +237,11 @@ class DeconvolveWidget(DockBase):
         self.train_form.follow(ndim)
         self._on_inputs()
 
+    def _on_psf(self) -> None:
+        self._on_inputs()
+        if not self.busy:
+            self.run_panel.forget()
+
     def _on_inputs(self) -> None:
         self.memory_note.follow(self.inputs())
 
@@ -242,7 +249,7 @@ class DeconvolveWidget(DockBase):
         self.image_box.layer_changed.connect(self._on_image)
         self.axes_form.changed.connect(self._on_axes)
         self.train_form.changed.connect(self._on_inputs)
-        self.psf_form.changed.connect(self._on_inputs)
+        self.psf_form.changed.connect(self._on_psf)
         self.run_panel.follow(self.runs)
         self.run_panel.train.connect(self.train)
         self.run_panel.go_on.connect(self.go_on)
@@ -266,8 +273,8 @@ class DeconvolveWidget(DockBase):
         }
         self.sections["image"].add(self.image_box, self.image_note, self.axes_form)
         self.sections["psf"].add(self.psf_form)
-        self.sections["network"].add(self.train_form, self.memory_note, self.run_panel)
+        self.sections["network"].add(self.train_form, self.memory_note)
         self.sections["preview"].add(self.preview_panel)
         self.sections["model"].add(self.model_panel)
         self.sections["compare"].add(self.compare)
-        scrolled(self, *self.sections.values())
+        scrolled(self, *self.sections.values(), pinned=self.run_panel)

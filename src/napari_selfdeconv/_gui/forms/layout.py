@@ -43,8 +43,11 @@ def labelled_grid(fields: Sequence[tuple[str, QWidget]]) -> QWidget:
     return box
 
 
-def scrolled(dock: QWidget, *widgets: QWidget, spacing: int = 4) -> None:
-    """Fill a dock or a tab with widgets, one below the other, that scroll if they are taller than it."""
+def scrolled(dock: QWidget, *widgets: QWidget, spacing: int = 4, pinned: QWidget | None = None) -> None:
+    """Fill a dock or a tab with widgets, one below the other, that scroll if they are taller than it.
+
+    ``pinned`` lies below them and does not scroll: it is always in view.
+    """
     inside = FormBody()
     layout = QVBoxLayout(inside)
     layout.setContentsMargins(8, 2, 8, 2)
@@ -54,7 +57,17 @@ def scrolled(dock: QWidget, *widgets: QWidget, spacing: int = 4) -> None:
     layout.addStretch()
     outer = QVBoxLayout(dock)
     outer.setContentsMargins(0, 0, 0, 0)
-    outer.addWidget(TallForm(inside))
+    outer.setSpacing(0)
+    outer.addWidget(TallForm(inside), 1)
+    if pinned is not None:
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        outer.addWidget(line)
+        foot = QWidget()
+        inner = QVBoxLayout(foot)
+        inner.setContentsMargins(8, 4, 8, 4)
+        inner.addWidget(pinned)
+        outer.addWidget(foot)
 
 
 class Section(QWidget):

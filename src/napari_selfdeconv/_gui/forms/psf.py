@@ -43,7 +43,7 @@ class PsfChoice:
 class PsfForm(QWidget):
     """PSF from a layer, or generated from the optics and the voxel size.
 
-    Signal ``changed`` says that another source or layer is chosen.
+    Signal ``changed`` says that another PSF is asked for: another source, layer, or number.
     """
 
     changed = Signal()
@@ -65,10 +65,14 @@ class PsfForm(QWidget):
         self.tools = QPushButton("PSF tools …")
         self.tools.setToolTip("Generate with a picture, objectives, confocal, mismatch; check and repair; beads")
         self._touched = False
+        self._filling = False
         self._ndim = 3
         self._build()
         self.layer_box.layer_changed.connect(self._suggest_source)
         self._sources.buttonClicked.connect(self._on_clicked)
+        for box in (self.na, self.wavelength, self.index, *self.voxel):
+            box.valueChanged.connect(self._on_number)
+        self.clean.toggled.connect(self._on_number)
         self.tools.clicked.connect(lambda: _open_tools(viewer))
         self._suggest_source(self.layer_box.layer)
 
@@ -167,6 +171,10 @@ class PsfForm(QWidget):
         layout.addWidget(self.clean)
         layout.addWidget(self._optics)
         layout.addWidget(self.tools)
+
+    def _on_number(self) -> None:
+        if not self._filling:
+            self.changed.emit()
 
     def _on_clicked(self) -> None:
         self._touched = True

@@ -5,14 +5,16 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.panels.plots import LossPlot
+from napari_selfdeconv._gui.panels.status import Remarks, StatusLine
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
 from napari_selfdeconv._gui.runs.worker import Discarded
 from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started, Warned
 
 _STOPPING = "Stopping …"
+# The first steps are slower than the rest: what they say of the time left is wrong.
+_TELLS_FROM = 5
 _STAGES = {
     "check": "Checking the image",
     "train": "Training",
@@ -71,8 +73,8 @@ class RunPanel(QWidget):
         self.cancel_button = _button("Cancel", "End now and discard")
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
-        self.status = Note()
-        self.warning = Note()
+        self.status = StatusLine()
+        self.remarks = Remarks()
         self.plot = LossPlot()
         self.plot.hide()
         self._started: Started | None = None
@@ -97,9 +99,9 @@ class RunPanel(QWidget):
             button.clicked.connect(act)
 
     def forget(self) -> None:
-        """Say nothing more of the last run: another image is chosen."""
+        """Say nothing more of the last run: another image or PSF is chosen."""
         self.status.say("")
-        self.warning.say("")
+        self.remarks.clear()
         self.plot.restart(1)
         self.plot.hide()
 
@@ -112,7 +114,7 @@ class RunPanel(QWidget):
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
         self.status.say(f"{what}: preparing …")
-        self.warning.say("")
+        self.remarks.clear()
         self.plot.restart(1)
         self.plot.setVisible(trains)
 
@@ -128,8 +130,7 @@ class RunPanel(QWidget):
         elif isinstance(event, Progress):
             self._show_progress(event)
         elif isinstance(event, Warned):
-            shown = self.warning.text()
-            self.warning.say(f"{shown}\n{event.message}" if shown else event.message, "warning")
+            self.remarks.add(event.message)
         elif isinstance(event, Interim):
             self.used()
         elif isinstance(event, Finished):
@@ -233,7 +234,7 @@ class RunPanel(QWidget):
         self.bar.setRange(0, event.steps)
         self.bar.setValue(event.step)
         parts = [f"{_STAGES.get(event.stage, event.stage)} {event.step}/{event.steps}"]
-        if event.eta_s is not None:
+        if event.eta_s is not None and (event.stage != "train" or event.step >= _TELLS_FROM):
             parts.append(f"{clock(event.eta_s)} left")
         if event.stage == "train":
             parts.append(pace(event.step, event.seconds))
@@ -278,7 +279,7 @@ class RunPanel(QWidget):
         for button in (self.pause_button, self.use_button, self.stop_button, self.cancel_button):
             second.addWidget(button)
         layout.addLayout(first)
-        for part in (self._running_row, self.bar, self.status, self.warning, self.plot):
+        for part in (self._running_row, self.bar, self.status, self.remarks, self.plot):
             layout.addWidget(part)
         self.train_button.clicked.connect(self.train)
         self.continue_button.clicked.connect(self.go_on)

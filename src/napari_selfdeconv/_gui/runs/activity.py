@@ -1,0 +1,59 @@
+"""The progress of a dock's runs in napari's activity dock, where people look for that of any plugin."""
+
+from __future__ import annotations
+
+from napari.utils import progress
+from qtpy.QtCore import QObject, QTimer
+
+from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
+from napari_selfdeconv.events import Event, Progress
+
+UPDATE_EVERY_MS = 300
+
+
+class Activity(QObject):
+    """A bar in the activity dock for each run of ``runs``, from its start to its end.
+
+    napari's bar processes events whenever its value changes. It is therefore moved by a timer of its own, and
+    nothing is done after that: whatever happens inside finds everything in order.
+
+    Parameters
+    ----------
+    runs : whose runs are shown; the owner.
+    """
+
+    def __init__(self, runs: RunController) -> None:
+        super().__init__(runs)
+        self.bar: progress | None = None
+        self._newest: Progress | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(UPDATE_EVERY_MS)
+        self._timer.timeout.connect(self._move)
+        runs.began.connect(self._on_began)
+        runs.happened.connect(self._on_event)
+        runs.finished.connect(self._on_finished)
+
+    def _on_began(self, request: RunRequest) -> None:
+        self._newest = None
+        self.bar = progress(total=0, desc=request.what)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._newest = event
+            if not self._timer.isActive():
+                self._timer.start()
+
+    def _on_finished(self, _ending: Ending) -> None:
+        self._timer.stop()
+        bar, self.bar = self.bar, None
+        if bar is not None:
+            bar.close()
+
+    def _move(self) -> None:
+        bar, event = self.bar, self._newest
+        if bar is None or event is None:
+            return
+        if bar.total != event.steps:
+            bar.total = event.steps
+        bar.update(event.step - bar.n)

@@ -1,0 +1,134 @@
+"""One place to look: progress, status, remarks and loss curve lie below Train, always in view, and never stale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from napari.utils import progress
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QApplication, QScrollArea
+
+from napari_selfdeconv._gui.docks.compare import open_compare
+from napari_selfdeconv._gui.panels.status import StatusLine
+from napari_selfdeconv.events import Progress, Warned
+
+SMALL_WINDOW, DOCK = (1280, 800), 330
+
+
+def at_work(panel: Any) -> None:
+    """Bring the panel into the state in which it needs most room."""
+    panel.start("Training", trains=True)
+    for step in range(1, 30):
+        losses = dict.fromkeys(("total", "bsp", "tv", "bootstrap"), 1 / step)
+        panel.show_event(Progress(stage="train", step=step, steps=100, seconds=1.0, eta_s=9.0, losses=losses))
+    for message in ("The pixels are large. " * 6, "The planes are far apart. " * 6):
+        panel.show_event(Warned(message))
+
+
+@pytest.mark.canvas
+@pytest.mark.parametrize("unfolded", [False, True])
+def test_a_small_window_shows_the_loss_curve_during_a_run(open_dock: Callable[..., Any], unfolded: bool) -> None:
+    dock = open_dock(show=True)
+    window = dock.viewer.window._qt_window
+    window.resize(*SMALL_WINDOW)
+    panel = dock.run_panel
+    at_work(panel)
+    panel.remarks.heading.setChecked(unfolded)
+    for _ in range(10):
+        QApplication.processEvents()
+        window.resizeDocks([dock.parent()], [DOCK], Qt.Orientation.Horizontal)
+    assert (window.width(), window.height()) == SMALL_WINDOW
+    for part in (panel.train_button, panel.stop_button, panel.bar, panel.status, panel.remarks, panel.plot):
+        assert part.isVisible()
+        # Not inside what scrolls, and inside the dock.
+        assert not any(area.isAncestorOf(part) for area in dock.findChildren(QScrollArea))
+        assert part.mapTo(dock, QPoint(0, part.height())).y() <= dock.height()
+
+
+def test_remarks_are_folded_and_counted(open_dock: Callable[..., Any]) -> None:
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    assert panel.remarks.isHidden()
+    panel.show_event(Warned("The pixels are large."))
+    assert (panel.remarks.heading.text(), panel.remarks.body.isHidden()) == ("1 remark", True)
+    panel.show_event(Warned("The planes are far apart."))
+    panel.show_event(Warned("The planes are far apart."))
+    assert panel.remarks.heading.text() == "2 remarks"
+    panel.remarks.heading.click()
+    assert not panel.remarks.body.isHidden()
+    assert "The planes are far apart." in panel.remarks.body.toPlainText()
+    panel.start("Training", trains=True)
+    assert panel.remarks.isHidden()
+    assert panel.remarks.body.isHidden()
+
+
+@pytest.mark.parametrize("kind", ["main", "compare"])
+def test_what_is_said_of_a_run_goes_when_the_psf_changes(open_dock: Callable[..., Any], kind: str) -> None:
+    dock = open_dock()
+    if kind == "compare":
+        dock = open_compare(dock.viewer, dock.viewer.layers["spots"])
+    dock.psf_form.generated.click()
+    panel = dock.run_panel
+
+    def finish() -> None:
+        at_work(panel)
+        panel.succeeded("Deconvolved")
+        assert panel.remarks.text()
+
+    for change in (
+        lambda: dock.psf_form.na.setValue(0.8),
+        lambda: dock.psf_form.voxel[-1].setValue(0.3),
+        dock.psf_form.from_layer.click,
+    ):
+        finish()
+        change()
+        assert (panel.remarks.text(), panel.status.text(), panel.plot.points) == ("", "", 0)
+
+
+def test_the_status_is_one_line_and_a_click_shows_all(qtbot: Any) -> None:
+    line = StatusLine()
+    qtbot.addWidget(line)
+    line.resize(200, 20)
+    line.show()
+    long = "Deconvolved in 1 min 04 s. Refined by 20 iterations of Richardson-Lucy. On cpu (bfloat16)."
+    line.say(long, "good")
+    rows = line.sizeHint().height()
+    assert line.text() == line.toolTip() == long
+    assert rows < 2 * line.fontMetrics().lineSpacing()
+    qtbot.mouseClick(line, Qt.MouseButton.LeftButton)
+    assert line.heightForWidth(200) > 2 * rows
+    assert line.text() == long
+    line.say("short")
+    assert (line.text(), line.toolTip()) == ("short", "")
+    line.say(long, "error")  # all of it at once
+    assert line.heightForWidth(200) > 2 * rows
+
+
+def test_the_time_left_is_told_after_five_steps(open_dock: Callable[..., Any]) -> None:
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    for step, told in ((1, False), (4, False), (5, True)):
+        panel.show_event(
+            Progress(stage="train", step=step, steps=9, seconds=1.0, eta_s=8.0, losses={"total": 1.0})
+        )
+        assert ("8 s left" in panel.bar.text()) == told
+
+
+def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
+    open_dock: Callable[..., Any], script: Any, qtbot: Any, finish: Callable[..., None]
+) -> None:
+    dock = open_dock()
+    script.ending = "cancelled"
+    dock.train()
+    (bar,) = progress._all_instances
+    assert bar.desc.startswith("Training")
+    qtbot.waitUntil(lambda: (bar.n, bar.total) == (2, 9), timeout=20_000)
+    dock.run_panel.cancel_button.click()
+    finish(dock)
+    assert not progress._all_instances
+    dock.train()
+    assert len(progress._all_instances) == 1
+    dock.viewer.window.remove_dock_widget(dock)
+    assert not progress._all_instances
