@@ -31,7 +31,7 @@ from napari_selfdeconv._gui.plugin.preferences import preferences
 from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.compare import MethodResult, Row, compare_job, measure_job
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
-from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
@@ -106,7 +106,8 @@ class CompareWidget(DockBase):
         """Run the methods that are ticked, or say why not."""
         layer, chosen = self.image_box.layer, preferences()
         try:
-            source, psf = snapshot(layer), self.psf_form.psf(layer)
+            psf = self.psf_form.psf(layer)
+            source = sized(snapshot(layer), psf)
             classical = self.methods.classical()
             trains = self.methods.network.isChecked()
             network = preset("quick", source.ndim, device=chosen.device) if trains else None

@@ -16,6 +16,7 @@ from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot, voxel_um
 from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
+from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
 from napari_selfdeconv._gui.panels.memory_note import MemoryNote
 from napari_selfdeconv._gui.panels.model import ModelPanel
@@ -27,7 +28,7 @@ from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.deconvolve import richardson_lucy_job
 from napari_selfdeconv._gui.runs.inputs import RunInputs, answer, required
 from napari_selfdeconv._gui.runs.plan import Repetition, RunPlan, plan_repetition, plan_training
-from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.errors import ConfigError
 
@@ -120,7 +121,8 @@ class DeconvolveWidget(DockBase):
         """Start Richardson-Lucy on the chosen image, or say why not."""
         try:
             inputs = self.inputs()
-            source, psf, counts = snapshot(inputs.layer), required(inputs.psfs)[0], self.compare.iterations()
+            psf, counts = required(inputs.psfs)[0], self.compare.iterations()
+            source = sized(snapshot(inputs.layer), psf)
         except ConfigError as error:
             self._refuse(str(error))
             return
@@ -175,6 +177,17 @@ class DeconvolveWidget(DockBase):
             return
         self.preview_panel.start(plan.layer, plan.source)
         result = self._result(plan.layer, plan.source, fills=plan.fills)
+        placing = (plan.layer.events.scale, plan.layer.events.translate, plan.layer.events.units)
+
+        def move(_event: Any = None) -> None:
+            source = moved(plan.source, plan.layer)
+            result.move(source)
+            self.preview_panel.place(source)
+
+        def end() -> None:
+            for event in placing:
+                event.disconnect(move)
+            self.preview_panel.stop()
 
         def finish(value: Any) -> str:
             result.finish(value)
@@ -189,10 +202,12 @@ class DeconvolveWidget(DockBase):
             on_event=result.show_event,
             on_preview=self.preview_panel.show_preview,
             on_discard=result.discard,
-            on_end=self.preview_panel.stop,
+            on_end=end,
             trains=True,
             interim=not plan.fills,
         )
+        for event in placing:
+            event.connect(move)
         self.runs.start(request)
 
     def _result(self, layer: Image, source: LayerSnapshot, *, fills: bool) -> FillingResult | WholeResult:
@@ -212,11 +227,16 @@ class DeconvolveWidget(DockBase):
         """Hear of changes to the voxel size of the layer in the form, and of no other any more."""
         if self._shown is not None:
             for event in (self._shown.events.scale, self._shown.events.units):
-                event.disconnect(self._describe_image)
+                event.disconnect(self._on_placed)
         self._shown = layer
         if layer is not None:
             for event in (layer.events.scale, layer.events.units):
-                event.connect(self._describe_image)
+                event.connect(self._on_placed)
+
+    def _on_placed(self, _event: Any = None) -> None:
+        if self._shown is not None:
+            move_results(self.viewer, self._shown)
+        self._describe_image()
 
     def _describe_image(self, _event: Any = None) -> None:
         layer = self.image_box.layer

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_psf
 from napari_selfdeconv._gui.forms.optics import WavelengthBox
 from napari_selfdeconv._gui.layers.exchange import about, length_um, snapshot
+from napari_selfdeconv._gui.layers.voxels import scale_without_unit, write_voxel_um
 from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf, Psf
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
@@ -62,17 +63,21 @@ class PsfForm(QWidget):
         self.voxel = [
             NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
         ]
+        self.voxel_note = Note()
+        self.write_button = QPushButton()
         self.tools = QPushButton("PSF tools …")
         self.tools.setToolTip("Generate with a picture, objectives, confocal, mismatch; check and repair; beads")
         self._touched = False
         self._filling = False
         self._ndim = 3
+        self._image: Image | None = None
         self._build()
         self.layer_box.layer_changed.connect(self._suggest_source)
         self._sources.buttonClicked.connect(self._on_clicked)
         for box in (self.na, self.wavelength, self.index, *self.voxel):
             box.valueChanged.connect(self._on_number)
         self.clean.toggled.connect(self._on_number)
+        self.write_button.clicked.connect(self._write_voxels)
         self.tools.clicked.connect(lambda: _open_tools(viewer))
         self._suggest_source(self.layer_box.layer)
 
@@ -126,6 +131,10 @@ class PsfForm(QWidget):
     def follow(self, image: Image | None, ndim: int | None = None) -> None:
         """Fill in what the image knows: its voxel size, a sample's optics; ``ndim`` axes make one frame."""
         sizes: tuple[float, ...] | None = None
+        before = self.choice()
+        # What was typed for this image stays until its layer has a voxel size.
+        typed = [box.value() for box in self.voxel] if image is self._image else [0.0] * 3
+        self._image, self._filling = image, True
         ndim = ndim or (image.ndim if image is not None else 0)
         if image is not None and ndim in (2, 3):
             self._ndim, sizes = ndim, length_um(image.scale[-ndim:], image.units[-ndim:])
@@ -134,12 +143,14 @@ class PsfForm(QWidget):
                 self.na.setValue(optics["na"])
                 self.wavelength.set_um(optics["wavelength_um"])
                 self.index.setValue(optics["refractive_index"])
-        for box, size in zip(self.voxel[-self._ndim :], sizes or (0.0,) * self._ndim, strict=True):
+        for box, size in zip(self.voxel[-self._ndim :], sizes or typed[-self._ndim :], strict=True):
             box.setValue(size)
+        self._filling = False
         for widget in (self.voxel[0], self._z_label):
             widget.setVisible(self._ndim == 3)
-        unknown = "The layer does not say its voxel size: type it." if image is not None and sizes is None else ""
-        self.voxel_note.say(unknown, "warning")
+        self._offer()
+        if self.choice() != before:
+            self.changed.emit()
 
     def _build(self) -> None:
         self._sources = QButtonGroup(self)
@@ -162,19 +173,58 @@ class PsfForm(QWidget):
         for column, (label, box) in enumerate(zip(labels, self.voxel, strict=True)):
             grid.addWidget(label, 2, column)
             grid.addWidget(box, 3, column)
-        self.voxel_note = Note()
-        grid.addWidget(self.voxel_note, 4, 0, 1, 3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
         layout.addWidget(self.layer_box)
         layout.addWidget(self.clean)
         layout.addWidget(self._optics)
+        layout.addWidget(self.voxel_note)
+        layout.addWidget(self.write_button)
         layout.addWidget(self.tools)
 
     def _on_number(self) -> None:
         if not self._filling:
+            self._offer()
             self.changed.emit()
+
+    def _offer(self) -> None:
+        """Offer to write to the layer the voxel size that it does not have."""
+        image, generated = self._image, self.generated.isChecked()
+        sizes = self._sizes_to_write()
+        known = None if image is None else length_um(image.scale[-self._ndim :], image.units[-self._ndim :])
+        text = ""
+        if image is not None and known is None and image.ndim >= self._ndim:
+            if sizes is not None:
+                text = "The image layer does not have this voxel size."
+            elif generated:
+                text = "The layer does not say its voxel size: type it."
+        self.voxel_note.say(text, "warning")
+        self.write_button.setVisible(sizes is not None)
+        if sizes is not None:
+            shown = " × ".join(f"{size:g}" for size in sizes)
+            self.write_button.setText(f"Write {shown} µm to the layer")
+            self.write_button.setToolTip(
+                f"Set the voxel size of the image layer to {shown} micrometres. Preview and results follow."
+            )
+
+    def _sizes_to_write(self) -> tuple[float, ...] | None:
+        """Return the voxel size that was typed, or that lacks its unit only; None if the layer has it."""
+        image, n = self._image, self._ndim
+        if image is None or image.ndim < n:
+            return None
+        typed = tuple(box.value() for box in self.voxel[-n:])
+        if not (self.generated.isChecked() and all(typed)):
+            return scale_without_unit(image, n)
+        known = length_um(image.scale[-n:], image.units[-n:])
+        same = known is not None and all(abs(a - b) < 1e-6 for a, b in zip(known, typed, strict=True))
+        return None if same else typed
+
+    def _write_voxels(self) -> None:
+        image, sizes = self._image, self._sizes_to_write()
+        if image is not None and sizes is not None:
+            write_voxel_um(image, sizes)
+            self.follow(image, self._ndim)
 
     def _on_clicked(self) -> None:
         self._touched = True
@@ -186,6 +236,7 @@ class PsfForm(QWidget):
         self._show_source()
 
     def _show_source(self) -> None:
+        self._offer()
         self.changed.emit()
         self._optics.setVisible(self.generated.isChecked())
         for widget in (self.layer_box, self.clean):

@@ -34,6 +34,7 @@ class LayerSnapshot:
     transform : scale, translate, rotate, shear, affine, units and axis labels, ready for ``add_image``.
     look : blending and colormap, likewise.
     voxel_um : voxel size per axis in um, or None where the layer does not say.
+    typed_um : voxel size of the last axes in um that was typed, where the layer does not have it.
     """
 
     data: Any
@@ -42,6 +43,7 @@ class LayerSnapshot:
     transform: Mapping[str, Any]
     look: Mapping[str, Any]
     voxel_um: tuple[float, ...] | None = None
+    typed_um: tuple[float, ...] | None = None
 
     @property
     def ndim(self) -> int:

@@ -19,6 +19,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     looked_at,
     window,
 )
+from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Preview
 
 BOX_NAME = "preview box"
@@ -37,6 +38,7 @@ class PreviewLayer:
         self._limits: Limits | None = None
         self._dismissed = False
         self._blank = False
+        self._offset: tuple[int, ...] = ()
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -45,13 +47,15 @@ class PreviewLayer:
 
     def prepare(self, region: tuple[slice, ...]) -> None:
         """Make the layer, hidden, as the run begins: a new layer costs the window more than anything later."""
+        self._offset = tuple(part.start for part in region)
         blank = np.zeros([part.stop - part.start for part in region], np.float32)
-        self._add(blank, self._translate(tuple(part.start for part in region)), (0.0, 1.0), visible=False)
+        self._add(blank, self._translate(self._offset), (0.0, 1.0), visible=False)
 
     def show(self, image: np.ndarray, offset: tuple[int, ...]) -> None:
         """Show ``image``, whose first voxel is ``offset`` of the source, unless the user has removed the layer."""
         if self._dismissed:
             return
+        self._offset = offset
         limits, translate = self._fitting_limits(image), self._translate(offset)
         if self._layer is None:
             self._add(image, translate, limits)
@@ -66,6 +70,12 @@ class PreviewLayer:
             self._limits = tuple(layer.contrast_limits)
         if self._blank:
             self._blank, layer.visible = False, True
+
+    def move(self, source: LayerSnapshot) -> None:
+        """The image lies elsewhere now, or has another voxel size."""
+        self._source = source
+        if self._layer is not None:
+            place(self._layer, {**source.transform, "translate": self._translate(self._offset)})
 
     def hide(self) -> None:
         """Take the layer away for now; the next `show` makes it again."""
@@ -141,6 +151,11 @@ class PreviewLayers:
             elif not wanted:
                 calls.append(layer.hide)
         return calls
+
+    def move(self, source: LayerSnapshot) -> None:
+        """The image lies elsewhere now, or has another voxel size."""
+        for layer in (self._preview, self._reblurred, self._residual):
+            layer.move(source)
 
     def remove(self) -> None:
         """Take all of them away for good."""

@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, LayerSnapshot, add_result, display_limits
+from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
 _REFRESH_S = 0.25
@@ -36,6 +37,10 @@ class WholeResult:
         """Add the result of the run."""
         # The PSF as it was used: what it takes to run this again, or to reblur it.
         self._add(result.image, "deconvolved", {**result.provenance, "psf": result.model.psf})
+
+    def move(self, source: LayerSnapshot) -> None:
+        """The image lies elsewhere now, or has another voxel size."""
+        self._source = source
 
     def discard(self) -> None:
         """Leave the results that were asked for: they are whole."""
@@ -74,6 +79,12 @@ class FillingResult:
             if isinstance(layer.data, np.ndarray):
                 layer.contrast_limits = display_limits(layer.data)
             layer.refresh()
+
+    def move(self, source: LayerSnapshot) -> None:
+        """The image lies elsewhere now, or has another voxel size."""
+        self._source = source
+        if self._layer is not None:
+            place(self._layer, source.transform)
 
     def discard(self) -> None:
         """The run was cancelled, or failed: take the layer away."""

@@ -17,6 +17,7 @@ from napari_selfdeconv._gui.runs.controller import RunRequest
 from napari_selfdeconv._gui.runs.inputs import RunInputs, required
 from napari_selfdeconv._gui.runs.judge import apply_job, residual_job, uncertainty_job
 from napari_selfdeconv._gui.runs.plan import Repetition
+from napari_selfdeconv._gui.runs.psf_choice import sized
 from napari_selfdeconv._gui.runs.repeat import Ingredients, command_text, ingredients, python_text
 from napari_selfdeconv.api import kind_of
 from napari_selfdeconv.config.tiles import TileConfig
@@ -127,6 +128,7 @@ class ModelPanel(QWidget):
         inputs, model = self._inputs(), self._required_model()
         source = snapshot(inputs.layer)
         psf = inputs.psfs if isinstance(inputs.psfs, ConfigError) else inputs.psfs[0]
+        source = source if isinstance(psf, ConfigError) else sized(source, psf)
         job = apply_job(model, source, psf, required(inputs.tiles), inputs.device)
 
         def add(image: np.ndarray) -> str:

@@ -72,6 +72,11 @@ class PreviewPanel(QWidget):
             self._refill.start()
         self._timer.start()
 
+    def place(self, source: LayerSnapshot) -> None:
+        """The image of the run lies elsewhere now, or has another voxel size."""
+        if self._layers is not None:
+            self._layers.move(source)
+
     def stop(self) -> None:
         """The run is over: the previews go, the box stays."""
         self._timer.stop()

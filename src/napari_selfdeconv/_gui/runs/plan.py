@@ -11,7 +11,7 @@ from napari.layers import Image
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, check_image, snapshot
 from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews, RunInputs, required
-from napari_selfdeconv._gui.runs.psf_choice import GivenPsf
+from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, sized
 from napari_selfdeconv._gui.runs.series import fits_in_memory, large_job, series_job, series_snapshot
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.tiles import TileConfig
@@ -53,10 +53,10 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
         raise ConfigError("A series starts with a new network: only a single image can continue a model.")
     psfs, config, tiles = required(inputs.psfs), required(inputs.config), required(inputs.tiles)
     if plan is not None:
-        source = series_snapshot(layer, plan, grey=inputs.grey)
+        source = sized(series_snapshot(layer, plan, grey=inputs.grey), psfs[0])
         job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder)
         return RunPlan(job, layer, source, fills=True)
-    source = series_snapshot(layer, None, grey=True) if inputs.grey else snapshot(layer)
+    source = sized(series_snapshot(layer, None, grey=True) if inputs.grey else snapshot(layer), psfs[0])
     folder = inputs.folder
     if folder is None and not fits_in_memory(source.data, inputs.memory_share):
         folder = inputs.cache_folder

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv._gui.layers.voxels import with_voxel_um
 from napari_selfdeconv.config.checks import check_number
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
@@ -99,3 +100,8 @@ class MeasuredPsf:
 
 
 Psf = GeneratedPsf | MeasuredPsf | GivenPsf
+
+
+def sized(image: LayerSnapshot, psf: Psf) -> LayerSnapshot:
+    """Return ``image`` with the voxel size that was typed for its PSF, so that results carry it."""
+    return with_voxel_um(image, psf.voxel_um) if isinstance(psf, GeneratedPsf) else image

@@ -14,6 +14,7 @@ import psutil
 from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, length_um, snapshot_any
+from napari_selfdeconv._gui.layers.voxels import with_channel_axis
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import Psf
@@ -36,21 +37,9 @@ def series_snapshot(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> Lay
     colours = taken.data[..., :3]
     if grey or plan is None:
         return replace(taken, data=colours.mean(-1))
-    transform = dict(taken.transform)
-    for key, value in (("scale", 1.0), ("translate", 0.0)):
-        transform[key] = np.concatenate([[value], transform[key]])
-    n = len(transform["scale"])
-    affine = np.eye(n + 1)
-    affine[1:, 1:] = transform["affine"]
-    transform |= {
-        "affine": affine,
-        "rotate": np.eye(n),
-        "shear": np.zeros(n * (n - 1) // 2),
-        "units": ("pixel", *transform["units"]),
-        "axis_labels": ("c", *transform["axis_labels"]),
-    }
-    transform["rotate"][1:, 1:] = taken.transform["rotate"]
-    return replace(taken, data=np.moveaxis(np.asarray(colours), -1, 0), transform=transform)
+    return replace(
+        taken, data=np.moveaxis(np.asarray(colours), -1, 0), transform=with_channel_axis(taken.transform)
+    )
 
 
 def one_frame(source: LayerSnapshot, plan: SeriesPlan) -> LayerSnapshot:
