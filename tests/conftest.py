@@ -9,9 +9,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 GUI_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qtbot", "qapp"}
@@ -19,6 +21,9 @@ GUI_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qtbot", "qapp
 NO_CANVAS = ("offscreen", "minimal")
 WORKERS_MSECS = 20_000
 GUI_TESTS = Path(__file__).parent / "_gui"
+# Of the image that `open_dock` shows.
+SCALE = (0.2, 0.1)
+UNITS = ("um", "um")
 
 # Both are read when Qt and napari are imported, so they are set before any test module is. Without a
 # display and without a platform Qt would abort the process.
@@ -119,3 +124,47 @@ def _await_workers(request: pytest.FixtureRequest) -> Iterator[None]:
     stuck = [repr(worker) for worker in workers]
     workers.clear()
     pytest.fail(f"workers that ended without a word (a RuntimeError in a generator?): {stuck}")
+
+
+def blurred_spots(shape: tuple[int, ...] = (32, 32), seed: int = 0) -> np.ndarray:
+    """A few blurred spots on a background, with noise."""
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(seed)
+    spots = (random.random(shape) > 0.97) * 500.0
+    return (gaussian_filter(spots, 1.2) + 100 + random.normal(0, 5, shape)).astype(np.float32)
+
+
+def small_psf(ndim: int = 2) -> np.ndarray:
+    """A Gaussian of 5 voxels a side."""
+    axes = np.meshgrid(*[np.arange(-2, 3)] * ndim, indexing="ij")
+    psf = np.exp(-sum(axis**2 for axis in axes) / 2.0)
+    return (psf / psf.sum()).astype(np.float32)
+
+
+@pytest.fixture
+def open_dock(make_napari_viewer: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that opens a viewer with 'spots' and 'spots PSF', and the dock, set to few steps."""
+
+    def make(*, image: np.ndarray | None = None, steps: int = 3, show: bool = False, **placed: Any) -> Any:
+        viewer = make_napari_viewer(show=show)
+        image = blurred_spots() if image is None else image
+        placed = placed or {"scale": SCALE[-image.ndim :], "units": UNITS}
+        viewer.add_image(image, name="spots", **placed)
+        viewer.add_image(small_psf(image.ndim), name="spots PSF", visible=False, **placed)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+        dock.train_form.steps.setValue(steps)
+        dock.train_form.patch.setValue(16)
+        return dock
+
+    return make
+
+
+@pytest.fixture
+def finish(qtbot: Any) -> Callable[..., None]:
+    """Return a function that waits until the dock's run is over."""
+
+    def wait(dock: Any) -> None:
+        qtbot.waitUntil(lambda: not dock.busy, timeout=60_000)
+
+    return wait

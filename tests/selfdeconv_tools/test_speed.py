@@ -217,13 +217,13 @@ def test_the_race_with_lucy_ends_with_a_preview_and_a_score() -> None:
     won, first = race.measure(SMALL)
     assert "best Richardson-Lucy" in won.note
     assert first.timing is not None
-    assert 0 < first.timing.ours_median_s < 60
+    assert first.timing.ours_median_s > 0
 
 
 def test_the_import_is_timed_in_another_process() -> None:
     (result,) = next(f for f in opening.figures() if f.name == "import").measure(SMALL)
     assert result.timing is not None
-    assert 0 < result.timing.ours_median_s < 5
+    assert result.timing.ours_median_s > 0
 
 
 def test_without_napari_the_dock_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

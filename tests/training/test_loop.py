@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,19 +47,23 @@ def collect(work: Any) -> tuple[Any, list[Event]]:
     return drain(work, events.append), events
 
 
-def test_a_pause_holds_training_and_changes_nothing() -> None:
-    token, image = StopToken(), blobs()
+def test_a_pause_holds_training_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, image, slept, real = StopToken(), blobs(), [0.0], time.perf_counter
+
+    def sleep(token: StopToken, _seconds: float) -> None:
+        slept[0] += 1000
+        token.resume()
+
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + slept[0])
+    monkeypatch.setattr(StopToken, "wait_while_paused", sleep)
     work = api.iter_deconvolve(image, PSF, tiny(), stop=token)
     assert isinstance(next(work), Started)
     next(work)
     token.pause()
-    timer = threading.Timer(0.5, token.resume)
-    timer.start()
     result, events = collect(work)
-    timer.join()
-    assert not token.paused
+    assert slept == [1000]
     last = [e for e in events if isinstance(e, Progress) and e.stage == "train"][-1]
-    assert last.seconds < result.seconds - 0.4  # the pause is no training time
+    assert last.seconds < 1000 < result.seconds  # the pause is no training time
     np.testing.assert_array_equal(result.image, api.deconvolve(image, PSF, tiny()).image)
 
 
