@@ -56,7 +56,7 @@ def test_a_record_has_the_noise_of_the_one_before(shape: tuple[int, ...]) -> Non
     light = torch.randn(shape, generator=generator)
     sigma = torch.tensor([0.1, 0.5, 2.0][: shape[0]]).view(-1, *[1] * (len(shape) - 1))
     x = light + sigma * torch.randn(shape, generator=generator)
-    x.view(shape[0], -1)[:, ::100] = 50  # specks do not count
+    x.view(shape[0], -1)[:, ::100] = 50  # hot pixels do not count
     again = ClippedBlur(same).record(light, x, generator) - light
     for patch, wanted in zip(again, sigma.flatten(), strict=True):
         assert float(patch.std()) == pytest.approx(float(wanted), rel=0.1)
@@ -74,7 +74,7 @@ def test_a_record_is_cut_off_where_the_one_before_was() -> None:
     assert float(again.mean()) == pytest.approx(float(camera(light).mean()), rel=0.05)
 
 
-def specks() -> np.ndarray:
+def bright_squares() -> np.ndarray:
     rng = np.random.default_rng(0)
     truth = np.zeros((96, 96), np.float32)
     for y, x in rng.integers(0, 90, (40, 2)):
@@ -91,36 +91,36 @@ def found(noisy: np.ndarray) -> float:
     validator = Validator(*tensors, config, device.choose_device("cpu", "float32"))
     network = build_network(config, PSF)
     network.load_state_dict(initial_weights(config, 2))
-    camera = validator.camera(network, Blur(PSF))
-    assert camera.black == pytest.approx(float(x.min()))
-    return camera.sigma * float(scale.undo(np.ones(1, np.float32))[0] - scale.undo(np.zeros(1, np.float32))[0])
+    clipped = validator.estimate_clipping(network, Blur(PSF))
+    assert clipped.black == pytest.approx(float(x.min()))
+    return clipped.sigma * float(scale.undo(np.ones(1, np.float32))[0] - scale.undo(np.zeros(1, np.float32))[0])
 
 
 @pytest.mark.parametrize("salt", [False, True])
-def test_what_is_cut_off_is_found_beside_specks_and_without(salt: bool) -> None:
-    assert found(degrade(specks(), PSF, salt=salt)) == pytest.approx(0.1, rel=0.15)
+def test_clipping_is_found_with_hot_pixels_and_without(salt: bool) -> None:
+    assert found(degrade(bright_squares(), PSF, salt=salt)) == pytest.approx(0.1, rel=0.15)
 
 
-def test_where_nothing_is_cut_off_nothing_is_found() -> None:
-    assert found(measure(specks(), PSF, sigma=0.1)) == 0
-    assert found(measure(specks(), PSF, photons=50)) == 0
+def test_no_clipping_is_found_where_there_is_none() -> None:
+    assert found(measure(bright_squares(), PSF, sigma=0.1)) == 0
+    assert found(measure(bright_squares(), PSF, photons=50)) == 0
 
 
-def test_noise_of_tells_the_kinds_apart() -> None:
+def test_the_kinds_of_noise_are_distinguished() -> None:
     rng = np.random.default_rng(1)
     light = np.repeat(np.array([0.0, 0.05, 0.5], np.float32), 4000)
     plain = light + rng.normal(0, 0.1, light.size).astype(np.float32)
     assert noise_of(plain, light) == (-np.inf, np.inf, 0.0)
     cut = np.maximum(plain, 0)
     assert noise_of(cut, light).sigma == pytest.approx(0.1, rel=0.1)
-    with_specks = np.where(rng.random(light.size) < 0.02, np.float32(3), cut)
-    low, high, sigma = noise_of(with_specks, light)
+    with_hot_pixels = np.where(rng.random(light.size) < 0.02, np.float32(3), cut)
+    low, high, sigma = noise_of(with_hot_pixels, light)
     assert -1 < low < 0 < high < 1
     assert sigma == pytest.approx(0.1, rel=0.15)
 
 
 def test_what_the_cut_adds_is_not_learned_as_light() -> None:
-    truth = specks()
+    truth = bright_squares()
     few: dict[str, Any] = {
         "steps": 60,
         "batch_size": 2,
