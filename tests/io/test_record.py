@@ -289,7 +289,7 @@ def test_an_immersion_does_not_give_its_index(tmp_path, microscope):
     one(instrument=OBJECTIVE)(microscope, tmp_path / "x.tif")
     record = read_record(tmp_path / "x.tif")
     assert (record.immersion, record.refractive_index) == ("oil", None)
-    assert any("immersion (oil) is not in the file" in remark.problem for remark in record.missing)
+    assert any("immersion (oil) is not known" in remark.problem for remark in record.missing)
 
 
 # What cannot be right

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_selfdeconv.api import MODELS, Classical, make_optics
+from napari_selfdeconv.cli.inputs import read_input
 from napari_selfdeconv.cli.terminal import say, watch
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.presets import preset
@@ -44,11 +45,11 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
 
 
 def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import Output, read_image, write_ome_tiff
+    from napari_selfdeconv.api import Output, write_ome_tiff
 
     model = [Output("--save-model", args.save_model, "model")] if args.save_model is not None else []
     _check_out(args, *model, image=args.image, psf=args.psf, config=args.config)
-    file = read_image(args.image)
+    file = read_input(args)
     image = _layout_checked(file)
     config, tiles = _settings(args, image.ndim)
     voxel = _voxel(args.voxel_um, file, image.ndim)
@@ -114,11 +115,11 @@ def _settings(args: argparse.Namespace, ndim: int) -> tuple[TrainConfig, TileCon
 
 def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
-    from napari_selfdeconv.api import read_image, write_ome_tiff
+    from napari_selfdeconv.api import write_ome_tiff
 
     _check_out(args, image=args.image, model=args.model)
     model = api.load_model(args.model)
-    file = read_image(args.image)
+    file = read_input(args)
     ndim = model.psf.ndim
     voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == ndim else None
     if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
@@ -135,7 +136,7 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_rl(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import Output, read_image, write_ome_tiff
+    from napari_selfdeconv.api import Output, write_ome_tiff
 
     counts = list(dict.fromkeys(args.iterations))
     methods = [
@@ -144,7 +145,7 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     ]
     files = [Output(f"the result of {count} iterations", _rl_path(args, count)) for count in counts]
     _check_out(args, *files, kind="folder", image=args.image, psf=args.psf)
-    file = read_image(args.image)
+    file = read_input(args)
     image = _layout_checked(file)
     voxel = _voxel(args.voxel_um, file, image.ndim)
     psf = _psf_for(args, image, voxel, whole=methods[0].border == "open")
@@ -177,7 +178,7 @@ def _rl_path(args: argparse.Namespace, count: int) -> Path:
 
 
 def run_classical(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import read_image, write_ome_tiff
+    from napari_selfdeconv.api import write_ome_tiff
 
     method = Classical(
         method=args.method,
@@ -188,7 +189,7 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
         background=args.background,
     )
     _check_out(args, image=args.image, psf=args.psf)
-    file = read_image(args.image)
+    file = read_input(args)
     image = _layout_checked(file)
     voxel = _voxel(args.voxel_um, file, image.ndim)
     psf = _psf_for(args, image, voxel, whole=method.border == "open")
@@ -211,10 +212,10 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
-    from napari_selfdeconv.api import degrade, read_image, read_psf, write_ome_tiff
+    from napari_selfdeconv.api import degrade, read_psf, write_ome_tiff
 
     _check_out(args, truth=args.truth, psf=args.psf)
-    file = read_image(args.truth)
+    file = read_input(args, args.truth)
     truth = _layout_checked(file)
     noisy = degrade(truth, read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)
     provenance = {"simulated": {"seed": args.seed, "salt": not args.no_salt, "truth": args.truth.name}}
@@ -243,7 +244,7 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
         raise ConfigError("give a truth, or --image and --psf: something to score the result against")
     from napari_selfdeconv import api
 
-    file, result = read_image(args.image), read_image(args.result)
+    file, result = read_input(args), read_image(args.result)
     image = _layout_checked(file)
     voxel = _voxel(None, file, image.ndim)
     return api.evaluate_without_truth(_layout_checked(result), image, _psf_from_file(args.psf, voxel), voxel)

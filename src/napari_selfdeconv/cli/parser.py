@@ -10,7 +10,7 @@ from typing import NoReturn, get_args
 
 import napari_selfdeconv
 from napari_selfdeconv.api import METHODS, MODELS, Border, Parameter, benchmark_names, describe_default
-from napari_selfdeconv.cli import benchmark, commands
+from napari_selfdeconv.cli import benchmark, commands, info
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config.loss_terms import LOSSES
 from napari_selfdeconv.config.presets import PresetName
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=napari_selfdeconv.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     for name, add, text in (
+        ("info", _add_info, "print what a file states about image and microscope, and what is missing"),
         ("psf", _add_psf, "compute a Richards & Wolf PSF"),
         ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
         ("apply", _add_apply, "deconvolve an image with a saved model"),
@@ -71,6 +72,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_info(p: argparse.ArgumentParser) -> None:
+    _add_image(p)
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.set_defaults(run=info.run_info, interrupt=None)
+
+
+def _add_image(p: argparse.ArgumentParser, name: str = "image") -> None:
+    p.add_argument(name, type=Path)
+    _add_which(p)
+
+
+def _add_which(p: argparse.ArgumentParser) -> None:
+    """Add what says which image of a file is meant, and how its axes are to be read."""
+    p.add_argument("--series", type=int, metavar="N", help="number of the image in a file of several, from 0")
+    p.add_argument("--axes", metavar="ZYX", help="names of the axes, where the file names them wrongly")
+
+
 def _add_psf(p: argparse.ArgumentParser) -> None:
     _add_optics(p, required=True)
     p.add_argument("--voxel-um", type=float, nargs="+", required=True, metavar="UM", help="[DZ] DY DX")
@@ -80,7 +98,7 @@ def _add_psf(p: argparse.ArgumentParser) -> None:
 
 
 def _add_deconvolve(p: argparse.ArgumentParser) -> None:
-    p.add_argument("image", type=Path)
+    _add_image(p)
     p.add_argument("--psf", type=Path, help="PSF file; used as it is, but for resampling and its sum")
     _add_optics(p, required=False)
     p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
@@ -107,14 +125,14 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
 
 def _add_apply(p: argparse.ArgumentParser) -> None:
     p.add_argument("model", type=Path)
-    p.add_argument("image", type=Path)
+    _add_image(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     _add_out(p)
     p.set_defaults(run=commands.run_apply, interrupt="discard")
 
 
 def _add_rl(p: argparse.ArgumentParser) -> None:
-    p.add_argument("image", type=Path)
+    _add_image(p)
     _add_psf_choice(p)
     p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
     _add_border(p)
@@ -125,7 +143,7 @@ def _add_rl(p: argparse.ArgumentParser) -> None:
 
 
 def _add_classical(p: argparse.ArgumentParser) -> None:
-    p.add_argument("image", type=Path)
+    _add_image(p)
     _add_psf_choice(p)
     p.add_argument("--method", choices=tuple(METHODS), required=True, help=_names_of_methods())
     p.add_argument("--iterations", type=int, help=f"default: {describe_default('iterations')}")
@@ -173,7 +191,7 @@ def _names_of_methods() -> str:
 
 
 def _add_degrade(p: argparse.ArgumentParser) -> None:
-    p.add_argument("truth", type=Path)
+    _add_image(p, "truth")
     p.add_argument("--psf", type=Path, required=True)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--no-salt", action="store_true", help="no salt-and-pepper pixels (as in 3D)")
@@ -185,6 +203,7 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("result", type=Path)
     p.add_argument("truth", type=Path, nargs="?")
     p.add_argument("--image", type=Path, help="without a truth: the recorded image")
+    _add_which(p)
     p.add_argument("--psf", type=Path, help="without a truth: its PSF")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.set_defaults(run=commands.run_evaluate, interrupt=None)

@@ -87,7 +87,7 @@ def read_record(path: FilePath, *, series: int | None = None, axes: str | None =
     >>> record.voxel_um, record.sources["voxel_z_um"], record.na
     ((0.3, 0.1, 0.1), 'the OME-XML', None)
     >>> record.missing[0].problem
-    'the numerical aperture is not in the file'
+    'the numerical aperture is not known'
     """
     with open_source(Path(path), series or 0) as source:
         return source.record(_checked_axes(axes, source))

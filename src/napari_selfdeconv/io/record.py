@@ -121,7 +121,7 @@ class ImageRecord:
 
     @property
     def missing(self) -> tuple[Remark, ...]:
-        """What a PSF needs and the file does not state, each with where to find it and how to give it."""
+        """What a PSF needs and the file does not state (or cannot mean): where to find it and how to give it."""
         return tuple(_missing(self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _missing(record: ImageRecord) -> list[Remark]:
     found = []
 
     def ask(field: str, what: str, remedy: str) -> None:
-        found.append(Remark(field=field, problem=f"{what} is not in the file", remedy=remedy))
+        found.append(Remark(field=field, problem=f"{what} is not known", remedy=remedy))
 
     lateral = [axis for axis in "YX" if record._size(axis) is None]
     if lateral:

@@ -64,7 +64,7 @@ def json_dict(text: str) -> dict[str, Any] | None:
     """Return the dict that a text holds as JSON; None for another text."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
