@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.bioio_files import has_bioio, open_bioio
 from napari_selfdeconv.io.checks import looks_like_colour
+from napari_selfdeconv.io.czi_files import open_czi
+from napari_selfdeconv.io.lif_files import open_lif
+from napari_selfdeconv.io.nd2_files import open_nd2
 from napari_selfdeconv.io.source import Source, check_series
 from napari_selfdeconv.io.tiff_files import open_tiff
+from napari_selfdeconv.io.zarr_files import is_zarr, open_zarr
 
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_NPY_MAGIC = b"\x93NUMPY"
+Reader = Callable[[Path, int], contextlib.AbstractContextManager[Source]]
 
 
 @contextlib.contextmanager
@@ -27,16 +32,29 @@ def open_source(path: Path, series: int) -> Iterator[Source]:
     ConfigError
         Where that is not possible; the message says what to do.
     """
-    magic = _magic(path)
-    with _explained(path):
-        if magic.startswith(_TIFF_MAGIC):
-            opened = open_tiff(path, series)
-        elif magic.startswith(_NPY_MAGIC):
-            opened = _open_npy(path, series)
-        else:
-            opened = _open_picture(path, series)
-        with opened as source:
-            yield source
+    reader = open_zarr if path.is_dir() and is_zarr(path) else _reader(path, _magic(path))
+    with _explained(path), reader(path, series) as source:
+        yield source
+
+
+def _reader(path: Path, magic: bytes) -> Reader:
+    """Return what opens a file that begins like this."""
+    # Old ND2 files are JPEG 2000, and begin as any other of these.
+    if path.suffix.lower() == ".nd2":
+        return open_nd2
+    readers = {start: reader for starts, reader in _READERS for start in starts}
+    found = next((reader for start, reader in readers.items() if magic.startswith(start)), None)
+    if found is None and has_bioio() and not _is_picture(path):
+        return open_bioio
+    return found or _open_picture
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        with Image.open(path):
+            return True
+    except UnidentifiedImageError:
+        return False
 
 
 @contextlib.contextmanager
@@ -65,6 +83,16 @@ def _open_picture(path: Path, series: int) -> Iterator[Source]:
         dtype=data.dtype,
         load=lambda: data,
     )
+
+
+# How files begin. All others are for Pillow, or for bioio if the user has it and Pillow does not know them.
+_READERS: tuple[tuple[tuple[bytes, ...], Reader], ...] = (
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), open_tiff),
+    ((b"\x93NUMPY",), _open_npy),
+    ((b"\xda\xce\xbe\x0a",), open_nd2),
+    ((b"\x70\0\0\0",), open_lif),
+    ((b"ZISRAWFILE",), open_czi),
+)
 
 
 def _guess_axes(shape: tuple[int, ...]) -> str:
