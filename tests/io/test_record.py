@@ -262,7 +262,7 @@ def test_every_value_is_right(tmp_path, microscope, name):
 
 
 def test_a_complete_file_leaves_nothing_to_ask(tmp_path, microscope):
-    channel = CONFOCAL.split("</Channel>")[0] + "</Channel>"
+    channel = '<Channel EmissionWavelength="461" AcquisitionMode="WideField"/>'
     one(SIZE, instrument=OBJECTIVE, channels=channel, settings=SETTINGS)(microscope, tmp_path / "x.tif")
     record = read_record(tmp_path / "x.tif")
     assert record.missing == ()

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_selfdeconv.api import MODELS, Classical, make_optics
+from napari_selfdeconv.api import Classical
 from napari_selfdeconv.cli.inputs import read_input
+from napari_selfdeconv.cli.optics import optics_for, optics_of
 from napari_selfdeconv.cli.terminal import say, watch
-from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -38,7 +38,7 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
             f"--shape and --voxel-um need 2 or 3 numbers each, as many of one as of the other, got "
             f"{len(args.shape)} and {len(args.voxel_um)}"
         )
-    optics = _optics(args)
+    optics = optics_of(args)
     _check_out(args)
     psf = richards_wolf_psf(tuple(args.shape), tuple(args.voxel_um), optics)
     write_ome_tiff(args.out, psf, voxel_um=tuple(args.voxel_um), provenance={"optics": optics.to_dict()})
@@ -53,7 +53,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
     image = _layout_checked(file)
     config, tiles = _settings(args, image.ndim)
     voxel = _voxel(args.voxel_um, file, image.ndim)
-    psf = _psf_for(args, image, voxel)
+    psf = _psf_for(args, file, voxel)
     from napari_selfdeconv import api
 
     def announced(event: Event) -> Event:
@@ -148,7 +148,7 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     file = read_input(args)
     image = _layout_checked(file)
     voxel = _voxel(args.voxel_um, file, image.ndim)
-    psf = _psf_for(args, image, voxel, whole=methods[0].border == "open")
+    psf = _psf_for(args, file, voxel, whole=methods[0].border == "open")
     from napari_selfdeconv import api
 
     started = time.perf_counter()
@@ -192,7 +192,7 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
     file = read_input(args)
     image = _layout_checked(file)
     voxel = _voxel(args.voxel_um, file, image.ndim)
-    psf = _psf_for(args, image, voxel, whole=method.border == "open")
+    psf = _psf_for(args, file, voxel, whole=method.border == "open")
     from napari_selfdeconv import api
 
     started = time.perf_counter()
@@ -267,20 +267,8 @@ def _check_out(args: argparse.Namespace, *more: Output, kind: OutputKind = "imag
     check_outputs([Output("--out", args.out, kind), *more], read, overwrite=args.overwrite)
 
 
-def _optics(args: argparse.Namespace) -> Optics:
-    names = {parameter.name for model in MODELS.values() for parameter in model.parameters}
-    return make_optics(
-        args.psf_model,
-        {name: getattr(args, name) for name in names},
-        na=args.na,
-        wavelength_um=args.wavelength_um,
-        refractive_index=args.refractive_index,
-        defocus_um=args.defocus_um,
-    )
-
-
 def _psf_for(
-    args: argparse.Namespace, image: NDArray[Any], voxel: tuple[float, ...] | None, *, whole: bool = False
+    args: argparse.Namespace, file: ImageFile, voxel: tuple[float, ...] | None, *, whole: bool = False
 ) -> NDArray[Any]:
     """Return the PSF: read from its file, or computed from the optics, compact or as large as its light."""
     optics_given = [args.na, args.wavelength_um, args.refractive_index]
@@ -288,19 +276,17 @@ def _psf_for(
         if any(value is not None for value in optics_given):
             raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
         return _psf_from_file(args.psf, voxel)
-    if any(value is None for value in optics_given):
-        raise ConfigError("a PSF is needed: --psf FILE, or --na, --wavelength-um and --refractive-index")
-    optics = _optics(args)
+    optics = optics_for(args, file.record)
     if voxel is None:
         raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")
     from napari_selfdeconv.api import psf_for_image, psf_for_stack, share_in_stack
 
-    psf, notes = (psf_for_stack if whole else psf_for_image)(optics, voxel, image.shape)
+    shape = file.data.shape
+    psf, notes = (psf_for_stack if whole else psf_for_image)(optics, voxel, shape)
     holds = ""
-    if image.ndim == 3:
-        holds = (
-            f"; it holds {share_in_stack(psf.shape, optics, voxel, image.shape):.0%} of the light inside the stack"
-        )
+    if len(shape) == 3:
+        share = share_in_stack(psf.shape, optics, voxel, shape)
+        holds = f"; it holds {share:.0%} of the light inside the stack"
     say(f"PSF: Richards & Wolf, {'x'.join(map(str, psf.shape))} voxels of {_lengths(voxel)}{holds}")
     for note in notes:
         say(f"warning: {note}")

@@ -124,6 +124,11 @@ class ImageRecord:
         """What a PSF needs and the file does not state (or cannot mean): where to find it and how to give it."""
         return tuple(_missing(self))
 
+    def value(self, name: str) -> Any:
+        """Return a value by its name in ``sources``, such as "channels.0.emission_um"; None if not stated."""
+        *channel, name = name.split(".")
+        return getattr(self.channels[int(channel[1])] if channel else self, name)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers, strings, lists and dicts, with ``missing``."""
         return {
@@ -165,6 +170,8 @@ def _missing(record: ImageRecord) -> list[Remark]:
             ask(key + "modality", f"the kind of microscope{of}", remedy)
         if ("confocal" in modality or "photon" in modality) and channel.excitation_um is None:
             ask(key + "excitation_um", f"the excitation wavelength{of}", "of the laser; --excitation-um")
-        if "confocal" in modality and channel.pinhole_um is None and channel.pinhole_au is None:
-            ask(key + "pinhole_au", f"the pinhole{of}", "see the acquisition software; --pinhole-au")
+        if "confocal" in modality and channel.pinhole_au is None:
+            size = "" if channel.pinhole_um is None else f", which is {channel.pinhole_um:g} um,"
+            remedy = "see the acquisition software; --pinhole-au"
+            ask(key + "pinhole_au", f"the pinhole{of}{size} in Airy units", remedy)
     return found
