@@ -276,9 +276,9 @@ def _psf_for(
         if any(value is not None for value in optics_given):
             raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
         return _psf_from_file(args.psf, voxel)
-    optics = optics_for(args, file.record)
     if voxel is None:
         raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")
+    optics = optics_for(args, file.record)
     from napari_selfdeconv.api import psf_for_image, psf_for_stack, share_in_stack
 
     shape = file.data.shape

@@ -46,25 +46,30 @@ def optics_for(args: argparse.Namespace, record: ImageRecord | None) -> Optics:
     wanted = dict(_NEEDED)
     if args.psf_model == "confocal" or (args.psf_model is None and "confocal" in modality):
         wanted |= _CONFOCAL
-    filled = {}
-    for name, field in wanted.items():
-        if getattr(args, name) is None and (value := record.value(field)) is not None:
-            filled[name] = value
-            say(f"--{name.replace('_', '-')} {value:g} ({record.sources[field]})")
+    filled = {
+        name: record.value(field)
+        for name, field in wanted.items()
+        if getattr(args, name) is None and record.value(field) is not None
+    }
     complete = argparse.Namespace(**{**vars(args), **filled})
-    missing = [field for name, field in wanted.items() if getattr(complete, name) is None]
+    missing = {name: field for name, field in wanted.items() if getattr(complete, name) is None}
     if missing:
-        asked = "; ".join(str(remark) for remark in record.missing if remark.field in missing)
-        raise ConfigError(f"a PSF is needed: --psf FILE, or the optics. {asked}")
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        reasons = "; ".join(remark.problem for remark in record.missing if remark.field in missing.values())
+        raise ConfigError(f"a PSF is needed: --psf FILE, or {options} ({reasons})")
     chosen = args.psf_model is not None or any(getattr(args, name) is not None for name in _OF_MODELS)
-    if not chosen and "confocal" not in modality and modality != "widefield":
-        if modality:
-            raise ConfigError(
-                f"{record.file} was recorded by {modality}, which has no PSF model here",
-                "give --psf FILE with a measured PSF, or choose a model with --psf-model",
-            )
+    known = "confocal" in modality or modality == "widefield"
+    if modality and not known and not chosen:
+        raise ConfigError(
+            f"{record.file} was recorded by {modality}, which has no PSF model here",
+            "give --psf FILE with a measured PSF, or choose a model with --psf-model",
+        )
+    optics = optics_of(complete)
+    for name, value in filled.items():
+        say(f"--{name.replace('_', '-')} {value:g} ({record.sources[wanted[name]]})")
+    if filled and not known and not chosen:
         say("warning: the file does not state the kind of microscope; the PSF is that of a widefield microscope")
     for doubt in record.doubts:
-        if doubt.field in ("na", "refractive_index", *wanted.values()):
+        if doubt.field in [wanted[name] for name in filled]:
             say(f"warning: {doubt}")
-    return optics_of(complete)
+    return optics
