@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_selfdeconv import api
@@ -33,7 +34,8 @@ def type_voxels(dock: Any, sizes: tuple[float, ...] = TYPED) -> None:
     ],
 )
 def test_a_typed_size_is_carried_and_the_result_lies_over_the_image(placed: dict[str, Any]) -> None:
-    layer = Image(np.zeros((8, 8)), **placed)
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((8, 8)), **placed)
     source = with_voxel_um(snapshot(layer), TYPED)
     result = Image(layer.data, **source.transform)
     assert voxel_um(result) == pytest.approx(TYPED)
@@ -46,7 +48,7 @@ def test_a_typed_size_is_carried_and_the_result_lies_over_the_image(placed: dict
     assert there.data_to_world((3, 4)) == pytest.approx(layer.data_to_world((3, 4)))
     if "units" not in placed:
         assert voxel_um(there) == pytest.approx(TYPED)
-    write_voxel_um(layer, TYPED)
+    write_voxel_um(viewer, layer, TYPED)
     assert voxel_um(layer) == pytest.approx(TYPED)
     assert moved(source, layer).typed_um is None
 
@@ -57,12 +59,24 @@ def test_a_size_that_the_layer_has_changes_nothing() -> None:
 
 
 def test_the_size_of_a_frame_leaves_time_alone() -> None:
-    layer = Image(np.zeros((3, 8, 8)), scale=(5, 1, 1), units=("s", "pixel", "pixel"))
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((3, 8, 8)), scale=(5, 1, 1), units=("s", "pixel", "pixel"))
     source = with_voxel_um(snapshot_any(layer), TYPED)
     assert tuple(source.transform["scale"]) == (5, *TYPED)
     assert [str(unit) for unit in source.transform["units"]] == ["second", "um", "um"]
-    write_voxel_um(layer, TYPED)
+    write_voxel_um(viewer, layer, TYPED)
     assert tuple(layer.scale) == (5, *TYPED)
+
+
+def test_the_viewer_goes_on_showing_the_same_part_of_the_image() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((9, 32, 32)))
+    viewer.dims.point = (5, 16, 16)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 10, 20), 8
+    write_voxel_um(viewer, layer, (0.3, 0.1, 0.1))
+    assert layer.world_to_data(viewer.dims.point)[0] == pytest.approx(5)
+    assert viewer.scene.camera.center == pytest.approx((0, 1, 2))
+    assert viewer.scene.camera.zoom == pytest.approx(80)
 
 
 def test_a_scale_without_unit() -> None:

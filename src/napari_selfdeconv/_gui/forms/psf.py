@@ -70,6 +70,7 @@ class PsfForm(QWidget):
         self._touched = False
         self._filling = False
         self._ndim = 3
+        self._viewer = viewer
         self._image: Image | None = None
         self._build()
         self.layer_box.layer_changed.connect(self._suggest_source)
@@ -195,8 +196,10 @@ class PsfForm(QWidget):
         known = None if image is None else length_um(image.scale[-self._ndim :], image.units[-self._ndim :])
         text = ""
         if image is not None and known is None and image.ndim >= self._ndim:
-            if sizes is not None:
-                text = "The image layer does not have this voxel size."
+            if sizes is not None and sizes == scale_without_unit(image, self._ndim):
+                text = "The scale of the image layer has no unit. If it is in micrometres:"
+            elif sizes is not None:
+                text = "The image layer does not have this voxel size; results will."
             elif generated:
                 text = "The layer does not say its voxel size: type it."
         self.voxel_note.say(text, "warning")
@@ -223,7 +226,7 @@ class PsfForm(QWidget):
     def _write_voxels(self) -> None:
         image, sizes = self._image, self._sizes_to_write()
         if image is not None and sizes is not None:
-            write_voxel_um(image, sizes)
+            write_voxel_um(self._viewer, image, sizes)
             self.follow(image, self._ndim)
 
     def _on_clicked(self) -> None:

@@ -87,15 +87,25 @@ def place(layer: Image, transform: Mapping[str, Any]) -> None:
         setattr(layer, name, transform[name])
 
 
-def write_voxel_um(layer: Image, sizes: Sequence[float]) -> None:
-    """Give the last axes of ``layer`` a voxel size in um; the others keep scale and unit."""
+def write_voxel_um(viewer: Any, layer: Image, sizes: Sequence[float]) -> None:
+    """Give the last axes of ``layer`` a voxel size in um; the others keep scale and unit.
+
+    The viewer goes on showing the same part of the image: its camera and its sliders follow.
+    """
     n = len(sizes)
+    point, centre, zoom = viewer.dims.point, viewer.scene.camera.center, viewer.scene.camera.zoom
     scale = np.array(layer.scale, float)
     ratio = np.ones_like(scale)
     ratio[-n:] = np.asarray(sizes, float) / np.abs(scale[-n:])
     layer.units = (*layer.units[:-n], *("um",) * n)
     layer.translate = np.asarray(layer.translate) * ratio
     layer.scale = scale * ratio
+    world = np.ones(viewer.dims.ndim)
+    world[-layer.ndim :] = ratio
+    viewer.dims.point = tuple(np.asarray(point) * world)
+    shown = world[list(viewer.dims.displayed)]
+    viewer.scene.camera.center = (*centre[: -len(shown)], *(np.asarray(centre[-len(shown) :]) * shown))
+    viewer.scene.camera.zoom = zoom / shown[-1]
 
 
 def move_results(viewer: Any, layer: Image) -> None:
