@@ -18,6 +18,7 @@ from npe2 import PluginManager, PluginManifest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_selfdeconv import api
+from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, voxel_um
 from napari_selfdeconv._gui.plugin import actions
 from napari_selfdeconv._gui.plugin.preferences import preferences
@@ -99,6 +100,10 @@ def test_residual_and_uncertainty_layers(trained: Any, finish: Callable[..., Non
     assert spread.data.max() > 0
     assert tuple(spread.scale) == tuple(image.scale)
     assert "guesses" in panel.note.text()
+    compare = open_compare(viewer, image, viewer.layers["spots PSF"])
+    compare.measure()
+    finish(compare)
+    assert [row.name for row in compare.table.rows] == ["spots [deconvolved]"]
     panel.residual_button.click()  # the uncertainty is selected now: no result to take a residual of
     assert "Select a result" in panel.note.text()
 
@@ -115,6 +120,38 @@ def test_repeat_gives_the_same_array_whatever_the_forms_say(trained: Any, finish
     viewer.layers.selection = {viewer.layers["spots"]}
     trained.model_panel.repeat_button.click()
     assert "Select a result" in trained.model_panel.note.text()
+
+
+def test_the_run_of_a_grey_picture_is_repeated(open_dock: Callable[..., Any], finish: Callable[..., None]) -> None:
+    dock = open_dock()
+    viewer = dock.viewer
+    colours = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    dock.image_box.choose(viewer.add_image(colours, rgb=True, name="picture"))
+    dock.axes_form.colours.setCurrentIndex(dock.axes_form.colours.findData("grey"))
+    dock.train()
+    finish(dock)
+    result = viewer.layers["picture [deconvolved]"]
+    viewer.layers.selection = {result}
+    dock.model_panel.repeat_button.click()
+    finish(dock)
+    assert np.array_equal(viewer.layers["picture [deconvolved] [1]"].data, result.data)
+    viewer.layers.selection = {result}
+    dock.model_panel.residual_button.click()
+    finish(dock)
+    assert viewer.layers["picture [residual of deconvolved]"].data.shape == (32, 32)
+
+
+def test_a_repetition_is_refused_while_a_run_is_under_way(
+    trained: Any, script: Any, finish: Callable[..., None], under_way: Callable[..., None]
+) -> None:
+    script.ending = "cancelled"
+    trained.train()
+    under_way(trained)
+    trained.model_panel.repeat_button.click()
+    assert "A run is under way" in trained.run_panel.warning.text()
+    trained.run_panel.cancel_button.click()
+    finish(trained)
+    assert len(script.calls) == 1
 
 
 def test_the_copied_script_gives_the_same_array(trained: Any, tmp_path: Path) -> None:

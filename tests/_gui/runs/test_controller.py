@@ -22,7 +22,7 @@ from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.layers.exchange import layer_limits
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
-from napari_selfdeconv._gui.runs.failure import explain
+from napari_selfdeconv._gui.runs.failure import Failure, explain
 from napari_selfdeconv._gui.runs.psf import generate_job
 from napari_selfdeconv._gui.runs.worker import Discarded, Succeeded
 from napari_selfdeconv.config.optics import Optics
@@ -69,6 +69,24 @@ def test_only_the_newest_request_is_answered(runs: RunController, qtbot: Any) ->
     qtbot.waitUntil(lambda: not runs.busy, timeout=10_000)
     assert shown == [3]
     assert discarded == [0]
+
+
+def test_a_result_that_cannot_be_shown_is_a_failure(runs: RunController, qtbot: Any) -> None:
+    endings: list[Ending] = []
+    discarded: list[bool] = []
+    runs.finished.connect(endings.append)
+
+    def show(_value: object) -> str:
+        raise MemoryError
+
+    request = RunRequest(job=waiting(1), what="test", on_success=show, on_discard=lambda: discarded.append(True))
+    runs.start(request)
+    runs.stop()
+    qtbot.waitUntil(lambda: bool(endings), timeout=10_000)
+    assert not runs.busy
+    assert discarded == [True]
+    assert isinstance(endings[0].outcome, Failure)
+    assert "out of memory" in endings[0].outcome.message
 
 
 def test_a_closed_run_is_discarded_at_once_and_says_nothing_more(runs: RunController, qtbot: Any) -> None:

@@ -115,7 +115,8 @@ class DeconvolveWidget(DockBase):
 
     def repeat(self, asked: Repetition) -> None:
         """Train as an earlier run did, whatever the forms say now."""
-        self._launch(plan_repetition(asked, self.preview_panel.previews()))
+        if not self._is_taken():
+            self._launch(plan_repetition(asked, self.preview_panel.previews()))
 
     def run_richardson_lucy(self) -> None:
         """Start Richardson-Lucy on the chosen image, or say why not."""
@@ -138,8 +139,7 @@ class DeconvolveWidget(DockBase):
 
     def start(self, request: RunRequest) -> bool:
         """Run a job with the buttons and the progress of this dock; not while another one is under way."""
-        if self.busy:
-            self.run_panel.status.say("A run is under way in this dock: stop it first.", "warning")
+        if self._is_taken():
             return False
         self.runs.start(request)
         return True
@@ -152,6 +152,12 @@ class DeconvolveWidget(DockBase):
     def open_compare(self) -> None:
         """Open the Compare dock with the image and the PSF chosen here."""
         open_compare(self.viewer, self.image_box.layer, self.psf_form.choice())
+
+    def _is_taken(self) -> bool:
+        """Return whether a run is under way, and say so."""
+        if self.busy:
+            self.run_panel.status.say("A run is under way in this dock: stop it first.", "warning")
+        return self.busy
 
     def _refuse(self, message: str, remedy: str = "") -> None:
         if not self.busy:

@@ -196,7 +196,7 @@ def about(layer: Image) -> Mapping[str, Any]:
 
 
 def role(layer: Image) -> str:
-    """Return "result" or "preview", for sample data "image", "psf" or "truth", for all else ""."""
+    """Return "result", "residual", "uncertainty" or "preview", for samples "image", "psf" or "truth", else ""."""
     return str(about(layer).get("role", ""))
 
 

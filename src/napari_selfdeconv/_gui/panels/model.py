@@ -19,6 +19,7 @@ from napari_selfdeconv._gui.runs.judge import apply_job, residual_job, uncertain
 from napari_selfdeconv._gui.runs.plan import Repetition
 from napari_selfdeconv._gui.runs.psf_choice import sized
 from napari_selfdeconv._gui.runs.repeat import Ingredients, command_text, ingredients, python_text
+from napari_selfdeconv._gui.runs.series import image_snapshot
 from napari_selfdeconv.api import kind_of
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -141,7 +142,7 @@ class ModelPanel(QWidget):
     def residual(self) -> None:
         """Add the residual of the selected result."""
         made, result = self._selected()
-        source = snapshot(made.source)
+        source = image_snapshot(made.source)
         tag = f"residual of {result.name.removeprefix(source.name).strip(' []')}"
         job = residual_job(source, result.data, made.psf)
         add = self._adder(source, tag, "residual")
@@ -167,7 +168,8 @@ class ModelPanel(QWidget):
 
     def _adder(self, source: LayerSnapshot, tag: str, kind: str) -> Callable[[np.ndarray], str]:
         def add(image: np.ndarray) -> str:
-            layer = add_result(self._viewer, source, image, tag, {"method": kind})
+            # Not a result: the Compare dock does not measure it.
+            layer = add_result(self._viewer, source, image, tag, {"method": kind, "role": kind})
             if kind == "residual":
                 most = float(np.percentile(np.abs(image), 99.9)) or 1.0
                 layer.contrast_limits, layer.colormap = (-most, most), "PiYG"

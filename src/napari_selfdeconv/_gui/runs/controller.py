@@ -10,7 +10,7 @@ from typing import Any
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal
 
-from napari_selfdeconv._gui.runs.failure import Failure
+from napari_selfdeconv._gui.runs.failure import Failure, explain
 from napari_selfdeconv._gui.runs.worker import Discarded, Job, Outcome, Run, Succeeded
 from napari_selfdeconv.events import Event, Preview
 
@@ -154,7 +154,12 @@ class RunController(QObject):
         request.on_end()
         said = ""
         if isinstance(outcome, Succeeded) and waiting is None:
-            said = request.on_success(outcome.value)
+            try:
+                said = request.on_success(outcome.value)
+            except Exception as problem:
+                # A result that cannot be shown is a failure like any other: the dock must be live again.
+                outcome = explain(problem)
+                request.on_discard()
         else:
             request.on_discard()
         if waiting is not None:

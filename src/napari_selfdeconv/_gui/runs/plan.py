@@ -12,7 +12,13 @@ from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, check_image, s
 from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews, RunInputs, required
 from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, sized
-from napari_selfdeconv._gui.runs.series import fits_in_memory, large_job, series_job, series_snapshot
+from napari_selfdeconv._gui.runs.series import (
+    fits_in_memory,
+    image_snapshot,
+    large_job,
+    series_job,
+    series_snapshot,
+)
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -69,6 +75,6 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
 
 def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:
     """Return the job of an earlier run, whatever the forms say now."""
-    source = snapshot(asked.layer)
+    source = image_snapshot(asked.layer)
     job = deconvolve_job(source, GivenPsf(asked.psf, source.voxel_um), asked.config, asked.tiles, previews)
     return RunPlan(job, asked.layer, source)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_selfdeconv._gui.layers.exchange import about, snapshot
+from napari_selfdeconv._gui.layers.exchange import about
 from napari_selfdeconv._gui.plugin.files import SESSION_KEYS
+from napari_selfdeconv._gui.runs.series import image_snapshot
 from napari_selfdeconv.api import reproduce
 from napari_selfdeconv.errors import ConfigError
 
@@ -51,7 +52,7 @@ def write_files(made: Ingredients, folder: str) -> tuple[str, str]:
 
     place = Path(folder)
     image, psf = place / "image.ome.tif", place / "psf.ome.tif"
-    source = snapshot(made.source)
+    source = image_snapshot(made.source)
     voxel = made.provenance.get("voxel_um")
     write_ome_tiff(image, np.asarray(source.data), voxel_um=tuple(voxel) if voxel else source.voxel_um)
     if made.model is not None:

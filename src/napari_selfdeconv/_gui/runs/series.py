@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from napari.layers import Image
 
-from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, length_um, snapshot_any
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, length_um, snapshot, snapshot_any
 from napari_selfdeconv._gui.layers.voxels import with_channel_axis
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
@@ -40,6 +40,11 @@ def series_snapshot(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> Lay
     return replace(
         taken, data=np.moveaxis(np.asarray(colours), -1, 0), transform=with_channel_axis(taken.transform)
     )
+
+
+def image_snapshot(layer: Image) -> LayerSnapshot:
+    """Return the one image that a result of ``layer`` was made from: of a picture, the mean of its colours."""
+    return series_snapshot(layer, None, grey=True) if layer.rgb else snapshot(layer)
 
 
 def one_frame(source: LayerSnapshot, plan: SeriesPlan) -> LayerSnapshot:
