@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api import METHODS, Classical, benchmark_names, iter_classical, iter_deconvolve
+from napari_selfdeconv.api import METHODS, Border, Classical, benchmark_names, iter_classical, iter_deconvolve
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.presets import preset
@@ -152,7 +152,13 @@ def expected() -> str:
 
 
 def measure(
-    method: str, noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+    method: str,
+    noisy: NDArray[np.float32],
+    psf: NDArray[Any],
+    device_name: str,
+    stop: StopToken,
+    *,
+    border: Border = "reflect",
 ) -> Generator[Event, None, list[Measured]]:
     """Run one method on one image; what a stop cut short is left out.
 
@@ -161,12 +167,13 @@ def measure(
     method : as in `labels`.
     noisy, psf : 2D or 3D.
     device_name, stop : as elsewhere.
+    border : of the classical methods that know it. The protocol's images continue by reflection.
     """
     if method == "input":
         return [Measured(label="input", family="input", image=noisy, seconds=0.0, device="-")]
     name, values = _fixed(method)
     if name in benchmark_names():
-        return (yield from _classical(_settings(name, values), noisy, psf, device_name, stop))
+        return (yield from _classical(_settings(name, values, border), noisy, psf, device_name, stop))
     if name == _SMOOTH_TV:
         return (yield from _smooth_tv(values, noisy, psf, device_name, stop))
     result = yield from iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop)
@@ -185,12 +192,13 @@ def measure(
     ]
 
 
-def _settings(name: str, values: Sequence[float]) -> list[Classical]:
+def _settings(name: str, values: Sequence[float], border: Border = "reflect") -> list[Classical]:
     """Return a classical method with each of its fixed settings, or, without any, as it chooses itself."""
     key = name if name in METHODS else name.removesuffix("-auto")
     # Least squares need the salt and pepper replaced first, or they would not be worth comparing with.
-    # The protocol's images continue by reflection in every row of the paper.
-    method = Classical(method=key, median_guard=METHODS[key].least_squares, boundary="reflect")
+    guard = METHODS[key].least_squares and border == "reflect"
+    known = border if border in METHODS[key].boundaries else None
+    method = Classical(method=key, median_guard=guard, boundary=known)
     return [method.with_shown(value) for value in values] or [method]
 
 

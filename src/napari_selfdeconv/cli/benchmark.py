@@ -47,3 +47,12 @@ def run_real(args: argparse.Namespace, token: StopToken) -> None:
         args.images, args.psf, methods=args.methods, crop=args.crop, device_name=args.device, out=args.out,
         stop=token, say=say, drain=watch,
     )  # fmt: skip
+
+
+def run_widefield(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_widefield(
+        args.seeds, methods=args.methods, microscope=args.microscope, field=args.field, device_name=args.device,
+        out=args.out, stop=token, say=say, drain=watch,
+    )  # fmt: skip

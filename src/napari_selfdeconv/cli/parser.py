@@ -214,6 +214,7 @@ def _add_benchmark(p: argparse.ArgumentParser) -> None:
     for name, add, text in (
         ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
         ("validation", _add_validation, "whether the held-out error knows what the truth knows"),
+        ("widefield", _add_widefield, "stacks as a microscope records them: light from everywhere, and haze"),
         ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
     ):
         add(kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
@@ -255,6 +256,21 @@ def _add_real(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     _add_where(p)
     p.set_defaults(run=benchmark.run_real, interrupt="keep")
+
+
+def _add_widefield(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    p.add_argument("--microscope", choices=("widefield", "confocal"), default="widefield")
+    p.add_argument(
+        "--field", type=int, nargs=3, default=(40, 112, 112), metavar=("Z", "Y", "X"), help="default: 40 112 112"
+    )
+    p.add_argument(
+        "--methods", nargs="+", default=["input", "rl-auto", "tv-auto"],
+        help="as for quality; default: input rl-auto tv-auto",
+    )  # fmt: skip
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.set_defaults(run=benchmark.run_widefield, interrupt="keep")
 
 
 def _add_blur(p: argparse.ArgumentParser) -> None:

@@ -1,0 +1,160 @@
+"""The benchmark of what a microscope does: simulated stacks with light from everywhere, and haze as a figure."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv._version import __version__
+from napari_selfdeconv.api import benchmark_names
+from napari_selfdeconv.benchmark.methods import Measured, labels, measure
+from napari_selfdeconv.events import Event
+from napari_selfdeconv.psf.generate import psf_for_image
+from napari_selfdeconv.psf.stack import psf_for_stack
+from napari_selfdeconv.simulate.widefield import FIELD, Microscope, simulate_stack
+from napari_selfdeconv.stop_token import StopToken
+
+# Where the truth is below this share of its highest value it is empty, and light there is haze.
+_EMPTY = 0.01
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result. ``psnr`` in dB after the best gain and offset; ``haze`` is the share of light where is none."""
+
+    stack: str
+    seed: int
+    method: str
+    psf: str
+    psnr: float
+    correlation: float
+    haze: float
+    seconds: float
+    device: str
+    machine: str
+    version: str
+    date: str
+
+
+def run_widefield(
+    seeds: Sequence[int],
+    *,
+    methods: Sequence[str],
+    microscope: Microscope,
+    device_name: str,
+    out: Path,
+    stop: StopToken,
+    say: Callable[[str], None],
+    drain: Callable[[Generator[Event, None, list[Measured]]], list[Measured]],
+    field: Sequence[int] = FIELD,
+) -> None:
+    """Run ``methods`` on simulated stacks, each with the PSF that it would get; write widefield.csv and .md.
+
+    Parameters
+    ----------
+    seeds : of the stacks.
+    methods : as `run_quality`. Classical methods have an open border and `psf_for_stack`, networks
+        `psf_for_image`.
+    microscope, field : as `simulate_stack`.
+    device_name, out, stop, say, drain : as `run_quality`; rows are written as they are measured.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method.
+    """
+    for method in methods:
+        labels(method)
+    out.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    for seed in seeds:
+        sample = simulate_stack(seed, microscope, field)
+        whole, _ = psf_for_stack(sample.optics, sample.voxel_um, sample.image.shape)
+        compact, _ = psf_for_image(sample.optics, sample.voxel_um, sample.image.shape)
+        for method in methods:
+            if stop.stopped:
+                break
+            psf = whole if method.partition(":")[0] in benchmark_names() else compact
+            found = drain(measure(method, sample.image, psf, device_name, stop, border="open"))
+            for one in found:
+                row = Row(
+                    stack=microscope, seed=seed, method=one.label, psf="x".join(map(str, psf.shape)),
+                    **score(one.image, sample.truth), seconds=round(one.seconds, 1), device=one.device,
+                    machine=f"{platform.machine()}, {os.cpu_count()} cores", version=__version__,
+                    date=f"{datetime.now(UTC):%Y-%m-%d}",
+                )  # fmt: skip
+                rows.append(row)
+                say(f"{microscope} {seed} {row.method}: {row.psnr:.2f} dB, haze {row.haze:.2f}, {row.seconds} s")
+            _write(out, rows)
+    if rows:
+        say(f"wrote {out / 'widefield.csv'} and {out / 'widefield.md'}")
+
+
+def score(result: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
+    """Return PSNR after the best gain and offset, correlation, and haze.
+
+    Haze is the share of the light, counted from the darkest thousandth, that lies where the truth is empty.
+
+    Examples
+    --------
+    >>> truth = np.zeros((4, 8, 8)); truth[1:3, 2:6, 2:6] = 1.0 + np.arange(4)
+    >>> {name: round(value, 2) for name, value in score(5 * truth + 3, truth).items() if name != "psnr"}
+    {'correlation': 1.0, 'haze': 0.0}
+    """
+    x, t = result.astype(np.float64).ravel(), truth.astype(np.float64).ravel()
+    (gain, offset), *_ = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), t, rcond=None)
+    error = float(np.mean((gain * x + offset - t) ** 2))
+    light = x - np.quantile(x, 0.001)
+    return {
+        "psnr": round(10 * float(np.log10(t.max() ** 2 / max(error, 1e-30))), 3),
+        "correlation": round(float(np.corrcoef(x, t)[0, 1]), 4),
+        "haze": round(float(light[t < _EMPTY * t.max()].sum() / light.sum()), 4),
+    }
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the table, a line for each method with all seeds.
+
+    Examples
+    --------
+    >>> row = Row("widefield", 0, "RL auto", "9x9x9", 24.09, 0.891, 0.16, 20.0, "cpu", "x", "1", "2026-01-01")
+    >>> print(markdown([row]))
+    | stack | method | PSNR, dB / correlation / haze, seed 0 | seconds |
+    |---|---|---|---|
+    | widefield | RL auto | 24.09 / .891 / .16 | 20 |
+    <BLANKLINE>
+    """
+    seeds = list(dict.fromkeys(row.seed for row in rows))
+    columns = ", ".join(f"seed {seed}" for seed in seeds[:1])
+    columns = " | ".join([f"PSNR, dB / correlation / haze, {columns}", *(f"seed {seed}" for seed in seeds[1:])])
+    lines = [f"| stack | method | {columns} | seconds |", "|---" * (3 + len(seeds)) + "|"]
+    for stack, method in dict.fromkeys((row.stack, row.method) for row in rows):
+        mine = {row.seed: row for row in rows if (row.stack, row.method) == (stack, method)}
+        cells = [_cell(mine[seed]) if seed in mine else "" for seed in seeds]
+        seconds = float(np.median([row.seconds for row in mine.values()]))
+        lines.append(f"| {stack} | {method} | {' | '.join(cells)} | {seconds:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Row) -> str:
+    correlation, haze = (
+        f"{value:.{digits}f}".lstrip("0") for value, digits in ((row.correlation, 3), (row.haze, 2))
+    )
+    return f"{row.psnr:.2f} / {correlation} / {haze}"
+
+
+def _write(out: Path, rows: Sequence[Row]) -> None:
+    with (out / "widefield.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    (out / "widefield.md").write_text(markdown(rows), encoding="utf-8")
