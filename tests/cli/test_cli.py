@@ -174,6 +174,9 @@ BAD = {
     "PSF 2D": (("stack.ome.tif", *GOOD), "2D.*3D|3D.*2D"),
     "no PSF": (("image.ome.tif", *FAST), "--psf FILE, or --na"),
     "both": (("image.ome.tif", *GOOD, "--na", "1.2"), "not both"),
+    "both, the model": (("image.ome.tif", *GOOD, "--psf-model", "widefield"), "not both"),
+    "both, its parameter": (("image.ome.tif", *GOOD, "--pinhole-au", "1"), "not both"),
+    "both, the focus": (("image.ome.tif", *GOOD, "--defocus-um", "0.5"), "not both"),
     "NA": (
         ("image.ome.tif", "--na", "1.6", "--wavelength-um", ".5", "--refractive-index", "1.5", *FAST),
         "na must be below refractive_index",

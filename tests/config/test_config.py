@@ -1,5 +1,6 @@
 """A setting that is not allowed is refused with its name, its range in words and the value."""
 
+import numpy as np
 import pytest
 
 from napari_selfdeconv.config.loss_terms import LossWeights
@@ -19,6 +20,8 @@ from napari_selfdeconv.errors import ConfigError
         (lambda: TileConfig(tile=8), r"tile must be a whole number from 16 to 65536, got 8"),
         (lambda: TileConfig(tile=(32, 0)), r"tile must be a whole number from 1 to 2147483648, got 0"),
         (lambda: Optics(na=1.4, wavelength_um=520, refractive_index=1.5), r"nanometres\? then give 0.52"),
+        (lambda: Optics(na=1.4, wavelength_um=np.int64(520), refractive_index=1.5), r"then give 0.52"),
+        (lambda: Optics(na=1.4, wavelength_um=np.float32(520), refractive_index=1.5), r"then give 0.52"),
         (lambda: Optics(na=1.6, wavelength_um=0.5, refractive_index=1.5), r"refractive_index \(1.5\), got 1.6"),
         (lambda: Optics(na=0, wavelength_um=0.5, refractive_index=1.5), "na must be"),
         (lambda: Optics(na=1, wavelength_um=float("nan"), refractive_index=1.5), "got nan"),

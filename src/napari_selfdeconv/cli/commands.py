@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_selfdeconv.api import Classical
+from napari_selfdeconv.api import MODELS, Classical, model_key
 from napari_selfdeconv.cli.inputs import read_input
-from napari_selfdeconv.cli.optics import optics_for, optics_of
+from napari_selfdeconv.cli.optics import gives_optics, optics_for, optics_of
 from napari_selfdeconv.cli.terminal import say, watch
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
@@ -271,9 +271,8 @@ def _psf_for(
     args: argparse.Namespace, file: ImageFile, voxel: tuple[float, ...] | None, *, whole: bool = False
 ) -> NDArray[Any]:
     """Return the PSF: read from its file, or computed from the optics, compact or as large as its light."""
-    optics_given = [args.na, args.wavelength_um, args.refractive_index]
     if args.psf is not None:
-        if any(value is not None for value in optics_given):
+        if gives_optics(args):
             raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
         return _psf_from_file(args.psf, voxel)
     if voxel is None:
@@ -287,7 +286,8 @@ def _psf_for(
     if len(shape) == 3:
         share = share_in_stack(psf.shape, optics, voxel, shape)
         holds = f"; it holds {share:.0%} of the light inside the stack"
-    say(f"PSF: Richards & Wolf, {'x'.join(map(str, psf.shape))} voxels of {_lengths(voxel)}{holds}")
+    kind, size = MODELS[model_key(optics)].title.lower(), "x".join(map(str, psf.shape))
+    say(f"PSF: {kind}, {size} voxels of {_lengths(voxel)}{holds}")
     for note in notes:
         say(f"warning: {note}")
     return psf

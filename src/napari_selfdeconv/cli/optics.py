@@ -16,14 +16,25 @@ if TYPE_CHECKING:
 # What a PSF needs, and where a record holds it.
 _NEEDED = {"na": "na", "refractive_index": "refractive_index", "wavelength_um": "channels.0.emission_um"}
 _CONFOCAL = {"excitation_um": "channels.0.excitation_um", "pinhole_au": "channels.0.pinhole_au"}
-_OF_MODELS = {parameter.name for model in MODELS.values() for parameter in model.parameters}
+
+
+def model_values(args: argparse.Namespace) -> dict[str, float | None]:
+    """Return what was given for each parameter that only some PSF models have."""
+    names = {parameter.name for model in MODELS.values() for parameter in model.parameters}
+    return {name: getattr(args, name) for name in names}
+
+
+def gives_optics(args: argparse.Namespace) -> bool:
+    """Return whether any option of the optics was given."""
+    shared = [args.na, args.wavelength_um, args.refractive_index, args.psf_model, args.defocus_um or None]
+    return any(value is not None for value in (*shared, *model_values(args).values()))
 
 
 def optics_of(args: argparse.Namespace) -> Optics:
     """Return the optics that the arguments give."""
     return make_optics(
         args.psf_model,
-        {name: getattr(args, name) for name in _OF_MODELS},
+        model_values(args),
         na=args.na,
         wavelength_um=args.wavelength_um,
         refractive_index=args.refractive_index,
@@ -57,7 +68,7 @@ def optics_for(args: argparse.Namespace, record: ImageRecord | None) -> Optics:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         reasons = "; ".join(remark.problem for remark in record.missing if remark.field in missing.values())
         raise ConfigError(f"a PSF is needed: --psf FILE, or {options} ({reasons})")
-    chosen = args.psf_model is not None or any(getattr(args, name) is not None for name in _OF_MODELS)
+    chosen = args.psf_model is not None or any(value is not None for value in model_values(args).values())
     known = "confocal" in modality or modality == "widefield"
     if modality and not known and not chosen:
         raise ConfigError(

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     for name, add, text in (
         ("info", _add_info, "print what a file states about image and microscope, and what is missing"),
-        ("psf", _add_psf, "compute a Richards & Wolf PSF"),
+        ("psf", _add_psf, "compute a PSF from the optics"),
         ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
         ("apply", _add_apply, "deconvolve an image with a saved model"),
         ("rl", _add_rl, "Richardson-Lucy at several iteration counts"),

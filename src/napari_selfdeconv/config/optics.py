@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -64,8 +65,9 @@ class Optics(Settings):
         return {key: value for key, value in values.items() if key not in ("model", "model_values") or value}
 
     def __post_init__(self) -> None:
-        wave = self.wavelength_um
-        if isinstance(wave, (int, float)) and 100 <= wave <= 5000:
+        given: object = self.wavelength_um
+        wave = float(given) if isinstance(given, numbers.Real) else 0.0
+        if 100 <= wave <= 5000:
             raise ConfigError(
                 f"wavelength_um must be a number from 0.1 to 5, got {wave:g} "
                 f"(nanometres? then give {wave / 1000:g})"
