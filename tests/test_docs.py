@@ -24,6 +24,13 @@ def test_names_that_scripts_import_exist(page: Path) -> None:
             assert hasattr(found, name), f"{page.name}: {module} has no {name}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_source_files_that_a_page_names_exist(page: Path) -> None:
+    for name in re.findall(r"`([\w/]+\.py)`", page.read_text("utf-8")):
+        found = [(ROOT / "src" / below / name).is_file() for below in ("", "napari_selfdeconv")]
+        assert any(found), f"{page.name}: there is no {name}"
+
+
 def test_modules_that_commands_start_exist() -> None:
     started = {name for page in COMMANDS for name in STARTED.findall(page.read_text("utf-8"))}
     assert {"selfdeconv_tools.demo", "selfdeconv_tools.screenshots", "selfdeconv_tools.pretraining"} <= started
