@@ -223,6 +223,20 @@ def test_bad_input_is_refused_before_the_first_event(image, psf, words):
             next(work)
 
 
+@pytest.mark.parametrize(
+    ("voxel_um", "words"),
+    [((0.1, 0.1, 0.1), "must have 2 numbers"), ((-0.1, 0.1), "got -0.1"), ((np.nan, 0.1), "got nan")],
+)
+def test_a_voxel_size_that_a_model_file_cannot_hold_is_refused_before_the_first_event(voxel_um, words):
+    image, out = blobs((16, 16)), np.zeros((16, 16), np.float32)
+    for work in (
+        api.iter_deconvolve(image, gaussian_psf(2), tiny(2), voxel_um=voxel_um),
+        api.iter_deconvolve_large(image, gaussian_psf(2), tiny(2), out=out, voxel_um=voxel_um),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            next(work)
+
+
 def test_an_unknown_device_is_refused():
     for name in ("gpu", "cuda:99", "cpu:0"):
         with pytest.raises(ConfigError, match="device"):

@@ -16,6 +16,7 @@ from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, training_
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.tiling import Finish
 from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -89,6 +90,8 @@ def iter_deconvolve_large(
     shape = tuple(int(n) for n in image.shape)
     if tuple(out.shape) != shape:
         raise ConfigError(f"out must have the image's shape {shape}, got {tuple(out.shape)}")
+    if voxel_um is not None:
+        check_voxel_um(voxel_um, len(shape))  # before the image is read
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     block = training_block(image) if region is None else block_around(shape, region)
     data = np.asarray(image[block])

@@ -14,6 +14,7 @@ from napari_selfdeconv.api.provenance import training_record
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.memory_budget import fit_training
+from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -70,6 +71,7 @@ def iter_train(
         As `iter_deconvolve`.
     """
     first = problems[0]
+    voxel = None if voxel_um is None else check_voxel_um(voxel_um, first.image.ndim)
     shape, psf, notes = first.image.shape, first.psf, list(first.notes)
     if any(problem.image.shape != shape for problem in problems):
         shapes = sorted({problem.image.shape for problem in problems})
@@ -89,9 +91,8 @@ def iter_train(
 
     def make_model(used: TrainConfig, network: Deconvolver, steps: int, selected: SelectedWeights) -> Model:
         provenance = training_record(
-            used, psf, choice, steps_done=steps, selected=selected, voxel_um=voxel_um, continued=start_from
+            used, psf, choice, steps_done=steps, selected=selected, voxel_um=voxel, continued=start_from
         )
-        voxel = None if voxel_um is None else tuple(map(float, voxel_um))
         return Model(config=used, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
 
     fitted = fit_training(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -48,6 +49,20 @@ def check_whole(name: str, value: object, low: int, high: int) -> int:
     if number is None or not low <= number <= high:
         raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {shown(value)}")
     return number
+
+
+def check_voxel_um(value: Iterable[object], ndim: int) -> tuple[float, ...]:
+    """Return a voxel size as floats; ConfigError unless it has ``ndim`` numbers above 0 and at most 1000 um.
+
+    Examples
+    --------
+    >>> check_voxel_um(np.array([0.3, 0.1, 0.1]), 3)
+    (0.3, 0.1, 0.1)
+    """
+    sizes = tuple(value)
+    if len(sizes) != ndim:
+        raise ConfigError(f"voxel_um must have {ndim} numbers, one for each axis, got {len(sizes)}")
+    return tuple(float(check_number("voxel_um", size, 0.0, 1000.0, open_low=True)) for size in sizes)
 
 
 def check_flag(name: str, value: object) -> bool:
