@@ -12,6 +12,7 @@ import pytest
 from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api
+from napari_selfdeconv.api import series
 from napari_selfdeconv.arrays.chunks import stored_pieces
 from napari_selfdeconv.arrays.out_of_core import block_around, training_block
 from napari_selfdeconv.arrays.tiling import predict_tiled
@@ -19,7 +20,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Started, Warned, drain
 from napari_selfdeconv.inference.prepare import check_pieces
 from napari_selfdeconv.io.ome_zarr import create_zarr
@@ -168,6 +169,32 @@ def test_a_frame_that_cannot_be_used_costs_no_other_frame() -> None:
     assert any(text.startswith("Frame 2 is NaN in the result") for text in words)
     assert result.provenance["nan_frames"] == [[2, 0], [3, 0]]
     json.dumps(result.provenance)
+
+
+@pytest.mark.parametrize("broken", [1, 3])
+def test_a_frame_without_a_finite_result_costs_no_other(monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
+    movie, real, number = noise((4, 24, 20)), series.deconvolve_whole, 0
+
+    def deconvolve_whole(*arguments: Any) -> Any:
+        nonlocal number
+        number += 1
+        if number == broken:
+            raise ComputeError("the network's result has values that are not finite", "train again")
+        return (yield from real(*arguments))
+
+    monkeypatch.setattr(series, "deconvolve_whole", deconvolve_whole)
+    words: list[Event] = []
+    work = api.iter_deconvolve_series(movie, PSF2, SeriesPlan(axes="tyx"), tiny(2))
+    if broken == 1:  # the frame that was trained on: the model is of no use
+        with pytest.raises(ComputeError, match="not finite"):
+            drain(work)
+        return
+    result = drain(work, words.append)
+    assert np.isnan(result.image).any(axis=(1, 2)).tolist() == [False, False, True, False]
+    assert [event.message for event in words if isinstance(event, Warned)] == [
+        "Frame 2 is NaN in the result: the network's result has values that are not finite"
+    ]
+    assert result.provenance["nan_frames"] == [[2, 0]]
 
 
 def test_sampled_training_leaves_out_a_frame_that_cannot_be_used() -> None:

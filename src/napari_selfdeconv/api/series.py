@@ -17,7 +17,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError, ConstantImage, UnusablePixels
+from napari_selfdeconv.errors import ComputeError, ConfigError, ConstantImage, UnusablePixels
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
@@ -69,7 +69,8 @@ def iter_deconvolve_series(
     current channel. The channels after it are trained for as many steps, and then all frames are deconvolved.
 
     A frame in which all pixels are equal is copied into the result. A frame with NaN or infinite pixels is NaN in
-    the result, and "sampled" training leaves it out. A `Warned` names each of these frames, and the run goes on.
+    the result, and "sampled" training leaves it out. So is a frame that the network gives values for which are not
+    finite. A `Warned` names each of these frames, and the run goes on.
 
     Raises
     ------
@@ -136,7 +137,15 @@ def iter_deconvolve_series(
                     continue
                 one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
-                result[where], tiles = yield from mapped(one, counted)
+                try:
+                    result[where], tiles = yield from mapped(one, counted)
+                except ComputeError as error:
+                    # Where the frame that was trained on has no result, the model has none to give.
+                    if t == chosen[0]:
+                        raise
+                    result[where] = np.nan
+                    nan_frames.append((t, channel))
+                    yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {error.problem}")
         run = run_record(
             training.model,
             tiles=tiles,
