@@ -148,7 +148,7 @@ def test_a_repetition_is_refused_while_a_run_is_under_way(
     trained.train()
     under_way(trained)
     trained.model_panel.repeat_button.click()
-    assert "A run is under way" in trained.run_panel.warning.text()
+    assert "A run is under way" in trained.run_panel.status.text()
     trained.run_panel.cancel_button.click()
     finish(trained)
     assert len(script.calls) == 1
