@@ -402,7 +402,7 @@ def test_impossible_optics_are_refused(changes, message):
         ((9,), (0.1,), "nz, ny, nx"),
         ((9, 9.5), (0.1, 0.1), "whole numbers"),
         (9, (0.1, 0.1), "whole numbers"),
-        ((9, 9), (0.1, 0.1, 0.1), "as many entries"),
+        ((9, 9), (0.1, 0.1, 0.1), "spacing_um must have 2 entries"),
         ((9, 9), (0.0, 0.1), "dy"),
         ((9, 9), (0.1, -0.1), "dx"),
         ((9, 9, 9), (math.nan, 0.1, 0.1), "dz"),

@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.config.checks import check_whole
+from napari_selfdeconv.config.checks import check_voxel, check_whole
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, UnusablePixels
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.io.checks import as_array
 from napari_selfdeconv.metrics.scores import evaluate_residual
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.stop_token import StopToken
 
 Tile = NDArray[np.float32]
+_LARGEST = 1e37
 
 
 def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> NDArray[np.float32]:
@@ -39,7 +41,7 @@ def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> ND
     Raises
     ------
     ConfigError
-        If the shapes differ or the PSF cannot be used.
+        If the shapes differ, a value is not finite, or the PSF cannot be used.
 
     Examples
     --------
@@ -48,7 +50,8 @@ def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> ND
     True
     """
     problem = Problem.of(image, psf)
-    left: NDArray[np.float32] = (problem.image.astype(np.float64) - _reblurred(result, problem)).astype(np.float32)
+    reblurred = _reblurred(_checked(result, problem), problem)
+    left: NDArray[np.float32] = (problem.image.astype(np.float64) - reblurred).astype(np.float32)
     return left
 
 
@@ -80,18 +83,28 @@ def evaluate_without_truth(
     0.0
     """
     problem = Problem.of(image, psf)
-    extremes(np.asarray(result), "the result")
-    return evaluate_residual(result, problem.image, _reblurred(result, problem), voxel_um)
+    voxel = None if voxel_um is None else check_voxel("voxel_um", voxel_um, problem.image.ndim)
+    checked = _checked(result, problem)
+    return evaluate_residual(checked, problem.image, _reblurred(checked, problem), voxel)
+
+
+def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:
+    """Return a result if it can be compared with its image."""
+    data = as_array("the result", result)
+    if problem.image.shape != data.shape:
+        raise ConfigError(
+            f"the result has shape {data.shape} and the image {problem.image.shape}: they must be the same"
+        )
+    if max(abs(value) for value in extremes(data, "the result")) > _LARGEST:
+        raise UnusablePixels(f"the result has values beyond {_LARGEST:g}, too large for float32: divide it first")
+    return data
 
 
 def _reblurred(result: NDArray[Any], problem: Problem) -> NDArray[np.float32]:
     """Return g(result)."""
-    if problem.image.shape != result.shape:
-        raise ConfigError(
-            f"the result has shape {result.shape} and the image {problem.image.shape}: they must be the same"
-        )
+    # A copy: torch takes no array that is mirrored or must not be written to.
     with torch.inference_mode():
-        blurred = Blur(problem.psf)(torch.as_tensor(np.asarray(result, np.float32))[None, None])
+        blurred = Blur(problem.psf)(torch.as_tensor(np.array(result, np.float32, order="C"))[None, None])
     out: NDArray[np.float32] = blurred[0, 0].numpy()
     return out
 

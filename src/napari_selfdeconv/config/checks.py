@@ -76,6 +76,20 @@ def _is_flag(value: object) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
+def check_voxel(name: str, value: object, ndim: int) -> tuple[float, ...]:
+    """Return a voxel size as a tuple; ConfigError unless it has ``ndim`` numbers above 0 and at most 1000 um."""
+    try:
+        sizes: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigError(f"{name} must have {ndim} entries, one an axis, got {shown(value)}") from None
+    if len(sizes) != ndim:
+        raise ConfigError(f"{name} must have {ndim} entries, one an axis, got {shown(sizes)}")
+    return tuple(
+        check_number(f"{name} (d{axis})", size, 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
+        for axis, size in zip("zyx"[-ndim:], sizes, strict=True)
+    )
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return ``value`` as a str; ConfigError unless it is one of ``choices``."""
     if not isinstance(value, str) or value not in choices:

@@ -11,6 +11,9 @@ from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 
 _INDEX = Number(1.0, 4.0)
+# Of light microscopes. Beyond these ranges nothing is in focus, or the light is not imaged by lenses of glass.
+_NA = Number(0.01, 4.0)
+_WAVELENGTH = Number(0.1, 2.0)
 _THICKNESS = Number(0.0, 50_000.0)
 
 
@@ -37,8 +40,8 @@ class Optics(Settings):
 
     Attributes
     ----------
-    na : numerical aperture, 0 < na < refractive_index.
-    wavelength_um : emission wavelength in vacuum, 0.1 to 5 um.
+    na : numerical aperture, 0.01 to 4, below refractive_index.
+    wavelength_um : emission wavelength in vacuum, 0.1 to 2 um.
     refractive_index : of the immersion (and of the sample, unless ``layers`` says otherwise).
     defocus_um : shift of all planes along z.
     excitation_um, pinhole_au : confocal detection; both or neither (a pinhole of 0 is a point).
@@ -48,11 +51,11 @@ class Optics(Settings):
     model_values : values of those parameters of the model that have no field here, in the order of the model.
     """
 
-    na: Annotated[float, Number(0.0, 4.0, open_low=True)]
-    wavelength_um: Annotated[float, Number(0.1, 5.0)]
+    na: Annotated[float, _NA]
+    wavelength_um: Annotated[float, _WAVELENGTH]
     refractive_index: Annotated[float, _INDEX]
     defocus_um: Annotated[float, Number(-1000.0, 1000.0)] = 0.0
-    excitation_um: Annotated[float | None, Number(0.1, 5.0)] = None
+    excitation_um: Annotated[float | None, _WAVELENGTH] = None
     pinhole_au: Annotated[float | None, Number(0.0, 100.0)] = None
     layers: CoverslipLayers | None = None
     pixel_integration: bool = True
@@ -68,10 +71,8 @@ class Optics(Settings):
         given: object = self.wavelength_um
         wave = float(given) if isinstance(given, numbers.Real) else 0.0
         if 100 <= wave <= 5000:
-            raise ConfigError(
-                f"wavelength_um must be a number from 0.1 to 5, got {wave:g} "
-                f"(nanometres? then give {wave / 1000:g})"
-            )
+            remedy = f"nanometres? then give {wave / 1000:g}" if wave <= 2000 else "0.52 for green light"
+            raise ConfigError(f"wavelength_um must be a number from 0.1 to 2, got {wave:g} ({remedy})")
         super().__post_init__()
         if self.na >= self.refractive_index:
             raise ConfigError(f"na must be below refractive_index ({self.refractive_index:g}), got {self.na:g}")

@@ -21,7 +21,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.io.checks import check_layout
+from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
 from napari_selfdeconv.psf.validate import check_psf
@@ -82,7 +82,7 @@ class Problem:
         ConfigError
             If the image or the PSF cannot be used.
         """
-        image = np.asarray(image)
+        image = as_array("the image", image)
         check_layout("the image", image)
         kernel, notes = check_psf(psf, image.shape, may_be_larger=psf_may_be_larger)
         may_be_evened = config is not None and config.result.even_border
@@ -97,7 +97,7 @@ class Problem:
         ConfigError
             If the image cannot be used, or has another number of axes than the model.
         """
-        image = np.asarray(image)
+        image = as_array("the image", image)
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
@@ -113,7 +113,7 @@ class Problem:
         ConfigError
             If the frame cannot be used.
         """
-        image = np.asarray(image)
+        image = as_array("the image", image)
         check_layout("the image", image)
         return self._made(image, self.psf, self.border_evened)
 

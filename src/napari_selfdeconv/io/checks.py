@@ -13,6 +13,29 @@ from napari_selfdeconv.errors import ConfigError, ConstantImage
 GREY_HINT = "convert it to grey first (Fiji: Image > Type > 32-bit; Python: skimage.color.rgb2gray)"
 
 
+def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return ``value`` as an array of real numbers; ConfigError, with the name, if it is not one.
+
+    Examples
+    --------
+    >>> as_array("the result", [[1], [2, 3]])
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: the result must be an array of numbers: its rows differ in length
+    """
+    data = to_array(name, value)
+    _check_real(name, data)
+    return data
+
+
+def to_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return ``value`` as an array of any type; ConfigError, with the name, if its rows differ in length."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ConfigError(f"{name} must be an array of numbers: its rows differ in length") from None
+
+
 def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     """Return ``data`` as an array, or say why it cannot be deconvolved.
 
@@ -39,7 +62,7 @@ def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
         ...
     napari_selfdeconv.errors.UnusablePixels: the image has 1 NaN and 0 infinite pixels: replace them first
     """
-    image = np.asarray(data)
+    image = as_array("the image", data)
     check_layout("the image", image, axes)
     low, high = extremes(image)
     if low == high:
@@ -64,6 +87,10 @@ def check_layout(name: str, data: NDArray[Any], axes: str | None = None) -> None
         raise ConfigError(f"{name} must be 2D or 3D, got shape {data.shape}: keep one channel and time point")
     if data.size == 0:
         raise ConfigError(f"{name} is empty, shape {data.shape}")
+    _check_real(name, data)
+
+
+def _check_real(name: str, data: NDArray[Any]) -> None:
     if data.dtype.kind not in "iuf":
         hint = {"c": "take its magnitude", "b": "convert it to numbers"}.get(data.dtype.kind, "convert it")
         raise ConfigError(f"{name} must hold real numbers, got {data.dtype}: {hint} first")

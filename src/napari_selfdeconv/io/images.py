@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
-from napari_selfdeconv.io.checks import GREY_HINT, check_layout
+from napari_selfdeconv.io.checks import GREY_HINT, check_layout, to_array
 from napari_selfdeconv.io.open_file import open_source
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.io.source import Source, squeezed
@@ -199,7 +199,10 @@ def write_ome_tiff(
         permission, disk full).
     """
     path = Path(path)
-    image = np.ascontiguousarray(data, dtype=np.float32)
+    given = to_array("the image", data)
+    if given.dtype.kind not in "biuf":
+        raise ConfigError(f"the image must hold real numbers, got {given.dtype}")
+    image = np.ascontiguousarray(given, dtype=np.float32)
     axes = axes or {2: "YX", 3: "ZYX"}.get(image.ndim, "")
     fits = re.fullmatch("T?C?Z?YX", axes) and len(axes) == image.ndim and image.size
     if not fits:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 _THRESHOLD = 1.0 / 7.0
+# Of smaller images the halves have no ring.
+_LEAST_SIDE = 4
 
 
 def fourier_correlation(
@@ -46,7 +48,9 @@ def fourier_correlation(
 
 
 def fourier_resolution(image: NDArray[Any], voxel_um: Sequence[float] | None = None) -> float:
-    """Return the resolution at which `fourier_correlation` falls below 1/7, um (or voxels); NaN if it never does.
+    """Return the resolution at which `fourier_correlation` falls below 1/7, um (or voxels).
+
+    NaN if it never does, and for an image of fewer than 4 voxels along y or x.
 
     Examples
     --------
@@ -56,6 +60,8 @@ def fourier_resolution(image: NDArray[Any], voxel_um: Sequence[float] | None = N
     >>> fourier_resolution(smooth) > 4
     True
     """
+    if min(image.shape[-2:]) < _LEAST_SIDE:
+        return float("nan")
     frequency, correlation = fourier_correlation(image, voxel_um)
     below = np.flatnonzero(correlation < _THRESHOLD)
     if not len(below):

@@ -15,6 +15,7 @@ from scipy.fft import dctn
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import to_array
 
 BINS = 256
 SSIM_WINDOW = 7
@@ -203,7 +204,7 @@ def _pair(result: ArrayLike, truth: ArrayLike) -> tuple[Image, Image]:
 
 
 def _as_image(values: ArrayLike, name: str) -> Image:
-    image = np.asarray(values)
+    image = to_array(f"the {name}", values)
     if image.dtype.kind not in "biuf":
         raise ConfigError(f"the {name} must hold real numbers, got {image.dtype}")
     if image.ndim not in (2, 3) or image.size == 0:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.compute.device import repeatable
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.physics.boundary import Boundary, _fold, extend, fill_outside
 from napari_selfdeconv.physics.fft import Then, filtered, transfer_function
 
@@ -245,6 +246,9 @@ def bare(x: Tensor) -> Any:
 
 
 def _real(x: Tensor) -> Tensor:
+    # The reflections of an empty axis would never reach the length that is asked for.
+    if x.numel() == 0:
+        raise ConfigError(f"the image is empty, shape {tuple(x.shape)}")
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 

@@ -12,7 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from napari_selfdeconv.arrays.symmetry import psf_symmetries
+from napari_selfdeconv.config.checks import shown
+from napari_selfdeconv.config.rules import Each, Maybe, Number, Whole
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import to_array
 from napari_selfdeconv.psf.measure import (
     Float,
     background_level,
@@ -21,18 +24,19 @@ from napari_selfdeconv.psf.measure import (
     core_centre,
     crop,
     fwhm,
+    has_background,
 )
-from napari_selfdeconv.psf.prepare import prepare_psf
+from napari_selfdeconv.psf.prepare import MAX_NON_FINITE, can_resample, prepare_psf
 from napari_selfdeconv.psf.validate import real_psf
 
 Severity = Literal["problem", "advice"]
 _ENERGY = 0.99
-_BACKGROUND = 0.005  # of the peak, below which a level is no background
 _OFF_CENTRE = 0.501  # voxels; half of one is what an even number of equal planes gives
 _SAME_VOXEL = 0.01
 _CUT_OFF = 0.05
 _WORTH_CROPPING = 0.5  # share of the voxels that a crop must save
 _ELONGATED = 1.4
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Context:
     image_shape: tuple[int, ...] | None = None
     image_voxel_um: tuple[float, ...] | None = None
 
+    def __post_init__(self) -> None:
+        sizes, lengths = Each(Whole(1, 2**40)), Each(Number(0.0, 1000.0, open_low=True, hint=" (in micrometres)"))
+        for name, rule in (("voxel_um", lengths), ("image_voxel_um", lengths), ("image_shape", sizes)):
+            object.__setattr__(self, name, Maybe(rule).checked(name, getattr(self, name)))
+
 
 def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]:
     """Return what is wrong with ``psf``, the worst first; an empty list for one that can be used as it is.
@@ -73,7 +82,7 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     Raises
     ------
     ConfigError
-        If it is no such array, or nothing in it is bright.
+        If it is no such array, nothing in it is bright, or the voxel size has not one number an axis.
 
     Examples
     --------
@@ -85,12 +94,14 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     ['background', 'centre', 'sum', 'even', 'lopsided']
     """
     context = context or Context()
-    raw = real_psf(psf)
+    raw = _fitting(psf, context)
     finite = np.isfinite(raw)
     data = np.where(finite, raw, 0.0)
     if data.max() <= 0:
         raise ConfigError("every voxel of the PSF is 0 or less: choose another layer")
     smooth = ndimage.gaussian_filter(data, 1.0, mode="nearest")
+    if min(data.max(), smooth.max()) <= max(background_level(data, "auto"), 0.0):
+        raise ConfigError("nothing in the PSF is brighter than its background: choose another layer")
     found = [
         *_about_numbers(data, int(np.count_nonzero(~finite)), psf),
         *_about_place(data, smooth, context),
@@ -127,16 +138,19 @@ def repair_psf(
     ((15, 15), [])
     """
     context = context or Context()
+    fitting = _fitting(psf, context)
+    if isinstance(keys, str) or not all(isinstance(key, str) for key in keys):
+        raise ConfigError(f"keys must hold the names of findings, got {shown(keys)}")
     fixable = {"nan", "negative", "background", "sum", "even", "centre", "voxels", "axes", "large", "larger"}
     unknown = sorted(set(keys) - fixable)
     if unknown:
         raise ConfigError(f"cannot repair: {', '.join(unknown)}")
     if not keys:
         return np.asarray(psf, np.float32), context.voxel_um, []
-    array, voxel = np.asarray(psf), context.voxel_um
+    array, voxel = to_array("the PSF", psf), context.voxel_um
     did: list[str] = []
     if "axes" in keys:
-        longest = _longest_axis(real_psf(array), voxel)
+        longest = _longest_axis(fitting, voxel)
         array = np.moveaxis(array, longest, 0)
         if voxel is not None:
             voxel = (voxel[longest], *[v for axis, v in enumerate(voxel) if axis != longest])
@@ -146,7 +160,7 @@ def repair_psf(
     if {"centre", "voxels"} & set(keys):
         # Resampling continues with zeros: beside a background they would be an edge, and hide it.
         data = np.nan_to_num(real_psf(array), posinf=0.0, neginf=0.0)
-        dark = dark or background_level(data, "auto") > _BACKGROUND * data.max()
+        dark = dark or has_background(data, background_level(data, "auto"))
     target = context.image_voxel_um if "voxels" in keys else None
     # With other voxels an array of a good size can become too large: its size is chosen anew.
     resized = target is not None or "large" in keys
@@ -161,22 +175,44 @@ def repair_psf(
         noise_sigmas=3.0 if dark else 0.0,
         max_shape=limits,
     )
+    if "background" in keys:
+        prepared = _without_background(prepared)
     return prepared, target or voxel, [*did, *report.did]
+
+
+def _without_background(psf: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Subtract what is left of a background; smoothing faint light brings some of it back."""
+    level = background_level(psf.astype(np.float64), "auto")
+    if not has_background(psf.astype(np.float64), level):
+        return psf
+    left = np.maximum(psf - np.float32(level), 0)
+    return (left / left.sum()).astype(np.float32)
+
+
+def _fitting(psf: ArrayLike, context: Context) -> Float:
+    """Return the PSF as float64; ConfigError if it is not one, or the context is about another number of axes."""
+    data = real_psf(psf)
+    largest = float(np.abs(data[np.isfinite(data)]).max(initial=0.0))
+    if largest > _LARGEST:
+        raise ConfigError(f"the PSF holds values of {largest:.3g}, too large to add up: divide it by its maximum")
+    if context.voxel_um is not None and len(context.voxel_um) != data.ndim:
+        raise ConfigError(f"voxel_um must have {data.ndim} entries, one an axis, got {context.voxel_um}")
+    return data
 
 
 def _about_numbers(data: Float, bad: int, original: ArrayLike) -> list[Finding]:
     found = []
     if bad:
-        found.append(
-            Finding("nan", "problem", f"{bad} voxels are NaN or infinite.", "replace them by the background")
-        )
+        # More than a few bad voxels are a broken file.
+        fix = "replace them by the background" if bad <= MAX_NON_FINITE * data.size else None
+        found.append(Finding("nan", "problem", f"{bad} voxels are NaN or infinite.", fix))
     negative = int(np.count_nonzero(data < 0))
     if negative:
         text = f"{negative} voxels are negative (lowest {data.min():.3g}): there is no negative light."
         found.append(Finding("negative", "problem", text, "subtract the background, set the rest to 0"))
     level = background_level(data, "auto")
-    if level > _BACKGROUND * data.max():
-        haze = level * data.size / data.sum()
+    if has_background(data, level):
+        haze = level * data.size / np.maximum(data, 0).sum()
         text = f"It has a background of {level:.3g}, {haze:.0%} of all its light: the result would lose contrast."
         found.append(Finding("background", "problem", text, "subtract it"))
     total = float(data.sum())
@@ -193,14 +229,16 @@ def _about_numbers(data: Float, bad: int, original: ArrayLike) -> list[Finding]:
 
 def _about_place(data: Float, smooth: Float, context: Context) -> list[Finding]:
     found = []
-    _, spots = core_centre(smooth - background_level(data, "auto"))
+    core, spots = core_centre(smooth - background_level(data, "auto"))
     lifted = np.maximum(data - background_level(data, "auto"), 0)
-    off = [c - n // 2 for c, n in zip(bright_centre(lifted), data.shape, strict=True)]
+    bright = bright_centre(lifted)
+    off = [c - n // 2 for c, n in zip(bright, data.shape, strict=True)]
     if max(abs(o) for o in off) > _OFF_CENTRE:
         shift = ", ".join(f"{o:+.1f}" for o in off)
         text = f"Its centre is off the middle voxel by ({shift}) voxels: the result would be shifted."
-        # Of several spots nobody knows which one is the centre.
-        found.append(Finding("centre", "problem", text, "move the centre there" if spots == 1 else None))
+        # Of several spots nobody knows which one is the centre; two that touch have their centroid between them.
+        one = spots == 1 and max(abs(a - b) for a, b in zip(core, bright, strict=True)) <= _OFF_CENTRE
+        found.append(Finding("centre", "problem", text, "move the centre there" if one else None))
     if spots > 1:
         text = f"{spots} separate bright spots: several beads, or a plane far out of focus."
         found.append(Finding("spots", "advice", text))
@@ -217,7 +255,10 @@ def _about_place(data: Float, smooth: Float, context: Context) -> list[Finding]:
     if both and not np.allclose(np.asarray(own), np.asarray(image), rtol=_SAME_VOXEL, atol=0):
         sizes = [" × ".join(f"{v:g}" for v in voxel or ()) for voxel in (own, image)]
         text = f"Its voxels are {sizes[0]} µm and the image's {sizes[1]} µm."
-        found.append(Finding("voxels", "problem", text, "resample it to the image's voxels"))
+        if can_resample(own or (), image or ()):
+            found.append(Finding("voxels", "problem", text, "resample it to the image's voxels"))
+        else:
+            found.append(Finding("voxels", "problem", f"{text} One of them may be in nanometres."))
     return found
 
 
@@ -231,11 +272,13 @@ def _about_size(data: Float, smooth: Float, context: Context) -> list[Finding]:
         text = f"It is larger than the image: {data.shape} against {shape} voxels."
         found.append(Finding("larger", "problem", text, "crop it"))
     lifted = np.maximum(data - background_level(data, "auto"), 0)
+    _, spots = core_centre(smooth - background_level(data, "auto"))
     small = crop(_centred(lifted), _ENERGY, data.shape).shape
     if math.prod(small) < _WORTH_CROPPING * data.size:
         sizes = [" × ".join(map(str, s)) for s in (data.shape, small)]
         text = f"{sizes[0]} voxels, but {sizes[1]} hold {_ENERGY:.0%} of the light: it costs time and memory."
-        found.append(Finding("large", "advice", text, "crop it"))
+        # The crop is around the middle: of several spots nobody knows which one belongs there.
+        found.append(Finding("large", "advice", text, "crop it" if spots == 1 else None))
     names = "zyx"[-data.ndim :]
     border = border_light(np.maximum(smooth - background_level(data, "auto"), 1e-12))
     cut = [f"{axis} ({b:.0%} of the peak)" for axis, b in zip(names, border, strict=True) if b > _CUT_OFF]
@@ -258,7 +301,8 @@ def _about_use(data: Float, smooth: Float) -> list[Finding]:
         )
         found.append(Finding("undersampled", "advice", text))
     full = 8 * (2 if data.ndim == 3 else 1)
-    have = len(psf_symmetries((np.maximum(data, 0) / data.sum()).astype(np.float32)))
+    lit = np.maximum(data, 0)
+    have = len(psf_symmetries((lit / lit.sum()).astype(np.float32)))
     if have < full:
         text = (
             f"It is lopsided: {have} of {full} flips and rotations leave it as it is. Training and averaging use "
@@ -270,7 +314,8 @@ def _about_use(data: Float, smooth: Float) -> list[Finding]:
 
 def _centred(data: Float) -> Float:
     """Move the bright centre to the middle voxel of an odd array, to whole voxels: only to judge the size."""
-    shift = [n // 2 - round(c) for c, n in zip(bright_centre(data), data.shape, strict=True)]
+    off = [c - n // 2 for c, n in zip(bright_centre(data), data.shape, strict=True)]
+    shift = [-round(o) if max(map(abs, off)) > _OFF_CENTRE else 0 for o in off]
     rolled = np.roll(data, shift, tuple(range(data.ndim)))
     return np.pad(rolled, [(0, 1 - n % 2) for n in data.shape])
 

@@ -12,6 +12,8 @@ from scipy.interpolate import make_interp_spline
 from napari_selfdeconv.config.checks import check_number
 
 Float = NDArray[np.float64]
+_BACKGROUND = 0.005  # of the peak, below which a level is no background
+_RISE = 0.3  # of the level, by which light rises within a voxel from the border and a background does not
 
 
 def background_level(data: Float, background: float | str) -> float:
@@ -27,6 +29,18 @@ def background_level(data: Float, background: float | str) -> float:
         for end in (0, -1)
     ]
     return min(medians, default=0.0)
+
+
+def has_background(data: Float, level: float) -> bool:
+    """Whether ``level`` is a background: the image goes on with it from the border inwards. Light rises there."""
+    inner = [
+        float(np.median(data.take(next_in, axis)))
+        for axis in range(data.ndim)
+        if data.shape[axis] > 4
+        for end, next_in in ((0, 1), (-1, -2))
+        if float(np.median(data.take(end, axis))) <= level
+    ]
+    return level > _BACKGROUND * data.max() and min(inner, default=0.0) <= (1 + _RISE) * level
 
 
 def noise_level(data: Float, smooth: Float) -> float:

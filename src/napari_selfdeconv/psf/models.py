@@ -109,7 +109,7 @@ MODELS: dict[str, PsfModel] = {
                 summary="excitation wavelength",
                 proposed=0.488,
                 low=0.1,
-                high=5.0,
+                high=2.0,
                 wavelength=True,
             ),
             Parameter(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv.config.checks import check_number, check_voxel
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf.measure import (
     background_level,
@@ -25,8 +25,9 @@ from napari_selfdeconv.psf.measure import (
 )
 from napari_selfdeconv.psf.validate import real_psf
 
-_MAX_NON_FINITE = 0.01  # share of NaN voxels that can be bad camera pixels; more is a broken file
+MAX_NON_FINITE = 0.01  # share of NaN voxels that can be bad camera pixels; more is a broken file
 _MAX_VOXELS = 2**26  # half a gigabyte in float64
+_LEAST_RATIO, _LARGEST_RATIO = 0.05, 50.0  # of voxel sizes between which a PSF is resampled
 _SAME_VOXEL = 0.01  # share by which voxel sizes may differ and count as equal
 _CUT_OFF = 0.05  # light at the border, relative to the peak, from which on the PSF counts as truncated
 
@@ -127,7 +128,7 @@ def prepare_psf(
     limits = _limits(max_shape, raw.shape, ratio)
     finite = np.isfinite(raw)
     non_finite = raw.size - int(np.count_nonzero(finite))
-    if non_finite > _MAX_NON_FINITE * raw.size:
+    if non_finite > MAX_NON_FINITE * raw.size:
         raise ConfigError(
             f"{non_finite} of {raw.size} voxels of the PSF are NaN or infinite: this is no usable PSF"
         )
@@ -144,6 +145,8 @@ def prepare_psf(
     if not kept.any():
         raise ConfigError(f"nothing in the PSF is brighter than {noise_sigmas:g} times its noise ({noise:.4g})")
     cropped = crop(kept, energy, limits)
+    if not cropped.any():
+        raise ConfigError("the light of the PSF lies beside its middle: centre it first")
     report = PsfReport(
         original_shape=raw.shape,
         shape=cropped.shape,
@@ -209,17 +212,20 @@ def _ratio(
     if voxel_um is None or target_voxel_um is None:
         return (1.0,) * ndim
     for name, values in (("voxel_um", voxel_um), ("target_voxel_um", target_voxel_um)):
-        if len(values) != ndim:
-            raise ConfigError(f"{name} must have {ndim} entries for a {ndim}D PSF, got {tuple(values)}")
-        for value in values:
-            check_number(name, float(value), 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
+        check_voxel(name, values, ndim)
     ratio = tuple(float(t) / float(v) for v, t in zip(voxel_um, target_voxel_um, strict=True))
-    if min(ratio) < 0.05 or max(ratio) > 50:
+    if not can_resample(voxel_um, target_voxel_um):
         raise ConfigError(
             f"voxel_um {tuple(voxel_um)} and target_voxel_um {tuple(target_voxel_um)} differ too much "
-            "(nanometres in one of them?): the ratio must be 0.05 to 50"
+            f"(nanometres in one of them?): the ratio must be {_LEAST_RATIO:g} to {_LARGEST_RATIO:g}"
         )
     return ratio
+
+
+def can_resample(voxel_um: Sequence[float], target_voxel_um: Sequence[float]) -> bool:
+    """Whether voxel sizes are near enough for a PSF to be resampled from one to the other."""
+    ratios = [float(t) / float(v) for v, t in zip(voxel_um, target_voxel_um, strict=True)]
+    return min(ratios) >= _LEAST_RATIO and max(ratios) <= _LARGEST_RATIO
 
 
 def _limits(max_shape: Sequence[int] | None, shape: tuple[int, ...], ratio: tuple[float, ...]) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv.compute.allocation import check_allocation
+from napari_selfdeconv.config.checks import check_number, check_voxel, shown
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf.radial_table import RadialTable, radial_table
@@ -21,6 +22,10 @@ from napari_selfdeconv.psf.richards_wolf import Float, focus_range, plane_energy
 # Sizes beyond which `suggest_shape` never goes: every voxel of PSF is padding in memory.
 MAX_SUGGESTED = {2: 129, 3: 65}
 _ENERGY_WANTED = 0.9
+# Sizes and pixels beyond which a request is refused: a mistyped number, not a microscope.
+_LONGEST = 4096
+_MOST_VOXELS = 2**28
+_LARGEST_PIXEL = 10  # times wavelength / na
 
 
 def compute_on_grid(
@@ -28,6 +33,8 @@ def compute_on_grid(
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
     """Return the PSF, and sentences on what is doubtful: about its sampling and optics, and about its window."""
     sizes, spacing = check_grid(shape, spacing_um)
+    check_pixel(spacing[-2:], optics)
+    check_cost(sizes, optics, spacing[-2:])
     planes = sizes[0] if len(sizes) == 3 else 1
     dz = spacing[0] if len(sizes) == 3 else 0.0
     start = optics.defocus_um + focus_shift(optics, spacing[-2:])
@@ -76,6 +83,7 @@ def suggest_shape(
     """Return the size of `generate.suggest_psf_shape`."""
     check_number("energy", energy, 0.01, 0.999)
     sizes, spacing = check_grid(image_shape, spacing_um, what="image_shape")
+    check_pixel(spacing[-2:], optics)
     limits = [min(n - 1 + n % 2, MAX_SUGGESTED[len(sizes)]) for n in sizes]
     reach = limits[0] // 2 if len(sizes) == 3 else 0
     offset = np.arange(-reach, reach + 1) * (spacing[0] if reach else 0.0)
@@ -101,16 +109,37 @@ def check_grid(
     try:
         sizes = tuple(operator.index(n) for n in shape)
     except TypeError:
-        raise ConfigError(f"{what} must hold whole numbers, got {shape!r}") from None
+        raise ConfigError(f"{what} must hold whole numbers, got {shown(shape)}") from None
     if len(sizes) not in (2, 3) or min(sizes) < 1:
         raise ConfigError(f"{what} must be (nz, ny, nx) or (ny, nx), all at least 1, got {sizes}")
-    spacing = tuple(spacing_um)
-    if len(spacing) != len(sizes):
-        raise ConfigError(f"spacing_um must have as many entries as {what} {sizes}, got {spacing}")
-    for axis, d in zip("zyx"[-len(sizes) :], spacing, strict=True):
-        number = d.item() if isinstance(d, np.generic) else d
-        check_number(f"spacing_um (d{axis})", number, 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
+    spacing = check_voxel("spacing_um", spacing_um, len(sizes))
     return sizes, tuple(float(d) for d in spacing)
+
+
+def check_pixel(pixel_um: Sequence[float], optics: Optics) -> None:
+    """Refuse pixels in which the whole PSF would lie: a mistyped unit, and sampling them would take minutes."""
+    largest = _LARGEST_PIXEL * optics.wavelength_um / optics.na
+    if max(pixel_um) > largest:
+        raise ConfigError(
+            f"a pixel of {max(pixel_um):g} um is more than {_LARGEST_PIXEL} times as large as the detail that the "
+            f"objective resolves: give at most {largest:.3g} um (nanometres? then {max(pixel_um) / 1000:g})"
+        )
+
+
+def check_cost(sizes: Sequence[int], optics: Optics, pixel_um: Sequence[float]) -> None:
+    """Refuse a PSF of more voxels or sampling points than can be computed in seconds, or that memory can hold."""
+    planes, (ny, nx) = (sizes[0] if len(sizes) == 3 else 1), sizes[-2:]
+    remedy = f"give a smaller shape, a PSF seldom needs more than {MAX_SUGGESTED[2]} voxels an axis"
+    if max(sizes) > _LONGEST or planes * ny * nx > _MOST_VOXELS:
+        raise ConfigError(
+            f"a PSF of {' x '.join(map(str, sizes))} voxels is too large (at most {_LONGEST} an axis and "
+            f"{_MOST_VOXELS / 1e6:.0f} million in all): {remedy}"
+        )
+    distinct = (ny // 2 + 1) * (nx // 2 + 1)
+    points = math.prod(len(_pixel_points(d, optics)[0]) for d in pixel_um)
+    # The int64 index of each pixel, the radii of its points with their interpolation, and the planes.
+    needed = 40.0 * ny * nx + 32.0 * distinct * points + 8.0 * planes * (distinct + 1.5 * ny * nx)
+    check_allocation(f"a PSF of {' x '.join(map(str, sizes))} voxels", needed, remedy)
 
 
 @dataclass(frozen=True)

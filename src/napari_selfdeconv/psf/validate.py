@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import as_array
 from napari_selfdeconv.psf.measure import Float, bright_centre
 
 
@@ -80,9 +81,7 @@ def _centre_warnings(data: Float) -> list[str]:
 
 def real_psf(psf: ArrayLike) -> Float:
     """Return a 2D or 3D array of real numbers as float64, or say why it is none (ConfigError)."""
-    data = np.asarray(psf)
-    if data.dtype.kind not in "uif":
-        raise ConfigError(f"the PSF must hold real numbers, got an array of {data.dtype}")
+    data = as_array("the PSF", psf)
     if data.ndim not in (2, 3) or data.size == 0:
         raise ConfigError(f"the PSF must have 2 or 3 axes and no empty one, got shape {data.shape}")
     return data.astype(np.float64)

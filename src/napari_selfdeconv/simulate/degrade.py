@@ -10,6 +10,7 @@ from scipy.signal import convolve2d, fftconvolve
 
 from napari_selfdeconv.config.checks import check_number, check_whole
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import to_array
 
 POISSON_GAIN = 0.001
 
@@ -149,7 +150,7 @@ def _add_noise(blurred: Array, seed: int, salt: bool) -> Array:
 
 
 def _real(name: str, values: ArrayLike) -> NDArray[np.generic]:
-    array = np.asarray(values)
+    array = to_array(f"the {name}", values)
     if array.dtype.kind not in "biuf" or array.size == 0:
         raise ConfigError(f"the {name} must hold real numbers, got {array.dtype} of shape {array.shape}")
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))

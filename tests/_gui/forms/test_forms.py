@@ -71,7 +71,7 @@ def test_voxel_size_is_filled_from_the_layer_or_asked_for(open_dock: Callable[..
     ("field", "value", "words"),
     [
         ("na", 1.6, "na must be below refractive_index"),
-        ("wavelength", 8000, "wavelength_um must be a number from 0.1 to 5, got 8.0"),
+        ("wavelength", 8000, "wavelength_um must be a number from 0.1 to 2, got 8.0"),
         ("index", 0.9, "refractive_index"),
     ],
 )
