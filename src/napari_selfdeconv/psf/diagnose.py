@@ -185,8 +185,9 @@ def _without_background(psf: NDArray[np.float32]) -> NDArray[np.float32]:
     level = background_level(psf.astype(np.float64), "auto")
     if not has_background(psf.astype(np.float64), level):
         return psf
-    left: NDArray[np.float32] = np.maximum(psf - np.float32(level), 0)
-    return left / left.sum()
+    left = np.maximum(psf - np.float32(level), 0)
+    scaled: NDArray[np.float32] = left / left.sum()
+    return scaled
 
 
 def _fitting(psf: ArrayLike, context: Context) -> Float:
