@@ -133,6 +133,7 @@ def read_image(path: FilePath, *, series: int | None = None, axes: str | None = 
                 "choose one by its number, from 0: --series N, or series=N in Python",
             )
         axes = _checked_axes(axes, source)
+        source.check_size()
         data = source.load()
         record = source.record(axes)
     if data.size == 0 or data.ndim < 2:

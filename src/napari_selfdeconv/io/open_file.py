@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from napari_selfdeconv.compute.allocation import check_allocation
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.bioio_files import has_bioio, open_bioio
 from napari_selfdeconv.io.checks import looks_like_colour
@@ -51,8 +55,12 @@ def _reader(path: Path, magic: bytes) -> Reader:
 
 def _is_picture(path: Path) -> bool:
     try:
-        with Image.open(path):
-            return True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path):
+                return True
+    except Image.DecompressionBombError:
+        return True
     except UnidentifiedImageError:
         return False
 
@@ -60,21 +68,37 @@ def _is_picture(path: Path) -> bool:
 @contextlib.contextmanager
 def _open_npy(path: Path, series: int) -> Iterator[Source]:
     check_series(path.name, series, 1)
-    data = np.load(path, allow_pickle=False)
+    shape, dtype = _npy_header(path)
+    if math.prod(shape) * dtype.itemsize > path.stat().st_size:
+        raise ConfigError(f"{path.name} is cut off: it holds less than its {' x '.join(map(str, shape))} numbers")
     yield Source(
         path=path,
         format="NumPy",
-        axes=_guess_axes(data.shape),
-        shape=data.shape,
-        dtype=data.dtype,
-        load=lambda: data,
+        axes=_guess_axes(shape),
+        shape=shape,
+        dtype=dtype,
+        load=lambda: np.load(path, allow_pickle=False),
     )
+
+
+def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if dtype.kind not in "biufc" or any(n < 0 for n in shape):
+        raise ConfigError(f"{path.name} holds no array of numbers")
+    return shape, dtype
 
 
 @contextlib.contextmanager
 def _open_picture(path: Path, series: int) -> Iterator[Source]:
     check_series(path.name, series, 1)
-    data = np.asarray(iio.imread(path, plugin="pillow"))
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures; whether one fits into memory is asked here.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        _check_picture(path)
+        data = np.asarray(iio.imread(path, plugin="pillow"))
     yield Source(
         path=path,
         format=path.suffix.removeprefix(".").upper() or "picture",
@@ -83,6 +107,22 @@ def _open_picture(path: Path, series: int) -> Iterator[Source]:
         dtype=data.dtype,
         load=lambda: data,
     )
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse a picture with several frames, and one that is too large, before its pixels are decoded."""
+    try:
+        with Image.open(path) as picture:
+            frames = int(getattr(picture, "n_frames", 1))
+            (width, height), bands = picture.size, len(picture.getbands())
+    except Image.DecompressionBombError:
+        raise ConfigError(f"{path.name} is too large for a picture of this kind", "save it as TIFF") from None
+    if frames > 1:
+        raise ConfigError(
+            f"{path.name} is an animation of {frames} pictures",
+            "save one of them, or save all as a stack (Fiji: File > Save As > Tiff)",
+        )
+    check_allocation(f"{path.name} ({width} x {height} pixels)", 4.0 * width * height * bands, "crop it")
 
 
 # How files begin. All others are for Pillow, or for bioio if the user has it and Pillow does not know them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.compute.allocation import check_allocation
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.facts import Facts
 from napari_selfdeconv.io.plausible import check_facts
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 
+# No compression makes an image smaller by this factor; several files of a set may together.
+_LARGEST_RATIO = 50_000
 _CHANNEL_FIELDS = tuple(one.name for one in dataclasses.fields(ChannelRecord))
 _IMAGE_FIELDS = (
     "voxel_z_um", "voxel_y_um", "voxel_x_um", "time_step_s",
@@ -47,6 +51,20 @@ class Source:
     series: int = 0
     facts: Facts = field(default_factory=Facts)
     description: str = ""
+
+    def check_size(self) -> None:
+        """Refuse pixels that memory or a file of this size cannot hold, before they are loaded."""
+        needed = math.prod(self.shape) * self.dtype.itemsize
+        stored = self.path.stat().st_size
+        size = " x ".join(map(str, self.shape))
+        if self.path.is_file() and needed > _LARGEST_RATIO * max(stored, 1):
+            raise ConfigError(
+                f"{self.path.name} is damaged: it names {size} pixels, and its {stored} bytes cannot hold them",
+                "export the image again",
+            )
+        check_allocation(
+            f"{self.path.name} ({size} pixels)", needed, "crop it, or save its parts as several files"
+        )
 
     def record(self, axes: str | None = None) -> ImageRecord:
         """Return the record of this image, with its values checked.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def open_tiff(path: Path, series: int) -> Iterator[Source]:
         kind, description = add_tiff(facts, tif, 0 if inside else series, len(images), path.name)
         convert = _conversion(facts, tif, image, path.name)
         _note(facts, complaints)
+        _doubt_missing_planes(facts, tif, image)
 
         def load() -> NDArray[Any]:
             pixels = np.asarray(image.asarray())
@@ -68,6 +70,18 @@ def _note(facts: Facts, complaints: list[str]) -> None:
     if complaints:
         facts.doubt("file", f"damaged metadata: {complaints[0]}", "")
     complaints.clear()
+
+
+def _doubt_missing_planes(facts: Facts, tif: tifffile.TiffFile, image: tifffile.TiffPageSeries) -> None:
+    """Say that planes which the OME-XML names are not in the file: tifffile reads them as zeros."""
+    if not tif.is_ome or "FileName" in (tif.ome_metadata or ""):
+        return
+    planes = math.prod(image.shape) // max(1, image.keyframe.size)
+    if planes > len(tif.pages):
+        problem = (
+            f"the OME-XML names {planes} planes and the file holds {len(tif.pages)}: the others are read as 0"
+        )
+        facts.doubt("file", problem, "copy or export the file again")
 
 
 def _images(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.facts import Facts
 from napari_selfdeconv.io.ome_xml import add_ome_xml
 from napari_selfdeconv.io.optics_names import add_objective
 from napari_selfdeconv.io.tiff_tags import add_plausible_tags, add_tags, add_text
 from napari_selfdeconv.io.units import micrometres, number
-from napari_selfdeconv.io.xml_text import refuse_entities
+from napari_selfdeconv.io.xml_text import parse_xml, refuse_entities
 
 _XML_TAGS = (270, 700)
+_MOST_PLANES = 10_000_000
 
 
 def refuse_hostile(tif: tifffile.TiffFile, name: str) -> None:
@@ -25,6 +29,22 @@ def refuse_hostile(tif: tifffile.TiffFile, name: str) -> None:
         for tag in tif.pages.first.tags.getall(code) or ():
             if isinstance(tag.value, str | bytes):
                 refuse_entities(tag.value, name)
+    if tif.is_ome:
+        _refuse_planes(tif, name)
+
+
+def _refuse_planes(tif: tifffile.TiffFile, name: str) -> None:
+    """Raise ConfigError if the OME-XML names more planes than any image has: tifffile makes a list of them."""
+    try:
+        root = parse_xml(tif.ome_metadata or "", name)
+    except ElementTree.ParseError:
+        return
+    planes = 0.0
+    for pixels in root.iterfind(".//{*}Pixels"):
+        sizes = [number(pixels.get(f"Size{axis}")) for axis in "ZCT"]
+        planes = max(planes, math.prod(size for size in sizes if size >= 1))
+    if planes > _MOST_PLANES:
+        raise ConfigError(f"{name} is damaged: its OME-XML names {planes:.3g} planes", "export the image again")
 
 
 def add_tiff(facts: Facts, tif: tifffile.TiffFile, series: int, count: int, name: str) -> tuple[str, str]:
