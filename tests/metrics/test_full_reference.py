@@ -203,3 +203,19 @@ def test_evaluate_refuses_what_it_cannot_scale():
         evaluate(ramp, ramp / 80)
     with pytest.raises(ConfigError, match="the truth is constant"):
         evaluate(ramp / 80, np.full((9, 9), 3))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (100, 4095), (0, 65535)])
+def test_a_result_in_counts_scores_the_same_by_every_way(low, high):
+    from napari_selfdeconv._gui.runs.compare import against_truth
+
+    random = np.random.default_rng(0)
+    unit = random.random((40, 40))
+    truth = np.round(low + (high - low) * unit).astype(np.uint16)
+    result = (truth + random.normal(0, 0.05 * (high - low), truth.shape)).astype(np.float32)
+    scores = evaluate(result, truth)
+    assert scores["psnr"] == pytest.approx(26, abs=1)
+    assert scores == evaluate(result, truth, units="truth") == against_truth(result, ("truth", truth))
+    lowest, highest = float(truth.min()), float(truth.max())
+    on_unit_scale = ((result - lowest) / (highest - lowest)).astype(np.float32)
+    assert evaluate(on_unit_scale, truth)["psnr"] == pytest.approx(scores["psnr"], abs=0.01)

@@ -239,7 +239,7 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
     if args.truth is not None:
         from napari_selfdeconv.api import evaluate
 
-        return evaluate(read_image(args.result).data, read_image(args.truth).data)
+        return evaluate(read_image(args.result).data, read_image(args.truth).data, units=args.units)
     if args.image is None or args.psf is None:
         raise ConfigError("give a truth, or --image and --psf: something to score the result against")
     from napari_selfdeconv import api

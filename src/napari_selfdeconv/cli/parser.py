@@ -202,6 +202,11 @@ def _add_degrade(p: argparse.ArgumentParser) -> None:
 def _add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("result", type=Path)
     p.add_argument("truth", type=Path, nargs="?")
+    p.add_argument(
+        "--units", choices=("auto", "truth", "unit"), default="auto",
+        help="what the numbers of the result mean: intensities of the truth, or 0 and 1 for its minimum and maximum; "
+        "default: auto, from the numbers",
+    )  # fmt: skip
     p.add_argument("--image", type=Path, help="without a truth: the recorded image")
     _add_which(p)
     p.add_argument("--psf", type=Path, help="without a truth: its PSF")

@@ -7,18 +7,22 @@ Nothing is clipped or rescaled here except by `scale_to_truth`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dctn
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from napari_selfdeconv.config.checks import check_choice
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import to_array
 
 BINS = 256
 SSIM_WINDOW = 7
+Units = Literal["auto", "truth", "unit"]
+# A result on a scale of 0 to 1 may overshoot, but one pixel in a hundred does not lie above twice its range.
+_MOST_ON_UNIT_SCALE = 2.0
 
 Image = NDArray[np.floating[Any]]
 
@@ -167,31 +171,38 @@ def spectral_mutual_information(result: ArrayLike, truth: ArrayLike) -> float:
     return _normalised_information(_spectrum(a), _spectrum(b))
 
 
-def scale_to_truth(result: ArrayLike, truth: ArrayLike) -> tuple[Image, Image]:
-    """Return both images on the truth's scale, 0 to 1, as the benchmark does; the result is clipped to that.
+def scale_to_truth(result: ArrayLike, truth: ArrayLike, units: Units = "auto") -> tuple[Image, Image]:
+    """Return both images on the scale of the truth, 0 to 1; the result is clipped to that range.
 
-    A truth that is an image as stored (integers, or values outside [0, 1]) is rescaled by its own minimum and
-    maximum, and an integer result with it. A truth inside [0, 1] is left alone.
+    Parameters
+    ----------
+    result, truth : 2D or 3D, the same shape.
+    units : what the numbers of the result mean. "unit": 0 and 1 are the minimum and maximum of the truth. "truth":
+        the intensities of the truth. "auto" is the benchmark's rule: a truth inside [0, 1] and its result are left
+        alone. Any other truth is rescaled by its own minimum and maximum. A result beside it is taken to be in the
+        intensities of the truth if it has whole numbers, or if its 99 % quantile is above 2.
 
     Raises
     ------
     ConfigError
         As `psnr`; also for a constant truth to rescale, or an integer result beside a floating-point truth.
     """
+    check_choice("units", units, get_args(Units))
     a, b = _pair(result, truth)
     whole_result = np.asarray(result).dtype.kind in "iu"
     whole_truth = np.asarray(truth).dtype.kind in "iu"
-    if whole_result and not whole_truth:
+    if whole_result and not whole_truth and units == "auto":
         raise ConfigError(
             f"the result has whole numbers ({np.asarray(result).dtype}) and the truth has not: "
             "give the result as floating-point numbers on the scale of the truth"
         )
     low, high = float(b.min()), float(b.max())
-    if whole_truth or low < 0 or high > 1:
+    if units != "auto" or whole_truth or low < 0 or high > 1:
         if low == high:
             raise ConfigError(f"the truth is constant ({low:g}): there is nothing to compare with")
         b = (b - b.min()) / (b.max() - b.min())
-        if whole_result:
+        counts = whole_result or float(np.quantile(a, 0.99)) > _MOST_ON_UNIT_SCALE
+        if units == "truth" or (units == "auto" and counts):
             a = (a - low) / (high - low)
     return np.clip(a, 0, 1), b
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.metrics.columns import COLUMNS, Residual, TruthPair
-from napari_selfdeconv.metrics.full_reference import scale_to_truth
+from napari_selfdeconv.metrics.full_reference import Units, scale_to_truth
 
 
-def evaluate(result: ArrayLike, truth: ArrayLike) -> dict[str, float]:
+def evaluate(result: ArrayLike, truth: ArrayLike, *, units: Units = "auto") -> dict[str, float]:
     """Score a restored image against the truth, as the benchmark does.
 
     The result is clipped to [0, 1]. A truth that is an image as stored (integers, or values outside [0, 1])
@@ -20,10 +20,10 @@ def evaluate(result: ArrayLike, truth: ArrayLike) -> dict[str, float]:
 
     Parameters
     ----------
-    result : array_like, shape ([z,] y, x)
-        Floating-point intensities, where 0 and 1 are the minimum and maximum of the truth.
-        Integers are taken to be in the unit of an integer truth, and rescaled with it.
-    truth : array_like, shape ([z,] y, x)
+    result, truth : array_like, shape ([z,] y, x)
+    units : "auto", "truth" or "unit"
+        What the numbers of the result mean: the intensities of the truth ("truth"), or 0 and 1 for the minimum
+        and maximum of the truth ("unit"). "auto" decides as `scale_to_truth` says, from the numbers.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def evaluate(result: ArrayLike, truth: ArrayLike) -> dict[str, float]:
     >>> sorted(scores)
     ['mi', 'psnr', 'rmse', 'smi', 'ssim']
     """
-    pair = TruthPair(*scale_to_truth(result, truth))
+    pair = TruthPair(*scale_to_truth(result, truth, units))
     return {key: column.score(pair) for key, column in COLUMNS.items() if column.needs_truth}
 
 

@@ -117,10 +117,9 @@ def against_truth(array: np.ndarray, truth: tuple[str, Any]) -> dict[str, float]
     from napari_selfdeconv.api import evaluate
 
     name, data = truth
-    target = np.asarray(data).astype(np.float64)
-    if target.shape != array.shape:
-        raise ConfigError(f"the truth '{name}' has shape {target.shape} and the result {array.shape}")
-    low, span = float(target.min()), float(np.ptp(target))
-    if span == 0:
-        raise ConfigError(f"the truth '{name}' is constant: choose another layer, or none")
-    return evaluate((array.astype(np.float64) - low) / span, (target - low) / span)
+    if np.shape(data) != array.shape:
+        raise ConfigError(f"the truth '{name}' has shape {np.shape(data)} and the result {array.shape}")
+    try:
+        return evaluate(array, data, units="truth")
+    except ConfigError as error:
+        raise ConfigError(f"'{name}': {error}") from error
