@@ -204,8 +204,8 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("truth", type=Path, nargs="?")
     p.add_argument(
         "--units", choices=("auto", "truth", "unit"), default="auto",
-        help="what the numbers of the result mean: intensities of the truth, or 0 and 1 for its minimum and maximum; "
-        "default: auto, from the numbers",
+        help="unit of the result: intensities of the truth, or 0 and 1 for its lowest and highest; default: auto, "
+        "from the numbers",
     )  # fmt: skip
     p.add_argument("--image", type=Path, help="without a truth: the recorded image")
     _add_which(p)
