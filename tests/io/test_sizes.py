@@ -119,6 +119,15 @@ def test_planes_that_are_missing_are_said(tmp_path):
     assert any("names 3 planes and the file holds 1" in doubt.problem for doubt in file.record.doubts)
 
 
+@pytest.mark.parametrize("text", ["[" * 50_000, '{"a":' * 50_000, "{", "x" * 100_000])
+def test_a_description_that_is_no_record_is_text(tmp_path, text):
+    xml = ome_xml(1).replace("<Pixels", f"<Description>{text}</Description><Pixels")
+    described(tmp_path / "a.tif", xml)
+    file = read_image(tmp_path / "a.tif")
+    assert file.provenance is None
+    assert file.description == text
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy"])
 def test_what_memory_cannot_hold_is_refused_before_it_is_loaded(tmp_path, monkeypatch, name):
     path = tmp_path / name

@@ -137,7 +137,7 @@ def _field(change: str) -> tuple[str, Any]:
     name, _, text = change.partition("=")
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         value = text
     return name, tuple(value) if isinstance(value, list) else value
 
