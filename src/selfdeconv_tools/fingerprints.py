@@ -498,7 +498,7 @@ def large_image_to_zarr() -> Iterator[Value]:
             out = sd.create_zarr(folder / "result.zarr", image.shape, {"made_by": "fingerprints"})
             work = sd.iter_deconvolve_large(image, psf, _tiny(ndim), out=out, tiles=_tiles(ndim))
             made = _finish(work)
-            yield from (np.asarray(out[...]), _record(made.provenance), list(out.chunks), dict(out.attrs))
+            yield from (np.asarray(out[...]), _record(made.provenance), list(out.chunks), _record(dict(out.attrs)))
 
 
 # --- Models ---
