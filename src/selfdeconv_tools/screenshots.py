@@ -26,11 +26,12 @@ class Photographer:
     Parameters
     ----------
     folder : where the pictures go.
-    steps : training steps in place of the preset's; 0 keeps those.
+    steps : training steps instead of the preset's; 0 keeps those.
+    settle_s : how long the window may draw before a picture is taken.
     """
 
-    def __init__(self, viewer: napari.Viewer, folder: Path, steps: int = 0) -> None:
-        self.viewer, self._folder, self._steps = viewer, folder, steps
+    def __init__(self, viewer: napari.Viewer, folder: Path, steps: int = 0, settle_s: float = 0.8) -> None:
+        self.viewer, self._folder, self._steps, self._settle_s = viewer, folder, steps, settle_s
         folder.mkdir(parents=True, exist_ok=True)
 
     def take_all(self) -> None:
@@ -172,7 +173,7 @@ class Photographer:
             time.sleep(0.01)
 
     def _shoot(self, name: str) -> None:
-        self._wait(0.8)
+        self._wait(self._settle_s)
         path = self._folder / f"{name}.png"
         self.viewer.window.screenshot(str(path), flash=False, canvas_only=False)
         say(f"  {path}")

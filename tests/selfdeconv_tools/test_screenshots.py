@@ -25,7 +25,7 @@ def test_every_picture_is_made(
     cut = replace(sample, image=sample.image[::4, ::4].copy(), truth=sample.truth[::4, ::4].copy())
     monkeypatch.setattr(simulate, "sample_2d", lambda: cut)
     monkeypatch.setattr("selfdeconv_tools.screenshots.MOVIE", (slice(16, 96), slice(16, 96)))
-    Photographer(make_napari_viewer(show=True), tmp_path, steps=2).take_all()
+    Photographer(make_napari_viewer(show=True), tmp_path, steps=2, settle_s=0.05).take_all()
     made = {path.name for path in tmp_path.iterdir()}
     pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
     wanted = {
