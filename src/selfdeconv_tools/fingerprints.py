@@ -735,6 +735,7 @@ def command_psf() -> Iterator[Value]:
         for extra in ((), confocal):
             _command("psf", *optics, *extra, *grid, "--out", folder / "psf.ome.tif")
             yield from _tiff(folder / "psf.ome.tif")
+            (folder / "psf.ome.tif").unlink()  # commands replace no file
 
 
 def _write_inputs(folder: Path, ndim: int) -> tuple[Path, Path]:
@@ -769,6 +770,7 @@ def command_classical() -> Iterator[Value]:
             words = ("--psf", psf, "--method", method, "--boundary", "reflect", "--device", "cpu")
             _command("classical", image, *words, "--out", out)
             yield from _tiff(out)
+            out.unlink()
 
 
 @_listed
@@ -781,6 +783,7 @@ def command_deconvolve() -> Iterator[Value]:
         _command("deconvolve", image, "--psf", psf, *options, "--out", out)
         # The tile follows from the free memory; here it is the whole image either way.
         yield from _tiff(out, "tiles")
+        out.unlink()
         yield from _model_file(model)
         _command("apply", model, image, "--device", "cpu", "--out", out)
         yield from _tiff(out)
