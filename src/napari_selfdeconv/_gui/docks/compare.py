@@ -106,8 +106,8 @@ class CompareWidget(DockBase):
         """Run the methods that are ticked, or say why not."""
         layer, chosen = self.image_box.layer, preferences()
         try:
-            psf = self.psf_form.psf(layer)
-            source = sized(snapshot(layer), psf)
+            source, psf = snapshot(layer), self.psf_form.psf(layer)
+            source = sized(source, psf)
             classical = self.methods.classical()
             trains = self.methods.network.isChecked()
             network = preset("quick", source.ndim, device=chosen.device) if trains else None
