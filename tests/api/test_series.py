@@ -22,6 +22,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Started, Warned, drain
+from napari_selfdeconv.inference import prepare
 from napari_selfdeconv.inference.prepare import check_pieces
 from napari_selfdeconv.io.ome_zarr import create_zarr
 from napari_selfdeconv.stop_token import StopToken
@@ -169,6 +170,49 @@ def test_a_frame_that_cannot_be_used_costs_no_other_frame() -> None:
     assert any(text.startswith("Frame 2 is NaN in the result") for text in words)
     assert result.provenance["nan_frames"] == [[2, 0], [3, 0]]
     json.dumps(result.provenance)
+
+
+class Damaged:
+    """A movie with frames that the disk does not give."""
+
+    def __init__(self, data: np.ndarray, *bad: int) -> None:
+        self._data, self._bad = data, bad
+        self.shape, self.ndim, self.dtype = data.shape, data.ndim, data.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        if where[0] in self._bad:
+            raise OSError("chunk 3.0.0 is damaged")
+        return self._data[where]
+
+
+def test_a_frame_that_cannot_be_read_costs_no_other_frame() -> None:
+    movie, plan = noise((4, 24, 24)), SeriesPlan(axes="tyx")
+    whole = drain(api.iter_deconvolve_series(movie, PSF2, plan, tiny(2))).image
+    said: list[Event] = []
+    result = drain(api.iter_deconvolve_series(Damaged(movie, 2), PSF2, plan, tiny(2)), said.append)
+    for t in (0, 1, 3):
+        np.testing.assert_array_equal(result.image[t], whole[t])
+    assert np.isnan(result.image[2]).all()
+    words = [event.message for event in said if isinstance(event, Warned)]
+    assert "Frame 2 is NaN in the result: it cannot be read: chunk 3.0.0 is damaged" in words
+    assert result.provenance["nan_frames"] == [[2, 0]]
+
+
+def test_the_frame_trained_on_must_be_read() -> None:
+    movie = noise((3, 24, 24))
+    with pytest.raises(ConfigError, match=r"no frame to train on.*Frame 0.*it cannot be read"):
+        next(api.iter_deconvolve_series(Damaged(movie, 0), PSF2, SeriesPlan(axes="tyx"), tiny(2)))
+    plan = SeriesPlan(axes="tyx", train_on="sampled", frames=3)
+    result = drain(api.iter_deconvolve_series(Damaged(movie, 0), PSF2, plan, tiny(2)))
+    assert np.isnan(result.image).any(axis=(1, 2)).tolist() == [True, False, False]
+
+
+def test_every_frame_is_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames of the second channel that are trained on were scanned twice."""
+    scanned, real = [], prepare.Standardizer.of
+    monkeypatch.setattr(prepare.Standardizer, "of", lambda image: scanned.append(image) or real(image))
+    drain(api.iter_deconvolve_series(noise((3, 2, 24, 24)), PSF2, SeriesPlan(axes="tcyx"), tiny(2)))
+    assert len(scanned) == 6
 
 
 @pytest.mark.parametrize("broken", [1, 3])

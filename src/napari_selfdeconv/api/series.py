@@ -17,7 +17,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ComputeError, ConfigError, ConstantImage, UnusablePixels
+from napari_selfdeconv.errors import ComputeError, ConfigError, ConstantImage, UnusablePixels, reason_of
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
@@ -68,9 +68,10 @@ def iter_deconvolve_series(
     stays what the network was trained on, and each frame keeps its own light. Stopping ends the training of the
     current channel. The channels after it are trained for as many steps, and then all frames are deconvolved.
 
-    A frame in which all pixels are equal is copied into the result. A frame with NaN or infinite pixels is NaN in
-    the result, and "sampled" training leaves it out. So is a frame that the network gives values for which are not
-    finite. A `Warned` names each of these frames, and the run goes on.
+    A frame in which all pixels are equal is copied into the result. A frame that cannot be read, or has NaN or
+    infinite pixels, is NaN in the result, and "sampled" training leaves it out. A frame is NaN in the result also
+    if the network gives values for it that are not finite. A `Warned` names each of these frames, and the run goes
+    on.
 
     Raises
     ------
@@ -87,17 +88,17 @@ def iter_deconvolve_series(
     result = np.zeros(shape, np.float32) if out is None else out
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     config = config or preset("quick", len(plan.spatial))
-    to_train_on = partial(_training_frames, image, plan=plan, config=config)
     # All channels are checked first: an error in the last one must not cost the results of the others.
-    for channel, kernel in enumerate(psfs[1:], 1):
-        to_train_on(kernel, channel)
+    checked = [
+        _training_frames(image, kernel, channel, plan=plan, config=config) for channel, kernel in enumerate(psfs)
+    ]
     models: list[Model] = []
     runs: list[Record] = []
     steps = 0
     said: set[str] = set()
     nan_frames: list[tuple[int, int]] = []
-    for channel, kernel in enumerate(psfs):
-        known, left_out = to_train_on(kernel, channel)
+    for channel in range(channels):
+        known, left_out = checked.pop(0)
         chosen, first = list(known), next(iter(known.values()))
         yield from map(Warned, left_out)
         work = iter_train(
@@ -130,10 +131,10 @@ def iter_deconvolve_series(
                     result[where] = np.asarray(image[where])
                     yield Warned(f"{plan.frame_name(t, channel)} is constant and was left as it is.")
                     continue
-                except UnusablePixels as error:
+                except (UnusablePixels, OSError) as error:
                     result[where] = np.nan
                     nan_frames.append((t, channel))
-                    yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {error}")
+                    yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {_reason(error)}")
                     continue
                 one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
@@ -179,16 +180,21 @@ def _training_frames(
     left_out: list[str] = []
     first: Problem | None = None
     for t in plan.training_times(image.shape):
-        frame = np.asarray(image[plan.index(t, channel)])
         try:
+            frame = np.asarray(image[plan.index(t, channel)])
             found[t] = Problem.of(frame, psf, config) if first is None else first.like(frame)
-        except UnusablePixels as error:
-            left_out.append(f"{plan.frame_name(t, channel)} is left out of training: {error}")
+        except (UnusablePixels, OSError) as error:
+            left_out.append(f"{plan.frame_name(t, channel)} is left out of training: {_reason(error)}")
             continue
         first = found[t]
     if first is None:
         raise ConfigError(f"there is no frame to train on. {' '.join(left_out)}")
     return found, left_out
+
+
+def _reason(error: UnusablePixels | OSError) -> str:
+    """Return why a frame cannot be used: its pixels, or that it cannot be read."""
+    return f"it cannot be read: {reason_of(error)}" if isinstance(error, OSError) else str(error)
 
 
 def _of_frame(region: Callable[[], Region | None] | None, plan: SeriesPlan) -> Callable[[], Region | None] | None:
