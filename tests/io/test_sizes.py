@@ -107,7 +107,7 @@ def test_a_file_that_promises_more_than_it_holds(tmp_path, name):
     started = time.perf_counter()
     with pytest.raises(ConfigError, match=words) as caught:
         read_image(path)
-    assert time.perf_counter() - started < 3
+    assert time.perf_counter() - started < 10
     assert "\n" not in str(caught.value)
     assert "Errno" not in str(caught.value)
 

@@ -102,7 +102,7 @@ def test_a_header_that_no_training_writes(path, case):
     assert words in found
     assert "\n" not in found
     assert len(found) < 600
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 10
 
 
 @pytest.mark.parametrize("name", ["config", "voxel_um", "provenance", "format"])
