@@ -122,8 +122,8 @@ class DeconvolveWidget(DockBase):
         """Start Richardson-Lucy on the chosen image, or say why not."""
         try:
             inputs = self.inputs()
-            psf, counts = required(inputs.psfs)[0], self.compare.iterations()
-            source = sized(snapshot(inputs.layer), psf)
+            source, psf, counts = snapshot(inputs.layer), required(inputs.psfs)[0], self.compare.iterations()
+            source = sized(source, psf)
         except ConfigError as error:
             self._refuse(str(error))
             return

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, NumberBox
 from napari_selfdeconv._gui.forms.layout import Section, labelled_grid
+from napari_selfdeconv._gui.forms.microscope import Lens
 from napari_selfdeconv.api import (
     IMMERSIONS,
     MODELS,
@@ -115,6 +116,16 @@ class OpticsForm(QWidget):
             self.coverslip.setValue(optics.layers.coverslip_um)
         self.pixel.setChecked(optics.pixel_integration)
         self.more.heading.setChecked(optics.layers is not None or bool(parameter_values(optics)))
+
+    def lens(self) -> Lens:
+        """Return what every PSF of the microscope needs."""
+        return Lens(self.na.value(), self.wavelength.um(), self.index.value())
+
+    def set_lens(self, lens: Lens) -> None:
+        """Show what every PSF of the microscope needs, and leave the rest."""
+        self.na.setValue(lens.na)
+        self.wavelength.set_um(lens.wavelength_um)
+        self.index.setValue(lens.refractive_index)
 
     def _on_objective(self) -> None:
         chosen = self.objective.value()

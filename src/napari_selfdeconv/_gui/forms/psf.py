@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_psf
+from napari_selfdeconv._gui.forms.microscope import Lens, microscope_of
 from napari_selfdeconv._gui.forms.optics import WavelengthBox
 from napari_selfdeconv._gui.layers.exchange import about, length_um, snapshot
 from napari_selfdeconv._gui.layers.voxels import scale_without_unit, write_voxel_um
@@ -71,6 +72,7 @@ class PsfForm(QWidget):
         self._filling = False
         self._ndim = 3
         self._viewer = viewer
+        self._microscope = microscope_of(viewer)
         self._image: Image | None = None
         self._build()
         self.layer_box.layer_changed.connect(self._suggest_source)
@@ -80,7 +82,9 @@ class PsfForm(QWidget):
         self.clean.toggled.connect(self._on_number)
         self.write_button.clicked.connect(self._write_voxels)
         self.tools.clicked.connect(lambda: _open_tools(viewer))
+        self._microscope.changed.connect(self._on_microscope)
         self._suggest_source(self.layer_box.layer)
+        self._on_microscope()
 
     def psf(self, image: Image | None, layer: Image | None = None) -> Psf:
         """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
@@ -131,21 +135,16 @@ class PsfForm(QWidget):
 
     def follow(self, image: Image | None, ndim: int | None = None) -> None:
         """Fill in what the image knows: its voxel size, a sample's optics; ``ndim`` axes make one frame."""
-        sizes: tuple[float, ...] | None = None
         before = self.choice()
-        # What was typed for this image stays until its layer has a voxel size.
-        typed = [box.value() for box in self.voxel] if image is self._image else [0.0] * 3
         self._image, self._filling = image, True
         ndim = ndim or (image.ndim if image is not None else 0)
         if image is not None and ndim in (2, 3):
-            self._ndim, sizes = ndim, length_um(image.scale[-ndim:], image.units[-ndim:])
+            self._ndim = ndim
             optics = about(image).get("optics")
             if optics:
-                self.na.setValue(optics["na"])
-                self.wavelength.set_um(optics["wavelength_um"])
-                self.index.setValue(optics["refractive_index"])
-        for box, size in zip(self.voxel[-self._ndim :], sizes or typed[-self._ndim :], strict=True):
-            box.setValue(size)
+                lens = Lens(optics["na"], optics["wavelength_um"], optics["refractive_index"])
+                self._microscope.fill(image, lens)
+        self._show_voxels()
         self._filling = False
         for widget in (self.voxel[0], self._z_label):
             widget.setVisible(self._ndim == 3)
@@ -187,7 +186,42 @@ class PsfForm(QWidget):
     def _on_number(self) -> None:
         if not self._filling:
             self._offer()
+            self._share()
             self.changed.emit()
+
+    def _share(self) -> None:
+        """Tell the other docks what was typed here."""
+        sizes = tuple(box.value() for box in self.voxel[-self._ndim :])
+        self._filling = True
+        self._microscope.set_lens(Lens(self.na.value(), self.wavelength.um(), self.index.value()))
+        if self._image is not None:
+            self._microscope.set_voxel_um(self._image, self._layer_sizes(self._image), sizes)
+        self._filling = False
+
+    def _on_microscope(self) -> None:
+        """Show what was typed in another dock."""
+        before, mine, lens = self.choice(), self._filling, self._microscope.lens
+        self._filling = True
+        if lens is not None:
+            self.na.setValue(lens.na)
+            self.wavelength.set_um(lens.wavelength_um)
+            self.index.setValue(lens.refractive_index)
+        if not mine:
+            self._show_voxels()
+        self._filling = mine
+        if not mine and self.choice() != before:
+            self._offer()
+            self.changed.emit()
+
+    def _show_voxels(self) -> None:
+        image, n = self._image, self._ndim
+        sizes = self._microscope.voxel_um(image, None if image is None else self._layer_sizes(image), n)
+        for box, size in zip(self.voxel[-n:], sizes, strict=True):
+            box.setValue(size)
+
+    def _layer_sizes(self, image: Image) -> tuple[float, ...] | None:
+        n = self._ndim
+        return length_um(image.scale[-n:], image.units[-n:]) if image.ndim >= n else None
 
     def _offer(self) -> None:
         """Offer to write to the layer the voxel size that it does not have."""

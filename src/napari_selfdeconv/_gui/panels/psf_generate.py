@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton, QWidget
 
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid, scrolled
+from napari_selfdeconv._gui.forms.microscope import Lens, microscope_of
 from napari_selfdeconv._gui.forms.optics import OpticsForm
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, display_limits, voxel_um
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
@@ -34,6 +35,7 @@ class GeneratePanel(QWidget):
         self._viewer = viewer
         self.image_box = LayerBox(viewer, looks_like_input, "The image that the PSF is for")
         self.optics_form = OpticsForm()
+        self._microscope = microscope_of(viewer)
         self.voxel = [
             NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
         ]
@@ -56,6 +58,7 @@ class GeneratePanel(QWidget):
         self.generated: PsfResult | None = None
         self.runs = RunController(self)
         self._filling = False
+        self._filled: Optics | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DEBOUNCE_MS)
@@ -175,17 +178,43 @@ class GeneratePanel(QWidget):
         sizes = voxel_um(image) if image is not None and image.ndim in (2, 3) else None
         ndim = self._ndim()
         self._filling = True
-        for box, size in zip(self.voxel[-ndim:], sizes or (0.0,) * ndim, strict=True):
+        for box, size in zip(self.voxel[-ndim:], self._microscope.voxel_um(image, sizes, ndim), strict=True):
             box.setValue(size)
         optics = None if image is None else about(image).get("optics")
         if optics:
-            self.optics_form.fill(Optics.from_dict(optics))
+            own = Optics.from_dict(optics)
+            if own != self._filled:
+                self._filled = own
+                self.optics_form.fill(own)
+            assert image is not None
+            self._microscope.fill(image, Lens(own.na, own.wavelength_um, own.refractive_index))
+        self._show_lens()
         self._filling = False
         self._show_axes(ndim)
         unknown = image is not None and sizes is None
         self.voxel_note.say("The layer does not say its voxel size: type it." if unknown else "", "warning")
         self.write_button.setVisible(unknown)
         self._later()
+
+    def _show_lens(self) -> None:
+        if self._microscope.lens is not None:
+            self.optics_form.set_lens(self._microscope.lens)
+
+    def _share(self) -> None:
+        """Tell the other docks what was typed here."""
+        if self._filling:
+            return
+        image, ndim, self._filling = self.image_box.layer, self._ndim(), True
+        self._microscope.set_lens(self.optics_form.lens())
+        if image is not None and image.ndim in (2, 3):
+            sizes = tuple(box.value() for box in self.voxel[-ndim:])
+            self._microscope.set_voxel_um(image, voxel_um(image), sizes)
+        self._filling = False
+
+    def _on_microscope(self) -> None:
+        """Show what was typed in another dock."""
+        if not self._filling:
+            self._on_image(self.image_box.layer)
 
     def _show_axes(self, ndim: int) -> None:
         for boxes in (self.voxel, self.sizes):
@@ -228,6 +257,10 @@ class GeneratePanel(QWidget):
         self.image_box.layer_changed.connect(self._on_image)
         self.runs.finished.connect(self._on_finished)
         self.optics_form.changed.connect(self._later)
+        self.optics_form.changed.connect(self._share)
+        for box in self.voxel:
+            box.valueChanged.connect(self._share)
+        self._microscope.changed.connect(self._on_microscope)
         for box in (*self.voxel, *self.sizes, self.share):
             box.valueChanged.connect(self._later)
         self.fixed.toggled.connect(self._on_fixed)
