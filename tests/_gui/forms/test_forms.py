@@ -55,6 +55,7 @@ def test_the_psf_source_follows_until_the_user_decides(open_dock: Callable[..., 
 def test_voxel_size_is_filled_from_the_layer_or_asked_for(open_dock: Callable[..., Any]) -> None:
     dock = open_dock()
     form = dock.psf_form
+    form.generated.click()
     assert [box.value() for box in form.voxel[1:]] == [0.2, 0.1]
     assert form.voxel[0].isHidden()
     assert form.voxel_note.isHidden()

@@ -57,7 +57,7 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
         panel.show_event(progress(step, held_out=2.0 / step if step % 10 == 0 else None))
     plot = panel.plot
     found = {curve.name: len(curve.x) for curve in plot.curves()}
-    assert found == {"loss": 59, HELD_OUT: 5, "blind spot": 59, "total variation": 59}
+    assert found == {"loss": 59, HELD_OUT: 5, "hidden pixels": 59, "total variation": 59}
     plot.resize(300, plot.height())
     plot.grab()  # lays the legend out
     box, name = plot._legend[1]

@@ -63,6 +63,17 @@ class CompareWidget(DockBase):
         self.measure_button = QPushButton("Measure")
         self.copy_button = QPushButton("Copy table")
         self.csv_button = QPushButton("Save CSV …")
+        for button, tip in (
+            (self.grid_button, "Show the image and its results in a grid that moves together"),
+            (
+                self.line_button,
+                "Draw a line over the image and plot what lies below it, for the image and each result",
+            ),
+            (self.measure_button, "Compute the table of metrics for the results that there are"),
+            (self.copy_button, "Copy the table, to paste it into a spreadsheet"),
+            (self.csv_button, "Write the table to a file"),
+        ):
+            button.setToolTip(tip)
         self.side_by_side = SideBySide(viewer)
         self.line = ProfileLine(viewer, self._draw_profiles)
         self.plot = ProfilePlot()

@@ -41,6 +41,7 @@ class AxesForm(QWidget):
         self.frames.setRange(1, 10_000)
         self.frames.setValue(4)
         self.each_psf = QCheckBox("A PSF layer for each channel")
+        self.each_psf.setToolTip("The PSF is wider for longer wavelengths: choose a PSF layer for each colour")
         self.psfs = [LayerBox(viewer, looks_like_psf, f"PSF of channel {i}") for i in range(_MOST_PSFS)]
         self.note = Note()
         self._build()

@@ -55,6 +55,7 @@ class BeadsForm(QWidget):
         self.neighbour = NumberBox(20, 5, "A neighbour dimmer than this share of the bead is tolerated")
         self.outlier = NumberBox(5, 1, "How much a bead's shape may differ; smaller rejects more")
         self.more = QToolButton()
+        self.more.setToolTip("Show or hide settings that few need to touch")
         self._build()
         self.image_box.layer_changed.connect(self.follow)
         self.follow(self.image_box.layer)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QScrollArea,
     QSizePolicy,
     QToolButton,
@@ -18,6 +22,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_selfdeconv._gui.qt import existing
+
+
+def name_fields(form: QWidget) -> None:
+    """Give a name for screen readers to the fields that have none: what their tooltip says first."""
+    fields = (*form.findChildren(QAbstractSpinBox), *form.findChildren(QComboBox), *form.findChildren(QLineEdit))
+    for field in fields:
+        if not field.accessibleName():
+            field.setAccessibleName(re.split(r"[:;,(]", field.toolTip())[0].strip())
 
 
 def in_a_row(*widgets: QWidget, stretch: Sequence[int] = ()) -> QWidget:
@@ -58,6 +70,7 @@ def scrolled(dock: QWidget, *widgets: QWidget, spacing: int = 4, pinned: QWidget
     outer = QVBoxLayout(dock)
     outer.setContentsMargins(0, 0, 0, 0)
     outer.setSpacing(0)
+    name_fields(inside)
     outer.addWidget(TallForm(inside), 1)
     if pinned is not None:
         line = QFrame()
@@ -77,6 +90,7 @@ class Section(QWidget):
         super().__init__()
         self.heading = QToolButton()
         self.heading.setText(title)
+        self.heading.setToolTip(f"Show or hide the fields of '{title}'")
         self.heading.setCheckable(True)
         self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.heading.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 0; }")

@@ -39,6 +39,7 @@ class MethodsForm(QWidget):
             self.border.addItem(title, value)
         self.border.setToolTip("Where light comes from beyond the border, for the methods that know several rules")
         self.network = QCheckBox("Network (quick)")
+        self.network.setToolTip("Train the network with the preset 'quick' and compare its result as well")
         layout.addWidget(self.guard, len(METHODS), 0, 1, 2)
         layout.addWidget(QLabel("Beyond the border"), len(METHODS) + 1, 0)
         layout.addWidget(self.border, len(METHODS) + 1, 1)

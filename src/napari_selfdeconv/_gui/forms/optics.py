@@ -63,6 +63,9 @@ class OpticsForm(QWidget):
         self.parameters = {key: _parameter_boxes(model) for key, model in MODELS.items()}
         self.parameter_rows = {key: self._parameter_row(key) for key in MODELS}
         self.mismatch = QCheckBox("Sample of another index")
+        self.mismatch.setToolTip(
+            "The sample refracts light otherwise than the immersion: the PSF grows with the depth"
+        )
         self.sample_index = NumberBox(1.38, 0.01, "Refractive index of the sample: water 1.33, cells 1.36 to 1.4")
         self.sample_depth = NumberBox(0.0, 1.0, "How deep below the coverslip the structure lies, um")
         self.coverslip = NumberBox(

@@ -53,6 +53,7 @@ class PsfForm(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.from_layer = QRadioButton("Layer")
+        self.from_layer.setToolTip("A PSF that lies in a layer: a measured bead, or one that was computed before")
         self.generated = QRadioButton("Generated")
         self.generated.setToolTip("Computed from the optics of the microscope, by Richards & Wolf")
         self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF")
@@ -65,7 +66,8 @@ class PsfForm(QWidget):
             NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
         ]
         self.voxel_note = Note()
-        self.write_button = QPushButton()
+        self.write_button = QPushButton("Write to the layer")
+        self.write_button.setToolTip("Set the voxel size of the image layer. Preview and results follow.")
         self.tools = QPushButton("PSF tools …")
         self.tools.setToolTip("Generate with a picture, objectives, confocal, mismatch; check and repair; beads")
         self._touched = False

@@ -133,6 +133,7 @@ class TrainForm(QWidget):
         layout.addWidget(self.note, 2, 0, 1, 2)
         layout.addWidget(self.auto_stop, 3, 1)
         self.advanced.setText("Advanced")
+        self.advanced.setToolTip("Show or hide settings that few need to touch")
         self.advanced.setCheckable(True)
         self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         layout.addWidget(self.advanced, 3, 0)

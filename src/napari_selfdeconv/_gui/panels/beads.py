@@ -71,10 +71,13 @@ class BeadsPanel(QWidget):
         self.make_button = QPushButton("Make PSF from beads")
         self.make_button.setToolTip("Find, check, register and average the beads; adds a PSF layer")
         self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("End now and discard")
         self.bar = QProgressBar()
         self.status = Note(_WELCOME)
         self.warning = Note()
         self.table = QTableWidget(0, 2)
+        self.table.setAccessibleName("Beads")
+        self.table.setToolTip("Every bead that was found, and what was done with it; a click shows it")
         self.runs = RunController(self)
         self.beads_layer: Points | None = None
         self._reasons: list[str] = []

@@ -21,6 +21,7 @@ class CompareRow(QWidget):
         self.side_by_side = SideBySide(viewer)
         self.counts = QLineEdit("2 5 10 20")
         self.counts.setToolTip("Iteration counts; one layer is added for each")
+        self.counts.setAccessibleName("Iteration counts")
         self.rl_button = QPushButton("Richardson-Lucy")
         self.rl_button.setToolTip("Run Richardson-Lucy with the same image and PSF")
         self.side_button = QPushButton("Side by side")

@@ -35,6 +35,8 @@ class MetricsTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 0)
+        self.setAccessibleName("Metrics")
+        self.setToolTip("One row for each result; a click on a title sorts")
         self.rows: list[Row] = []
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -18,7 +18,10 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_selfdeconv.config.loss_terms import LOSS_TERMS
 
 #: Middle shades: to be seen on napari's dark and light backgrounds alike.
-COLOURS = ("#4f9dff", "#e8833a", "#3fa66b", "#c15fd0", "#c9a227", "#2fb5b5", "#e0555f", "#8c8c8c")
+COLOURS = (
+    *("#4f9dff", "#e8833a", "#3fa66b", "#c15fd0", "#c9a227", "#2fb5b5", "#e0555f", "#8c8c8c"),
+    *("#9a6b3f", "#e07fb0", "#7d8ce0", "#9bbf3b", "#5f8f8f"),
+)
 _MOST_POINTS = 600
 _LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 70, 12, 8, 36, 15
 _CENTRE = Qt.AlignmentFlag.AlignCenter
@@ -172,7 +175,22 @@ def _draw_curve(painter: QPainter, curve: Curve, place: Callable[[float, float],
 
 
 HELD_OUT = "held-out"
-_OTHER_LABELS = {"total": "loss"}
+# What a term is called here: said by what it compares, not by its name in the literature.
+_PLAIN_LABELS = {
+    "total": "loss",
+    "bsp": "hidden pixels",
+    "anchor": "distance to start",
+    "bootstrap": "simulated image",
+}
+_MEANINGS = (
+    "loss: what training makes small, the sum of the others",
+    "held-out: error at pixels that training never sees",
+    "hidden pixels: error at pixels that were hidden from the network in this step (blind spot)",
+    "total variation: how rough the result is",
+    "simulated image: error for an image made of the first result, whose truth is known (bootstrap)",
+    "distance to start: how far the result has moved from that of the initial weights (anchor)",
+    "Click a name to hide or show its curve.",
+)
 
 
 class LossPlot(Plot):
@@ -180,6 +198,7 @@ class LossPlot(Plot):
 
     def __init__(self) -> None:
         super().__init__("training step", "loss", lambda logarithm: f"{10.0**logarithm:.2g}")
+        self.setToolTip("\n".join(_MEANINGS))
         self._steps = 1
         self._series: dict[str, tuple[list[int], list[float]]] = {}
         self.ended_at: int | None = None
@@ -215,9 +234,10 @@ class LossPlot(Plot):
     def curves(self) -> list[Curve]:
         order = ["total", HELD_OUT, *[name for name in self._series if name not in ("total", HELD_OUT)]]
         found = []
-        for name, colour in zip((n for n in order if n in self._series), COLOURS, strict=False):
+        for name in (n for n in order if n in self._series):
+            colour = _colour(name)
             steps, logarithms = (np.asarray(values, float) for values in self._series[name])
-            text = LOSS_TERMS[name].label if name in LOSS_TERMS else _OTHER_LABELS.get(name, name)
+            text = _PLAIN_LABELS.get(name) or (LOSS_TERMS[name].label if name in LOSS_TERMS else name)
             if name == HELD_OUT:
                 found.append(Curve(text, steps, logarithms, colour, dots=True))
             else:
@@ -236,6 +256,12 @@ class LossPlot(Plot):
         painter.drawLine(QPointF(x, field.top()), QPointF(x, field.bottom()))
         text = QRectF(x - 128, field.top(), 124, 15)
         painter.drawText(text, Qt.AlignmentFlag.AlignRight, "stopped by itself")
+
+
+def _colour(name: str) -> str:
+    """Return the colour of a curve: the same one in every run, whatever else is drawn."""
+    known = ["total", HELD_OUT, *LOSS_TERMS]
+    return COLOURS[known.index(name) % len(COLOURS)] if name in known else COLOURS[-1]
 
 
 def loss_range(logarithms: Sequence[float]) -> tuple[float, float]:

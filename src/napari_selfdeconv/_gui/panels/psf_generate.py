@@ -55,6 +55,14 @@ class GeneratePanel(QWidget):
         self.read_button = QPushButton("Read from layer")
         self.read_button.setToolTip("Fill in the fields from the selected PSF layer, if this dock made it")
         self.save_button, self.load_button = QPushButton("Save …"), QPushButton("Load …")
+        for widget, tip in (
+            (self.camera_button, "Compute the voxel size along y and x from camera, magnification and binning"),
+            (self.fixed, "Type the number of voxels instead of the share of the light"),
+            (self.add_button, "Add the PSF on display as a layer, with its parameters"),
+            (self.save_button, "Write the parameters to a file, to use them again or to share them"),
+            (self.load_button, "Read the parameters from a file"),
+        ):
+            widget.setToolTip(tip)
         self.generated: PsfResult | None = None
         self.runs = RunController(self)
         self._filling = False
