@@ -368,17 +368,17 @@ def test_layers_may_be_reordered_and_the_plane_changed(
 def test_nothing_of_a_closed_run_stays_in_memory(
     open_dock: Callable[..., Any], under_way: Callable[..., None], qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_selfdeconv.training import loop
+    from napari_selfdeconv.training import run as training_run
 
     made: list[weakref.ref[Any]] = []
-    build = loop.build_network
+    build = training_run.build_network
 
     def remembered(*arguments: Any) -> Any:
         network = build(*arguments)
         made.append(weakref.ref(network))
         return network
 
-    monkeypatch.setattr(loop, "build_network", remembered)
+    monkeypatch.setattr(training_run, "build_network", remembered)
     dock = open_dock(steps=FOREVER)
     viewer = dock.viewer
     dock.train()
