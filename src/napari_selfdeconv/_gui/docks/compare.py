@@ -31,6 +31,7 @@ from napari_selfdeconv._gui.plugin.preferences import preferences
 from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.compare import MethodResult, Row, compare_job, measure_job
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
+from napari_selfdeconv._gui.runs.inputs import answer
 from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.config.presets import preset
@@ -166,6 +167,7 @@ class CompareWidget(DockBase):
     def _refuse(self, message: str, remedy: str = "") -> None:
         if not self.busy:
             self.run_panel.failed(message, remedy)
+            self.psf_form.focus_wrong()
 
     def _add(self, source: LayerSnapshot, results: Sequence[MethodResult]) -> str:
         for result in results:
@@ -202,6 +204,7 @@ class CompareWidget(DockBase):
             self.run_panel.forget()
 
     def _on_psf(self) -> None:
+        answer(lambda: self.psf_form.psf(self.image_box.layer))  # moves the outline of a wrong field
         if not self.busy:
             self.run_panel.forget()
 

@@ -162,6 +162,7 @@ class DeconvolveWidget(DockBase):
     def _refuse(self, message: str, remedy: str = "") -> None:
         if not self.busy:
             self.run_panel.failed(message, remedy)
+            self.psf_form.focus_wrong()
 
     def _psfs(self) -> tuple[Psf, ...]:
         layer = self.image_box.layer

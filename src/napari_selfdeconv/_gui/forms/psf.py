@@ -71,6 +71,7 @@ class PsfForm(QWidget):
         self.tools = QPushButton("PSF tools …")
         self.tools.setToolTip("Generate with a picture, objectives, confocal, mismatch; check and repair; beads")
         self._touched = False
+        self.wrong: NumberBox | None = None
         self._filling = False
         self._ndim = 3
         self._viewer = viewer
@@ -89,7 +90,30 @@ class PsfForm(QWidget):
         self._on_microscope()
 
     def psf(self, image: Image | None, layer: Image | None = None) -> Psf:
-        """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
+        """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense.
+
+        The field that the error is about has a red outline until it is mended.
+        """
+        self._mark(None)
+        try:
+            return self._read(image, layer)
+        except ConfigError as error:
+            fields = {"na ": self.na, "wavelength_um ": self.wavelength, "refractive_index ": self.index}
+            self._mark(next((box for name, box in fields.items() if str(error).startswith(name)), None))
+            raise
+
+    def focus_wrong(self) -> None:
+        """Move the keyboard focus to the field with the red outline."""
+        if self.wrong is not None:
+            self.wrong.setFocus()
+            self.wrong.selectAll()
+
+    def _mark(self, wrong: NumberBox | None) -> None:
+        for box in (self.na, self.wavelength, self.index):
+            box.setStyleSheet("QDoubleSpinBox { border: 2px solid #e0555f; }" if box is wrong else "")
+        self.wrong = wrong
+
+    def _read(self, image: Image | None, layer: Image | None) -> Psf:
         if layer is not None:
             return MeasuredPsf(snapshot(layer), clean=self.clean.isChecked())
         if self.generated.isChecked():
