@@ -90,7 +90,7 @@ def minimise_total_variation(
 
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            p = (p + (operator.forward(ahead) - x) / balance) * share
+            p = (p + operator.forward(ahead) / balance - x / balance) * share
             q = [
                 old + 0.5 * share_of_gradient / balance * d
                 for old, d in zip(q, compute_gradient(operator.fine(ahead)), strict=True)
