@@ -2,28 +2,62 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
+from napari_selfdeconv.cli import parser
 from napari_selfdeconv.config import presets
 from napari_selfdeconv.config.loss_terms import LOSSES, LossWeights
-from napari_selfdeconv.config.presets import RANDOM_START, PresetName, preset
+from napari_selfdeconv.config.presets import COST, RANDOM_START, preset, preset_names
+from napari_selfdeconv.config.training import ARCHITECTURE
 from napari_selfdeconv.errors import ConfigError
 
 FILES = sorted(Path(presets.__file__).parent.glob("*.toml"))
 
 
 def test_there_is_one_file_for_each_preset_and_number_of_axes() -> None:
-    assert {f.stem for f in FILES} == {f"{name}_{ndim}d" for name in get_args(PresetName) for ndim in (2, 3)}
+    assert preset_names() == ("quick", "standard", "paper", "ssi")
+    assert {f.stem for f in FILES} == {f"{name}_{ndim}d" for name in preset_names() for ndim in (2, 3)}
+
+
+def test_a_new_preset_is_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line and the dock read the names from the files; both had a list of their own."""
+    for file in FILES:
+        shutil.copy(file, tmp_path)
+    for ndim in (2, 3):
+        text = (tmp_path / f"standard_{ndim}d.toml").read_text("utf-8").replace("steps = 300", "steps = 7777")
+        (tmp_path / f"dummy_{ndim}d.toml").write_text(text, "utf-8")
+    monkeypatch.setattr(presets, "_FOLDER", tmp_path)
+    presets._read.cache_clear()
+    assert preset("dummy", 3).optimiser.steps == 7777
+    assert preset("dummy", 3).name == "dummy"
+    from napari_selfdeconv._gui.forms.train import offered
+
+    assert "dummy" in offered()
+    args = parser._parser().parse_args(["deconvolve", "a.tif", "--preset", "dummy", "--out", "b.tif"])
+    assert args.preset == "dummy"
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", ["paper", "ssi"])
+def test_learned_weights_that_do_not_fit_are_refused_at_once(name: str, ndim: int) -> None:
+    features = preset("quick", ndim).network.features
+    with pytest.raises(ConfigError, match=rf"for features={features}, .*use the preset quick or standard"):
+        preset(name, ndim, pretrained=True)
+    quick = preset("quick", ndim).network
+    fits = {key: getattr(quick, key) for key in ARCHITECTURE}
+    assert preset(name, ndim, pretrained=True, **fits).start.pretrained
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_says_every_setting_once(path: Path) -> None:
     written = tomllib.loads(path.read_text("utf-8"))
     random = written.pop(RANDOM_START, None)
+    written.pop(COST, None)
     name, ndim = path.stem.split("_")
     config = preset(name, int(ndim[0]))
     told = config.to_dict()

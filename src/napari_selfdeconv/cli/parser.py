@@ -13,7 +13,7 @@ from napari_selfdeconv.api import METHODS, MODELS, Border, Parameter, benchmark_
 from napari_selfdeconv.cli import benchmark, commands, info
 from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
 from napari_selfdeconv.config.loss_terms import LOSSES
-from napari_selfdeconv.config.presets import PresetName
+from napari_selfdeconv.config.presets import preset_names
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError, reason_of
 from napari_selfdeconv.stop_token import StopToken
 
@@ -102,7 +102,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("--psf", type=Path, help="PSF file; used as it is, but for resampling and its sum")
     _add_optics(p, required=False)
     p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
-    p.add_argument("--preset", choices=get_args(PresetName), help="default: quick")
+    p.add_argument("--preset", choices=preset_names(), help="default: quick")
     p.add_argument(
         "--config",
         type=Path,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_selfdeconv._gui.forms.train import PRESET_CHOICES, describe
+from napari_selfdeconv._gui.forms.train import describe, offered
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.panels.plots import loss_range, round_values, running_mean
 from napari_selfdeconv._gui.panels.run import clock
@@ -156,9 +156,13 @@ def test_bad_iteration_counts(text: str) -> None:
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("name", [value for _, value in PRESET_CHOICES])
+@pytest.mark.parametrize("name", offered())
 def test_every_preset_is_described(name: str, ndim: int) -> None:
     assert "steps" in describe(name, ndim)
+
+
+def test_the_dock_offers_the_presets_that_say_what_they_cost() -> None:
+    assert offered() == ["quick", "standard", "paper"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(8.4, "8 s"), (125, "2 min 05 s"), (11_400, "3 h 10 min")])

@@ -10,27 +10,22 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolBut
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, Note, WholeBox
 from napari_selfdeconv._gui.plugin.preferences import preferences
 from napari_selfdeconv.config.loss_terms import LOSSES
-from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.config.presets import preset, preset_cost, preset_names
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 
-PRESET_CHOICES = [("quick", "quick"), ("standard", "standard"), ("paper", "paper")]
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
-# Measured on two cores (docs/benchmarks.md); paper is estimated from its step times.
-_COST = {
-    ("quick", 2): "about a minute for 1024 × 1024 pixels on two CPU cores",
-    ("quick", 3): "about a minute for 64 × 128 × 128 voxels on two CPU cores",
-    ("standard", 2): "two to four minutes on two CPU cores",
-    ("standard", 3): "about two minutes on two CPU cores",
-    ("paper", 2): "the paper's settings; seven hours on two CPU cores",
-    ("paper", 3): "the paper's settings; two days on two CPU cores",
-}
+
+
+def offered() -> list[str]:
+    """Return the presets that the dock offers: those whose files say what they cost."""
+    return [name for name in preset_names() if preset_cost(name, 2) and preset_cost(name, 3)]
 
 
 def describe(name: str, ndim: int) -> str:
     """Return one line about what a preset costs."""
     config = preset(name, ndim)
-    return f"{config.optimiser.steps} steps, {config.network.features} features: {_COST[name, ndim]}."
+    return f"{config.optimiser.steps} steps, {config.network.features} features: {preset_cost(name, ndim)}."
 
 
 class TrainForm(QWidget):
@@ -43,7 +38,7 @@ class TrainForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.preset = ChoiceBox(PRESET_CHOICES, "How much to spend on training")
+        self.preset = ChoiceBox([(name, name) for name in offered()], "How much to spend on training")
         losses = [("preset's own", None), *((loss.label, name) for name, loss in LOSSES.items())]
         self.loss = ChoiceBox(losses, "What the network is trained to minimise")
         self.seed = WholeBox("The same seed gives the same result")

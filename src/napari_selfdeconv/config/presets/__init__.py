@@ -6,17 +6,41 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from napari_selfdeconv.config.checks import check_choice, check_flag
 from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 
-PresetName = Literal["quick", "standard", "paper", "ssi"]
+_FOLDER = Path(__file__).parent
 
 #: The table of a preset's file with what is different when training starts from random weights.
 RANDOM_START = "random_start"
+#: The key of a preset's file with what it costs, in words. Measured on two cores (docs/benchmarks.md); "paper" is
+#: estimated from its step times.
+COST = "cost"
+#: The preset whose network the learned initial weights are for.
+LEARNED_LIKE = "quick"
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the presets, the one with the fewest steps first.
+
+    A preset is a pair of files ``NAME_2d.toml`` and ``NAME_3d.toml`` beside this module.
+
+    Examples
+    --------
+    >>> preset_names()[:2]
+    ('quick', 'standard')
+    """
+    names = {path.stem.removesuffix("_2d") for path in _FOLDER.glob("*_2d.toml")}
+    return tuple(sorted(names, key=lambda name: (_read(name, 2, False).optimiser.steps, name)))
+
+
+def preset_cost(name: str, ndim: int) -> str:
+    """Return in words what a preset costs; "" for one that the dock does not offer."""
+    return str(_file(name, ndim).get(COST, ""))
 
 
 def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
@@ -46,7 +70,7 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     >>> preset("paper", 3, loss="noise2self", seed=1).loss.weights.bsp
     1.0
     """
-    check_choice("preset", name, get_args(PresetName))
+    check_choice("preset", name, preset_names())
     if ndim not in (2, 3):
         raise ConfigError(f"an image has 2 or 3 axes here, got {ndim}")
     if loss is not None:
@@ -54,9 +78,23 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     pretrained = check_flag("pretrained", overrides["pretrained"]) if "pretrained" in overrides else None
     base = _read(name, ndim, pretrained is False)
     config = base.replace(**overrides)
+    if pretrained and not base.start.pretrained:
+        _check_learned(name, ndim, config)
     if base.start.pretrained:
         _check_fit(name, base, config, pretrained)
     return config
+
+
+def _check_learned(name: str, ndim: int, config: TrainConfig) -> None:
+    """Raise ConfigError where a preset for random weights is asked for the learned ones, which do not fit it."""
+    made_for = _read(LEARNED_LIKE, ndim, False).network
+    if any(getattr(config.network, key) != getattr(made_for, key) for key in ARCHITECTURE):
+        fits = ", ".join(f"{key}={getattr(made_for, key)!r}" for key in ARCHITECTURE)
+        learned = [other for other in preset_names() if _read(other, ndim, False).start.pretrained]
+        raise ConfigError(
+            f"the preset {name} starts from random weights: the learned initial weights are for {fits}. Leave "
+            f"pretrained out, or use the preset {' or '.join(learned)}"
+        )
 
 
 def _check_fit(name: str, base: TrainConfig, config: TrainConfig, pretrained: bool | None) -> None:
@@ -77,11 +115,15 @@ def _check_fit(name: str, base: TrainConfig, config: TrainConfig, pretrained: bo
         )
 
 
+def _file(name: str, ndim: int) -> dict[str, Any]:
+    return tomllib.loads((_FOLDER / f"{name}_{ndim}d.toml").read_text("utf-8"))
+
+
 @cache
 def _read(name: str, ndim: int, random_start: bool) -> TrainConfig:
     """Return a preset as its file has it, for the learned or the random start."""
-    path = Path(__file__).with_name(f"{name}_{ndim}d.toml")
-    values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    values = _file(name, ndim)
+    values.pop(COST, None)
     changes: Mapping[str, Mapping[str, Any]] = values.pop(RANDOM_START, {})
     if random_start:
         values |= {part: {**values[part], **inner} for part, inner in changes.items()}
