@@ -11,6 +11,7 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays import chunks
 from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Event, Progress, drain
+from napari_selfdeconv.inference import refine
 from napari_selfdeconv.inference.refine import COUNTS, Refiner
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.simulate import cells_2d
@@ -134,6 +135,20 @@ def test_a_large_result_is_refined_slab_by_slab(monkeypatch: pytest.MonkeyPatch)
     off = (refined_by(refiner_here(), smooth, image) - whole) / np.ptp(whole)
     assert np.abs(off).max() < 4e-3
     assert np.sqrt(np.mean(off**2)) < 1e-4
+
+
+def test_rounding_errors_do_not_grow() -> None:
+    """In flat places the total variation made 3e-3 of the range of them in 300 iterations."""
+    _, image = measured(2, 0.005)
+    image = np.pad(image, 20, constant_values=np.float32(image.mean()))
+    smooth = gaussian_filter(image, 1.0)
+    disturbed = smooth + np.random.default_rng(0).normal(0, 1e-6 * np.ptp(smooth), smooth.shape).astype(np.float32)
+    results = []
+    for start in (smooth, disturbed):
+        refiner = refiner_here()
+        refiner._choice = refine._Choice(100, 0.0)
+        results.append(refined_by(refiner, start, image))
+    assert np.abs(results[1] - results[0]).max() < 1e-4 * np.ptp(results[0])
 
 
 def test_every_iteration_can_be_cancelled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from napari_selfdeconv.compute.memory_budget import result_tile
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Progress, drain
+from napari_selfdeconv.events import Progress, Tick, drain
+from napari_selfdeconv.inference import refine
 from napari_selfdeconv.inference.predict import predict
+from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.network.model import Model, build_network
 from napari_selfdeconv.physics.blur import Blur, convolved
@@ -130,6 +133,33 @@ def test_old_records_of_tiles_load() -> None:
     assert tile == (64, 40)
 
 
+@pytest.mark.parametrize("width", [9, 33])
+def test_many_iterations_of_refinement_in_tiles_give_the_whole(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """It was off by 1.1e-3 and 2.2e-3: rounding errors grew in flat places, and the tiles saw too little."""
+
+    def choose(self: Refiner, *_: object) -> Iterator[Tick]:
+        self._choice = refine._Choice(200, 0.0)
+        return iter(())
+
+    monkeypatch.setattr(Refiner, "choose", choose)
+    psf, shape = gaussian((width, width), (width / 7, width / 7)), (384, 40)
+    scene = np.full(shape, 20, np.float32)
+    random = np.random.default_rng(0)
+    scene[:192] += 400 * (random.random((192, 40)) > 0.9)
+    image = (np.maximum(convolved(Blur(psf), scene), 0) + random.normal(0, 0.3, shape)).astype(np.float32)
+    config = preset("quick", 2, steps=1, patch=16, batch_size=1, average_symmetries=False, auto_stop=False)
+    config = config.replace(precision="float32")  # bfloat16 rounds tiles otherwise than the whole, by 1e-3
+    results = []
+    for tile in (shape, (48, 40)):
+        out = np.zeros(shape, np.float32)
+        drain(iter_deconvolve_large(image, psf, config, out=out, tiles=TileConfig(tile=tile)))
+        results.append(out)
+    whole, tiled = results
+    assert np.abs(tiled - whole).max() < 1e-3 * np.ptp(whole)
+
+
 def test_refinement_in_tiles_uses_the_noise_of_the_image() -> None:
     """Half of the image is background: measured there, the noise and the outliers are others."""
     psf = gaussian((9, 9), (1.5, 1.5))
@@ -139,6 +169,7 @@ def test_refinement_in_tiles_uses_the_noise_of_the_image() -> None:
     scene[:96] += 400 * (random.random((96, 32)) > 0.9)
     image = (convolved(Blur(psf), scene) + random.normal(0, 0.3, shape)).astype(np.float32)
     config = preset("quick", 2, steps=1, patch=16, batch_size=1, average_symmetries=False, auto_stop=False)
+    config = config.replace(precision="float32")  # bfloat16 rounds tiles otherwise than the whole, by 1e-3
     results = []
     for tile in (shape, (24, 32)):
         out = np.zeros(shape, np.float32)
@@ -146,5 +177,4 @@ def test_refinement_in_tiles_uses_the_noise_of_the_image() -> None:
         assert drain(work).image is out
         results.append(out)
     whole, tiled = results
-    # Richardson-Lucy of many iterations sees further than the network.
-    assert np.abs(tiled - whole).max() < 3e-3 * np.ptp(whole)
+    assert np.abs(tiled - whole).max() < 1e-3 * np.ptp(whole)

@@ -32,7 +32,7 @@ from napari_selfdeconv.inference.predict import (
 )
 from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for
 from napari_selfdeconv.inference.preview import Region
-from napari_selfdeconv.inference.refine import Light, Refiner
+from napari_selfdeconv.inference.refine import Light, Refiner, refinement_reach
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.network.model import Model
@@ -117,11 +117,14 @@ def iter_deconvolve_large(
     training = yield from mapped(work, lambda event: _moved(event, block))
     model, choice = training.model, training.choice
     with on_device(model, choice):
-        tiles = fill_in_tile(tiles, model, shape, choice)
+        # One tile for the block and for the image, whatever is chosen in between: so a run can be repeated.
+        furthest = refinement_reach(model.psf.shape) if model.config.result.refine else None
+        tiles = fill_in_tile(tiles, model, shape, choice, furthest)
         refiner = Refiner(choice.device)
         finish = yield from _finish(model, problem, choice, tiles, stop, refiner)
         yield Filling(image=out)
-        tiles = yield from predict_into(model, image, problem.scale, out, choice, tiles, stop, finish)
+        context = refinement_reach(model.psf.shape, refiner.iterations or 0)
+        tiles = yield from predict_into(model, image, problem.scale, out, choice, tiles, stop, finish, context)
     run, seconds = training.run, time.perf_counter() - started
     yield Finished(
         seconds=seconds,
@@ -154,11 +157,16 @@ def predict_into(
     tiles: TileConfig,
     stop: StopToken,
     finish: Finish,
+    context: Sequence[int],
 ) -> Generator[Event, None, TileConfig]:
-    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; ``finish`` is done to each."""
+    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took.
+
+    ``finish`` is done to each tile, and needs ``context`` around it.
+    """
     views = predictors(model, choice, average=model.config.result.average_symmetries)
     standard = Mapped(image, scale.apply)
-    _, tiles = yield from predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish)
+    work = predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish, context=context)
+    _, tiles = yield from work
     return tiles
 
 

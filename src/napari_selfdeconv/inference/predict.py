@@ -48,17 +48,19 @@ def predict_with(
     stop: StopToken,
     out: Any = None,
     finish: Finish | None = None,
+    context: Sequence[int] | None = None,
 ) -> Generator[Event, None, tuple[Any, TileConfig]]:
     """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`.
 
+    ``context`` is what ``finish`` needs around a tile, on each axis; the network's own context is read anyway.
     When memory runs out, prediction restarts with half the tile, down to 16 voxels. The tiles that were used are
     returned as well.
     """
-    context = model.network.context
-    tile = _tile(tiles, model, standard.shape, choice)
+    context = _wider(model, context)
+    tile = _tile(tiles, model, standard.shape, choice, context)
     while True:
         try:
-            made = yield from _with_tile(functions, model, standard, tile, stop, out, finish)
+            made = yield from _with_tile(functions, model, standard, tile, context, stop, out, finish)
             return made, replace(tiles, tile=tile)
         except (RuntimeError, MemoryError) as error:
             if not device.is_out_of_memory(error):
@@ -73,18 +75,31 @@ def predict_with(
         tile = smaller
 
 
-def fill_in_tile(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> TileConfig:
-    """Return ``tiles`` with the tile that an image of ``shape`` takes now."""
-    return replace(tiles, tile=_tile(tiles, model, shape, choice))
+def fill_in_tile(
+    tiles: TileConfig,
+    model: Model,
+    shape: Sequence[int],
+    choice: device.Choice,
+    context: Sequence[int] | None = None,
+) -> TileConfig:
+    """Return ``tiles`` with the tile that an image of ``shape`` takes now; ``context`` as in `predict_with`."""
+    return replace(tiles, tile=_tile(tiles, model, shape, choice, _wider(model, context)))
 
 
-def _tile(tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice) -> tuple[int, ...]:
+def _wider(model: Model, context: Sequence[int] | None) -> tuple[int, ...]:
+    own: tuple[int, ...] = model.network.context
+    return own if context is None else tuple(map(max, own, context))
+
+
+def _tile(
+    tiles: TileConfig, model: Model, shape: Sequence[int], choice: device.Choice, context: Sequence[int]
+) -> tuple[int, ...]:
     return result_tile(
         model.config,
         shape,
         model.psf.shape,
         tiles,
-        model.network.context,
+        context,
         precision=str(choice.dtype).removeprefix("torch."),
         free_bytes=device.free_memory_bytes(choice.device),
     )
@@ -95,6 +110,7 @@ def _with_tile(
     model: Model,
     standard: Any,
     tile: tuple[int, ...],
+    context: Sequence[int],
     stop: StopToken,
     out: Any,
     finish: Finish | None,
@@ -104,7 +120,7 @@ def _with_tile(
         functions,
         standard,
         tile=tile,
-        context=network.context,
+        context=context,
         align=network.unet.multiple,
         out=out,
         finish=finish,

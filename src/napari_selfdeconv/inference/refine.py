@@ -8,7 +8,7 @@ residual is noise alone, pixels kept from them say so, and f(x) is left as it is
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,21 @@ class Light:
         if self.sigma:
             light -= clipping_bias(torch.from_numpy(expected), self.black, self.sigma).numpy()
         return light
+
+
+def refinement_reach(psf_shape: Sequence[int], iterations: int = COUNTS[-1]) -> tuple[int, ...]:
+    """Return how many voxels around a tile are read to refine it, on each axis.
+
+    One width of the PSF leaves an error of 2e-4 of the result's range for up to five iterations, and two widths
+    leave 3e-4 for 300 (PSFs of 9 to 65 pixels).
+
+    Examples
+    --------
+    >>> refinement_reach((33, 33)), refinement_reach((33, 33), 5), refinement_reach((33, 33), 0)
+    ((66, 66), (33, 33), (0, 0))
+    """
+    widths = 0 if iterations == 0 else 1 if iterations <= 5 else 2
+    return tuple(widths * width for width in psf_shape)
 
 
 class Refiner:
@@ -193,8 +208,11 @@ class Refiner:
         estimate = (self._tensor(start) - black).clamp_(min=least)
         ratio = torch.empty_like(light)
         operator = BlurOperator(blur, observed.shape)
+        # Below that length of the gradients the step would be too long for flat places: it would overshoot, and
+        # rounding errors would grow from iteration to iteration until a tile differs from the whole image.
+        options: dict[str, Any] = dict(floor=1e-3 * least, tv=_TV, tv_smooth=4 * observed.ndim * _TV, unseen=held)
         while True:
-            step_richardson_lucy(estimate, light, operator, ratio, floor=1e-3 * least, tv=_TV, unseen=held)
+            step_richardson_lucy(estimate, light, operator, ratio, **options)
             yield estimate
 
     def _compared(

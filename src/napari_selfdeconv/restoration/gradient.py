@@ -30,8 +30,18 @@ def apply_gradient_adjoint(gradients: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def compute_curvature(f: Tensor) -> Tensor:
-    """Return div(grad f / |grad f|), forward differences and their adjoint."""
+def compute_curvature(f: Tensor, smooth: float = 0.0) -> Tensor:
+    """Return div(grad f / |grad f|), forward differences and their adjoint.
+
+    Parameters
+    ----------
+    f : any shape.
+    smooth : a gradient shorter than this share of the value is not divided by its own length. With 0 the direction
+        of a gradient counts even where rounding errors alone decide it.
+    """
     gradients = compute_gradient(f)
-    length = torch.sqrt(sum((g.square() for g in gradients), torch.full_like(f, 1e-12 * float(f.max()) ** 2)))
+    least = torch.full_like(f, 1e-12 * float(f.max()) ** 2)
+    if smooth:
+        least += (smooth * f).square()
+    length = torch.sqrt(sum((g.square() for g in gradients), least))
     return -apply_gradient_adjoint([g / length for g in gradients])

@@ -76,6 +76,7 @@ def step_richardson_lucy(
     *,
     floor: float,
     tv: float = 0.0,
+    tv_smooth: float = 0.0,
     unseen: Tensor | None = None,
 ) -> None:
     """Do one iteration of Richardson-Lucy on ``estimate``, in place.
@@ -88,6 +89,7 @@ def step_richardson_lucy(
     ratio : as large as ``observed``, to work in.
     floor : the blurred estimate is taken to be at least that: it divides.
     tv : weight of the total variation, as in `iterate_richardson_lucy`.
+    tv_smooth : gradients shorter than this share of the estimate are not divided by their length.
     unseen : boolean, True where ``observed`` is not to count. There the estimate is left to its neighbours, which
         is expectation maximisation with missing data.
     """
@@ -96,7 +98,7 @@ def step_richardson_lucy(
         xp: Any = np if estimate.device.type == "cpu" else torch
         before, seen = bare(estimate), bare(observed)
         hidden = None if unseen is None else bare(unseen)
-        divisor = bare((1 - tv * compute_curvature(estimate)).clamp(min=_LEAST_DIVISOR)) if tv else None
+        divisor = bare((1 - tv * compute_curvature(estimate, tv_smooth)).clamp(min=_LEAST_DIVISOR)) if tv else None
 
         def divide(part: Any, where: slice) -> None:
             # An FFT leaves values of -1e-8 where the truth is 0; negative light would grow from them.
