@@ -218,7 +218,7 @@ def test_large_images_are_scaled_in_parts_to_the_same_numbers(monkeypatch: pytes
     data = (1000 * image((50, 30))).astype(np.uint16)
     whole = Standardizer.of(data)
     expected = whole.apply(data)
-    monkeypatch.setattr(scaling, "_SLAB", 64)
+    monkeypatch.setattr(scaling, "_CHUNK_SIZE", 64)
     parts = Standardizer.of(data)
     assert parts.std == pytest.approx(whole.std, rel=1e-12)
     np.testing.assert_array_equal(whole.apply(data), expected)

@@ -125,12 +125,12 @@ def test_the_frames_of_a_series_share_one_choice() -> None:
     assert refiner.iterations == chosen
 
 
-def test_a_large_result_is_refined_slab_by_slab(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_result_is_refined_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, image = measured(2, 0.005)
     truth, image = np.concatenate([truth] * 3), np.concatenate([image] * 3)
     smooth = gaussian_filter(truth, 1.0)
     whole = refined_by(refiner_here(), smooth, image)
-    monkeypatch.setattr(chunks, "_SLAB", 2000)
+    monkeypatch.setattr(chunks, "_CHUNK_SIZE", 2000)
     assert len(list(chunks.chunks(smooth.shape, 15))) > 2
     off = (refined_by(refiner_here(), smooth, image) - whole) / np.ptp(whole)
     assert np.abs(off).max() < 4e-3

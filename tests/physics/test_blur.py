@@ -160,7 +160,7 @@ def test_a_large_volume_goes_axis_by_axis_to_the_same_numbers(shape, size, bound
     blur, x = Blur(lopsided(size), method="fft", boundary=boundary), tensor(shape)[:1, :1]
     there, back = blur(x), blur.into(x, torch.empty_like(x), mirrored=True)
     monkeypatch.setattr(blur_module, "_LARGE", 0)
-    monkeypatch.setattr(fft, "_SLAB", 100)
+    monkeypatch.setattr(fft, "_CHUNK_SIZE", 100)
     monkeypatch.setattr(fft, "_COLUMNS", 100)
     again = Blur(lopsided(size), method="fft", boundary=boundary)
     torch.testing.assert_close(again(x), there, atol=1e-10, rtol=0)
@@ -178,7 +178,7 @@ def test_a_large_volume_goes_axis_by_axis_to_the_same_numbers(shape, size, bound
 @pytest.mark.parametrize("large", [0, 10**9])
 def test_what_is_done_to_each_part_is_done_to_all(method, large, monkeypatch):
     monkeypatch.setattr(blur_module, "_LARGE", large)
-    monkeypatch.setattr(fft, "_SLAB", 100)
+    monkeypatch.setattr(fft, "_CHUNK_SIZE", 100)
     blur, x = Blur(lopsided((3, 4, 5)), method=method), tensor((9, 8, 11))[:1, :1]
     expected, seen = blur(x) * x + 1, []
 

@@ -1,4 +1,4 @@
-"""Work on a large array in parts: slabs that know their neighbours, and the pieces in which it is stored."""
+"""Work on a large array in parts: chunks that know their neighbours, and the pieces in which it is stored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
-# Voxels of a slab: up to here the whole array is one.
-_SLAB = 2**23
+# Voxels of a chunk: up to here the whole array is one.
+_CHUNK_SIZE = 2**23
 
 
 def chunks(shape: Sequence[int], margin: int) -> Iterator[tuple[slice, slice]]:
@@ -22,7 +22,7 @@ def chunks(shape: Sequence[int], margin: int) -> Iterator[tuple[slice, slice]]:
     [(slice(0, 10, None), slice(0, 10, None))]
     """
     n = shape[0]
-    rows = n if math.prod(shape) <= _SLAB else max(4 * margin, _SLAB // math.prod(shape[1:]))
+    rows = n if math.prod(shape) <= _CHUNK_SIZE else max(4 * margin, _CHUNK_SIZE // math.prod(shape[1:]))
     for start in range(0, n, rows):
         stop = min(n, start + rows)
         yield slice(start, stop), slice(max(0, start - margin), min(n, stop + margin))

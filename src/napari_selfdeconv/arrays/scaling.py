@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.errors import ConstantImage, UnusablePixels
 
 # Voxels that are turned into float64 at a time.
-_SLAB = 2**20
+_CHUNK_SIZE = 2**20
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Standardizer:
     def apply(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return the standardised image, float32."""
         result = np.empty(image.shape, np.float32)
-        for part in _slabs(image.shape):
+        for part in _chunks(image.shape):
             result[part] = (image[part].astype(np.float64) - self.mean) / self.std
         return result
 
     def undo(self, image: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return user units, float32; written into ``out`` if given, which may be ``image``."""
         result = np.empty(image.shape, np.float32) if out is None else out
-        for part in _slabs(image.shape):
+        for part in _chunks(image.shape):
             result[part] = image[part].astype(np.float64) * self.std + self.mean
         return result
 
@@ -84,15 +84,15 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
     return low, high
 
 
-def _slabs(shape: tuple[int, ...]) -> Iterator[slice]:
+def _chunks(shape: tuple[int, ...]) -> Iterator[slice]:
     """Cut the first axis so that each part holds about a million voxels."""
-    rows = max(1, _SLAB // max(1, math.prod(shape[1:])))
+    rows = max(1, _CHUNK_SIZE // max(1, math.prod(shape[1:])))
     return (slice(start, start + rows) for start in range(0, shape[0], rows))
 
 
 def _deviation(image: NDArray[Any], mean: float) -> float:
     """Return the standard deviation in float64; of a large image without holding it in float64."""
-    if image.size <= 16 * _SLAB:
+    if image.size <= 16 * _CHUNK_SIZE:
         return float(image.std(dtype=np.float64))
-    squares = sum(float(np.square(image[part] - np.float64(mean)).sum()) for part in _slabs(image.shape))
+    squares = sum(float(np.square(image[part] - np.float64(mean)).sum()) for part in _chunks(image.shape))
     return math.sqrt(squares / image.size)

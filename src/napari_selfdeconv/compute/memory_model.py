@@ -17,7 +17,7 @@ from napari_selfdeconv.config.training import TrainConfig
 # Measured runs of the presets take 0.6 to 1.1 times the estimate.
 _SAFETY = 1.25
 _CONSTANT = 2e7
-# Layers at full resolution in work beyond those that are kept for the backward pass: gradients and scratch memory.
+# Layers at full resolution beyond those that are retained for the backward pass: gradients and scratch memory.
 _WORKING_LAYERS = 6
 
 
@@ -47,7 +47,7 @@ def training_bytes(
     steps = _needed(
         config,
         voxels=batch * math.prod(patch),
-        channels=kept_channels(config, ndim) + _WORKING_LAYERS * config.network.features,
+        channels=retained_channels(config, ndim) + _WORKING_LAYERS * config.network.features,
         transforms=batch * _padded(patch, psf_shape),
         # The frame and its standardised copies, and the Wiener kernels' float64 on four times the PSF.
         extra=24.0 * frames * math.prod(shape) + _kernel_bytes(config, psf_shape),
@@ -111,17 +111,17 @@ def parameters(config: TrainConfig, ndim: int) -> int:
     return count
 
 
-def kept_channels(config: TrainConfig, ndim: int) -> float:
+def retained_channels(config: TrainConfig, ndim: int) -> float:
     """Return how many values per voxel of a patch the network keeps for its backward pass."""
-    kept = 1.0 + len(config.network.inverse_channels) + 2 * config.network.features
+    retained = 1.0 + len(config.network.inverse_channels) + 2 * config.network.features
     for level in range(config.network.levels):
         width = config.network.features * 2**level
         # Of a block: both ReLUs, the value between its convolutions, its sum; below, what the way down made.
         layers = 4 if level == 0 else 5
         if level < config.network.levels - 1:
             layers += 2 * _joined(config) + 3
-        kept += layers * width / 2 ** (ndim * level)
-    return kept
+        retained += layers * width / 2 ** (ndim * level)
+    return retained
 
 
 def _joined(config: TrainConfig) -> int:

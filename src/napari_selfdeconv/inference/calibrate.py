@@ -102,11 +102,11 @@ def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool
 
 
 def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
-    """Return every ``every``-th pixel of g(result); a large result is blurred slab by slab."""
+    """Return every ``every``-th pixel of g(result); a large result is blurred chunk by chunk."""
     row, samples = result[0].size, []
     for core, wide in chunks(result.shape, blur.psf.shape[0]):
-        slab = convolved(blur, result[wide])[core.start - wide.start : core.stop - wide.start]
-        samples.append(slab.ravel()[-core.start * row % every :: every].astype(np.float64))
+        chunk = convolved(blur, result[wide])[core.start - wide.start : core.stop - wide.start]
+        samples.append(chunk.ravel()[-core.start * row % every :: every].astype(np.float64))
     return np.concatenate(samples)
 
 

@@ -41,7 +41,7 @@ _LEAST = 0.1
 # Black is 0, or what the darkest of g(f(x)) is, unless that is 0 but for so many ranges of g(f(x)), which f has
 # overshot.
 _DARKEST, _NEAR_ZERO = 1e-3, (-0.1, 0.02)
-# A slab is continued by so many widths of the PSF into its neighbours: what lies further away was seen to change
+# A chunk is continued by so many widths of the PSF into its neighbours: what lies further away was seen to change
 # 0.002 % of the range in the mean, and no voxel by more than 0.2 %.
 _WIDTHS = 3
 
@@ -192,7 +192,7 @@ class Refiner:
                 estimate = next(run)
                 done += 1
                 yield Tick(done, total)
-            # The next slab still looks at this one as it was.
+            # The next chunk still looks at this one as it was.
             if waiting is not None:
                 result[waiting[0]] = waiting[1]
             inner = slice(core.start - wide.start, core.stop - wide.start)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.physics.boundary import Boundary
 
 # Elements of a piece that one thread works on: lines along the last axis, and columns along the others.
-_SLAB, _COLUMNS = 2**19, 2**20
+_CHUNK_SIZE, _COLUMNS = 2**19, 2**20
 
 _PADDING = {"reflect": "symmetric", "replicate": "edge"}
 
@@ -25,13 +25,13 @@ Then = Callable[[Any, slice], None]
 def transfer_function(psf: NDArray[np.float64], shape: Sequence[int], dtype: Any) -> NDArray[Any]:
     """Return ``rfftn(psf, shape)`` as the complex ``dtype``, computed in float64 but never held in it.
 
-    The PSF is small: its transforms along all axes but the first are too, and the first is done in slabs.
+    The PSF is small: its transforms along all axes but the first are too, and the first is done in chunks.
     """
     rows: NDArray[Any] = np.fft.rfft(psf, shape[-1], axis=-1)
     for axis in range(psf.ndim - 2, 0, -1):
         rows = np.fft.fft(rows, shape[axis], axis=axis)
     result = np.empty((shape[0], *rows.shape[1:]), dtype)
-    for part in parts_of(rows.shape[1], result.size // rows.shape[1], _SLAB):
+    for part in parts_of(rows.shape[1], result.size // rows.shape[1], _CHUNK_SIZE):
         result[:, part] = np.fft.fft(rows[:, part], shape[0], axis=0)
     return result
 
@@ -114,9 +114,9 @@ def filtered(
 
     with ThreadPoolExecutor(workers) as pool:
         for work, parts in (
-            (forth, list(parts_of(len(x), x[0].size, _SLAB, workers))),
+            (forth, list(parts_of(len(x), x[0].size, _CHUNK_SIZE, workers))),
             (across, list(parts_of(spectrum.shape[-1], math.prod(shape[:-1]), _COLUMNS, workers))),
-            (back, list(parts_of(len(out), out[0].size, _SLAB, workers))),
+            (back, list(parts_of(len(out), out[0].size, _CHUNK_SIZE, workers))),
         ):
             for _ in pool.map(work, parts):
                 pass
