@@ -86,7 +86,7 @@ def test_the_command_line_makes_it(tmp_path: Path, capsys: pytest.CaptureFixture
     optics = ["--na", "1.2", "--wavelength-um", "0.52", "--refractive-index", "1.33", "--device", "cpu"]
     words = ["classical", str(tmp_path / "a.tif"), "--method", "rl", "--iterations", "2", *optics]
     assert main([*words, "--out", str(tmp_path / "b.tif")]) == 0
-    assert "PSF: Richards & Wolf, 9x47x39 voxels" in (told := capsys.readouterr().err)
+    assert "PSF: widefield, 9x47x39 voxels" in (told := capsys.readouterr().err)
     assert "it holds 100% of the light inside the stack" in told
     assert main([*words, "--boundary", "reflect", "--out", str(tmp_path / "c.tif")]) == 0
     assert "47" not in capsys.readouterr().err.split("voxels")[0]

@@ -68,9 +68,11 @@ class Optics(Settings):
         return {key: value for key, value in values.items() if key not in ("model", "model_values") or value}
 
     def __post_init__(self) -> None:
-        given: object = self.wavelength_um
-        wave = float(given) if isinstance(given, numbers.Real) else 0.0
-        if 100 <= wave <= 5000:
+        given: Any = self.wavelength_um
+        # Compared before it is converted: a whole number may be too large for a float.
+        is_number = isinstance(given, numbers.Real)
+        if is_number and 100 <= given <= 5000:
+            wave = float(given)
             remedy = f"nanometres? then give {wave / 1000:g}" if wave <= 2000 else "0.52 for green light"
             raise ConfigError(f"wavelength_um must be a number from 0.1 to 2, got {wave:g} ({remedy})")
         super().__post_init__()
