@@ -5,6 +5,7 @@ Nothing here imports Qt or napari unless a test of the GUI asks for it: the othe
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -168,3 +169,20 @@ def finish(qtbot: Any) -> Callable[..., None]:
         qtbot.waitUntil(lambda: not dock.busy, timeout=60_000)
 
     return wait
+
+
+@pytest.fixture
+def memory_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freed memory leaves the process, even if an abandoned run of an earlier test still retains it.
+
+    A run that a test dropped ends when its generator is collected, and until then it retains memory.
+    """
+    from napari_selfdeconv.compute import malloc
+
+    gc.collect()
+    library = malloc._glibc()
+    if malloc._users and library is not None:
+        monkeypatch.setattr(malloc, "_users", 0)
+        for parameter, value in malloc._USUAL.items():
+            library.mallopt(parameter, value)
+        library.malloc_trim(0)

@@ -12,6 +12,7 @@ import pytest
 from napari_selfdeconv.compute import malloc
 
 LARGE = 100 * 2**20
+pytestmark = pytest.mark.usefixtures("memory_given_back")
 glibc = pytest.mark.skipif(malloc._glibc() is None, reason="only glibc gives large blocks back at once")
 
 

@@ -232,6 +232,7 @@ def test_without_napari_the_dock_is_no_figure(monkeypatch: pytest.MonkeyPatch) -
     assert (result.timing, result.note) == (None, "napari is not installed")
 
 
+@pytest.mark.usefixtures("memory_given_back")
 def test_memory_is_that_of_the_call() -> None:
     megabytes = 64
     peak = peak_of_call(lambda: np.ones((megabytes, 2**20), np.uint8).sum(), "cpu")
