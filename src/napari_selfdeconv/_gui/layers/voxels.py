@@ -117,7 +117,7 @@ def move_results(viewer: Any, layer: Image) -> None:
 
 
 def _trailing_um(layer: Image) -> tuple[float, ...] | None:
-    """Return the voxel size of the last axes whose unit is a length, or None if no axis has one."""
+    """Return the voxel size of the last axes whose unit is a length, or None."""
     lengths = [unit.is_compatible_with("micrometer") for unit in layer.units]
     n = lengths[::-1].index(False) if False in lengths else len(lengths)
     return length_um(layer.scale[-n:], layer.units[-n:]) if n else None

@@ -76,7 +76,7 @@ def richardson_lucy_job(image: LayerSnapshot, psf: Psf, counts: Sequence[int], d
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
-    """Read iteration counts such as '2 5 10 20' or '2, 5'; ConfigError without a count, or if a count is not a number."""
+    """Read iteration counts such as '2 5 10 20' or '2, 5'; ConfigError if a count is missing or not a number."""
     words = text.replace(",", " ").split()
     if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise ConfigError(f"iteration counts must be whole numbers above 0, such as 2 5 10 20, got {text!r}")
