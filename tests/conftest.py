@@ -32,6 +32,7 @@ if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.env
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 _config_folder = tempfile.TemporaryDirectory(prefix="napari-selfdeconv-tests-")
 os.environ["NAPARI_CONFIG"] = str(Path(_config_folder.name) / "settings.yaml")
+os.environ["SELFDECONV_CONFIG_FOLDER"] = _config_folder.name
 
 
 def _has_canvas() -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.compute.failures import translate_error
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
     from napari_selfdeconv.config.loss_terms import LossWeights
+    from napari_selfdeconv.config.microscope import Microscope
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
     from napari_selfdeconv.config.presets import preset
     from napari_selfdeconv.config.series import SeriesPlan
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     from napari_selfdeconv.io.checks import check_image, check_layout
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, read_record, write_ome_tiff, write_psf
     from napari_selfdeconv.io.json_files import read_json
+    from napari_selfdeconv.io.microscope_files import (
+        forget_microscope,
+        load_microscope,
+        remember_microscope,
+        remembered_microscopes,
+        save_microscope,
+    )
     from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
     from napari_selfdeconv.io.outputs import Output, OutputKind, check_outputs
     from napari_selfdeconv.io.record import ChannelRecord, ImageRecord, Remark
@@ -97,6 +105,7 @@ __all__ = [
     "LargeDeconvolution",
     "LossWeights",
     "Method",
+    "Microscope",
     "Model",
     "Objective",
     "Optics",
@@ -133,6 +142,7 @@ __all__ = [
     "evaluate_without_truth",
     "examine_psf",
     "fit_to_voxels",
+    "forget_microscope",
     "free_memory_bytes",
     "fwhm",
     "iter_apply_model",
@@ -144,6 +154,7 @@ __all__ = [
     "iter_richardson_lucy",
     "iter_uncertainty",
     "kind_of",
+    "load_microscope",
     "load_model",
     "load_parameters",
     "make_optics",
@@ -162,6 +173,8 @@ __all__ = [
     "read_json",
     "read_psf",
     "read_record",
+    "remember_microscope",
+    "remembered_microscopes",
     "repair_psf",
     "residual",
     "richards_wolf_psf",
@@ -169,6 +182,7 @@ __all__ = [
     "sample_2d",
     "sample_3d",
     "sample_beads",
+    "save_microscope",
     "save_model",
     "save_parameters",
     "settings_json",
@@ -198,6 +212,7 @@ _NAMES = {
     "compute.failures": "translate_error",
     "compute.memory_budget": "Outlook outlook",
     "config.loss_terms": "LossWeights",
+    "config.microscope": "Microscope",
     "config.optics": "CoverslipLayers Optics",
     "config.presets": "preset",
     "config.series": "SeriesPlan",
@@ -208,6 +223,8 @@ _NAMES = {
     "io.record": "ChannelRecord ImageRecord Remark",
     "io.checks": "check_image check_layout",
     "io.json_files": "read_json",
+    "io.microscope_files": "forget_microscope load_microscope remember_microscope remembered_microscopes "
+    "save_microscope",
     "io.outputs": "Output OutputKind check_outputs",
     "metrics.scores": "evaluate",
     "network.model": "Model",

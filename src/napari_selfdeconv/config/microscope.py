@@ -1,0 +1,33 @@
+"""A microscope under the name that its user gave it: the optics, and the voxel size it usually records with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.config.rules import Each, Number, Text
+from napari_selfdeconv.config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Microscope(Settings):
+    """Optics with a name.
+
+    Attributes
+    ----------
+    name : given by the user, such as "Zeiss 63x/1.4 oil, GFP".
+    optics : all that a PSF needs but the voxel size.
+    voxel_um : usual voxel size, (dz, dy, dx) or (dy, dx), in um; None if it differs from image to image.
+
+    Examples
+    --------
+    >>> gfp = Optics(na=1.4, wavelength_um=0.51, refractive_index=1.515)
+    >>> zeiss = Microscope(name="Zeiss 63x/1.4 oil, GFP", optics=gfp)
+    >>> Microscope.from_dict(zeiss.to_dict()) == zeiss
+    True
+    """
+
+    name: Annotated[str, Text()]
+    optics: Optics
+    voxel_um: Annotated[tuple[float, ...] | None, Each(Number(0.0, 1000.0, open_low=True), counts=(2, 3))] = None

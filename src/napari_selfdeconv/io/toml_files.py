@@ -1,0 +1,62 @@
+"""TOML that people write and share: read into a dictionary or refused in one line, and written."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_selfdeconv.errors import ConfigError, reason_of
+from napari_selfdeconv.io.atomic import whole_or_not_at_all
+
+# Settings take a few kilobytes.
+_MOST_BYTES = 1_000_000
+
+
+def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
+    """Return the names and values that a TOML file holds.
+
+    Parameters
+    ----------
+    path : of a UTF-8 text file of at most 1 MB.
+    what : what the file should hold, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is too large, or holds no TOML.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > _MOST_BYTES:
+            raise ConfigError(f"{path} does not hold {what}: it has {size / 1e6:.0f} MB")
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {what} from {reason_of(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} does not hold {what}: it is no text file") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} does not hold {what}: {reason_of(error)}") from error
+
+
+def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
+    """Write names and values, whole or not at all; TOML has no None, so those are left out.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+    """
+    import tomli_w
+
+    text = tomli_w.dumps(_without_none(values))
+    with whole_or_not_at_all(Path(path)) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
