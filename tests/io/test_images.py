@@ -14,6 +14,7 @@ import tifffile
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import check_image
 from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
+from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.io.units import micrometres
 
 PROVENANCE = {"seed": 3, "text": 'a <b> & "c" µm', "nested": {"list": [1, 2.5, None]}}
@@ -84,8 +85,12 @@ def test_the_file_is_valid_ome_for_other_readers(tmp_path):
         assert (tif.series[0].axes, tif.series[0].shape) == ("ZYX", (5, 16, 24))
         pixels = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
         tags = tif.pages.first.tags
-        assert (tags["XResolution"].value, tags["YResolution"].value) == ((100_000, 1), (50_000, 1))
-        assert tags["ResolutionUnit"].value == 3
+        # ImageJ: pixels in the unit of its own text, which is the second description.
+        assert (tags["XResolution"].value, tags["YResolution"].value) == ((10, 1), (5, 1))
+        assert tags["ResolutionUnit"].value == 1
+        assert tif.is_imagej
+        told = tif.imagej_metadata
+    assert (told["slices"], told["spacing"], told["unit"]) == (5, 0.3, "um")
     assert {key: pixels[key] for key in pixels if key.startswith("Physical")} == {
         "PhysicalSizeX": 0.1,
         "PhysicalSizeXUnit": "µm",
@@ -95,6 +100,64 @@ def test_the_file_is_valid_ome_for_other_readers(tmp_path):
         "PhysicalSizeZUnit": "µm",
     }
     assert (pixels["Type"], pixels["SizeZ"], pixels["SizeC"], pixels["SizeT"]) == ("float", 5, 1, 1)
+
+
+RECORD = ImageRecord(
+    file="cells.czi", format="Zeiss CZI", axes="TCZYX", shape=(2, 3, 4, 8, 9), dtype="uint16", time_step_s=5.0,
+    objective="Plan-Apo", magnification=63.0, na=1.4, immersion="silicone", refractive_index=1.406,
+    channels=tuple(
+        ChannelRecord(
+            name=name, colour=colour, emission_um=emission, excitation_um=0.405, modality="light sheet"
+        )
+        for name, colour, emission in (("D", "#0000ff", 0.46), ("α & <β>", "#00ff80", 0.52), ("R", "#ff0000", 0.6))
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("compression", ["none", "zlib", "zstd", "lzw"])
+def test_a_result_keeps_what_its_image_stated(tmp_path, compression):
+    data = np.random.default_rng(0).random((2, 3, 4, 8, 9)).astype(np.float32)
+    path = tmp_path / "x.ome.tif"
+    write_ome_tiff(path, data, (0.3, 0.2, 0.1), {"a": 1}, "TCZYX", record=RECORD, compression=compression)
+    read = read_image(path)
+    np.testing.assert_array_equal(read.data, data)
+    assert (read.axes, read.voxel_um, read.provenance) == ("TCZYX", (0.3, 0.2, 0.1), {"a": 1})
+    assert read.record.doubts == ()
+    for name in ("time_step_s", "objective", "magnification", "na", "refractive_index"):
+        assert getattr(read.record, name) == getattr(RECORD, name)
+    # The schema has no silicone.
+    assert read.record.immersion is None
+    assert read.record.channels == RECORD.channels
+    with tifffile.TiffFile(path) as tif:
+        assert tif.is_imagej == (compression == "none")
+        if compression == "none":
+            told = tif.imagej_metadata
+            assert (told["channels"], told["slices"], told["frames"], told["mode"]) == (3, 4, 2, "composite")
+            assert [table[:, -1].tolist() for table in told["LUTs"]] == [[0, 0, 255], [0, 255, 128], [255, 0, 0]]
+            assert (told["unit"], told["spacing"], told["finterval"]) == ("um", 0.3, 5.0)
+
+
+def test_the_ome_xml_follows_the_schema(tmp_path):
+    ome_types = pytest.importorskip("ome_types")
+    data = np.zeros((2, 3, 4, 8, 9), np.float32)
+    write_ome_tiff(tmp_path / "x.ome.tif", data, (0.3, 0.2, 0.1), {"a": "µ"}, "TCZYX", record=RECORD)
+    with tifffile.TiffFile(tmp_path / "x.ome.tif") as tif:
+        image = ome_types.from_xml(tif.ome_metadata, validate=True).images[0]
+    assert image.pixels.channels[1].name == "α & <β>"
+    assert image.objective_settings.refractive_index == 1.406
+
+
+def test_whole_numbers_say_their_scale(tmp_path):
+    data = np.array([[-1.0, 0.0], [0.5, 1.0]])
+    write_ome_tiff(tmp_path / "x.tif", data, dtype="uint16")
+    read = read_image(tmp_path / "x.tif")
+    told = read.provenance["stored"]
+    assert read.data.dtype == np.uint16
+    np.testing.assert_allclose(read.data * told["scale"] + told["offset"], data, atol=2 / 65535)
+    counts = np.array([[0.4, 300.6], [65535.0, 7.0]])
+    write_ome_tiff(tmp_path / "y.tif", counts, dtype="uint16")
+    assert read_image(tmp_path / "y.tif").data.tolist() == [[0, 301], [65535, 7]]
+    assert read_image(tmp_path / "y.tif").provenance["stored"]["scale"] == 1
 
 
 def test_beyond_four_gigabytes_it_is_a_bigtiff(tmp_path, monkeypatch):

@@ -241,7 +241,7 @@ FILES = {
     ),
     "MetaMorph TIFF": (lambda m, path: m.write_metaseries(path), "MetaMorph TIFF", "YX", METAMORPH),
     "Zeiss LSM": (
-        lambda m, path: m.write_lsm(path, objective="Plan-Apochromat 63x/1.4 Oil DIC"), "Zeiss LSM", "ZCYX", LSM,
+        lambda m, path: m.write_lsm(path, objective="Plan-Apochromat 63x/1.4 Oil DIC"), "Zeiss LSM", "CZYX", LSM,
     ),
 }  # fmt: skip
 

@@ -6,22 +6,18 @@ Model files are written elsewhere.
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.atomic import whole_or_not_at_all
-from napari_selfdeconv.io.checks import GREY_HINT, check_layout, to_array
+from napari_selfdeconv.io.checks import GREY_HINT, check_layout
+from napari_selfdeconv.io.ome_tiff import write_ome_tiff
 from napari_selfdeconv.io.open_file import open_source
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.io.source import Source, squeezed
@@ -90,10 +86,12 @@ def read_record(path: FilePath, *, series: int | None = None, axes: str | None =
     'the numerical aperture is not known'
     """
     with open_source(Path(path), series or 0) as source:
-        return source.record(_checked_axes(axes, source))
+        return _in_order(source.record(_checked_axes(axes, source)))[0]
 
 
-def read_image(path: FilePath, *, series: int | None = None, axes: str | None = None) -> ImageFile:
+def read_image(
+    path: FilePath, *, series: int | None = None, axes: str | None = None, colour: bool = False
+) -> ImageFile:
     """Read one grey image or stack.
 
     Of a pyramid, the full resolution is read. A colour image whose channels are all the same is taken for the
@@ -104,6 +102,7 @@ def read_image(path: FilePath, *, series: int | None = None, axes: str | None = 
     path : str or path-like
     series : number of the image; needed if the file holds several (positions, scenes).
     axes : one letter for each axis longer than 1, such as "ZYX", where the file names them wrongly.
+    colour : whether a colour image is returned, with its colours as the last axis "S", and not refused.
 
     Returns
     -------
@@ -138,8 +137,9 @@ def read_image(path: FilePath, *, series: int | None = None, axes: str | None = 
         record = source.record(axes)
     if data.size == 0 or data.ndim < 2:
         raise ConfigError(f"{path.name} holds no image: its shape is {data.shape}")
-    data, letters = _grey(data.reshape(record.shape), record.axes, path.name)
-    record = dataclasses.replace(record, axes=letters, shape=data.shape, dtype=str(data.dtype))
+    data, letters = _grey(data.reshape(record.shape), record.axes, path.name, colour)
+    record, order = _in_order(dataclasses.replace(record, axes=letters, shape=data.shape, dtype=str(data.dtype)))
+    data, letters = data.transpose(order), record.axes
     provenance = json_dict(source.description)
     return ImageFile(
         data=data,
@@ -168,63 +168,6 @@ def read_psf(path: FilePath) -> ImageFile:
     return file
 
 
-def write_ome_tiff(
-    path: FilePath,
-    data: ArrayLike,
-    voxel_um: tuple[float, ...] | None = None,
-    provenance: dict[str, Any] | None = None,
-    axes: str | None = None,
-) -> None:
-    """Write an image as float32 OME-TIFF, whole or not at all.
-
-    The file appears under its name only when it is complete; until then it is a temporary one beside it.
-    Values are not rescaled or clipped.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Replaced if it exists.
-    data : array_like, shape ([t, c, z,] y, x)
-        float32 is kept to the last bit, other types are converted to it.
-    voxel_um : tuple of float, optional
-        Voxel size in micrometres, ([z,] y, x).
-    provenance : dict, optional
-        JSON-ready; stored as the image's description, given back by `read_image`.
-    axes : str, optional
-        "YX" or "ZYX", with "T" and "C" before them for a series; by default from the number of axes.
-
-    Raises
-    ------
-    ConfigError
-        For data or a voxel size that do not fit, and when the file cannot be written (no such folder, no
-        permission, disk full).
-    """
-    path = Path(path)
-    given = to_array("the image", data)
-    if given.dtype.kind not in "biuf":
-        raise ConfigError(f"the image must hold real numbers, got {given.dtype}")
-    image = np.ascontiguousarray(given, dtype=np.float32)
-    axes = axes or {2: "YX", 3: "ZYX"}.get(image.ndim, "")
-    fits = re.fullmatch("T?C?Z?YX", axes) and len(axes) == image.ndim and image.size
-    if not fits:
-        raise ConfigError(
-            f"can write axes YX or ZYX, with T and C before them, got axes {axes!r} and shape {image.shape}"
-        )
-    spatial = axes.lstrip("TC")
-    metadata: dict[str, Any] = {"axes": axes}
-    resolution: dict[str, Any] = {}
-    if voxel_um is not None:
-        sizes = dict(zip(spatial, _check_voxel(voxel_um, len(spatial)), strict=True))
-        for axis, size in sizes.items():
-            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-        # For readers that look at the TIFF tags alone.
-        resolution = {"resolution": (1e4 / sizes["X"], 1e4 / sizes["Y"]), "resolutionunit": "CENTIMETER"}
-    if provenance is not None:
-        metadata["Description"] = json.dumps(provenance)
-    with whole_or_not_at_all(path) as temporary:
-        tifffile.imwrite(temporary, image, ome=True, photometric="minisblack", metadata=metadata, **resolution)
-
-
 def write_psf(
     path: FilePath,
     psf: ArrayLike,
@@ -233,6 +176,13 @@ def write_psf(
 ) -> None:
     """Write a PSF; the same file as `write_ome_tiff` makes."""
     write_ome_tiff(path, psf, voxel_um=voxel_um, provenance=provenance)
+
+
+def _in_order(record: ImageRecord) -> tuple[ImageRecord, tuple[int, ...]]:
+    """Return the record with its axes as T, C, Z, Y, X, and where each of them was; other axes stay in front."""
+    order = tuple(sorted(range(len(record.axes)), key=lambda axis: "TCZYXS".find(record.axes[axis])))
+    axes, shape = "".join(record.axes[axis] for axis in order), tuple(record.shape[axis] for axis in order)
+    return dataclasses.replace(record, axes=axes, shape=shape), order
 
 
 def _checked_axes(axes: str | None, source: Source) -> str | None:
@@ -254,21 +204,16 @@ def _listed(names: tuple[str, ...]) -> str:
     return shown + (", ..." if len(names) > 5 else "")
 
 
-def _grey(data: NDArray[Any], axes: str, name: str) -> tuple[NDArray[Any], str]:
+def _grey(data: NDArray[Any], axes: str, name: str, colour: bool) -> tuple[NDArray[Any], str]:
     """Drop a colour axis that says nothing: channels all the same, and transparency."""
     if "S" not in axes:
         return data, axes
     channels = np.moveaxis(data, axes.index("S"), -1)
     colours = channels[..., :1] if channels.shape[-1] == 2 else channels[..., :3]
     if np.any(colours != colours[..., :1]):
+        if colour:
+            return data, axes
         raise ConfigError(f"{name} is a colour image, shape {data.shape}: {GREY_HINT}")
     grey = np.ascontiguousarray(colours[..., 0])
     shape, letters = squeezed(grey.shape, axes.replace("S", ""))
     return grey.reshape(shape), letters
-
-
-def _check_voxel(voxel_um: tuple[float, ...], ndim: int) -> tuple[float, ...]:
-    voxel = tuple(float(size) for size in voxel_um)
-    if len(voxel) != ndim or not all(math.isfinite(size) and size > 0 for size in voxel):
-        raise ConfigError(f"voxel_um must be {ndim} positive numbers, got {voxel_um!r}")
-    return voxel

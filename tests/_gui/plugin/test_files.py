@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
+from napari.layers import Image
 
-from napari_selfdeconv._gui.plugin.files import get_reader
+from napari_selfdeconv._gui.plugin.files import get_reader, write_image
+from napari_selfdeconv.io.images import read_image, write_ome_tiff
+from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 
 
 def test_each_position_of_a_file_is_a_layer(tmp_path):
@@ -19,3 +23,49 @@ def test_each_position_of_a_file_is_a_layer(tmp_path):
     assert [meta["name"] for _, meta, _ in layers] == ["wells well 0", "wells well 1"]
     assert [meta["scale"] for _, meta, _ in layers] == [(0.3, 0.1, 0.1)] * 2
     np.testing.assert_array_equal(layers[1][0], image + 1)
+
+
+def test_a_series_has_its_scale_units_and_labels(tmp_path):
+    path = str(tmp_path / "movie.ome.tif")
+    record = ImageRecord(
+        file="m", format="x", axes="TCZYX", shape=(2, 3, 4, 8, 9), dtype="uint16", time_step_s=5.0
+    )
+    data = np.random.default_rng(0).random((2, 3, 4, 8, 9)).astype(np.float32)
+    write_ome_tiff(path, data, (0.3, 0.2, 0.1), axes="TCZYX", record=record)
+    ((read, meta, _),) = get_reader(path)(path)
+    np.testing.assert_array_equal(read, data)
+    layer = Image(read, **meta)
+    assert tuple(layer.scale) == (5, 1, 0.3, 0.2, 0.1)
+    assert [str(unit) for unit in layer.units] == ["second", "pixel", "micrometer", "micrometer", "micrometer"]
+    assert layer.axis_labels == ("t", "c", "z", "y", "x")
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("uint8", "uint16"), ("uint16", "uint16"), ("float64", "float32")])
+def test_whole_numbers_stay_whole_numbers(tmp_path, dtype, stored):
+    data = np.arange(72).reshape(8, 9).astype(dtype)
+    write_image(str(tmp_path / "x.ome.tif"), data, {})
+    read = read_image(tmp_path / "x.ome.tif")
+    assert str(read.data.dtype) == stored
+    np.testing.assert_array_equal(read.data, data)
+    assert read.provenance is None
+
+
+@pytest.mark.parametrize("shape", [(8, 9, 3), (5, 8, 9, 4)])
+def test_an_rgb_layer_is_saved_as_three_channels(tmp_path, shape):
+    data = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    write_image(str(tmp_path / "x.ome.tif"), data, {"rgb": True})
+    read = read_image(tmp_path / "x.ome.tif")
+    assert read.axes == ("CYX" if len(shape) == 3 else "CZYX")
+    np.testing.assert_array_equal(read.data, np.moveaxis(data[..., :3], -1, 0))
+    assert [channel.name for channel in read.record.channels] == ["red", "green", "blue"]
+    assert read.record.channels[0] == ChannelRecord(name="red", colour="#ff0000")
+
+
+def test_an_rgb_file_is_an_rgb_layer(tmp_path):
+    path = str(tmp_path / "rgb.ome.tif")
+    data = np.random.default_rng(0).integers(0, 255, (16, 18, 3)).astype(np.uint8)
+    tifffile.imwrite(path, data, photometric="rgb", ome=True)
+    ((read, meta, _),) = get_reader(path)(path)
+    layer = Image(read, **meta)
+    assert layer.rgb
+    np.testing.assert_array_equal(layer.data, data)

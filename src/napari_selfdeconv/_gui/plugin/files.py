@@ -13,7 +13,7 @@ import pint
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits
 
 if TYPE_CHECKING:
-    from napari_selfdeconv.api import ImageFile
+    from napari_selfdeconv.api import ImageFile, ImageRecord
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 #: What a layer's metadata holds for this session only: no file needs it.
@@ -21,17 +21,48 @@ SESSION_KEYS = ("source_id", "linked", "psf", "model")
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write one image layer; its scale in um where its units are lengths."""
+    """Write one image layer; its scale in um where its units are lengths, whole numbers up to 16 bits as such.
+
+    The colours of an RGB layer become three channels.
+    """
     from napari_selfdeconv.api import write_ome_tiff
 
     data = data[0] if meta.get("multiscale") else data
     told = meta.get("metadata", {}).get(METADATA_KEY, {})
     provenance = {key: value for key, value in told.items() if key not in SESSION_KEYS}
     array = np.asarray(data)
-    axes = _axes(array, meta)
+    axes, record = _axes(array, meta), None
+    if meta.get("rgb"):
+        array, axes, record = _colours_as_channels(array, axes, Path(path).name)
     spatial = len(axes.lstrip("TC")) if axes else min(array.ndim, 3)
-    write_ome_tiff(path, array, voxel_um=_voxel_um(meta, spatial), provenance=provenance or None, axes=axes)
+    write_ome_tiff(
+        path,
+        array,
+        voxel_um=_voxel_um(meta, spatial),
+        provenance=provenance or None,
+        axes=axes,
+        record=record,
+        dtype="uint16" if array.dtype in (np.uint8, np.uint16) else "float32",
+    )
     return [path]
+
+
+def _colours_as_channels(data: Any, axes: str | None, name: str) -> tuple[Any, str, ImageRecord]:
+    """Return an RGB array with its colours as a channel axis, its axes, and a record that names the channels."""
+    from napari_selfdeconv.api import ChannelRecord, ImageRecord
+
+    axes = axes or "TZYX"[5 - data.ndim :]
+    before = axes.removesuffix("ZYX") if axes.endswith("ZYX") else axes.removesuffix("YX")
+    moved = np.moveaxis(data[..., :3], -1, len(before))
+    axes = f"{before}C{axes.removeprefix(before)}"
+    colours = (("red", "#ff0000"), ("green", "#00ff00"), ("blue", "#0000ff"))
+    channels = tuple(ChannelRecord(name=colour, colour=shown) for colour, shown in colours)
+    shape, dtype = moved.shape, str(data.dtype)
+    return (
+        moved,
+        axes,
+        ImageRecord(file=name, format="napari", axes=axes, shape=shape, dtype=dtype, channels=channels),
+    )
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerTuple]] | None:
@@ -42,22 +73,32 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerTuple]] | Non
 
 
 def read_image_layer(path: str) -> list[LayerTuple]:
-    """Read one OME-TIFF with its voxel size, units and provenance; a layer for each position that it holds."""
+    """Read one OME-TIFF with its scale, units, axis labels and provenance; a layer for each position in it."""
     from napari_selfdeconv.api import read_image, read_record
 
     name, positions = Path(path).name.split(".")[0], read_record(path).series_names
     if len(positions) == 1:
-        return [_layer(read_image(path), name)]
+        return [_layer(read_image(path, colour=True), name)]
     return [
-        _layer(read_image(path, series=number), f"{name} {position or number}")
+        _layer(read_image(path, series=number, colour=True), f"{name} {position or number}")
         for number, position in enumerate(positions)
     ]
 
 
 def _layer(file: ImageFile, name: str) -> LayerTuple:
+    rgb = file.axes.endswith("S")
+    axes = file.axes.removesuffix("S")
     meta: dict[str, Any] = {"name": name, "contrast_limits": display_limits(file.data)}
-    if file.voxel_um is not None and len(file.voxel_um) == file.data.ndim:
-        meta |= {"scale": file.voxel_um, "units": ("um",) * file.data.ndim}
+    if rgb:
+        meta = {"name": name, "rgb": True}
+    if set(axes) <= set("TCZYX"):
+        meta["axis_labels"] = tuple(axes.lower())
+    if file.voxel_um is not None and set(axes) <= set("TCZYX"):
+        step = file.record.time_step_s if file.record is not None else None
+        sizes = dict(zip((axis for axis in axes if axis in "ZYX"), file.voxel_um, strict=True))
+        scales = {"T": (step or 1.0, "s" if step else "pixel"), "C": (1.0, "pixel")}
+        scales |= {axis: (size, "um") for axis, size in sizes.items()}
+        meta |= {"scale": tuple(scales[a][0] for a in axes), "units": tuple(scales[a][1] for a in axes)}
     if file.provenance:
         meta["metadata"] = {METADATA_KEY: dict(file.provenance)}
     return (file.data, meta, "image")

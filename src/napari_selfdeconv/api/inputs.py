@@ -1,0 +1,311 @@
+"""The image and the PSF of a run: the part of a file that is meant, and its optics."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.config.optics import CoverslipLayers, Optics
+from napari_selfdeconv.config.template import ImageChoice, OpticsChoice, PsfChoice, span
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import check_layout
+from napari_selfdeconv.io.images import ImageFile, read_image, read_psf
+from napari_selfdeconv.io.record import ImageRecord
+from napari_selfdeconv.psf.diagnose import Context, examine_psf
+from napari_selfdeconv.psf.generate import psf_for_image
+from napari_selfdeconv.psf.models import MODELS, make_optics, model_key
+from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
+from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack
+
+# What a PSF needs, and where a record holds it.
+_NEEDED = {"na": "na", "refractive_index": "refractive_index", "wavelength_um": "channels.0.emission_um"}
+_CONFOCAL = {"excitation_um": "channels.0.excitation_um", "pinhole_au": "channels.0.pinhole_au"}
+_GIVEN = "given"
+# Findings that `check_psf` refuses or says in its own words.
+_SAID_ELSEWHERE = ("nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """A value of a run and where it comes from: "given", or a place in the file."""
+
+    name: str
+    value: Any
+    source: str
+
+    def __str__(self) -> str:
+        shown = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+        return f"--{self.name.replace('_', '-')} {shown} ({self.source})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenPsf:
+    """The PSF of a run.
+
+    Attributes
+    ----------
+    psf : as `iter_deconvolve` takes it.
+    optics : what it was computed from; None for a PSF that was given.
+    stated : the values of the optics, each with where it comes from.
+    notes, warnings : sentences for the user.
+    """
+
+    psf: NDArray[Any]
+    optics: Optics | None = None
+    stated: tuple[Stated, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = None) -> ImageFile:
+    """Read the part of a file that is meant: one series, channel, time point, some planes, a crop.
+
+    Parameters
+    ----------
+    path : of the file.
+    choice : what is meant. An axis that is left out stays whole.
+
+    Returns
+    -------
+    ImageFile
+        Its record has the channel that was chosen as its only one; ``voxel_um`` is that given, else the file's.
+
+    Raises
+    ------
+    ConfigError
+        As `read_image`, and for a part that the file does not have.
+    """
+    choice = choice or ImageChoice()
+    file = read_image(path, series=choice.series, axes=choice.axes)
+    data, axes, record = file.data, file.axes, file.record
+    assert record is not None  # read_image always makes one
+    for letter, name, number in (("C", "channel", choice.channel), ("T", "time", choice.time)):
+        if number is None:
+            continue
+        count = data.shape[axes.index(letter)] if letter in axes else 1
+        if number >= count:
+            raise ConfigError(
+                f"{Path(path).name} has no {name} {number}: it has {count}, numbered from 0",
+                f"leave --{name} out or give one of these",
+            )
+        if letter in axes:
+            data, axes = np.take(data, number, axis=axes.index(letter)), axes.replace(letter, "")
+        if letter == "C":
+            record = _of_channel(record, number)
+    parts = dict(zip("YX", choice.crop or (), strict=False)) | ({"Z": choice.z} if choice.z is not None else {})
+    for letter, text in parts.items():
+        if letter not in axes:
+            raise ConfigError(f"{Path(path).name} has no axis {letter}: its axes are {axes}", "leave --z out")
+        where = span(text, data.shape[axes.index(letter)], f"--{'z' if letter == 'Z' else 'crop'}")
+        data = data[tuple(where if axis == letter else slice(None) for axis in axes)]
+    if "Z" in axes and data.shape[axes.index("Z")] == 1:
+        data, axes = np.squeeze(data, axes.index("Z")), axes.replace("Z", "")
+    record = dataclasses.replace(record, axes=axes, shape=data.shape)
+    voxel = _voxel_um(choice.voxel_um, record)
+    return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
+
+
+def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image") -> NDArray[Any]:
+    """Return the image of a file if it is one plane or one stack; `Problem` checks its pixels.
+
+    Raises
+    ------
+    ConfigError
+        If it has time points or channels, or no axes of an image; the message says what to choose.
+    """
+    extra = {"C": "channel", "T": "time"}
+    found = [(extra[axis], n) for axis, n in zip(file.axes, file.data.shape, strict=True) if axis in extra]
+    if found:
+        size = " x ".join(map(str, file.data.shape))
+        options = " and ".join(f"--{name} N (0 to {n - 1})" for name, n in found)
+        raise ConfigError(
+            f"{Path(path).name} has axes {file.axes}, {size}",
+            f"choose one with {options}, or deconvolve all with selfdeconv series (a z-stack stored as time or "
+            "channels: --axes ZYX)",
+        )
+    check_layout("the image", file.data, file.axes)
+    return file.data
+
+
+def choose_psf(
+    file: ImageFile,
+    psf: PsfChoice,
+    optics: OpticsChoice,
+    *,
+    whole: bool = False,
+    frame_shape: Sequence[int] | None = None,
+) -> ChosenPsf:
+    """Return the PSF of an image: read from a file, or computed from the optics.
+
+    Parameters
+    ----------
+    file : the image, with one channel.
+    psf, optics : what is given. Optics that are not given are taken from the record of the file.
+    whole : whether the PSF is as large as the light of the stack (for the classical methods) or compact.
+    frame_shape : shape of one frame; by default the file's.
+
+    Raises
+    ------
+    ConfigError
+        If a value is in neither, or both a PSF and optics are given; the message says what to do.
+    """
+    if psf.file is not None:
+        if optics.given:
+            raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
+        return _read_psf(Path(psf.file), file, bool(psf.prepare))
+    if file.voxel_um is None:
+        name = file.record.file if file.record is not None else "the image"
+        raise ConfigError(f"the voxel size of {name} is not in the file: give --voxel-um [DZ] DY DX")
+    complete, stated, doubts = complete_optics(optics, file.record)
+    shape = tuple(frame_shape or file.data.shape)
+    array, warnings = (psf_for_stack if whole else psf_for_image)(complete, file.voxel_um, shape)
+    holds = ""
+    if len(shape) == 3:
+        share = share_in_stack(array.shape, complete, file.voxel_um, shape)
+        holds = f"; it holds {share:.0%} of the light inside the stack"
+    size = " x ".join(f"{v:g}" for v in file.voxel_um)
+    kind = MODELS[model_key(complete)].title.lower()
+    return ChosenPsf(
+        psf=array,
+        optics=complete,
+        stated=stated,
+        notes=(f"PSF: {kind}, {'x'.join(map(str, array.shape))} voxels of {size} um{holds}",),
+        warnings=(*doubts, *warnings),
+    )
+
+
+def complete_optics(
+    choice: OpticsChoice, record: ImageRecord | None
+) -> tuple[Optics, tuple[Stated, ...], tuple[str, ...]]:
+    """Return the optics that are given, completed by what the file states of its only channel.
+
+    Returns
+    -------
+    The optics, each value with where it comes from, and doubts for the user.
+
+    Raises
+    ------
+    ConfigError
+        If a value is in neither, or the file states a kind of microscope that has no model of its PSF; the
+        message names what is missing and its option.
+    """
+    own = {name: getattr(choice, name) for name in _NEEDED} | dict(choice.values)
+    given = {name: value for name, value in own.items() if value is not None}
+    modality = (record.channels[0].modality or "") if record is not None else ""
+    wanted = dict(_NEEDED)
+    if choice.psf_model == "confocal" or (choice.psf_model is None and "confocal" in modality):
+        wanted |= _CONFOCAL
+    filled: dict[str, float] = {}
+    if record is not None:
+        found = {name: record.value(field_) for name, field_ in wanted.items() if name not in given}
+        filled = {name: value for name, value in found.items() if value is not None}
+    missing = [name for name in wanted if name not in given and name not in filled]
+    if missing:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        asked = [] if record is None else record.missing
+        reasons = "; ".join(remark.problem for remark in asked if remark.field in [wanted[n] for n in missing])
+        raise ConfigError(f"a PSF is needed: --psf FILE, or {options}" + (f" ({reasons})" if reasons else ""))
+    chosen = choice.psf_model is not None or bool(choice.values)
+    known = "confocal" in modality or modality == "widefield"
+    if record is not None and modality and not known and not chosen:
+        raise ConfigError(
+            f"{record.file} was recorded by {modality}, which has no PSF model here",
+            "give --psf FILE with a measured PSF, or choose a model with --psf-model",
+        )
+    optics = _optics_of(choice, given | filled)
+    stated = tuple(
+        Stated(
+            name=name,
+            value=value,
+            source=_GIVEN if name in given or record is None else record.sources[wanted[name]],
+        )
+        for name, value in (given | filled).items()
+    )
+    doubts = []
+    if filled and not known and not chosen:
+        doubts.append("the file does not state the kind of microscope; the PSF is that of a widefield microscope")
+    taken = [wanted[name] for name in filled]
+    doubts += [str(doubt) for doubt in (record.doubts if record is not None else ()) if doubt.field in taken]
+    return optics, stated, tuple(doubts)
+
+
+def _optics_of(choice: OpticsChoice, values: dict[str, float]) -> Optics:
+    layers = CoverslipLayers.from_dict(choice.layers) if choice.layers else None
+    return make_optics(
+        choice.psf_model,
+        {name: value for name, value in values.items() if name not in _NEEDED},
+        na=values["na"],
+        wavelength_um=values["wavelength_um"],
+        refractive_index=values["refractive_index"],
+        defocus_um=choice.defocus_um or 0.0,
+        layers=layers,
+    )
+
+
+def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
+    """Read a PSF; prepare it on request; resample it to the image's voxels where both are known and differ."""
+    file = read_psf(path)
+    array: NDArray[Any] = file.data
+    notes: list[str] = []
+    spatial = tuple(n for n, axis in zip(image.data.shape, image.axes, strict=True) if axis in "ZYX")
+    if prepare:
+        array, report = prepare_psf(array, max_shape=spatial if len(spatial) == array.ndim else None)
+        notes += [f"PSF prepared: {sentence}" for sentence in report.did]
+    array, resampled = fit_to_voxels(array, file.voxel_um, image.voxel_um)
+    warnings = [
+        f"the PSF: {finding.text} Repair it with --prepare-psf or selfdeconv prepare-psf."
+        for finding in examine_psf(array, Context(image_shape=spatial))
+        if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in _SAID_ELSEWHERE
+    ]
+    return ChosenPsf(
+        psf=array,
+        stated=(Stated(name="psf", value=str(path), source=_GIVEN),),
+        notes=(*notes, *resampled),
+        warnings=tuple(warnings),
+    )
+
+
+def _of_channel(record: ImageRecord, number: int) -> ImageRecord:
+    """Return the record with one channel, which becomes its channel 0."""
+    own, here = f"channels.{number}.", "channels.0."
+
+    def moved(field_: str) -> str | None:
+        if not field_.startswith("channels."):
+            return field_
+        return here + field_.removeprefix(own) if field_.startswith(own) else None
+
+    return dataclasses.replace(
+        record,
+        channels=(record.channels[number],) if number < len(record.channels) else record.channels[:1],
+        sources={new: source for old, source in record.sources.items() if (new := moved(old)) is not None},
+        doubts=tuple(
+            dataclasses.replace(doubt, field=new)
+            for doubt in record.doubts
+            if (new := moved(doubt.field)) is not None
+        ),
+    )
+
+
+def channel_record(record: ImageRecord, number: int) -> ImageRecord:
+    """Return what a file states about one of its channels, as a record of that channel alone."""
+    return _of_channel(record, number)
+
+
+def _voxel_um(given: tuple[float, ...] | None, record: ImageRecord) -> tuple[float, ...] | None:
+    """Return the voxel size in um: as given, else as the file says, else None."""
+    if given is None:
+        return record.voxel_um
+    spatial = "".join(axis for axis in record.axes if axis in "ZYX")
+    if len(given) != len(spatial):
+        raise ConfigError(
+            f"--voxel-um needs {len(spatial)} numbers for {record.file}, along {', '.join(spatial.lower())}; got "
+            f"{len(given)}"
+        )
+    return given

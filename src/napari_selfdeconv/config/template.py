@@ -1,0 +1,278 @@
+"""All that a run needs beside the image: for the command line, its settings files, folders of files and docks.
+
+A settings file is TOML. Its tables are the parts of `Template`, and its names are those of the fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from napari_selfdeconv.config import flat_names
+from napari_selfdeconv.config.checks import check_number, shown
+from napari_selfdeconv.config.presets import preset, preset_names
+from napari_selfdeconv.config.rules import Choice, Each, Flag, Number, Text, Whole
+from napari_selfdeconv.config.settings import Settings
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+
+Dtype = Literal["float32", "uint16"]
+Compression = Literal["none", "zlib", "zstd", "lzw"]
+Kind = Literal["ome.tif", "zarr"]
+_COUNT = Whole(0, 10_000_000)
+# The ranges are those of `Optics`, which says what to do about a wavelength in nanometres.
+_ANY = Number(-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the help of the command line says about a field, its placeholder, and its flag where that differs."""
+
+    help: str
+    metavar: str | None = None
+    flag: str | None = None
+
+
+@dataclass(frozen=True)
+class Values:
+    """Names and values; numbers only unless ``any_value``."""
+
+    any_value: bool = False
+
+    def checked(self, name: str, value: object) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} must be names and values, got {shown(value)}")
+        if self.any_value:
+            return {str(key): item for key, item in value.items()}
+        return {str(key): check_number(f"{name}.{key}", item, -1e6, 1e6) for key, item in value.items()}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of an axis as text: "3:20" is 3 to 19, "5:" all from 5 on, ":8" the first 8."""
+
+    def checked(self, name: str, value: object) -> str:
+        try:
+            low, high = (int(part) if part else None for part in str(value).split(":"))
+        except ValueError:
+            raise ConfigError(
+                f"{name} must be FIRST:END with whole numbers, as in 3:20, got {shown(value)}"
+            ) from None
+        if (low or 0) < 0 or (high is not None and high <= (low or 0)):
+            raise ConfigError(f"{name} must count up from 0, as in 3:20, got {shown(value)}")
+        return str(value)
+
+
+def span(text: str, length: int, name: str) -> slice:
+    """Return the slice that a text of `Span` means; ConfigError where the axis is shorter.
+
+    Examples
+    --------
+    >>> span("3:", 10, "z")
+    slice(3, 10, None)
+    """
+    low, high = (int(part) if part else None for part in Span().checked(name, text).split(":"))
+    if (high or 0) > length or (low or 0) >= length:
+        raise ConfigError(f"{name} is {text}, but there are only {length}, numbered 0 to {length - 1}")
+    return slice(low or 0, length if high is None else high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageChoice(Settings):
+    """Which part of a file is meant, and how it is to be read."""
+
+    called: ClassVar[str] = "image: "
+    series: Annotated[
+        int | None, _COUNT, Told("number of the image in a file of several, from 0", metavar="N")
+    ] = None
+    axes: Annotated[
+        str | None, Text(), Told("names of the axes, where the file names them wrongly", metavar="ZYX")
+    ] = None
+    voxel_um: Annotated[
+        tuple[float, ...] | None,
+        Each(Number(0.0, 1000.0, open_low=True), counts=(2, 3)),
+        Told("voxel size in um, [DZ] DY DX; default: the file's", metavar="UM"),
+    ] = None
+    channel: Annotated[int | None, _COUNT, Told("number of the channel, from 0", metavar="N")] = None
+    time: Annotated[int | None, _COUNT, Told("number of the time point, from 0", metavar="N")] = None
+    z: Annotated[str | None, Span(), Told("planes FIRST:END, without END, as in 3:20", metavar="A:B")] = None
+    crop: Annotated[
+        tuple[str, ...] | None,
+        Each(Span(), counts=(2,)),
+        Told("rows and columns, as in --crop 100:400 :300", metavar="A:B"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpticsChoice(Settings):
+    """The optics as far as they are given; the rest is taken from the file.
+
+    Attributes
+    ----------
+    values : parameters that only some PSF models have, by name, such as "pinhole_au".
+    layers : fields of `CoverslipLayers`, by name.
+    """
+
+    called: ClassVar[str] = "optics: "
+    na: Annotated[float | None, _ANY, Told("numerical aperture")] = None
+    wavelength_um: Annotated[float | None, _ANY, Told("emission wavelength, um")] = None
+    refractive_index: Annotated[float | None, _ANY, Told("of the immersion")] = None
+    defocus_um: Annotated[float | None, _ANY, Told("shift of the focus, um; default: 0")] = None
+    psf_model: Annotated[
+        str | None, Text(), Told("kind of microscope; default: the one with the values given")
+    ] = None
+    values: Annotated[Mapping[str, float], Values()] = field(default_factory=dict)
+    layers: Annotated[Mapping[str, float], Values()] = field(default_factory=dict)
+
+    @property
+    def given(self) -> bool:
+        """Whether any of the optics is given."""
+        return self != OpticsChoice()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from names and values; a name that is no field is one of ``values``."""
+        own = {f.name for f in fields(cls)}
+        extra = {name: value for name, value in values.items() if name not in own}
+        rest = {name: value for name, value in values.items() if name in own}
+        return super().from_dict({**rest, "values": {**rest.get("values", {}), **extra}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsfChoice(Settings):
+    """A PSF that is not computed from the optics."""
+
+    called: ClassVar[str] = "psf: "
+    file: Annotated[
+        str | None, Text(), Told("PSF file; without it the PSF is computed from the optics", flag="--psf")
+    ] = None
+    prepare: Annotated[
+        bool | None,
+        Flag(),
+        Told("clean, centre and crop a measured PSF first (see prepare-psf)", flag="--prepare-psf"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodChoice(Settings):
+    """What deconvolves: a network, or a classical method and its settings."""
+
+    called: ClassVar[str] = "method: "
+    name: Annotated[str | None, Text(), Told("network (default), or a classical method", flag="--method")] = None
+    iterations: Annotated[int | None, Whole(1, 100_000), Told("iterations", metavar="N")] = None
+    regularisation: Annotated[
+        float | None, Number(0.0, 1e3), Told("weight of the regularisation", metavar="W")
+    ] = None
+    median_guard: Annotated[bool | None, Flag(), Told("replace lone bright or dark pixels first")] = None
+    boundary: Annotated[
+        str | None,
+        Text(),
+        Told(
+            "open: light from outside the image is free; reflect: the image continues as its mirror image; "
+            "zero: no light comes from outside. Default: open where the method knows it"
+        ),
+    ] = None
+    background: Annotated[
+        float | None,
+        Number(-1e9, 1e9),
+        Told(
+            "light that comes from no object, such as the camera's offset; default: estimated with open, else 0",
+            metavar="LEVEL",
+        ),
+    ] = None
+    mask: Annotated[
+        str | None,
+        Text(),
+        Told(
+            "image that is not 0 where a pixel is no measurement; auto finds saturated pixels, dead rows and "
+            "columns, black areas and NaN",
+            metavar="FILE",
+        ),
+    ] = None
+    device: Annotated[str | None, Text(), Told("auto (the default), cpu, cuda, cuda:N or mps")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingChoice(Settings):
+    """The training of the network: a preset, or all settings of an earlier run, and what differs from it.
+
+    Attributes
+    ----------
+    settings : by their flat names, as `preset` takes them.
+    run : all settings of an earlier run, as `TrainConfig.to_dict` gives them.
+    tiles : of the inference.
+    """
+
+    called: ClassVar[str] = "training: "
+    preset: Annotated[str | None, Choice(preset_names()), Told("default: quick")] = None
+    settings: Annotated[Mapping[str, Any], Values(any_value=True)] = field(default_factory=dict)
+    run: TrainConfig | None = None
+    tiles: TileConfig = field(default_factory=TileConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        flat_names.placed(self.settings)
+        if self.run is not None and self.preset is not None:
+            raise ConfigError("the settings of an earlier run hold its preset: leave out --preset")
+
+    def config(self, ndim: int) -> TrainConfig:
+        """Return the settings of a run on an image of ``ndim`` axes."""
+        if self.run is not None:
+            return self.run.replace(**self.settings)
+        return preset(self.preset or "quick", ndim, **self.settings)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from names and values; a name that is no field is a setting of the network."""
+        own = {f.name for f in fields(cls)}
+        extra = {name: value for name, value in values.items() if name not in own}
+        rest = {name: value for name, value in values.items() if name in own}
+        return super().from_dict({**rest, "settings": {**rest.get("settings", {}), **extra}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputChoice(Settings):
+    """How a result is stored."""
+
+    called: ClassVar[str] = "output: "
+    dtype: Annotated[
+        Dtype | None,
+        Choice(get_args(Dtype)),
+        Told("number type of the result; default: float32. uint16 is rounded, and scaled where it must be"),
+    ] = None
+    compression: Annotated[
+        Compression | None, Choice(get_args(Compression)), Told("of the OME-TIFF, without loss; default: none")
+    ] = None
+    kind: Annotated[
+        Kind | None,
+        Choice(get_args(Kind)),
+        Told("of the results of a folder: ome.tif (default) or zarr", flag="--kind"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template(Settings):
+    """All that a run needs beside the image. Nothing that is None is decided here.
+
+    Examples
+    --------
+    >>> template = Template.from_dict({"optics": {"na": 1.4, "pinhole_au": 1}, "training": {"steps": 50}})
+    >>> template.optics.values, template.training.config(2).optimiser.steps
+    ({'pinhole_au': 1}, 50)
+    >>> template.part("optics", na=1.2).optics.na
+    1.2
+    """
+
+    image: ImageChoice = field(default_factory=ImageChoice)
+    optics: OpticsChoice = field(default_factory=OpticsChoice)
+    psf: PsfChoice = field(default_factory=PsfChoice)
+    method: MethodChoice = field(default_factory=MethodChoice)
+    training: TrainingChoice = field(default_factory=TrainingChoice)
+    output: OutputChoice = field(default_factory=OutputChoice)
+
+    def part(self, name: str, **changes: Any) -> Self:
+        """Return the template with some fields of one part changed."""
+        return replace(self, **{name: replace(getattr(self, name), **changes)})
