@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.stop_token import StopToken
 
+#: `Progress` of an `Interim`: training is under way meanwhile.
+INTERIM_STAGE = "interim"
 #: At most ten reports of progress a second.
 REPORT_EVERY_S = 0.1
 
@@ -45,7 +47,8 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """``step`` of ``steps`` is done in ``stage`` ("train", "predict", "choose", "refine", "Richardson-Lucy" ...).
+    """``step`` of ``steps`` is done in ``stage`` ("train", "predict", "choose", "refine", "interim",
+    "Richardson-Lucy" ...).
 
     ``losses`` maps term names (and "total") to their value at this step; empty outside training.
     ``eta_s`` is the time left in this stage in seconds, None while unknown. ``held_out`` is the blind-spot error
@@ -81,7 +84,8 @@ class Preview:
 class Interim:
     """The whole image as the model deconvolves it at ``step``, asked for with `StopToken.request_result`.
 
-    Training goes on. ``image`` and ``provenance`` are as those of the final result.
+    Training goes on. ``image`` and ``provenance`` are as those of the final result, or the network's own result
+    without refinement (``quick_interim`` of `iter_deconvolve`).
     """
 
     step: int

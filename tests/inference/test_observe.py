@@ -13,7 +13,7 @@ from napari_selfdeconv import api
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled
-from napari_selfdeconv.events import Event, Interim, Preview, Progress, Started, Warned, drain
+from napari_selfdeconv.events import INTERIM_STAGE, Event, Interim, Preview, Progress, Started, Warned, drain
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.stop_token import StopToken
 
@@ -101,6 +101,37 @@ def test_an_interim_result_is_tried_with_smaller_tiles(monkeypatch: pytest.Monke
     assert any("Prediction begins again" in e.message for e in watched.of(Warned))
 
 
+def test_a_quick_interim_result_is_the_network_s_own_and_training_goes_on_as_without() -> None:
+    config = tiny(average_symmetries=True, refine=True)
+    token, events = StopToken(), list[Any]()
+    token.request_result()
+    result = drain(api.iter_deconvolve(IMAGE, PSF, config, stop=token, quick_interim=True), events.append)
+    (given,) = [event for event in events if isinstance(event, Interim)]
+    stages = [event.stage for event in events if isinstance(event, Progress)]
+    asked = [stage for stage in stages[: stages.index("predict")] if stage != "train"]
+    assert set(asked) == {INTERIM_STAGE}
+    assert not given.provenance["config"]["result"]["refine"]
+    assert result.model.config.result.refine
+    stopped = StopToken()
+    stopped.stop()
+    plain = drain(api.iter_deconvolve(IMAGE, PSF, config.replace(refine=False), stop=stopped))
+    np.testing.assert_array_equal(given.image, plain.image)
+
+
+def test_a_quick_interim_result_of_a_large_image_takes_one_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_selfdeconv.api.deconvolution._QUICK_VOXELS", 1)
+    config, token, events = tiny(average_symmetries=True), StopToken(), list[Any]()
+    token.request_result()
+    drain(api.iter_deconvolve(IMAGE, PSF, config, stop=token, quick_interim=True), events.append)
+    (given,) = [event for event in events if isinstance(event, Interim)]
+    stopped = StopToken()
+    stopped.stop()
+    plain = drain(
+        api.iter_deconvolve(IMAGE, PSF, config.replace(refine=False, average_symmetries=False), stop=stopped)
+    )
+    np.testing.assert_array_equal(given.image, plain.image)
+
+
 def test_a_preview_that_fails_is_told_once_and_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(held_out_percent=0.0, auto_stop=False, weight_interpolation=False, model_clipping=False)
     plain = api.deconvolve(IMAGE, PSF, config)
@@ -117,7 +148,7 @@ def test_cancelling_during_an_interim_result_cancels_the_run() -> None:
     token.request_result()
 
     def cancel(event: Event) -> None:
-        if isinstance(event, Progress) and event.stage == "predict":
+        if isinstance(event, Progress) and event.stage == INTERIM_STAGE:
             token.cancel()
 
     with pytest.raises(Cancelled):

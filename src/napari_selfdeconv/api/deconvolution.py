@@ -23,6 +23,9 @@ from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
+# A quick interim result averages views of no more voxels than this together, or takes one: two seconds of a core.
+_QUICK_VOXELS = 2_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deconvolution:
@@ -64,6 +67,7 @@ def iter_deconvolve(
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
     start_from: Model | None = None,
+    quick_interim: bool = False,
 ) -> Generator[Event, None, Deconvolution]:
     """Train on one image, then predict it in tiles; yield events, return the result.
 
@@ -81,6 +85,8 @@ def iter_deconvolve(
         in the thread that runs the generator, and must not touch a widget.
     preview_extra : asked likewise whether previews have g(f(x)) and x - g(f(x)) as well.
     start_from : a model to train further, of the same architecture.
+    quick_interim : whether an `Interim` is the network's own result, in seconds: without refinement, and for a
+        large image the mean of fewer views. By default it is what stopping at that step gives.
 
     Notes
     -----
@@ -110,6 +116,12 @@ def iter_deconvolve(
         result, used = yield from deconvolve_whole(model, problem, choice, used, stop, refiner)
         return result
 
+    def network_only(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+        choice = device.choose_device(model.config.compute.device, model.config.compute.precision)
+        views = max(1, _QUICK_VOXELS // problem.image.size)
+        result, _ = yield from deconvolve_whole(model, problem, choice, used, stop, most_views=views)
+        return result
+
     training = yield from iter_train(
         [problem],
         config,
@@ -120,7 +132,8 @@ def iter_deconvolve(
         preview_region=preview_region,
         preview_extra=preview_extra,
         memory_share=tiles.memory_share,
-        deconvolve=whole,
+        deconvolve=network_only if quick_interim else whole,
+        interim_refined=not quick_interim,
     )
     run, model = training.run, training.model
     with on_device(model, training.choice):

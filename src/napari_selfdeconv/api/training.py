@@ -51,6 +51,7 @@ def iter_train(
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
     deconvolve: DeconvolveWhole | None = None,
+    interim_refined: bool = True,
     memory_share: float = TileConfig.memory_share,
 ) -> Generator[Event, None, Training]:
     """Train one model on frames of one shape; yield events, return the model.
@@ -62,6 +63,7 @@ def iter_train(
         `iter_deconvolve`.
     deconvolve : deconvolves the whole image with a model. It is called when `StopToken.request_result` asks for an
         `Interim`.
+    interim_refined : whether the model that ``deconvolve`` gets may refine; otherwise its settings forbid it.
     memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
         patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
 
@@ -116,7 +118,8 @@ def iter_train(
             previewer = Previewer(
                 standard[0], first.scale, choice, attempt, psf, preview_every_s, preview_region, preview_extra
             )
-        observer = TrainingObserver(previewer, deconvolve, partial(make_model, attempt), stop, choice)
+        shown = attempt if interim_refined else attempt.replace(refine=False)
+        observer = TrainingObserver(previewer, deconvolve, partial(make_model, shown), stop, choice)
         bounds = min(lows), max(highs)
         work = _translated(train(standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights))
         return (yield from observe_steps(work, observer))

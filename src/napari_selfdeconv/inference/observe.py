@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.compute.device import Choice, release_memory
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.errors import ComputeError
-from napari_selfdeconv.events import Event, Interim, Warned
+from napari_selfdeconv.events import INTERIM_STAGE, Event, Interim, Progress, Warned, mapped
 from napari_selfdeconv.inference.preview import Previewer
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.stop_token import StopToken
@@ -70,7 +71,7 @@ class TrainingObserver:
             model = self._make_model(done.network, done.step, selected)
             try:
                 with translate_errors():
-                    image = yield from deconvolve(model)
+                    image = yield from mapped(deconvolve(model), _as_interim)
             except ComputeError as error:
                 problem = error.problem
         if image is not None:
@@ -79,6 +80,11 @@ class TrainingObserver:
         # Not in the except block: until it ends the error holds the frames, and they hold the memory.
         release_memory(self._choice.device)
         yield Warned(f"There is no result of step {done.step}, because {problem}. Training goes on.")
+
+
+def _as_interim(event: Event) -> Event:
+    """Give progress the stage of an interim result: training is under way all the same."""
+    return replace(event, stage=INTERIM_STAGE) if isinstance(event, Progress) else event
 
 
 def observe_steps(

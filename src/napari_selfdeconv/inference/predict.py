@@ -32,10 +32,18 @@ CLIPPED = (
 
 
 def predict(
-    model: Model, standard: Any, choice: device.Choice, tiles: TileConfig, stop: StopToken
+    model: Model,
+    standard: Any,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    most_views: int | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
-    """Return f of a standardised image, averaged as the model's settings say, and the tiles it took."""
-    functions = predictors(model, choice, average=model.config.result.average_symmetries)
+    """Return f of a standardised image, averaged as the model's settings say, and the tiles it took.
+
+    With ``most_views`` no more views than that are averaged.
+    """
+    functions = predictors(model, choice, average=model.config.result.average_symmetries)[:most_views]
     return (yield from predict_with(functions, model, standard, choice, tiles, stop))
 
 
@@ -136,10 +144,15 @@ def choose_refinement(
 
 
 def predict_and_fit(
-    model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
+    model: Model,
+    problem: Problem,
+    choice: device.Choice,
+    tiles: TileConfig,
+    stop: StopToken,
+    most_views: int | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], Line, TileConfig]]:
     """Return f(x) in standardised units, the line that fits it to the image, and the tiles it took."""
-    result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop)
+    result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop, most_views)
     if not np.isfinite(result.sum(dtype=np.float64)):
         raise ComputeError("the network's result has values that are not finite", "train again with another seed")
     if not model.config.result.calibrate:
@@ -155,14 +168,17 @@ def deconvolve_whole(
     tiles: TileConfig,
     stop: StopToken,
     refiner: Refiner | None = None,
+    most_views: int | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
     """Deconvolve an image with a trained model, in its own units; ``refiner`` serves all frames of a series.
+
+    With ``most_views`` the network's result is the mean of no more views than that.
 
     The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
     digit.
     """
     # In place from here on: nothing more of the image's size than the result.
-    result, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop)
+    result, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop, most_views)
     if line.cut_off:
         yield Warned(CLIPPED)
     result *= line.gain

@@ -1,11 +1,14 @@
-"""Files that napari opens through our reader."""
+"""Files that napari opens through our reader, and those that our writer offers."""
 
 from __future__ import annotations
+
+import fnmatch
 
 import numpy as np
 import pytest
 import tifffile
 from napari.layers import Image
+from npe2 import PluginManager
 
 from napari_selfdeconv._gui.plugin.files import get_reader, write_image
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
@@ -69,3 +72,19 @@ def test_an_rgb_file_is_an_rgb_layer(tmp_path):
     layer = Image(read, **meta)
     assert layer.rgb
     np.testing.assert_array_equal(layer.data, data)
+
+
+def test_a_file_that_the_writer_offers_comes_back_with_its_scale(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(np.ones((6, 8, 9), np.float32), scale=(0.3, 0.1, 0.1), units=("um",) * 3)
+    contributions = PluginManager.instance().get_manifest("napari-selfdeconv").contributions
+    (writer,) = contributions.writers
+    for extension in writer.filename_extensions:
+        path = tmp_path / f"result{extension}"
+        assert layer.save(str(path), plugin="napari-selfdeconv") == [str(path)]
+        # Ours is the only reader that asks for this ending, so napari does not choose another one.
+        ours = [reader for reader in contributions.readers if reader.command.endswith("read_ome_tiff")]
+        assert any(fnmatch.fnmatch(path.name, pattern) for pattern in ours[0].filename_patterns)
+        (back,) = viewer.open(path, plugin="napari-selfdeconv")
+        assert tuple(back.scale) == (0.3, 0.1, 0.1)
+        assert back.units == layer.units

@@ -130,16 +130,20 @@ def test_pause_use_now_resume_and_stop(
     held = panel.plot.points
     qtbot.wait(300)
     assert panel.plot.points == held
+    texts: list[str] = []
+    dock.runs.happened.connect(lambda _event: texts.append(panel.bar.text()))
     panel.use_button.click()
     assert not panel.use_button.isEnabled()
-    qtbot.waitUntil(lambda: any("deconvolved, step" in name for name in names(dock)), timeout=60_000)
-    (interim,) = [layer for layer in dock.viewer.layers if "deconvolved, step" in layer.name]
+    qtbot.waitUntil(lambda: any("network, step" in name for name in names(dock)), timeout=60_000)
+    (interim,) = [layer for layer in dock.viewer.layers if "network, step" in layer.name]
     assert interim.data.shape == dock.viewer.layers["spots"].data.shape
     step = interim.metadata[METADATA_KEY]["steps_done"]
-    assert interim.name == f"spots [deconvolved, step {step}]"
+    assert interim.name == f"spots [network, step {step}]"
     qtbot.waitUntil(panel.use_button.isEnabled, timeout=60_000)
     assert panel.status.text().startswith("Paused")
-    assert panel.bar.text().startswith("Training")
+    # The bar says how far training is, whatever else is computed meanwhile; the preview stays on top.
+    assert all(text.startswith("Training") for text in texts)
+    assert dock.viewer.layers[-1].name == "spots [preview]"
     assert dock.busy
     panel.pause_button.click()
     assert panel.pause_button.text() == "Pause"

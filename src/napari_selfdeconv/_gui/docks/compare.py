@@ -151,7 +151,7 @@ class CompareWidget(DockBase):
     def _measure(self, source: LayerSnapshot, psf: Psf) -> None:
         layer = source_layer(self.viewer, source)
         results = [] if layer is None else results_of(self.viewer, layer)
-        named = [(result.name, result.data) for result in results if role(result) == "result"]
+        named = [(result.name, result.data) for result in results if role(result) != "truth"]
         if not named:
             self._refuse("There is no result of this image yet: press Run.")
             return

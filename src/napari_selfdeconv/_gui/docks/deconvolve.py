@@ -184,7 +184,8 @@ class DeconvolveWidget(DockBase):
             return
         self.preview_panel.start(plan.layer, plan.source)
         result = self._result(plan.layer, plan.source, fills=plan.fills)
-        placing = (plan.layer.events.scale, plan.layer.events.translate, plan.layer.events.units)
+        events = plan.layer.events
+        placing = (events.scale, events.translate, events.units, events.name)
 
         def move(_event: Any = None) -> None:
             source = moved(plan.source, plan.layer)
@@ -218,10 +219,13 @@ class DeconvolveWidget(DockBase):
         self.runs.start(request)
 
     def _result(self, layer: Image, source: LayerSnapshot, *, fills: bool) -> FillingResult | WholeResult:
+        def linked() -> bool:
+            return self.preview_panel.linked
+
         if not fills:
-            return WholeResult(self.viewer, source, lambda: self.preview_panel.linked)
+            return WholeResult(self.viewer, source, linked)
         low, high = layer.contrast_limits
-        return FillingResult(self.viewer, source, (float(low), float(high)))
+        return FillingResult(self.viewer, source, (float(low), float(high)), linked)
 
     def _on_image(self, layer: Image | None) -> None:
         self._watch(layer)

@@ -167,11 +167,17 @@ def add_result(
         **source.transform,
         **source.look,
     )
+    if link:
+        link_contrast(viewer, source, result)
+    return result
+
+
+def link_contrast(viewer: Any, source: LayerSnapshot, result: Image) -> None:
+    """Give ``result`` the contrast limits of the source layer, now and whenever either is changed."""
     layer = source_layer(viewer, source)
-    if link and layer is not None:
+    if layer is not None:
         result.contrast_limits = layer.contrast_limits
         viewer.layers.link_layers([layer, result], ("contrast_limits",))
-    return result
 
 
 def relink_contrast(viewer: Any, layers: Sequence[Image]) -> None:
@@ -200,10 +206,16 @@ def role(layer: Image) -> str:
     return str(about(layer).get("role", ""))
 
 
-def results_of(viewer: Any, layer: Image) -> list[Image]:
-    """Return the layers that were computed from ``layer``, then its truth if it is a sample."""
+def computed_from(viewer: Any, layer: Image) -> list[Image]:
+    """Return the layers that were computed from ``layer``: results, residuals and uncertainties."""
     images = [other for other in viewer.layers if isinstance(other, Image)]
-    results = [other for other in images if about(other).get("source_id") == str(layer.unique_id)]
+    return [other for other in images if about(other).get("source_id") == str(layer.unique_id)]
+
+
+def results_of(viewer: Any, layer: Image) -> list[Image]:
+    """Return what can be compared with ``layer``: its results, then its truth if it is a sample."""
+    results = [other for other in computed_from(viewer, layer) if role(other) == "result"]
+    images = [other for other in viewer.layers if isinstance(other, Image)]
     sample = about(layer).get("sample")
     truths = [other for other in images if sample and role(other) == "truth" and about(other)["sample"] == sample]
     return results + truths

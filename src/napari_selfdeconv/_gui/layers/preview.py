@@ -72,9 +72,11 @@ class PreviewLayer:
             self._blank, layer.visible = False, True
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size."""
-        self._source = source
+        """The image lies elsewhere now, or has another voxel size or name."""
+        given, self._source = self._name(), source
         if self._layer is not None:
+            if self._layer.name == given:  # not one that the user has given
+                self._layer.name = self._name()
             place(self._layer, {**source.transform, "translate": self._translate(self._offset)})
 
     def hide(self) -> None:
@@ -102,7 +104,7 @@ class PreviewLayer:
             look["colormap"] = "PiYG"
         self._layer = self._viewer.add_image(
             image,
-            name=f"{self._source.name} [{self._tag}]",
+            name=self._name(),
             contrast_limits=limits,
             visible=visible,
             metadata={METADATA_KEY: {"role": "preview"}},
@@ -112,6 +114,9 @@ class PreviewLayer:
         self._limits, self._blank = tuple(self._layer.contrast_limits), not visible
         # The user's layer stays selected: a preview must not take the controls away.
         self._viewer.layers.selection = selected & set(self._viewer.layers)
+
+    def _name(self) -> str:
+        return f"{self._source.name} [{self._tag}]"
 
     def _translate(self, offset: tuple[int, ...]) -> np.ndarray:
         transform = self._source.transform
@@ -153,7 +158,7 @@ class PreviewLayers:
         return calls
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size."""
+        """The image lies elsewhere now, or has another voxel size or name."""
         for layer in (self._preview, self._reblurred, self._residual):
             layer.move(source)
 

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, LayerSnapshot, add_result, display_limits
+from napari_selfdeconv._gui.layers.exchange import (
+    METADATA_KEY,
+    LayerSnapshot,
+    add_result,
+    display_limits,
+    link_contrast,
+    role,
+)
 from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
@@ -31,7 +38,8 @@ class WholeResult:
     def show_event(self, event: Event) -> None:
         """Add the result of 'Use now' as a layer of its own."""
         if isinstance(event, Interim):
-            self._add(event.image, f"deconvolved, step {event.step}", dict(event.provenance))
+            layer = self._add(event.image, f"network, step {event.step}", dict(event.provenance))
+            self._put_below_preview(layer)
 
     def finish(self, result: Any) -> None:
         """Add the result of the run."""
@@ -39,14 +47,21 @@ class WholeResult:
         self._add(result.image, "deconvolved", {**result.provenance, "psf": result.model.psf})
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size."""
+        """The image lies elsewhere now, or has another voxel size or name."""
         self._source = source
 
     def discard(self) -> None:
         """Leave the results that were asked for: they are whole."""
 
-    def _add(self, image: np.ndarray, tag: str, provenance: dict[str, Any]) -> None:
-        add_result(self._viewer, self._source, image, tag, provenance, link=self._linked())
+    def _add(self, image: np.ndarray, tag: str, provenance: dict[str, Any]) -> Image:
+        return add_result(self._viewer, self._source, image, tag, provenance, link=self._linked())
+
+    def _put_below_preview(self, layer: Image) -> None:
+        """Let the preview lie on top: training goes on, and it is what is looked at."""
+        layers = self._viewer.layers
+        previews = [i for i, other in enumerate(layers) if isinstance(other, Image) and role(other) == "preview"]
+        if previews:
+            layers.move(layers.index(layer), min(previews))
 
 
 class FillingResult:
@@ -56,10 +71,13 @@ class FillingResult:
     ----------
     viewer, source : where the layer goes, and what it is computed from.
     limits : contrast limits until the result is whole.
+    linked : asked when it is whole: does it share the contrast limits of the image?
     """
 
-    def __init__(self, viewer: Any, source: LayerSnapshot, limits: tuple[float, float]) -> None:
-        self._viewer, self._source, self._limits = viewer, source, limits
+    def __init__(
+        self, viewer: Any, source: LayerSnapshot, limits: tuple[float, float], linked: Callable[[], bool]
+    ) -> None:
+        self._viewer, self._source, self._limits, self._linked = viewer, source, limits, linked
         self._layer: Image | None = None
         self._last = 0.0
 
@@ -74,16 +92,21 @@ class FillingResult:
         """The result is whole: say where it comes from."""
         layer, source = self._layer, self._source
         if layer is not None and layer in self._viewer.layers:
-            about = {"role": "result", "source": source.name, "source_id": source.source_id, **result.provenance}
-            layer.metadata = {METADATA_KEY: about}
-            if isinstance(layer.data, np.ndarray):
+            link = self._linked()
+            about = {"role": "result", "source": source.name, "source_id": source.source_id, "linked": link}
+            layer.metadata = {METADATA_KEY: {**about, **result.provenance}}
+            if link:
+                link_contrast(self._viewer, source, layer)
+            elif isinstance(layer.data, np.ndarray):
                 layer.contrast_limits = display_limits(layer.data)
             layer.refresh()
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size."""
-        self._source = source
+        """The image lies elsewhere now, or has another voxel size or name."""
+        given, self._source = self._name(), source
         if self._layer is not None:
+            if self._layer.name == given:  # not one that the user has given
+                self._layer.name = self._name()
             place(self._layer, source.transform)
 
     def discard(self) -> None:
@@ -94,12 +117,15 @@ class FillingResult:
     def _open(self, image: Any) -> None:
         self._layer = self._viewer.add_image(
             image,
-            name=f"{self._source.name} [deconvolved]",
+            name=self._name(),
             contrast_limits=self._limits,
             metadata={METADATA_KEY: {"role": "preview"}},
             **self._source.transform,
             **self._source.look,
         )
+
+    def _name(self) -> str:
+        return f"{self._source.name} [deconvolved]"
 
     def _refresh(self) -> None:
         """Draw what has come, a few times a second at most."""

@@ -12,9 +12,8 @@ from napari.utils.transforms import Affine
 
 from napari_selfdeconv._gui.layers.exchange import (
     LayerSnapshot,
+    computed_from,
     length_um,
-    results_of,
-    role,
     snapshot_any,
     voxel_um,
 )
@@ -52,14 +51,14 @@ def with_voxel_um(source: LayerSnapshot, sizes: Sequence[float]) -> LayerSnapsho
 
 
 def moved(source: LayerSnapshot, layer: Image) -> LayerSnapshot:
-    """Return ``source`` where ``layer``, which it is of, lies now.
+    """Return ``source`` with the name of ``layer``, which it is of, and where it lies now.
 
     A voxel size that was typed stays while the layer has none of its own.
     """
     transform = dict(snapshot_any(layer).transform)
     if len(transform["scale"]) < len(source.transform["scale"]):
         transform = with_channel_axis(transform)
-    found = replace(source, transform=transform, voxel_um=voxel_um(layer), typed_um=None)
+    found = replace(source, name=layer.name, transform=transform, voxel_um=voxel_um(layer), typed_um=None)
     if found.voxel_um is None and source.typed_um is not None:
         return with_voxel_um(found, source.typed_um)
     return found
@@ -109,11 +108,10 @@ def write_voxel_um(viewer: Any, layer: Image, sizes: Sequence[float]) -> None:
 
 
 def move_results(viewer: Any, layer: Image) -> None:
-    """Let the results computed from ``layer`` lie where it lies now, with its voxel size if it has one."""
-    for result in results_of(viewer, layer):
-        if role(result) == "result":
-            own = replace(snapshot_any(result), typed_um=_trailing_um(result))
-            place(result, moved(own, layer).transform)
+    """Let what was computed from ``layer`` lie where it lies now, with its voxel size if it has one."""
+    for result in computed_from(viewer, layer):
+        own = replace(snapshot_any(result), typed_um=_trailing_um(result))
+        place(result, moved(own, layer).transform)
 
 
 def _trailing_um(layer: Image) -> tuple[float, ...] | None:

@@ -73,7 +73,7 @@ class PreviewPanel(QWidget):
         self._timer.start()
 
     def place(self, source: LayerSnapshot) -> None:
-        """The image of the run lies elsewhere now, or has another voxel size."""
+        """The image of the run lies elsewhere now, or has another voxel size or name."""
         if self._layers is not None:
             self._layers.move(source)
 

@@ -10,7 +10,7 @@ from napari_selfdeconv._gui.panels.status import Remarks, StatusLine
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
 from napari_selfdeconv._gui.runs.worker import Discarded
-from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started, Warned
+from napari_selfdeconv.events import INTERIM_STAGE, Event, Finished, Interim, Progress, Started, Warned
 
 _STOPPING = "Stopping …"
 # The first steps are slower than the rest: what they say of the time left is wrong.
@@ -67,7 +67,8 @@ class RunPanel(QWidget):
         )
         self.pause_button = _button("Pause", "Hold training; the preview goes on following the view")
         self.use_button = _button(
-            "Use now", "Deconvolve the whole image with what has been learned so far; training goes on"
+            "Use now",
+            "Add the network's result of the whole image, in seconds and without refinement; training goes on",
         )
         self.stop_button = _button("Stop (keep)", "End now and keep what has been learned")
         self.cancel_button = _button("Cancel", "End now and discard")
@@ -79,8 +80,7 @@ class RunPanel(QWidget):
         self.plot.hide()
         self._started: Started | None = None
         self._finished: Finished | None = None
-        self._trained: Progress | None = None
-        self._trains, self._interim = False, True
+        self._trains, self._interim, self._answering = False, True, False
         self._build()
         self.idle()
 
@@ -107,7 +107,7 @@ class RunPanel(QWidget):
 
     def start(self, what: str, *, trains: bool, interim: bool = True) -> None:
         """A run begins: lock Train, unlock Stop and Cancel, and 'Use now' if the run can answer it."""
-        self._started, self._finished, self._trained = None, None, None
+        self._started, self._finished, self._answering = None, None, False
         self._trains, self._interim = trains, interim
         self._enable(running=True)
         self.bar.show()
@@ -146,13 +146,12 @@ class RunPanel(QWidget):
     def using(self) -> None:
         """The user asked for the whole image with what has been learned so far."""
         self.use_button.setEnabled(False)
-        self.status.say("Deconvolving the whole image with what is learned so far; training goes on after it.")
+        self.status.say("Deconvolving the whole image with what has been learned so far …")
 
     def used(self) -> None:
         """The result asked for is there."""
+        self._answering = False
         self.use_button.setEnabled(True)
-        if self._trained is not None:
-            self._show_bar(self._trained)
         self._say_state()
 
     def stopping(self) -> None:
@@ -224,9 +223,15 @@ class RunPanel(QWidget):
         self.paused(paused)
 
     def _show_progress(self, event: Progress) -> None:
+        if event.stage == INTERIM_STAGE:
+            # The bar goes on to say how far training is.
+            percent = f"{event.step / event.steps:.0%}"
+            self.status.say(f"Deconvolving the whole image with what has been learned so far: {percent}")
+            self._answering = True
+            return
+        if self._answering:
+            self.used()  # without a result: a remark says why
         self._show_bar(event)
-        if event.stage == "train":
-            self._trained = event
         if event.losses:
             self.plot.add(event.step, event.losses, event.held_out)
 

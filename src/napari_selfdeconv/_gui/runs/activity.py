@@ -6,7 +6,7 @@ from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer
 
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
-from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.events import INTERIM_STAGE, Event, Progress
 
 UPDATE_EVERY_MS = 300
 
@@ -39,7 +39,7 @@ class Activity(QObject):
         self.bar = progress(total=0, desc=request.what)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Progress):
+        if isinstance(event, Progress) and event.stage != INTERIM_STAGE:
             self._newest = event
             if not self._timer.isActive():
                 self._timer.start()

@@ -53,6 +53,7 @@ def deconvolve_job(
                 preview_region=previews.region,
                 preview_extra=previews.extra,
                 start_from=start_from,
+                quick_interim=True,
             )
         )
 
