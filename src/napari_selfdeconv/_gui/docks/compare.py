@@ -23,6 +23,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     snapshot,
     source_layer,
 )
+from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.metrics_table import MetricsTable
 from napari_selfdeconv._gui.panels.profiles import ProfileLine, ProfilePlot
 from napari_selfdeconv._gui.panels.run import RunPanel
@@ -75,7 +76,8 @@ class CompareWidget(DockBase):
             (self.csv_button, "Write the table to a file"),
         ):
             button.setToolTip(tip)
-        self.side_by_side = SideBySide(viewer)
+        self.side_by_side = SideBySide(viewer, self._on_grid)
+        self.before_after = BeforeAfter(viewer)
         self.line = ProfileLine(viewer, self._draw_profiles)
         self.plot = ProfilePlot()
         self.table = MetricsTable()
@@ -96,6 +98,7 @@ class CompareWidget(DockBase):
         """Refresh the layer boxes, the offer to train and the profiles."""
         for box in (self.image_box, self.psf_form.layer_box, self.truth_box):
             box.refresh()
+        self.before_after.refresh()
         self._offer_network()
         self._draw_profiles()
 
@@ -103,6 +106,7 @@ class CompareWidget(DockBase):
         """Undo the grid, take the line away, and disconnect from the viewer."""
         self.viewer.dims.events.point.disconnect(self._draw_profiles)
         self.side_by_side.restore()
+        self.before_after.stop()
         self.line.remove()
         self.line.close()
 
@@ -194,6 +198,7 @@ class CompareWidget(DockBase):
 
     def _on_image(self, image: Image | None) -> None:
         self.psf_form.follow(image)
+        self.before_after.follow(image)
         self.truth_box.refresh()
         truth = self.truth_box.layer
         self.use_truth.setChecked(truth is not None and self._is_truth(truth))
@@ -222,6 +227,8 @@ class CompareWidget(DockBase):
             self.side_by_side.show([image, *results_of(self.viewer, image)])
         else:
             self._refuse("There is nothing to compare yet.", "Press Run first.")
+
+    def _on_grid(self) -> None:
         self.grid_button.setText("Back to one view" if self.side_by_side.active else "Side by side")
 
     def _toggle_line(self) -> None:
@@ -277,7 +284,7 @@ class CompareWidget(DockBase):
         truth = in_a_row(self.use_truth, self.truth_box, stretch=(0, 1))
         sections["Image and PSF"].add(self.image_box, self.psf_form, truth)
         sections["Methods"].add(self.methods)
-        sections["Look"].add(in_a_row(self.grid_button, self.line_button), self.plot)
+        sections["Look"].add(in_a_row(self.grid_button, self.line_button), self.before_after, self.plot)
         sections["Measure"].add(
             in_a_row(self.measure_button, self.copy_button, self.csv_button), self.table, self.table_note
         )

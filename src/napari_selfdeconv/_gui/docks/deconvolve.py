@@ -17,6 +17,7 @@ from napari_selfdeconv._gui.forms.train import TrainForm
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot, voxel_um
 from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
+from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
 from napari_selfdeconv._gui.panels.memory_note import MemoryNote
 from napari_selfdeconv._gui.panels.model import ModelPanel
@@ -57,6 +58,7 @@ class DeconvolveWidget(DockBase):
         self.preview_panel = PreviewPanel(self.viewer)
         self.model_panel = ModelPanel(self.viewer, self.inputs, lambda: self.preview_panel.linked)
         self.compare = CompareRow(self.viewer)
+        self.before_after = BeforeAfter(self.viewer)
         self.runs = RunController(self)
         self.activity = Activity(self.runs)
         self._shown: Image | None = None
@@ -99,10 +101,13 @@ class DeconvolveWidget(DockBase):
         self.image_box.refresh()
         self.psf_form.layer_box.refresh()
         self.axes_form.refresh()
+        self.before_after.refresh()
 
     def leave_viewer(self) -> None:
-        """Take the preview box away, and disconnect from the layers."""
+        """Take away the preview box and the line, undo the grid, and disconnect from the layers."""
         self._watch(None)
+        self.before_after.stop()
+        self.compare.side_by_side.restore()
         self.preview_panel.close_panel()
 
     def train(self) -> None:
@@ -231,6 +236,7 @@ class DeconvolveWidget(DockBase):
         self._watch(layer)
         self._describe_image()
         self.model_panel.follow(layer)
+        self.before_after.follow(layer)
         if not self.busy:
             self.run_panel.forget()
 
@@ -307,5 +313,5 @@ class DeconvolveWidget(DockBase):
         self.sections["network"].add(self.train_form, self.memory_note)
         self.sections["preview"].add(self.preview_panel)
         self.sections["model"].add(self.model_panel)
-        self.sections["compare"].add(self.compare)
+        self.sections["compare"].add(self.before_after, self.compare)
         scrolled(self, *self.sections.values(), pinned=self.run_panel)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_selfdeconv._gui.layers.exchange import role
+from napari_selfdeconv._gui.layers.exchange import SWIPE, role
 
 #: Shown where a number is still to be typed.
 UNKNOWN = "?"
@@ -92,14 +92,22 @@ class LayerBox(_QuietWheel, QComboBox):
     """The viewer's image layers; a choice is a layer, not a name, so it survives renaming.
 
     Until the user picks one, a layer that ``prefers`` likes is chosen: the selected one, else the newest.
+    ``offers`` says which layers are offered at all.
     Signal ``layer_changed`` carries the layer now chosen, or None.
     """
 
     layer_changed = Signal(object)
 
-    def __init__(self, viewer: Any, prefers: Callable[[Image], bool], tip: str) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        prefers: Callable[[Image], bool],
+        tip: str,
+        *,
+        offers: Callable[[Image], bool] = lambda layer: role(layer) != SWIPE,
+    ) -> None:
         super().__init__()
-        self._viewer, self._prefers = viewer, prefers
+        self._viewer, self._prefers, self._offers = viewer, prefers, offers
         self._picked = False
         self._layers: list[Image] = []
         self.layer: Image | None = None
@@ -113,7 +121,8 @@ class LayerBox(_QuietWheel, QComboBox):
 
     def refresh(self) -> None:
         """Follow the viewer: layers that came, went or changed their name."""
-        self._layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        self._layers = [layer for layer in images if self._offers(layer)]
         if self.layer not in self._layers:
             self._picked = False
         chosen = self.layer if self._picked else self._favourite()

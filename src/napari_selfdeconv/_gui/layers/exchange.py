@@ -17,6 +17,8 @@ from napari_selfdeconv.errors import ConfigError
 
 #: Key of our entry in a layer's ``metadata``.
 METADATA_KEY = "selfdeconv"
+#: The role of the layer that shows a part of the image over a result (`layers.swipe`).
+SWIPE = "swipe"
 #: Longest side of a previewed region, and planes of a previewed slab: a preview must cost less than
 #: the training steps between two of them.
 PREVIEW_SIDE = {2: 512, 3: 192}

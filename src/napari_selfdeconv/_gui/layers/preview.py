@@ -23,6 +23,7 @@ from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Preview
 
 BOX_NAME = "preview box"
+PREVIEW = "preview"
 Limits = tuple[float, float]
 
 
@@ -32,8 +33,9 @@ class PreviewLayer:
     A layer that the user deletes does not come back; limits that the user sets stay.
     """
 
-    def __init__(self, viewer: Any, source: LayerSnapshot, tag: str = "preview", *, signed: bool = False) -> None:
+    def __init__(self, viewer: Any, source: LayerSnapshot, tag: str = PREVIEW, *, signed: bool = False) -> None:
         self._viewer, self._source, self._tag, self._signed = viewer, source, tag, signed
+        self._preview_of = source.source_id if tag == PREVIEW else None
         self._layer: Image | None = None
         self._limits: Limits | None = None
         self._dismissed = False
@@ -107,7 +109,7 @@ class PreviewLayer:
             name=self._name(),
             contrast_limits=limits,
             visible=visible,
-            metadata={METADATA_KEY: {"role": "preview"}},
+            metadata={METADATA_KEY: {"role": "preview", "preview_of": self._preview_of}},
             **{**self._source.transform, "translate": translate},
             **look,
         )

@@ -119,7 +119,7 @@ class FillingResult:
             image,
             name=self._name(),
             contrast_limits=self._limits,
-            metadata={METADATA_KEY: {"role": "preview"}},
+            metadata={METADATA_KEY: {"role": "preview", "preview_of": self._source.source_id}},
             **self._source.transform,
             **self._source.look,
         )

@@ -18,7 +18,7 @@ class CompareRow(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = viewer
-        self.side_by_side = SideBySide(viewer)
+        self.side_by_side = SideBySide(viewer, self._on_grid)
         self.counts = QLineEdit("2 5 10 20")
         self.counts.setToolTip("Iteration counts; one layer is added for each")
         self.counts.setAccessibleName("Iteration counts")
@@ -50,5 +50,7 @@ class CompareRow(QWidget):
             found = bool(results)
             if found:
                 self.side_by_side.show([image, *results])
-        self.side_button.setText("Back to one view" if self.side_by_side.active else "Side by side")
         return found
+
+    def _on_grid(self) -> None:
+        self.side_button.setText("Back to one view" if self.side_by_side.active else "Side by side")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from napari.layers import Image
 
+from napari_selfdeconv._gui.layers.arrangement import begin_arrangement, end_arrangement
 from napari_selfdeconv._gui.layers.exchange import layer_limits, relink_contrast
 
 _LINKED = ("contrast_limits", "gamma")
 
 
 class SideBySide:
-    """Shows layers in napari's grid, whose cameras move together; remembers how it was before."""
+    """Shows layers in napari's grid, whose cameras move together; remembers how it was before.
 
-    def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
+    Parameters
+    ----------
+    changed : called when the grid comes or goes.
+    """
+
+    def __init__(self, viewer: Any, changed: Callable[[], None]) -> None:
+        self._viewer, self._changed = viewer, changed
         self._before: dict[Image, dict[str, Any]] = {}
         self._grid_before: dict[str, Any] = {}
 
@@ -30,7 +36,7 @@ class SideBySide:
 
     def show(self, layers: Sequence[Image]) -> None:
         """Lay ``layers`` out in the grid, first one top left, with the same contrast; hide the others."""
-        self.restore()
+        begin_arrangement(self._viewer, self.restore)
         if self._viewer.dims.ndisplay == 3:
             self._viewer.dims.ndisplay = 2
         self._before = {
@@ -52,6 +58,7 @@ class SideBySide:
         self._grid.stride, self._grid.shape, self._grid.spacing = 1, (-1, -1), 0.02
         self._grid.enabled = True
         self._viewer.reset_view()
+        self._changed()
 
     def restore(self) -> None:
         """Undo `show`; layers removed meanwhile are left alone."""
@@ -69,6 +76,8 @@ class SideBySide:
             setattr(self._grid, name, value)
         relink_contrast(self._viewer, shown)
         self._viewer.reset_view()
+        end_arrangement(self._viewer, self.restore)
+        self._changed()
 
 
 def _common_limits(layers: Sequence[Image]) -> tuple[float, float]:
