@@ -14,7 +14,8 @@ from napari_selfdeconv.api import METHODS, Classical
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Warned, drain
-from napari_selfdeconv.physics.mask import fill_from_nearest, find_unmeasured
+from napari_selfdeconv.physics.mask import find_unmeasured
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 SIDE = 96
 
@@ -135,7 +136,7 @@ def test_found_pixels_are_counted_in_a_warning(tmp_path: Path, capsys: pytest.Ca
     work = api.iter_classical(image, psf(), [Classical(method="rl")], weights="auto")
     result = drain(work, lambda event: told.append(event.message) if isinstance(event, Warned) else None)[0]
     assert told == ["96 pixels are no measurement: 96 in dead rows or columns. They were left out."]
-    assert result.provenance["mask"] == {"pixels": 96, "automatic": True}
+    assert result.provenance["mask"] == {"pixels": 96, "saturated": 0, "automatic": True}
     assert "--mask auto" in api.as_command(result.provenance, "i.tif", "p.tif")
     assert "weights='auto'" in api.as_python(result.provenance, "i.tif", "p.tif")
 
@@ -171,4 +172,4 @@ def test_pixels_are_filled_from_the_nearest() -> None:
     image = np.arange(25.0).reshape(5, 5)
     weights = np.ones((5, 5))
     weights[:, :2] = 0
-    np.testing.assert_array_equal(fill_from_nearest(image, weights)[:, 0], image[:, 2])
+    np.testing.assert_array_equal(PixelWeights.of(weights, (5, 5)).fill(image)[:, 0], image[:, 2])

@@ -16,6 +16,7 @@ from napari_selfdeconv.events import drain, report_progress
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.camera import Background
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
 from napari_selfdeconv.restoration.methods import METHODS
 from napari_selfdeconv.restoration.open_operator import OpenOperator
@@ -106,7 +107,10 @@ def test_a_pixel_without_weight_says_nothing() -> None:
     weights[10:14, 20:23] = 0
     spoiled = np.where(weights > 0, image, 5000)
     operator = OpenOperator(kernel(2), image.shape)
-    results = [run(x, operator, weights=weights, background=Background(0.0, 1.0, 0.0)) for x in (image, spoiled)]
+    results = [
+        run(x, operator, weights=PixelWeights(weights), background=Background(0.0, 1.0, 0.0))
+        for x in (image, spoiled)
+    ]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-4 * results[0].max())
 
 

@@ -14,6 +14,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
+from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.network.model import Model, psf_hash
 from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.stop_token import StopToken
@@ -23,13 +24,15 @@ def iter_apply_model(
     model: Model,
     image: NDArray[Any],
     *,
+    weights: Weights = None,
     tiles: TileConfig | None = None,
     stop: StopToken | None = None,
     device_name: str = "auto",
 ) -> Generator[Event, None, NDArray[np.float32]]:
     """Deconvolve another image with a trained model, in tiles; yield Progress, return float32.
 
-    The image is standardised by its own mean and variance. It needs as many axes as the model's PSF.
+    The image is standardised by its own mean and variance. It needs as many axes as the model's PSF. ``weights``
+    are as in `iter_deconvolve`.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def iter_apply_model(
         As `iter_deconvolve`.
     """
     started = time.perf_counter()
-    problem = Problem.of_model(model, image)
+    problem = Problem.of_model(model, image, weights)
     choice = device.choose_device(device_name, model.config.compute.precision)
     yield from map(Warned, problem.notes)
     with on_device(model, choice):
@@ -50,12 +53,14 @@ def apply_model(
     model: Model,
     image: NDArray[Any],
     *,
+    weights: Weights = None,
     tiles: TileConfig | None = None,
     device_name: str = "auto",
     on_event: Callable[[Event], None] | None = None,
 ) -> NDArray[np.float32]:
     """Deconvolve another image with a trained model; see `iter_apply_model`."""
-    return drain(iter_apply_model(model, image, tiles=tiles, device_name=device_name), on_event)
+    work = iter_apply_model(model, image, weights=weights, tiles=tiles, device_name=device_name)
+    return drain(work, on_event)
 
 
 def model_differences(model: Model, psf: NDArray[Any] | None, voxel_um: Sequence[float] | None) -> list[str]:

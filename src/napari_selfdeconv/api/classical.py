@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +17,10 @@ from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.io.checks import check_layout
-from napari_selfdeconv.physics.mask import check_weights, fill_from_nearest, find_unmeasured
+from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.restoration.methods import METHODS, Border, Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
-
-#: Weights of the pixels: an array, "auto", or None where every pixel is a measurement.
-Weights = NDArray[Any] | Literal["auto"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +76,8 @@ def iter_classical(
     ['Wiener 0.1']
     """
     started = time.perf_counter()
-    automatic = isinstance(weights, str)
-    image, weights, found = _weighted(np.asarray(image), weights)
     borders = {method.border for method in methods}
-    problem = Problem.of(image, psf, psf_may_be_larger=borders == {"open"})
+    problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=borders == {"open"})
     image, psf = problem.image.astype(np.float32, copy=False), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
@@ -93,12 +87,10 @@ def iter_classical(
             raise ConfigError(f"{METHODS[method.method].title} needs positive intensities, and the image has none")
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()
-    for note in (*problem.notes, *found):
-        yield Warned(note)
+    yield from map(Warned, problem.notes)
     with computing():
-        solved = yield from run_methods(Recorded(image, psf, chosen_device, stop, weights), methods)
-    masked = None if weights is None else (int(np.count_nonzero(weights == 0)), automatic)
-    results = [_result(one, psf, chosen_device, masked) for one in solved]
+        solved = yield from run_methods(Recorded(image, psf, chosen_device, stop, problem.weights), methods)
+    results = [_result(one, problem, chosen_device) for one in solved]
     for result in results:
         if not np.isfinite(result.image).all():
             raise ComputeError(
@@ -187,35 +179,11 @@ def richardson_lucy(
     return drain(work)[iterations]
 
 
-def _weighted(
-    image: NDArray[Any], weights: Weights
-) -> tuple[NDArray[Any], NDArray[np.float32] | None, tuple[str, ...]]:
-    """Return the image without pixels that are no measurement, the weights, and what was found."""
-    if weights is None:
-        return image, None, ()
-    check_layout("the image", image)
-    notes: tuple[str, ...] = ()
-    if isinstance(weights, str):
-        if weights != "auto":
-            raise ConfigError(f"weights must be an array, 'auto' or None, got {weights!r}")
-        unmeasured = find_unmeasured(image)
-        if not (told := unmeasured.describe()):
-            return image, None, ()
-        array, notes = unmeasured.weights, (f"{told}. They were left out.",)
-    else:
-        array = check_weights(weights, image.shape)
-    if not array.any():
-        raise ConfigError("no pixel of the image has a weight: nothing is left to deconvolve")
-    return fill_from_nearest(image, array), array, notes
-
-
-def _result(
-    solved: Solved, psf: NDArray[np.float32], device: torch.device, masked: tuple[int, bool] | None
-) -> ClassicalResult:
+def _result(solved: Solved, problem: Problem, device: torch.device) -> ClassicalResult:
     settings, label = solved.settings, solved.settings.label
     if solved.asked.label != label:
         # Two digits are enough to distinguish layers; the record has all of them.
         value = settings.shown
         label = f"{solved.asked.label} ({value if isinstance(value, int) else f'{value:.2g}'})"
-    record = classical_record(settings, label, psf, device, solved.background, masked)
+    record = classical_record(settings, label, problem, device, solved.background)
     return ClassicalResult(settings=settings, label=label, image=solved.image, provenance=record)

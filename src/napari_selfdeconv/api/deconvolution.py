@@ -20,6 +20,7 @@ from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
@@ -60,6 +61,7 @@ def iter_deconvolve(
     psf: NDArray[Any],
     config: TrainConfig | None = None,
     *,
+    weights: Weights = None,
     tiles: TileConfig | None = None,
     voxel_um: Sequence[float] | None = None,
     stop: StopToken | None = None,
@@ -77,6 +79,9 @@ def iter_deconvolve(
     psf : array with the same number of axes and the same voxel size, and its centre at ``n // 2``. It is divided
         by its sum and otherwise used as it is. See `prepare_psf` for a measured one.
     config : settings, by default ``preset("quick", image.ndim)``.
+    weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
+        saturated pixels, dead rows and columns, black areas and NaN, and says how many (`find_unmeasured`). None
+        takes every pixel for a measurement.
     tiles : tile size and overlap of the inference.
     voxel_um : voxel size in um, only recorded in the model and the provenance.
     stop : ``stop()`` ends training and keeps what there is, ``cancel()`` discards the run.
@@ -104,7 +109,7 @@ def iter_deconvolve(
     """
     started = time.perf_counter()
     config = settings_for(image, config)
-    problem = Problem.of(image, psf, config)
+    problem = Problem.of(image, psf, config, weights=weights)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     refiner: Refiner | None = None
     used = tiles
@@ -161,7 +166,7 @@ def iter_deconvolve(
             model,
             tiles=used,
             seconds=seconds,
-            border_evened=problem.border_evened,
+            problem=problem,
             refined_iterations=refiner.iterations if refiner else None,
             **outcome,
         ),
@@ -174,6 +179,7 @@ def deconvolve(
     psf: NDArray[Any],
     config: TrainConfig | None = None,
     *,
+    weights: Weights = None,
     tiles: TileConfig | None = None,
     voxel_um: Sequence[float] | None = None,
     on_event: Callable[[Event], None] | None = None,
@@ -190,4 +196,5 @@ def deconvolve(
     >>> deconvolve(image, psf, config).image.shape
     (32, 32)
     """
-    return drain(iter_deconvolve(image, psf, config, tiles=tiles, voxel_um=voxel_um), on_event)
+    work = iter_deconvolve(image, psf, config, weights=weights, tiles=tiles, voxel_um=voxel_um)
+    return drain(work, on_event)

@@ -138,7 +138,7 @@ def iter_deconvolve_large(
         model,
         tiles=tiles,
         seconds=seconds,
-        border_evened=problem.border_evened,
+        problem=problem,
         refined_iterations=refiner.iterations,
         stopped=training.stopped,
         converged=run.converged,
@@ -188,7 +188,9 @@ def _finish(
         whole, _ = yield from deconvolve_whole(plain, problem, choice, tiles, stop)
         block = scale.apply(whole)
         if config.result.calibrate:
-            gain, offset, cut_off = calibrate(block, problem.standard, model.psf, config.boundary)
+            gain, offset, cut_off = calibrate(
+                block, problem.standard, model.psf, config.boundary, weights=problem.weights
+            )
             if cut_off:
                 yield Warned(CLIPPED)
 
@@ -202,8 +204,8 @@ def _finish(
 
     if config.result.refine:
         unrefined = scale.undo(gain * block + offset)
-        yield from choose_refinement(refiner, unrefined, problem.image, model, stop)
-        light = refiner.light(unrefined, problem.image, model.psf, config.boundary)
+        yield from choose_refinement(refiner, unrefined, problem, model, stop)
+        light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
     return finish
 
 

@@ -18,6 +18,7 @@ from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import Model, psf_hash
 from napari_selfdeconv.physics.camera import Background
 from napari_selfdeconv.restoration.methods import Classical
@@ -71,9 +72,9 @@ def training_record(
 def run_record(
     model: Model,
     *,
+    problem: Problem,
     tiles: TileConfig,
     seconds: float,
-    border_evened: bool,
     refined_iterations: int | None,
     stopped: bool,
     converged: bool,
@@ -82,6 +83,7 @@ def run_record(
 
     Parameters
     ----------
+    problem : the image; of a series, the first frame that was trained on.
     tiles : with the tile that was used; another one changes the last digits.
     refined_iterations : of Richardson-Lucy; None without refinement.
     """
@@ -89,10 +91,11 @@ def run_record(
         **model.provenance,
         "tiles": tiles.to_dict(),
         "seconds": round(seconds, 3),
-        "border_evened": border_evened,
+        "border_evened": problem.border_evened,
         "refined_iterations": refined_iterations,
         "stopped": stopped,
         "converged": converged,
+        **_mask(problem),
     }
 
 
@@ -139,10 +142,9 @@ def applied_record(model: Model, image: str) -> Record:
 def classical_record(
     settings: Classical,
     label: str,
-    psf: NDArray[np.float32],
+    problem: Problem,
     device: torch.device,
     background: Background | None = None,
-    masked: tuple[int, bool] | None = None,
 ) -> Record:
     """Return the record of a classical method.
 
@@ -150,7 +152,6 @@ def classical_record(
     ----------
     settings : with what was chosen.
     background : what the image was modelled with, if anything.
-    masked : how many pixels had no weight, and whether they were found automatically; None without weights.
     """
     record: Record = {
         **_software(),
@@ -158,8 +159,9 @@ def classical_record(
         "label": label,
         "settings": settings.to_dict(),
         "iterations": settings.iterations,
-        **_psf(psf),
+        **_psf(problem.psf),
         "device": str(device),
+        **_mask(problem),
     }
     if background is not None:
         record["background"] = {
@@ -167,13 +169,20 @@ def classical_record(
             "level": background.level,
             "gain": background.gain,
         }
-    if masked is not None:
-        record["mask"] = {"pixels": masked[0], "automatic": masked[1]}
     return record
 
 
 def _software() -> Mapping[str, str]:
     return {"software": "napari-selfdeconv", "version": __version__}
+
+
+def _mask(problem: Problem) -> Mapping[str, Any]:
+    """Return how many pixels are no measurement and how many are saturated; nothing if all are measurements."""
+    weights = problem.weights
+    if weights is None:
+        return {}
+    saturated = 0 if weights.at_least is None else int(np.count_nonzero(weights.at_least))
+    return {"mask": {"pixels": weights.unmeasured, "saturated": saturated, "automatic": problem.weights_found}}
 
 
 def _psf(psf: NDArray[np.float32]) -> Mapping[str, Any]:

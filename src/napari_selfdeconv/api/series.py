@@ -151,7 +151,7 @@ def iter_deconvolve_series(
             training.model,
             tiles=tiles,
             seconds=time.perf_counter() - started,
-            border_evened=first.border_evened,
+            problem=first,
             refined_iterations=refiner.iterations,
             stopped=training.stopped,
             converged=training.run.converged,

@@ -24,6 +24,7 @@ from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.network.model import Deconvolver, Model, psf_hash
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.loop import StepDone, Trained, train
 from napari_selfdeconv.training.model_selection import SelectedWeights
@@ -89,6 +90,7 @@ def iter_train(
         raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
     choice = device.choose_device(config.compute.device, config.compute.precision)
     standard = [problem.standard for problem in problems]
+    pixels = _pixel_weights(problems)
     lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
     def make_model(used: TrainConfig, network: Deconvolver, steps: int, selected: SelectedWeights) -> Model:
@@ -121,7 +123,9 @@ def iter_train(
         shown = attempt if interim_refined else attempt.replace(refine=False)
         observer = TrainingObserver(previewer, deconvolve, partial(make_model, shown), stop, choice)
         bounds = min(lows), max(highs)
-        work = _translated(train(standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights))
+        work = _translated(
+            train(standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights, pixels=pixels)
+        )
         return (yield from observe_steps(work, observer))
 
     run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
@@ -145,6 +149,13 @@ def _translated(
     """Train with the errors of torch translated: those of training only, because it waits while others look."""
     with translate_errors():
         return (yield from work)
+
+
+def _pixel_weights(problems: Sequence[Problem]) -> list[PixelWeights] | None:
+    """Return how much the pixels of each frame count; None if all of all frames are measurements."""
+    if all(problem.weights is None for problem in problems):
+        return None
+    return [problem.weights or PixelWeights(np.ones(problem.image.shape, bool)) for problem in problems]
 
 
 def _asks_for_weights(config: TrainConfig) -> str:

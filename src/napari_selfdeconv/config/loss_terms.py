@@ -52,6 +52,8 @@ class Passes:
     delta : where the Huber loss becomes linear; None for the square.
     reference : f(x) with the initial weights; None where no term needs it.
     simulated : f of the reference result, blurred and made noisy, for the first patches of the batch.
+    weights : how much each pixel of ``x`` counts, 0 to 1; None if all count the same.
+    at_least : boolean, True at saturated pixels, which count where g(f) is less than them; None if none is.
     """
 
     x: Tensor
@@ -65,6 +67,8 @@ class Passes:
     delta: float | None = None
     reference: Tensor | None = None
     simulated: Tensor | None = None
+    weights: Tensor | None = None
+    at_least: Tensor | None = None
 
     @property
     def any_f(self) -> Tensor:
@@ -107,13 +111,15 @@ def data_error(residual: Tensor, delta: float | None) -> Tensor:
 
 
 def blind_spot(p: Passes) -> Tensor:
-    """Mean over the hidden pixels of (g(f(x_masked)) - x)^2."""
-    return masked_mean(data_error(_need(p.g_masked) - p.x, p.delta), p.mask)
+    """Weighted mean over the hidden pixels of (g(f(x_masked)) - x)^2."""
+    error = data_error(_residual(_need(p.g_masked), p), p.delta)
+    return masked_mean(error, p.mask if p.weights is None else p.mask * p.weights)
 
 
 def reconstruction(p: Passes) -> Tensor:
-    """Mean over all pixels of (g(f(x)) - x)^2."""
-    return data_error(_need(p.g_x) - p.x, p.delta).mean()
+    """Weighted mean over all pixels of (g(f(x)) - x)^2."""
+    error = data_error(_residual(_need(p.g_x), p), p.delta)
+    return error.mean() if p.weights is None else masked_mean(error, p.weights)
 
 
 def invariance(p: Passes) -> Tensor:
@@ -158,6 +164,12 @@ def bootstrap(p: Passes) -> Tensor:
     """Mean of (f(g(reference) + noise) - reference)^2: a parametric bootstrap of the reference result."""
     simulated = _need(p.simulated)
     return (simulated - _need(p.reference)[: len(simulated)]).square().mean()
+
+
+def _residual(g: Tensor, p: Passes) -> Tensor:
+    """Return g - x; 0 at saturated pixels of which g says more."""
+    residual = g - p.x
+    return residual if p.at_least is None else residual.where(~p.at_least, residual.clamp(max=0.0))
 
 
 def _out_of_range(y: Tensor, p: Passes) -> Tensor:

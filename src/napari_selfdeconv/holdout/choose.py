@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ class HeldOutError:
     image : 2D or 3D.
     forward : blurs an estimate, (1, 1, *estimate), to the image that it explains.
     seed, device : which pixels, and where to compute.
-    weights : as large as the image; a pixel of weight 0 measures nothing.
+    measured : boolean, as large as the image; the error is that of pixels where it is True.
     most : pixels measured at most.
     fills : whether to keep ``filled``.
 
@@ -56,23 +55,23 @@ class HeldOutError:
         seed: int,
         device: torch.device,
         *,
-        weights: NDArray[Any] | None = None,
+        measured: NDArray[np.bool_] | None = None,
         most: int = _MOST_PIXELS,
         fills: bool = True,
     ) -> None:
         filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed)
-        measured = self.held if weights is None else self.held & (weights > 0)
-        where = np.flatnonzero(measured)
+        looked_at = self.held if measured is None else self.held & measured
+        where = np.flatnonzero(looked_at)
         if len(where) < _LEAST_PIXELS:
             raise ConfigError(
-                f"an image of {measured.size} pixels is too small to choose by: give iterations or regularisation"
+                f"an image of {looked_at.size} pixels is too small to choose by: give iterations or regularisation"
             )
         where = where[:: math.ceil(len(where) / most)]
         self._where = torch.from_numpy(where).to(device)
         self._truth = torch.from_numpy(image.ravel()[where]).to(device)
         self._forward = forward
         self._device = device
-        scatter = image[measured] - filled[measured]
+        scatter = image[looked_at] - filled[looked_at]
         self._delta = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter)))) or 1.0
         if fills:
             self.filled = filled

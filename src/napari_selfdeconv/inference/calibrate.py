@@ -18,6 +18,7 @@ from napari_selfdeconv.arrays.chunks import chunks
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.noise import clipping_bias, noise_of
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 _MOST_SAMPLES = 1_000_000
 _ROUNDS = 20
@@ -45,6 +46,7 @@ def calibrate(
     psf: NDArray[Any],
     boundary: Boundary,
     standardize: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
+    weights: PixelWeights | None = None,
 ) -> Line:
     """Return the line with which ``gain * g(result) + offset`` fits ``image`` best.
 
@@ -54,6 +56,7 @@ def calibrate(
     image : the image it was made from, the same shape and units.
     psf, boundary : of g.
     standardize : brings those pixels of ``image`` that are looked at into the units of ``result``.
+    weights : pixels that do not hold the light itself are not looked at.
 
     Returns
     -------
@@ -77,6 +80,9 @@ def calibrate(
     x: NDArray[Any] = np.asarray(image).ravel()[::every]
     x = (x if standardize is None else standardize(x)).astype(np.float64)
     g = _blurred_samples(result, Blur(psf, boundary=boundary), every)
+    if weights is not None:
+        measured = weights.measured.ravel()[::every]
+        x, g = x[measured], g[measured]
     gain = 1.0
     if g.std() >= _FLAT * x.std():
         best = _line(g, x)

@@ -137,10 +137,11 @@ def _with_tile(
 
 
 def choose_refinement(
-    refiner: Refiner, result: NDArray[np.float32], image: NDArray[Any], model: Model, stop: StopToken
+    refiner: Refiner, result: NDArray[np.float32], problem: Problem, model: Model, stop: StopToken
 ) -> Generator[Event, None, None]:
     """Choose for how long ``refiner`` refines, on this image."""
-    yield from report_progress(refiner.choose(result, image, model.psf, model.config.boundary), "choose", stop)
+    work = refiner.choose(result, problem.image, model.psf, model.config.boundary, problem.weights)
+    yield from report_progress(work, "choose", stop)
 
 
 def predict_and_fit(
@@ -157,7 +158,7 @@ def predict_and_fit(
         raise ComputeError("the network's result has values that are not finite", "train again with another seed")
     if not model.config.result.calibrate:
         return result, Line(1.0, 0.0, False), tiles
-    line = calibrate(result, problem.image, model.psf, model.config.boundary, problem.scale.apply)
+    line = calibrate(result, problem.image, model.psf, model.config.boundary, problem.scale.apply, problem.weights)
     return result, line, tiles
 
 
@@ -183,12 +184,12 @@ def deconvolve_whole(
         yield Warned(CLIPPED)
     result *= line.gain
     result += line.offset
-    image = problem.image
     problem.scale.undo(result, out=result)
     if model.config.result.refine:
         refiner = refiner or Refiner(choice.device)
-        yield from choose_refinement(refiner, result, image, model, stop)
-        yield from report_progress(refiner(result, image, model.psf, model.config.boundary), "refine", stop)
+        yield from choose_refinement(refiner, result, problem, model, stop)
+        work = refiner(result, problem.image, model.psf, model.config.boundary, weights=problem.weights)
+        yield from report_progress(work, "refine", stop)
     return result, tiles
 
 

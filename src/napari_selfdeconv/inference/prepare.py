@@ -21,9 +21,11 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Tick
+from napari_selfdeconv.inference.weigh import Weights, weigh_pixels
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.validate import check_psf
 
 DARK_BORDER = (
@@ -40,11 +42,14 @@ class Problem:
 
     Attributes
     ----------
-    image : 2D or 3D, finite, not constant, in the user's units. Its border is evened if ``border_evened``.
+    image : 2D or 3D, finite, not constant, in the user's units. Its border is evened if ``border_evened``, and
+        pixels of weight 0 have the value of the nearest one that counts.
     psf : float32, sum 1, with as many axes.
-    scale : mean, standard deviation, lowest and highest value of ``image``.
+    scale : mean, standard deviation, lowest and highest value of ``image``, where it has a weight.
     border_evened : whether the image was brightened at its border (`even_border_of`).
-    notes : sentences for the user about the image and the PSF.
+    notes : sentences for the user about the image, its pixels and the PSF.
+    weights : how much each pixel counts; None if all are measurements.
+    weights_found : whether the weights were found in the image.
 
     Examples
     --------
@@ -58,6 +63,8 @@ class Problem:
     scale: Standardizer
     border_evened: bool = False
     notes: tuple[str, ...] = ()
+    weights: PixelWeights | None = None
+    weights_found: bool = False
 
     @classmethod
     def of(
@@ -66,6 +73,7 @@ class Problem:
         psf: NDArray[Any],
         config: TrainConfig | None = None,
         *,
+        weights: Weights = None,
         psf_may_be_larger: bool = False,
     ) -> Self:
         """Check an image and a PSF.
@@ -75,6 +83,7 @@ class Problem:
         image : 2D or 3D, any real dtype.
         psf : as many axes, at most as large unless it may be larger; it is divided by its sum.
         config : says whether a dark border is evened; None leaves the border as it is.
+        weights : as in `weigh_pixels`.
         psf_may_be_larger : as in `check_psf`.
 
         Raises
@@ -86,10 +95,10 @@ class Problem:
         check_layout("the image", image)
         kernel, notes = check_psf(psf, image.shape, may_be_larger=psf_may_be_larger)
         may_be_evened = config is not None and config.result.even_border
-        return cls._made(image, kernel, None if may_be_evened else False, tuple(notes))
+        return cls._made(image, kernel, None if may_be_evened else False, weights, tuple(notes))
 
     @classmethod
-    def of_model(cls, model: Model, image: NDArray[Any]) -> Self:
+    def of_model(cls, model: Model, image: NDArray[Any], weights: Weights = None) -> Self:
         """Check an image that a trained model is applied to; the PSF is that of the model.
 
         Raises
@@ -101,9 +110,9 @@ class Problem:
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
-        return cls._made(image, model.psf, None if model.config.result.even_border else False)
+        return cls._made(image, model.psf, None if model.config.result.even_border else False, weights)
 
-    def like(self, image: NDArray[Any]) -> Self:
+    def like(self, image: NDArray[Any], weights: Weights = None) -> Self:
         """Check another frame of the same series: same PSF, and the same decision about the border.
 
         Every frame has its own scale. A border that is evened in some frames only would look like a change.
@@ -115,20 +124,35 @@ class Problem:
         """
         image = as_array("the image", image)
         check_layout("the image", image)
-        return self._made(image, self.psf, self.border_evened)
+        return self._made(image, self.psf, self.border_evened, weights)
 
     @classmethod
     def _made(
-        cls, image: NDArray[Any], psf: NDArray[np.float32], evens: bool | None, notes: tuple[str, ...] = ()
+        cls,
+        image: NDArray[Any],
+        psf: NDArray[np.float32],
+        evens: bool | None,
+        weights: Weights,
+        notes: tuple[str, ...] = (),
     ) -> Self:
         """Measure the image; ``evens`` is None if the image itself decides about its border."""
-        scale = Standardizer.of(image)
+        image, pixels, found = weigh_pixels(image, weights)
+        notes += found
+        scale = _scale_of(image, pixels)
         if evens is None:
             evens = ends_in_darkness(image, psf)
         if evens:
             image, notes = even_border_of(image, psf), (DARK_BORDER, *notes)
-            scale = Standardizer.of(image)
-        return cls(image=image, psf=psf, scale=scale, border_evened=evens, notes=notes)
+            scale = _scale_of(image, pixels)
+        return cls(
+            image=image,
+            psf=psf,
+            scale=scale,
+            border_evened=evens,
+            notes=notes,
+            weights=pixels,
+            weights_found=isinstance(weights, str),
+        )
 
     @cached_property
     def standard(self) -> NDArray[np.float32]:
@@ -142,6 +166,10 @@ class Problem:
         A model that is applied needs one tile at a time, so no second array of the image's size is made.
         """
         return self.standard if "standard" in vars(self) else Mapped(self.image, self.scale.apply)
+
+
+def _scale_of(image: NDArray[Any], weights: PixelWeights | None) -> Standardizer:
+    return Standardizer.of(image if weights is None else image[weights.values > 0])
 
 
 def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig:

@@ -23,6 +23,7 @@ from napari_selfdeconv.events import Tick
 from napari_selfdeconv.holdout.masks import stratified_mask
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.noise import clipping_bias, noise_of
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
 from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
 
@@ -73,7 +74,10 @@ class Light:
     mean: float
 
     @classmethod
-    def of(cls, image: Array, expected: Array) -> Light:
+    def of(cls, image: Array, expected: Array, measured: NDArray[np.bool_] | None = None) -> Light:
+        """Measure an image; ``measured`` is True at the pixels to look at."""
+        if measured is not None:
+            image, expected = image[measured], expected[measured]
         low, high, sigma = noise_of(image, expected)
         light = cls(low, high, 0.0, float(image.min()), sigma, float(image.mean(dtype=np.float64)))
         if math.isinf(high):
@@ -126,7 +130,12 @@ class Refiner:
         return None if self._choice is None else self._choice.iterations
 
     def choose(
-        self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary
+        self,
+        result: Array,
+        image: NDArray[Any],
+        psf: NDArray[Any],
+        boundary: Boundary,
+        weights: PixelWeights | None = None,
     ) -> Generator[Tick, None, None]:
         """Choose for how long to refine, unless that is chosen; yield a `Tick` an iteration, which may end early.
 
@@ -136,14 +145,24 @@ class Refiner:
             return
         blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
         looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
-        light = Light.of(looked_at, expected)
-        self._choice = yield from self._compared(result[middle], expected, light.seen(looked_at, expected), blur)
+        pixels = None if weights is None else weights.cut(middle)
+        light = Light.of(looked_at, expected, None if pixels is None else pixels.measured)
+        observed = light.seen(looked_at, expected)
+        self._choice = yield from self._compared(result[middle], expected, observed, blur, pixels)
 
-    def light(self, result: Array, image: NDArray[Any], psf: NDArray[Any], boundary: Boundary) -> Light:
+    def light(
+        self,
+        result: Array,
+        image: NDArray[Any],
+        psf: NDArray[Any],
+        boundary: Boundary,
+        weights: PixelWeights | None = None,
+    ) -> Light:
         """Measure noise, outliers, black and mean of ``image`` in its middle; parameters as in a call."""
         middle = _middle(result.shape)
         expected = convolved(Blur(psf, boundary=boundary), result[middle])
-        return Light.of(image[middle].astype(np.float32), expected)
+        measured = None if weights is None else weights.measured[middle]
+        return Light.of(image[middle].astype(np.float32), expected, measured)
 
     def __call__(
         self,
@@ -152,6 +171,7 @@ class Refiner:
         psf: NDArray[Any],
         boundary: Boundary,
         light: Light | None = None,
+        weights: PixelWeights | None = None,
     ) -> Generator[Tick, None, None]:
         """Refine ``result`` in place, or leave it where the held-out pixels saw no gain.
 
@@ -163,6 +183,7 @@ class Refiner:
         image : x, the same shape and units, in which no light is 0 or a camera's offset.
         psf, boundary : of g.
         light : of the image that ``image`` is a tile of; None measures ``image`` itself.
+        weights : how much each pixel of ``image`` counts: any weight above 0 is 1. None if all are measurements.
 
         Examples
         --------
@@ -174,20 +195,21 @@ class Refiner:
         >>> refiner.iterations, float(result.min())
         (0, 5.0)
         """
-        yield from self.choose(result, image, psf, boundary)
+        yield from self.choose(result, image, psf, boundary, weights)
         assert self._choice is not None
         count, black = self._choice.iterations, self._choice.black
         if count == 0:
             return
         blur = Blur(psf, boundary=boundary)
-        light = light or self.light(result, image, psf, boundary)
+        light = light or self.light(result, image, psf, boundary, weights)
         least = _LEAST * (light.mean - black)
         places = list(chunks(result.shape, _WIDTHS * blur.psf.shape[0]))
         done, total = 0, count * len(places)
         waiting: tuple[slice, Array] | None = None
         for core, wide in places:
             observed = light.seen(image[wide].astype(np.float32), convolved(blur, result[wide]))
-            run = self._iterate(result[wide], observed, blur, black, least)
+            pixels = None if weights is None else weights.cut((wide,))
+            run = self._iterate(result[wide], observed, blur, black, least, pixels)
             for _ in range(count):
                 estimate = next(run)
                 done += 1
@@ -201,27 +223,40 @@ class Refiner:
         result[waiting[0]] = waiting[1]
 
     def _iterate(
-        self, start: Array, observed: Array, blur: Blur, black: float, least: float, held: Tensor | None = None
+        self,
+        start: Array,
+        observed: Array,
+        blur: Blur,
+        black: float,
+        least: float,
+        weights: PixelWeights | None = None,
     ) -> Iterator[Tensor]:
-        """Yield the estimate above ``black`` after every iteration, (1, 1, *space); the held-out pixels unseen."""
+        """Yield the estimate above ``black`` after every iteration, (1, 1, *space)."""
         light = self._tensor(observed) - black
         estimate = (self._tensor(start) - black).clamp_(min=least)
         ratio = torch.empty_like(light)
         operator = BlurOperator(blur, observed.shape)
         # Below that length of the gradients the step would be too long for flat places: it would overshoot, and
         # rounding errors would grow from iteration to iteration until a tile differs from the whole image.
-        options: dict[str, Any] = dict(floor=1e-3 * least, tv=_TV, tv_smooth=4 * observed.ndim * _TV, unseen=held)
+        options: dict[str, Any] = dict(floor=1e-3 * least, tv=_TV, tv_smooth=4 * observed.ndim * _TV)
+        if weights is not None:
+            options["unseen"] = self._mask(weights.values == 0)
+            options["at_least"] = None if weights.at_least is None else self._mask(weights.at_least)
         while True:
             step_richardson_lucy(estimate, light, operator, ratio, **options)
             yield estimate
 
     def _compared(
-        self, result: Array, expected: Array, observed: Array, blur: Blur
+        self, result: Array, expected: Array, observed: Array, blur: Blur, weights: PixelWeights | None
     ) -> Generator[Tick, None, _Choice]:
         """Return the count, and the black, up to which pixels kept from the iterations gain and gain."""
         generator = torch.Generator().manual_seed(0)
         held = stratified_mask(1, observed.shape, _HELD_OUT_PERCENT, generator)
         pixels = held[0, 0].numpy()
+        if weights is None:
+            weights = PixelWeights(np.ones(observed.shape, bool))
+        pixels &= weights.measured
+        left = weights.without(pixels)
         recorded = observed[pixels].astype(np.float64)
         untouched = (expected[pixels] - recorded) ** 2
         best, chosen = untouched, _NOTHING
@@ -229,7 +264,7 @@ class Refiner:
         for tried, black in enumerate(blacks):
             if (least := _least(observed, black)) <= 0:
                 continue
-            run = self._iterate(result, observed, blur, black, least, held.to(self._device))
+            run = self._iterate(result, observed, blur, black, least, left)
             error: NDArray[np.float64] | None = None
             for n, estimate in zip(range(1, COUNTS[-1] + 1), run, strict=False):
                 yield Tick(tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1])
@@ -243,6 +278,9 @@ class Refiner:
             if error is not None and _surely_less(error, untouched) and error.mean() < best.mean():
                 best, chosen = error, _Choice(count, black)
         return chosen
+
+    def _mask(self, pixels: NDArray[np.bool_]) -> Tensor:
+        return torch.tensor(pixels, device=self._device)[None, None]
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.tensor(array, dtype=torch.float32, device=self._device)[None, None]

@@ -53,13 +53,13 @@ class Background:
 NO_BACKGROUND = Background(0.0, 0.0, 0.0)
 
 
-def estimate_noise_line(image: NDArray[Any], weights: NDArray[Any] | None = None) -> NoiseLine:
+def estimate_noise_line(image: NDArray[Any], measured: NDArray[np.bool_] | None = None) -> NoiseLine:
     """Estimate how the noise of an image grows with its light.
 
     Parameters
     ----------
     image : 2D or 3D. Finest detail, which a microscope does not pass, is taken for noise.
-    weights : as large; pixels of weight 0 are left out.
+    measured : as large; pixels where it is False are left out.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def estimate_noise_line(image: NDArray[Any], weights: NDArray[Any] | None = None
     2
     """
     planes = _some_planes(np.asarray(image))
-    seen = np.ones(planes.shape, bool) if weights is None else _some_planes(np.asarray(weights)) > 0
+    seen = np.ones(planes.shape, bool) if measured is None else _some_planes(measured) > 0
     for axis in (1, 2):
         for edge in (slice(0, 2), slice(-2, None)):
             seen[(*[slice(None)] * axis, edge)] = False
@@ -99,14 +99,14 @@ def estimate_noise_line(image: NDArray[Any], weights: NDArray[Any] | None = None
 
 
 def estimate_background(
-    image: NDArray[Any], weights: NDArray[Any] | None = None, given: float | None = None
+    image: NDArray[Any], measured: NDArray[np.bool_] | None = None, given: float | None = None
 ) -> Background:
     """Return the background to model an image with.
 
     Parameters
     ----------
     image : 2D or 3D.
-    weights : as large; pixels of weight 0 are left out.
+    measured : as large; pixels where it is False are left out.
     given : the background where it is known. None estimates it: a little above the intensity at which the noise
         would vanish, and no more than the darkest thousandth of the image.
 
@@ -118,9 +118,9 @@ def estimate_background(
     >>> 92 < found.subtracted < found.constant < 102
     True
     """
-    line = estimate_noise_line(image, weights)
+    line = estimate_noise_line(image, measured)
     planes = _some_planes(np.asarray(image))
-    seen = planes if weights is None else planes[_some_planes(np.asarray(weights)) > 0]
+    seen = planes if measured is None else planes[_some_planes(measured) > 0]
     darkest, mean = float(np.quantile(seen, _DARKEST)), float(seen.mean(dtype=np.float64))
     offset = darkest if given is None else given
     zero = None

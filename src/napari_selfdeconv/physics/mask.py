@@ -1,16 +1,15 @@
-"""Pixels that are no measurement: found in an image, and filled in for methods that know no weights."""
+"""Pixels that are no measurement, found in an image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt
+from scipy.ndimage import binary_dilation, binary_opening
 
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 # So many pixels at the highest value are no coincidence.
 _LEAST_SATURATED = 3
@@ -40,9 +39,10 @@ class Unmeasured:
         return self.not_finite | self.black | self.dead_lines | self.saturated
 
     @property
-    def weights(self) -> NDArray[np.float32]:
-        """1 where a pixel is a measurement, else 0."""
-        return (~self.any).astype(np.float32)
+    def weights(self) -> PixelWeights:
+        """1 where a pixel is a measurement or saturated, else 0."""
+        missing = self.not_finite | self.black | self.dead_lines
+        return PixelWeights(~missing, self.saturated if self.saturated.any() else None)
 
     def describe(self) -> str:
         """Return how many there are of each kind; empty if there are none.
@@ -155,33 +155,6 @@ def find_dead_lines(image: NDArray[Any]) -> NDArray[np.bool_]:
         dead[1:-1] = far & ~beside
         np.moveaxis(out, axis, 0)[dead] = True
     return out.reshape(data.shape)
-
-
-def check_weights(weights: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Return weights as float32; ConfigError if they do not fit an image of ``shape`` or are not from 0 to 1."""
-    array = np.asarray(weights)
-    if array.shape != tuple(shape):
-        raise ConfigError(f"the weights have shape {array.shape} and the image {tuple(shape)}")
-    # Written so that NaN is refused.
-    if array.dtype.kind not in "buif" or not bool(((array >= 0) & (array <= 1)).all()):
-        raise ConfigError("weights must be numbers from 0 to 1")
-    return array.astype(np.float32)
-
-
-def fill_from_nearest(image: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Return ``image`` with every pixel of weight 0 replaced by the nearest one that has a weight.
-
-    Examples
-    --------
-    >>> fill_from_nearest(np.array([[1.0, np.nan, 3.0, 3.0]]), np.array([[1, 0, 1, 1]])).tolist()
-    [[1.0, 1.0, 3.0, 3.0]]
-    """
-    missing = np.asarray(weights) == 0
-    if not missing.any():
-        return image
-    nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
-    filled: NDArray[Any] = image[tuple(nearest)]
-    return filled
 
 
 def _wide(area: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_selfdeconv.physics.camera import Background
+    from napari_selfdeconv.physics.pixel_weights import PixelWeights
     from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 
 #: Called with the count and the estimate after every iteration; the run ends when it returns True.
@@ -138,7 +139,7 @@ class MethodInputs:
     image : finite float32.
     operator : its blur, with the border.
     device, stop : where to compute, and how to stop.
-    weights : as large as the image, 0 to 1 or boolean; None is 1 everywhere.
+    weights : how much each pixel counts; None is 1 everywhere.
     background : of the image. None means that it is not modelled.
     """
 
@@ -146,7 +147,7 @@ class MethodInputs:
     operator: ForwardOperator
     device: torch.device
     stop: StopToken
-    weights: NDArray[Any] | None = None
+    weights: PixelWeights | None = None
     background: Background | None = None
 
 

@@ -78,6 +78,7 @@ def step_richardson_lucy(
     tv: float = 0.0,
     tv_smooth: float = 0.0,
     unseen: Tensor | None = None,
+    at_least: Tensor | None = None,
 ) -> None:
     """Do one iteration of Richardson-Lucy on ``estimate``, in place.
 
@@ -92,12 +93,13 @@ def step_richardson_lucy(
     tv_smooth : gradients shorter than this share of the estimate are not divided by their length.
     unseen : boolean, True where ``observed`` is not to count. There the estimate is left to its neighbours, which
         is expectation maximisation with missing data.
+    at_least : boolean, True at saturated pixels. They count where the estimate explains less than them.
     """
     with torch.inference_mode():
         # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
         xp: Any = np if estimate.device.type == "cpu" else torch
         before, seen = bare(estimate), bare(observed)
-        hidden = None if unseen is None else bare(unseen)
+        hidden, saturated = (None if mask is None else bare(mask) for mask in (unseen, at_least))
         divisor = bare((1 - tv * compute_curvature(estimate, tv_smooth)).clamp(min=_LEAST_DIVISOR)) if tv else None
 
         def divide(part: Any, where: slice) -> None:
@@ -106,6 +108,8 @@ def step_richardson_lucy(
             xp.divide(seen[where], part, out=part)
             if hidden is not None:
                 part[hidden[where]] = 1.0
+            if saturated is not None:
+                part[saturated[where]] = xp.clip(part[saturated[where]], 1.0, None)
 
         def multiply(part: Any, where: slice) -> None:
             if divisor is not None:

@@ -15,6 +15,7 @@ from napari_selfdeconv.events import Event, report_progress
 from napari_selfdeconv.holdout.choose import HeldOutError, choose_regularisation
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.camera import Background, estimate_background
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.choose_iterations import choose_iterations
 from napari_selfdeconv.restoration.forward_operator import BlurOperator, ForwardOperator
 from napari_selfdeconv.restoration.methods import METHODS, Border, Classical, Each, MethodInputs
@@ -37,14 +38,14 @@ class Recorded:
     image : finite float32, 2D or 3D.
     psf : unit sum, as many axes.
     device, stop : as elsewhere.
-    weights : as large as the image, 0 to 1; None is 1 everywhere. Pixels of weight 0 hold any finite value.
+    weights : how much each pixel counts; None is 1 everywhere. Pixels of weight 0 hold any finite value.
     """
 
     image: NDArray[np.float32]
     psf: NDArray[Any]
     device: torch.device
     stop: StopToken
-    weights: NDArray[np.float32] | None = None
+    weights: PixelWeights | None = None
     _operators: dict[Border, ForwardOperator] = field(default_factory=dict)
 
     def operator(self, border: Border) -> ForwardOperator:
@@ -129,7 +130,8 @@ def _inputs(recorded: Recorded, settings: Classical) -> MethodInputs:
     image = replace_outliers(recorded.image) if settings.median_guard else recorded.image
     background = None
     if settings.boundary == "open" or settings.background is not None:
-        background = estimate_background(image, recorded.weights, settings.background)
+        measured = None if recorded.weights is None else recorded.weights.measured
+        background = estimate_background(image, measured, settings.background)
     return MethodInputs(
         image, recorded.operator(settings.boundary), recorded.device, recorded.stop, recorded.weights, background
     )
@@ -166,11 +168,12 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
         return image if inputs.background is None else image.add_(inputs.background.constant)
 
     if weighted:
+        measured = None if inputs.weights is None else inputs.weights.measured
         measure = HeldOutError(
-            inputs.image, forward, 0, inputs.device, weights=inputs.weights, most=_MOST_PIXELS, fills=False
+            inputs.image, forward, 0, inputs.device, measured=measured, most=_MOST_PIXELS, fills=False
         )
-        left = ~measure.held if inputs.weights is None else inputs.weights * ~measure.held
-        seen = replace(inputs, weights=left)
+        weights = inputs.weights or PixelWeights(np.ones(inputs.image.shape, bool))
+        seen = replace(inputs, weights=weights.without(measure.held))
     else:
         measure = HeldOutError(inputs.image, forward, 0, inputs.device)
         seen = replace(inputs, image=measure.filled)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.events import Tick
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
 from napari_selfdeconv.stop_token import StopToken
@@ -32,7 +33,7 @@ def minimise_total_variation(
     *,
     device: torch.device,
     stop: StopToken,
-    weights: NDArray[Any] | None = None,
+    weights: PixelWeights | None = None,
     background: float | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
     """Deconvolve with isotropic total variation and keep the estimate at each of ``iterations``.
@@ -45,7 +46,7 @@ def minimise_total_variation(
         works for any camera. With a background it is meant for a compact PSF, and less is taken for a wider one.
     iterations : counts of the primal-dual method, each >= 1; 100 to 300 are usual.
     stop : when set, the counts reached so far are returned (the current one if there is none).
-    weights : as large as the image, 0 to 1; a pixel of weight 0 is no measurement. None is 1 everywhere.
+    weights : how much each pixel counts; None is 1 everywhere.
     background : light that reaches every pixel of the image. If it is given, the estimate is light above it and
         stays at 0 or above. None leaves the estimate free.
 
@@ -80,7 +81,12 @@ def minimise_total_variation(
     operator.fine(columns).add_(share_of_gradient * 2.0 * data.ndim)
     tau = balance / columns.clamp_(min=least)
     # The step of the data term is a mean of old and new; without a weight there is no data term.
-    w = torch.as_tensor(1.0 if weights is None else weights, dtype=x.dtype, device=device)
+    w = torch.as_tensor(1.0 if weights is None else weights.values, dtype=x.dtype, device=device)
+    # A saturated pixel only pulls upwards: the dual of a residual that counts where it is negative is negative.
+    most = None
+    if weights is not None and weights.at_least is not None:
+        most = torch.zeros_like(x)
+        most[0, 0][torch.as_tensor(~weights.at_least, device=device)] = torch.inf
     share = w / (1.0 / balance + w)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
@@ -91,6 +97,8 @@ def minimise_total_variation(
     for n in range(1, last_count + 1):
         with torch.inference_mode():
             p = (p + operator.forward(ahead) / balance - x / balance) * share
+            if most is not None:
+                p = torch.minimum(p, most)
             q = [
                 old + 0.5 * share_of_gradient / balance * d
                 for old, d in zip(q, compute_gradient(operator.fine(ahead)), strict=True)

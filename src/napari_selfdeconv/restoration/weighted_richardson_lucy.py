@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.physics.blur import bare
 from napari_selfdeconv.physics.camera import NO_BACKGROUND, Background
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.forward_operator import ForwardOperator
 from napari_selfdeconv.restoration.gradient import compute_curvature
 from napari_selfdeconv.stop_token import StopToken
@@ -36,7 +37,7 @@ def iterate_weighted_richardson_lucy(
     *,
     device: torch.device,
     stop: StopToken,
-    weights: NDArray[Any] | None = None,
+    weights: PixelWeights | None = None,
     background: Background = NO_BACKGROUND,
     accelerated: bool = True,
     tv: float = 0.0,
@@ -52,7 +53,7 @@ def iterate_weighted_richardson_lucy(
     operator : A, with what lies beyond the border.
     iterations : counts, each >= 1.
     stop : when set, the counts reached so far are returned (the current one if there is none).
-    weights : w, 0 to 1 or boolean, as large as the image; 0 where a pixel is no measurement. None is 1 everywhere.
+    weights : w; None is 1 everywhere. At a saturated pixel (x - s) / (A f + b) counts as 1 if it is less.
     background : s is its ``subtracted``, b its ``level``.
     accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
@@ -69,7 +70,7 @@ def iterate_weighted_richardson_lucy(
     """
     with torch.inference_mode():
         observed = torch.as_tensor(np.asarray(image, np.float32), device=device)[None, None]
-        weighted = None if weights is None else torch.as_tensor(weights, device=device)[None, None]
+        weighted = None if weights is None else torch.as_tensor(weights.values, device=device)[None, None]
         sight = observed.new_empty((1, 1, *operator.estimate_shape))
         operator.adjoint_into(torch.ones_like(observed) if weighted is None else weighted.to(observed), sight)
         mean = _mean_light(observed, weighted) - background.constant
@@ -77,7 +78,10 @@ def iterate_weighted_richardson_lucy(
         f = operator.clear(torch.full_like(sight, start))
         y = f.clone() if accelerated else f
         ratio = torch.empty_like(observed)
-    run = _Run(operator, observed, weighted, sight, f, y, background, _FLOOR * start, tv)
+    least = (
+        None if weights is None or weights.at_least is None else torch.as_tensor(weights.at_least, device=device)
+    )
+    run = _Run(operator, observed, weighted, least, sight, f, y, background, _FLOOR * start, tv)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
     for n in range(1, last_count + 1):
@@ -104,6 +108,7 @@ class _Run:
         operator: ForwardOperator,
         observed: Tensor,
         weights: Tensor | None,
+        at_least: Tensor | None,
         sight: Tensor,
         f: Tensor,
         y: Tensor,
@@ -114,6 +119,7 @@ class _Run:
         self._operator, self._estimate, self._from = operator, f, y
         self._observed = bare(observed)
         self._weights = None if weights is None else bare(weights)
+        self._at_least = None if at_least is None else bare(at_least[None, None])
         self._sight, self._f, self._y = bare(sight), bare(f), bare(y)
         self._grids = [
             _Grid(part.numel(), max(_LEAST_SEEN * float(part.max()), _TINY)) for part in operator.grids(sight)
@@ -130,6 +136,9 @@ class _Run:
             part += self._background.level
             xp.clip(part, self._floor, None, out=part)
             xp.divide(self._observed[where] - self._background.subtracted, part, out=part)
+            if self._at_least is not None:
+                saturated = self._at_least[where]
+                part[saturated] = xp.clip(part[saturated], 1.0, None)
             if self._weights is not None:
                 part *= self._weights[where]
 

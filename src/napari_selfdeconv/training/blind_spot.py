@@ -87,4 +87,6 @@ class BlindSpot:
             delta=self.config.loss.delta,
             reference=reference,
             simulated=simulated,
+            weights=batch.weights,
+            at_least=batch.at_least,
         )

@@ -18,6 +18,7 @@ from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import REPORT_EVERY_S, Event, Progress
 from napari_selfdeconv.network.model import Deconvolver
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.model_selection import SelectedWeights
 from napari_selfdeconv.training.run import TrainingRun
@@ -76,6 +77,7 @@ def train(
     bounds: tuple[float, float],
     stop: StopToken,
     weights: Mapping[str, Tensor] | None = None,
+    pixels: Sequence[PixelWeights] | None = None,
 ) -> Generator[Event | StepDone, None, Trained]:
     """Train one network on standardised images of one shape.
 
@@ -86,6 +88,7 @@ def train(
     bounds : minimum and maximum of the frames, standardised units.
     stop : read after every step.
     weights : initial weights; None for random ones.
+    pixels : how much the pixels of each frame count; None if all are measurements.
 
     Yields
     ------
@@ -98,7 +101,7 @@ def train(
     Cancelled
         If ``stop.cancel()`` was called.
     """
-    run = TrainingRun(frames, psf, config, choice, bounds, weights)
+    run = TrainingRun(frames, psf, config, choice, bounds, weights, pixels)
     yield run.describe()
     # A process that holds on to freed memory takes more of it, so only where there is plenty.
     roomy = choice.device.type == "cpu" and _ROOMY * run.peak_bytes < free_memory_bytes(choice.device)

@@ -22,6 +22,7 @@ from napari_selfdeconv.holdout.held_out import hold_out
 from napari_selfdeconv.network.model import build_network, place
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.clipping import ClippedBlur
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.training.blind_spot import BlindSpot
 from napari_selfdeconv.training.collapse import Collapsed, find_collapse
 from napari_selfdeconv.training.initial_or_trained import copy_weights
@@ -47,6 +48,7 @@ class TrainingRun:
     psf : same number of axes, unit sum.
     bounds : minimum and maximum of the frames, standardised units.
     weights : the initial weights; None for random ones.
+    pixels : how much the pixels of each frame count; None if all are measurements.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class TrainingRun:
         choice: Choice,
         bounds: tuple[float, float],
         weights: Mapping[str, Tensor] | None,
+        pixels: Sequence[PixelWeights] | None = None,
     ) -> None:
         self.config, self.choice = config, choice
         self.peak_bytes = training_bytes(
@@ -79,10 +82,10 @@ class TrainingRun:
         on_cpu = choice.device.type == "cpu"
         masks = places if on_cpu else torch.Generator(choice.device).manual_seed(config.seed)
         truths = [torch.from_numpy(frame) for frame in frames]
-        filled, held = _hold_out(frames, config)
+        filled, held = _hold_out(frames, config, pixels)
         on_device = [frame.to(choice.device) for frame in filled]
         self.sampler = Sampler(
-            on_device, [pixels.to(choice.device) for pixels in held], config, self.symmetries, places
+            on_device, [one.to(choice.device) for one in held], config, self.symmetries, places, pixels
         )
         validator = Validator(filled, truths, held, config, choice) if config.blind_spot.held_out_percent else None
         self.network = build_network(config, psf)
@@ -178,9 +181,13 @@ def _precision(choice: Choice) -> str:
     return str(choice.dtype).removeprefix("torch.")
 
 
-def _hold_out(frames: Sequence[NDArray[np.float32]], config: TrainConfig) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the frames with the held-out pixels replaced, and where those are."""
+def _hold_out(
+    frames: Sequence[NDArray[np.float32]], config: TrainConfig, pixels: Sequence[PixelWeights] | None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the frames with the held-out pixels replaced, and where those are: pixels that hold the light."""
     pairs = [
         hold_out(frame, config.blind_spot.held_out_percent, config.seed + k) for k, frame in enumerate(frames)
     ]
+    if pixels is not None:
+        pairs = [(filled, held & one.measured) for (filled, held), one in zip(pairs, pixels, strict=True)]
     return [torch.from_numpy(filled) for filled, _ in pairs], [torch.from_numpy(held) for _, held in pairs]

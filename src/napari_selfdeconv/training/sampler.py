@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_selfdeconv.arrays.symmetry import Symmetry
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,16 @@ class Place:
 
 
 class PatchBatch(NamedTuple):
-    """Patches (batch, 1, *patch), float32; their held-out pixels, boolean; where they lie."""
+    """Patches (batch, 1, *patch), float32; their held-out pixels, boolean; where they lie.
+
+    ``weights`` and ``at_least`` are as in `config.loss_terms.Passes`.
+    """
 
     x: Tensor
     held: Tensor
     places: tuple[Place, ...]
+    weights: Tensor | None = None
+    at_least: Tensor | None = None
 
 
 class Sampler:
@@ -44,6 +50,7 @@ class Sampler:
     config : patch size and batch size.
     symmetries : the flips and rotations to choose from.
     generator : source of randomness, on the CPU.
+    weights : how much the pixels of each frame count; None if all are measurements.
     """
 
     def __init__(
@@ -53,7 +60,19 @@ class Sampler:
         config: TrainConfig,
         symmetries: Sequence[Symmetry],
         generator: torch.Generator,
+        weights: Sequence[PixelWeights] | None = None,
     ) -> None:
+        self._weights = self._at_least = None
+        if weights is not None:
+            device, known = frames[0].device, [one.at_least for one in weights]
+            self._weights = [torch.as_tensor(one.values, device=device).float() for one in weights]
+            if any(one is not None for one in known):
+                self._at_least = [
+                    torch.zeros(frames[0].shape, dtype=torch.bool, device=device)
+                    if one is None
+                    else torch.as_tensor(one, device=device)
+                    for one in known
+                ]
         self._frames, self._held_out = frames, held_out
         self._shape = frames[0].shape
         self._patch = [min(n, config.optimiser.patch) for n in self._shape]
@@ -66,11 +85,11 @@ class Sampler:
     def draw(self) -> PatchBatch:
         """Return a batch."""
         places = tuple(self._place() for _ in range(self._batch))
-        x, held = (
-            torch.stack([place.cut(arrays[place.frame]) for place in places])[:, None]
-            for arrays in (self._frames, self._held_out)
+        x, held = (_cut(arrays, places) for arrays in (self._frames, self._held_out))
+        weights, at_least = (
+            None if arrays is None else _cut(arrays, places) for arrays in (self._weights, self._at_least)
         )
-        return PatchBatch(x, held, places)
+        return PatchBatch(x, held, places, weights, at_least)
 
     def _place(self) -> Place:
         frame = self._integer(len(self._frames)) if len(self._frames) > 1 else 0
@@ -80,3 +99,8 @@ class Sampler:
 
     def _integer(self, below: int) -> int:
         return int(torch.randint(below, (), generator=self._generator))
+
+
+def _cut(arrays: Sequence[Tensor], places: Sequence[Place]) -> Tensor:
+    """Return the patches of arrays, one for each frame, (batch, 1, *patch)."""
+    return torch.stack([place.cut(arrays[place.frame]) for place in places])[:, None]
