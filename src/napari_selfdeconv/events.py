@@ -110,6 +110,13 @@ class Warned:
     message: str
 
 
+@dataclass(frozen=True)
+class Noted:
+    """Something about a run that is worth a line and no warning, such as what was taken from the file."""
+
+    message: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """The run is over.
@@ -139,7 +146,7 @@ class Tick(NamedTuple):
     total: int
 
 
-Event = Started | Progress | Preview | Interim | Filling | Warned | Finished
+Event = Started | Progress | Preview | Interim | Filling | Warned | Noted | Finished
 _T = TypeVar("_T")
 
 

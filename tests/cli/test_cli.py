@@ -15,7 +15,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.cli import commands, main, terminal
+from napari_selfdeconv.cli import deconvolve, main, terminal
 from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Finished, Progress
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
@@ -67,21 +67,15 @@ def test_psf_writes_voxel_size_and_unit_sum(folder):
     assert np.unravel_index(file.data.argmax(), file.data.shape) == (4, 5, 6)
 
 
-def test_settings_beside_those_of_an_earlier_run_are_refused(folder, capsys):
-    (folder / "run.json").write_text(json.dumps({"config": preset("quick", 2, steps=2, device="cpu").to_dict()}))
-    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", "--out", "o.ome.tif", "--config", "run.json")
-    for other in (
-        ("--steps", 5),
-        ("--preset", "quick"),
-        ("--seed", 0),
-        ("--no-refine",),
-        ("--even-border",),
-        ("--device", "cpu"),
-    ):
-        assert run(folder, *args, *other) == 2
-        assert "--config holds all settings of the run" in capsys.readouterr().err
-    assert run(folder, *args) == 0
-    assert read_image(folder / "o.ome.tif").provenance["steps_done"] == 2
+def test_what_is_given_beside_the_settings_of_an_earlier_run_replaces_them(folder, capsys):
+    (folder / "run.json").write_text(json.dumps({"config": preset("quick", 2, steps=9, device="cpu").to_dict()}))
+    args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", "--config", "run.json")
+    assert run(folder, *args, "--steps", 2, "--seed", 5, "--no-refine", "--out", "o.ome.tif") == 0
+    told = read_image(folder / "o.ome.tif").provenance
+    assert (told["steps_done"], told["seed"], told["config"]["result"]["refine"]) == (2, 5, False)
+    capsys.readouterr()
+    assert run(folder, *args, "--preset", "quick", "--out", "p.ome.tif") == 2
+    assert "leave out --preset" in capsys.readouterr().err
 
 
 def test_what_a_preset_adds_can_be_left_out(folder, capsys):
@@ -266,7 +260,7 @@ def test_a_cancelled_run_writes_nothing_and_exits_130(folder, capsys, monkeypatc
     def cancelled(_work):
         raise Cancelled("the run was cancelled")
 
-    monkeypatch.setattr(commands, "watch", cancelled)
+    monkeypatch.setattr(deconvolve, "watch", cancelled)
     before = sorted(folder.iterdir())
     assert run(folder, "deconvolve", "image.ome.tif", *GOOD, "--out", "out.ome.tif") == 130
     assert capsys.readouterr().err == "selfdeconv: stopped; nothing was written\n"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdeconv.cli import commands, main
+from napari_selfdeconv.cli import main, scores
 from napari_selfdeconv.cli.terminal import interruptible
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.stop_token import StopToken
@@ -160,7 +160,7 @@ def test_sigterm_while_a_file_is_written_leaves_nothing(folder, capsys, monkeypa
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
 
-    monkeypatch.setattr(commands, "run_degrade", interrupted)
+    monkeypatch.setattr(scores, "run_degrade", interrupted)
     before = sorted(folder.iterdir())
     assert run("degrade", *COMMANDS["degrade"], "--out", "out.tif") == 130
     assert capsys.readouterr().err == "selfdeconv: stopped; nothing was written\n"

@@ -1,11 +1,12 @@
-"""The optics of ``deconvolve``: what is given counts, then what the file states; the rest is asked for."""
+"""The optics of a run: what is given counts, then the microscope, then the file; the rest is asked for."""
 
 from __future__ import annotations
 
 import pytest
 
-from napari_selfdeconv.cli.optics import optics_for
-from napari_selfdeconv.cli.parser import _parser
+from napari_selfdeconv.api import Microscope, complete_optics, save_microscope
+from napari_selfdeconv.cli.options import template_of
+from napari_selfdeconv.cli.parser import make_parser
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord, Remark
@@ -22,15 +23,20 @@ def record_of(doubts=(), image=IMAGE, **channel):
     )  # fmt: skip
 
 
+def complete(record, *options):
+    args = make_parser().parse_args(["deconvolve", "x.czi", "--out", "o.tif", *options])
+    return complete_optics(template_of(args).optics, record)
+
+
 def optics(record, *options):
-    return optics_for(_parser().parse_args(["deconvolve", "x.czi", "--out", "o.tif", *options]), record)
+    return complete(record, *options)[0]
 
 
-def test_a_file_that_states_all_needs_no_option(capsys):
-    assert optics(record_of(**CHANNEL)) == Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515)
-    said = capsys.readouterr().err
-    assert "--na 1.4 (Zeiss's metadata)" in said
-    assert "warning" not in said
+def test_a_file_that_states_all_needs_no_option():
+    found, stated, doubts = complete(record_of(**CHANNEL))
+    assert found == Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515)
+    assert "--na 1.4 (Zeiss's metadata)" in [str(one) for one in stated]
+    assert doubts == ()
 
 
 def test_an_option_replaces_what_the_file_states():
@@ -64,9 +70,28 @@ def test_a_microscope_without_a_model_is_not_taken_for_another():
     assert optics(other, "--psf-model", "widefield").na == 1.4
 
 
-def test_an_unknown_microscope_and_doubts_are_said(capsys):
+def test_an_unknown_microscope_and_doubts_are_said():
     doubts = (Remark(field="na", problem="two numbers", remedy="choose"),)
-    assert optics(record_of(doubts, emission_um=0.52)).excitation_um is None
-    said = capsys.readouterr().err
-    assert "warning: the file does not state the kind of microscope; the PSF is that of a widefield" in said
-    assert "warning: two numbers: choose" in said
+    found, _, said = complete(record_of(doubts, emission_um=0.52))
+    assert found.excitation_um is None
+    assert "the file does not state the kind of microscope; the PSF is that of a widefield" in said[0]
+    assert said[1] == "two numbers: choose"
+
+
+def test_a_microscope_fills_what_is_not_given(tmp_path):
+    water = Optics(na=1.2, wavelength_um=0.6, refractive_index=1.33, excitation_um=0.488, pinhole_au=1.0)
+    path = str(tmp_path / "water.toml")
+    save_microscope(path, Microscope(name="60x water", optics=water))
+    found, stated, _ = complete(record_of(**CHANNEL), "--microscope", path, "--wavelength-um", "0.52")
+    assert (found.na, found.wavelength_um, found.pinhole_au) == (1.2, 0.52, 1.0)
+    sources = {one.name: one.source for one in stated}
+    assert (sources["na"], sources["wavelength_um"]) == ("the microscope 60x water", "given")
+    with pytest.raises(ConfigError, match="there is no microscope 'mine'"):
+        optics(record_of(**CHANNEL), "--microscope", "mine")
+
+
+def test_layers_of_a_coverslip_are_options():
+    found = optics(record_of(**CHANNEL), "--sample-index", "1.33", "--sample-depth-um", "5")
+    assert (found.layers.sample_index, found.layers.sample_depth_um, found.layers.coverslip_um) == (1.33, 5, 170)
+    with pytest.raises(ConfigError, match="missing setting for CoverslipLayers: sample_index"):
+        optics(record_of(**CHANNEL), "--sample-depth-um", "5")

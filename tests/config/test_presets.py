@@ -38,8 +38,8 @@ def test_a_new_preset_is_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from napari_selfdeconv._gui.forms.train import offered
 
     assert "dummy" in offered()
-    args = parser._parser().parse_args(["deconvolve", "a.tif", "--preset", "dummy", "--out", "b.tif"])
-    assert args.preset == "dummy"
+    args = parser.make_parser().parse_args(["deconvolve", "a.tif", "--preset", "dummy", "--out", "b.tif"])
+    assert vars(args)["training.preset"] == "dummy"
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

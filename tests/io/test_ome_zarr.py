@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaozarrs
 import zarr
 
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Progress, drain
-from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr, record_provenance
+from napari_selfdeconv.io.images import read_image
+from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr, record_provenance, write_zarr
+from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.stop_token import StopToken
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
@@ -118,3 +121,40 @@ def test_what_is_there_already_is_neither_written_nor_removed(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="is there already"), new_zarr(tmp_path / "out.zarr", (8, 8)):
         raise AssertionError("unreachable")
     assert (tmp_path / "out.zarr").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "voxel"),
+    [((700, 600), "yx", (0.1, 0.1)), ((9, 600, 520), "zyx", (0.5, 0.1, 0.1)), ((2, 3, 300, 40), "tcyx", None)],
+)
+def test_a_result_has_a_pyramid_of_means_and_follows_the_specification(
+    shape: tuple[int, ...], axes: str, voxel: tuple[float, ...] | None, tmp_path: Path
+) -> None:
+    data = np.random.default_rng(0).random(shape).astype(np.float32)
+    channels = tuple(ChannelRecord(name=f"dye {n}", colour="#00ff00") for n in range(3))
+    record = ImageRecord(
+        file="x.czi",
+        format="CZI",
+        axes=axes.upper(),
+        shape=shape,
+        dtype="uint16",
+        time_step_s=5.0,
+        channels=channels,
+    )
+    path = tmp_path / "x.zarr"
+    write_zarr(path, data, axes=axes, voxel_um=voxel, record=record, provenance={"a": 1})
+    yaozarrs.validate_zarr_store(str(path))
+    group = zarr.open_group(path, mode="r")
+    levels = [group[dataset["path"]] for dataset in group.attrs["ome"]["multiscales"][0]["datasets"]]
+    np.testing.assert_array_equal(levels[0][:], data)
+    assert max(levels[-1].shape[-2:]) <= 256 < max(levels[-2].shape[-2:])
+    even = tuple(slice(0, n // 2 * 2) for n in shape[-2:])
+    means = data[(..., *even)].reshape(*shape[:-2], shape[-2] // 2, 2, shape[-1] // 2, 2).mean((-3, -1))
+    np.testing.assert_allclose(levels[1][(..., *(slice(0, n // 2) for n in shape[-2:]))], means, rtol=1e-5)
+    read = read_image(path)
+    np.testing.assert_array_equal(read.data, data)
+    assert read.voxel_um == voxel
+    assert read.record is not None
+    assert read.record.time_step_s == (5.0 if "t" in axes else None)
+    assert [one.name for one in read.record.channels] == ["dye 0", "dye 1", "dye 2"][: 3 if "c" in axes else 1]
+    assert levels[0].attrs["provenance"] == {"a": 1}

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_selfdeconv.api.apply import apply_model, iter_apply_model, model_differences
+    from napari_selfdeconv.api.batch import (
+        BatchItem,
+        BatchResult,
+        FileFinished,
+        FileStarted,
+        Sharing,
+        find_images,
+        iter_batch,
+    )
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
     from napari_selfdeconv.api.classical import (
         ClassicalResult,
@@ -20,10 +29,23 @@ if TYPE_CHECKING:
     )
     from napari_selfdeconv.api.confidence import evaluate_without_truth, iter_uncertainty, residual, uncertainty
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
+    from napari_selfdeconv.api.inputs import (
+        ChosenPsf,
+        Stated,
+        channel_record,
+        check_one_image,
+        choose_psf,
+        complete_optics,
+        find_microscope,
+        open_input,
+        read_selected,
+    )
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.memory import memory_outlook
     from napari_selfdeconv.api.provenance import applied_record
     from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json
+    from napari_selfdeconv.api.results import save_outcome, stem
+    from napari_selfdeconv.api.run import Outcome, classical_of, is_network, iter_run, origin, weights_of
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
@@ -33,6 +55,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
     from napari_selfdeconv.config.presets import preset
     from napari_selfdeconv.config.series import SeriesPlan
+    from napari_selfdeconv.config.template import Template
     from napari_selfdeconv.config.tiles import TileConfig
     from napari_selfdeconv.config.training import TrainConfig
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
@@ -49,6 +72,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
     from napari_selfdeconv.io.outputs import Output, OutputKind, check_outputs
     from napari_selfdeconv.io.record import ChannelRecord, ImageRecord, Remark
+    from napari_selfdeconv.io.template_files import read_template, save_template, template_text
     from napari_selfdeconv.metrics.scores import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
@@ -86,12 +110,15 @@ __all__ = [
     "MODELS",
     "OBJECTIVES",
     "REASONS",
+    "BatchItem",
+    "BatchResult",
     "BeadPsf",
     "BeadSettings",
     "Border",
     "Cancelled",
     "ChannelRecord",
     "Choice",
+    "ChosenPsf",
     "Classical",
     "ClassicalResult",
     "ComputeError",
@@ -99,6 +126,8 @@ __all__ = [
     "Context",
     "CoverslipLayers",
     "Deconvolution",
+    "FileFinished",
+    "FileStarted",
     "Finding",
     "ImageFile",
     "ImageRecord",
@@ -109,6 +138,7 @@ __all__ = [
     "Model",
     "Objective",
     "Optics",
+    "Outcome",
     "Outlook",
     "Output",
     "OutputKind",
@@ -120,7 +150,10 @@ __all__ = [
     "SelfDeconvError",
     "SeriesDeconvolution",
     "SeriesPlan",
+    "Sharing",
+    "Stated",
     "StopToken",
+    "Template",
     "TileConfig",
     "TrainConfig",
     "applied_record",
@@ -129,11 +162,16 @@ __all__ = [
     "as_python",
     "beads_psf",
     "benchmark_names",
+    "channel_record",
     "check_image",
     "check_layout",
+    "check_one_image",
     "check_outputs",
     "choose_device",
+    "choose_psf",
     "classical_method",
+    "classical_of",
+    "complete_optics",
     "create_zarr",
     "deconvolve",
     "degrade",
@@ -141,17 +179,22 @@ __all__ = [
     "evaluate",
     "evaluate_without_truth",
     "examine_psf",
+    "find_images",
+    "find_microscope",
     "fit_to_voxels",
     "forget_microscope",
     "free_memory_bytes",
     "fwhm",
+    "is_network",
     "iter_apply_model",
+    "iter_batch",
     "iter_beads_psf",
     "iter_classical",
     "iter_deconvolve",
     "iter_deconvolve_large",
     "iter_deconvolve_series",
     "iter_richardson_lucy",
+    "iter_run",
     "iter_uncertainty",
     "kind_of",
     "load_microscope",
@@ -162,6 +205,8 @@ __all__ = [
     "model_differences",
     "model_key",
     "new_zarr",
+    "open_input",
+    "origin",
     "outlook",
     "parameter_values",
     "prepare_psf",
@@ -173,6 +218,8 @@ __all__ = [
     "read_json",
     "read_psf",
     "read_record",
+    "read_selected",
+    "read_template",
     "remember_microscope",
     "remembered_microscopes",
     "repair_psf",
@@ -184,19 +231,31 @@ __all__ = [
     "sample_beads",
     "save_microscope",
     "save_model",
+    "save_outcome",
     "save_parameters",
+    "save_template",
     "settings_json",
     "share_in_stack",
     "stack_psf_shape",
+    "stem",
     "suggest_psf_shape",
+    "template_text",
     "translate_error",
     "uncertainty",
+    "weights_of",
     "write_ome_tiff",
     "write_psf",
 ]
 
 # Which module holds which names.
 _NAMES = {
+    "api.inputs": "ChosenPsf Stated channel_record check_one_image choose_psf complete_optics find_microscope "
+    "open_input read_selected",
+    "api.run": "Outcome classical_of is_network iter_run origin weights_of",
+    "api.results": "save_outcome stem",
+    "api.batch": "BatchItem BatchResult FileFinished FileStarted Sharing find_images iter_batch",
+    "config.template": "Template",
+    "io.template_files": "read_template save_template template_text",
     "api.apply": "apply_model iter_apply_model model_differences",
     "api.beads": "beads_psf iter_beads_psf",
     "api.classical": "ClassicalResult classical_method iter_classical iter_richardson_lucy richardson_lucy",

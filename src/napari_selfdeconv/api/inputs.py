@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.config.microscope import Microscope
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
-from napari_selfdeconv.config.template import ImageChoice, OpticsChoice, PsfChoice, span
+from napari_selfdeconv.config.template import ImageChoice, OpticsChoice, PsfChoice, Template, span
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import check_layout
 from napari_selfdeconv.io.images import ImageFile, read_image, read_psf
+from napari_selfdeconv.io.microscope_files import load_microscope, remembered_microscopes
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.psf.diagnose import Context, examine_psf
 from napari_selfdeconv.psf.generate import psf_for_image
-from napari_selfdeconv.psf.models import MODELS, make_optics, model_key
+from napari_selfdeconv.psf.models import MODELS, make_optics, model_key, parameter_values
 from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
 from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack
 
@@ -112,6 +114,22 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
 
 
+def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
+    """Read the part of a file that a template means; its voxel size may be that of the named microscope.
+
+    Raises
+    ------
+    ConfigError
+        As `read_selected`, and if there is no such microscope.
+    """
+    file = read_selected(path, template.image)
+    if file.voxel_um is not None or template.optics.microscope is None:
+        return file
+    voxel = find_microscope(template.optics.microscope).voxel_um
+    fits = voxel is not None and len(voxel) == sum(axis in "ZYX" for axis in file.axes)
+    return dataclasses.replace(file, voxel_um=voxel) if fits else file
+
+
 def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image") -> NDArray[Any]:
     """Return the image of a file if it is one plane or one stack; `Problem` checks its pixels.
 
@@ -196,6 +214,7 @@ def complete_optics(
         If a value is in neither, or the file states a kind of microscope that has no model of its PSF; the
         message names what is missing and its option.
     """
+    choice, named = _with_microscope(choice)
     own = {name: getattr(choice, name) for name in _NEEDED} | dict(choice.values)
     given = {name: value for name, value in own.items() if value is not None}
     modality = (record.channels[0].modality or "") if record is not None else ""
@@ -224,7 +243,7 @@ def complete_optics(
         Stated(
             name=name,
             value=value,
-            source=_GIVEN if name in given or record is None else record.sources[wanted[name]],
+            source=named.get(name, _GIVEN) if name in given or record is None else record.sources[wanted[name]],
         )
         for name, value in (given | filled).items()
     )
@@ -234,6 +253,44 @@ def complete_optics(
     taken = [wanted[name] for name in filled]
     doubts += [str(doubt) for doubt in (record.doubts if record is not None else ()) if doubt.field in taken]
     return optics, stated, tuple(doubts)
+
+
+def find_microscope(name: str) -> Microscope:
+    """Return the microscope of a file, or the remembered one with this name.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if Path(name).suffix.lower() == ".toml" or Path(name).is_file():
+        return load_microscope(name)
+    remembered = remembered_microscopes()
+    for microscope in remembered:
+        if microscope.name == name:
+            return microscope
+    known = ", ".join(microscope.name for microscope in remembered) or "none"
+    raise ConfigError(f"there is no microscope {name!r}", f"give a file of one; napari remembers: {known}")
+
+
+def _with_microscope(choice: OpticsChoice) -> tuple[OpticsChoice, dict[str, str]]:
+    """Return the optics with those of the named microscope where none are given, and where these come from."""
+    if choice.microscope is None:
+        return choice, {}
+    microscope = find_microscope(choice.microscope)
+    optics, source = microscope.optics, f"the microscope {microscope.name}"
+    shared = {name: getattr(optics, name) for name in _NEEDED if getattr(choice, name) is None}
+    values = {name: value for name, value in parameter_values(optics).items() if name not in choice.values}
+    rest: dict[str, Any] = {}
+    if choice.defocus_um is None:
+        rest["defocus_um"] = optics.defocus_um
+    if not choice.layers and optics.layers is not None:
+        layers = optics.layers.to_dict()
+        rest["layers"] = {name: value for name, value in layers.items() if value is not None}
+    if choice.psf_model is None:
+        rest["psf_model"] = model_key(optics)
+    complete = dataclasses.replace(choice, values={**choice.values, **values}, **shared, **rest)
+    return complete, dict.fromkeys((*shared, *values), source)
 
 
 def _optics_of(choice: OpticsChoice, values: dict[str, float]) -> Optics:
@@ -260,7 +317,7 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
         notes += [f"PSF prepared: {sentence}" for sentence in report.did]
     array, resampled = fit_to_voxels(array, file.voxel_um, image.voxel_um)
     warnings = [
-        f"the PSF: {finding.text} Repair it with --prepare-psf or selfdeconv prepare-psf."
+        f"the PSF: {finding.text}" + (" --prepare-psf or selfdeconv prepare-psf mends it." if finding.fix else "")
         for finding in examine_psf(array, Context(image_shape=spatial))
         if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in _SAID_ELSEWHERE
     ]

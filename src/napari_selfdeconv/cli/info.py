@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from napari_selfdeconv.cli.options import template_of
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ _CHANNEL = {
 def run_info(args: argparse.Namespace, _token: StopToken) -> None:
     from napari_selfdeconv.api import read_record
 
-    record = read_record(args.image, series=args.series, axes=args.axes)
+    choice = template_of(args).image
+    record = read_record(args.image, series=choice.series, axes=choice.axes)
     if args.json:
         print(json.dumps(record.to_dict()))  # noqa: T201
     else:

@@ -1,23 +1,25 @@
-"""The command ``selfdeconv``: its arguments and its exit status. What it does lives in `cli.commands`."""
+"""The command ``selfdeconv``: its arguments and its exit status. What the commands do lives beside this file."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import sys
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import NamedTuple, NoReturn
 
 import napari_selfdeconv
-from napari_selfdeconv.api import METHODS, MODELS, Border, Parameter, benchmark_names, describe_default
-from napari_selfdeconv.cli import benchmark, commands, info
-from napari_selfdeconv.cli.terminal import interruptible, say, warnings_as_lines
-from napari_selfdeconv.config.loss_terms import LOSSES
-from napari_selfdeconv.config.presets import preset_names
+from napari_selfdeconv.api import METHODS, benchmark_names, describe_default
+from napari_selfdeconv.cli import batch, benchmark, deconvolve, info, psf, scores, settings
+from napari_selfdeconv.cli.options import add_config, add_part, add_training
+from napari_selfdeconv.cli.terminal import interruptible, say, set_verbosity, warnings_as_lines
 from napari_selfdeconv.errors import Cancelled, SelfDeconvError, reason_of
 from napari_selfdeconv.stop_token import StopToken
 
 _INTERRUPTED = 130
+_READING = ("series", "axes", "voxel_um", "channel", "time", "z", "crop")
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,174 +31,253 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command ``selfdeconv``; return its exit status (`run`)."""
-    return run(_parser(), argv)
+    return run(make_parser(), argv)
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
     """Run what ``parser`` finds in the arguments; return the exit status.
 
-    0 is success, 1 is a benchmark that became slower, 2 is bad input, 130 is an interruption.
+    0 is success. 1 says that something of many failed: files of a folder, a benchmark that became slower, a PSF
+    with problems. 2 is bad input, 130 is an interruption.
     """
     # Spinning OpenMP threads collapse on a busy machine; this must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = parser.parse_args(argv)
+    verbosity = getattr(args, "verbosity", 0)
+    set_verbosity(verbosity)
     token = StopToken()
     try:
         with interruptible(token, args.interrupt), warnings_as_lines():
             status: int | None = args.run(args, token)
     except (Cancelled, KeyboardInterrupt):
-        say("stopped; nothing was written")
+        say("stopped; nothing was written", always=True)
         return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe had enough; Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (SelfDeconvError, OSError, MemoryError) as error:
-        say(reason_of(error))
+        if verbosity > 0:
+            traceback.print_exc(file=sys.stderr)
+        say(reason_of(error), always=True)
         return 2
     return _INTERRUPTED if token.stopped else status or 0
 
 
-def _parser() -> argparse.ArgumentParser:
+class Command(NamedTuple):
+    """A row of the table of commands."""
+
+    name: str
+    add: Callable[[argparse.ArgumentParser], None]
+    summary: str
+    example: str
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command ``selfdeconv``."""
     parser = Parser(prog="selfdeconv", description=napari_selfdeconv.__doc__)
     parser.add_argument("--version", action="version", version=napari_selfdeconv.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    for name, add, text in (
-        ("info", _add_info, "print what a file states about image and microscope, and what is missing"),
-        ("psf", _add_psf, "compute a PSF from the optics"),
-        ("deconvolve", _add_deconvolve, "train on one image and write it deconvolved"),
-        ("apply", _add_apply, "deconvolve an image with a saved model"),
-        ("rl", _add_rl, "Richardson-Lucy at several iteration counts"),
-        ("classical", _add_classical, "a classical method that chooses the settings that are not given"),
-        ("degrade", _add_degrade, "blur and corrupt a truth as the benchmark does"),
-        ("evaluate", _add_evaluate, "score a result against the truth, or against its image and PSF"),
-        ("benchmark", _add_benchmark, "measure how good the methods are, and how fast"),
-    ):
-        add(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    for command in COMMANDS:
+        text = command.summary[0].upper() + command.summary[1:] + "."
+        added = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=text,
+            epilog=f"example:\n  selfdeconv {command.name} {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add(added)
+        said = added.add_mutually_exclusive_group()
+        said.add_argument(
+            "-q", "--quiet", dest="verbosity", action="store_const", const=-1, default=0,
+            help="say warnings and errors only",
+        )  # fmt: skip
+        said.add_argument(
+            "-v", "--verbose", dest="verbosity", action="store_const", const=1,
+            help="say every second how far it is, and where an error arose",
+        )  # fmt: skip
     return parser
 
 
 def _add_info(p: argparse.ArgumentParser) -> None:
-    _add_image(p)
+    p.add_argument("image", type=Path)
+    add_part(p, "image", "series", "axes")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.set_defaults(run=info.run_info, interrupt=None)
 
 
-def _add_image(p: argparse.ArgumentParser, name: str = "image") -> None:
-    p.add_argument(name, type=Path)
-    _add_which(p)
+def _add_template(p: argparse.ArgumentParser) -> None:
+    add_config(p)
+    _add_all_parts(p)
+    p.add_argument("--out", type=Path, metavar="FILE.toml", help="default: print it")
+    p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    p.set_defaults(run=settings.run_template, interrupt=None)
 
 
-def _add_which(p: argparse.ArgumentParser) -> None:
-    """Add what says which image of a file is meant, and how its axes are to be read."""
-    p.add_argument("--series", type=int, metavar="N", help="number of the image in a file of several, from 0")
-    p.add_argument("--axes", metavar="ZYX", help="names of the axes, where the file names them wrongly")
+def _add_completion(p: argparse.ArgumentParser) -> None:
+    p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"))
+    p.set_defaults(run=settings.run_completion, interrupt=None, make_parser=make_parser)
 
 
 def _add_psf(p: argparse.ArgumentParser) -> None:
-    _add_optics(p, required=True)
-    p.add_argument("--voxel-um", type=float, nargs="+", required=True, metavar="UM", help="[DZ] DY DX")
-    p.add_argument("--shape", type=int, nargs="+", required=True, metavar="N", help="[NZ] NY NX")
+    p.add_argument(
+        "--image", type=Path, help="image that the PSF is for: voxel size, optics and size come from it"
+    )
+    p.add_argument(
+        "--shape", type=int, nargs="+", metavar="N", help="[NZ] NY NX, voxels; default: compact, for the image"
+    )
+    add_config(p)
+    add_part(p, "image", *_READING)
+    add_part(p, "optics")
     _add_files(p)
-    p.set_defaults(run=commands.run_psf, interrupt=None)
+    p.set_defaults(run=psf.run_psf, interrupt=None)
+
+
+def _add_prepare_psf(p: argparse.ArgumentParser) -> None:
+    p.add_argument("psf", type=Path)
+    p.add_argument("--image", type=Path, help="image that it is for: its voxel size and its size count")
+    p.add_argument("--leave", nargs="+", metavar="KEY", help="findings that are not repaired, such as centre")
+    add_part(p, "image", "series", "axes", "voxel_um")
+    p.add_argument("--out", type=Path, metavar="OUT.ome.tif", help="the repaired PSF; without it, only the report")
+    p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.set_defaults(run=psf.run_prepare_psf, interrupt=None)
+
+
+def _add_beads(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path, help="image of single beads, smaller than the PSF")
+    add_part(p, "image", *_READING)
+    p.add_argument(
+        "--window-um",
+        type=float,
+        nargs="+",
+        metavar="UM",
+        help="size of the PSF, [Z] Y X; default: from the beads",
+    )
+    p.add_argument(
+        "--threshold", type=float, help="least height of a bead, in the image's units; default: from the image"
+    )
+    p.add_argument("--rotational", action="store_true", help="average over all angles about the optical axis")
+    _add_out(p)
+    p.set_defaults(run=psf.run_beads, interrupt="discard")
 
 
 def _add_deconvolve(p: argparse.ArgumentParser) -> None:
-    _add_image(p)
-    p.add_argument("--psf", type=Path, help="PSF file; used as it is, but for resampling and its sum")
-    _add_optics(p, required=False)
-    p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
-    p.add_argument("--preset", choices=preset_names(), help="default: quick")
-    p.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="all settings of an earlier run; no other settings beside it",
-    )
-    p.add_argument(
-        "--loss", choices=tuple(LOSSES), help="one of the paper's losses; training starts from random weights"
-    )
-    p.add_argument("--steps", type=int)
-    p.add_argument("--random-start", action="store_true", help="not from the pre-trained weights")
-    p.add_argument("--no-refine", action="store_true", help="leave the network's result as it is")
-    p.add_argument("--even-border", action="store_true", help="brighten an image that is dark at its border")
-    p.add_argument("--seed", type=int, help="default: 0")
-    p.add_argument("--device", help="auto (the default), cpu, cuda, cuda:N or mps")
+    p.add_argument("image", type=Path)
+    add_config(p)
+    add_part(p, "image")
+    add_part(p, "psf")
+    add_part(p, "optics")
+    add_training(p)
+    add_part(p, "method", "device")
     p.add_argument("--save-model", type=Path, metavar="FILE.safetensors")
-    _add_out(p)
-    p.set_defaults(run=commands.run_deconvolve, interrupt="keep")
+    _add_result(p)
+    p.set_defaults(run=deconvolve.run_deconvolve, interrupt="keep")
+
+
+def _add_series(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path, help="with time points, channels or both")
+    add_config(p)
+    _add_all_parts(p, output=False)
+    p.add_argument(
+        "--train-on", choices=("sampled", "current"), default="sampled",
+        help="time points to train on: several, spread evenly (default), or the first alone",
+    )  # fmt: skip
+    p.add_argument("--frames", type=int, default=4, metavar="N", help="how many are sampled; default: 4")
+    p.add_argument(
+        "--save-model",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="models of further channels end in _c1, _c2, ...",
+    )
+    _add_result(p)
+    p.set_defaults(run=deconvolve.run_series, interrupt="keep")
 
 
 def _add_apply(p: argparse.ArgumentParser) -> None:
     p.add_argument("model", type=Path)
-    _add_image(p)
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    _add_out(p)
-    p.set_defaults(run=commands.run_apply, interrupt="discard")
+    p.add_argument("image", type=Path)
+    add_config(p)
+    add_part(p, "image")
+    add_part(p, "method", "device")
+    _add_result(p)
+    p.set_defaults(run=deconvolve.run_apply, interrupt="discard")
+
+
+def _add_uncertainty(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", type=Path, help="trained on this image, by deconvolve --save-model")
+    p.add_argument("image", type=Path)
+    add_part(p, "image")
+    p.add_argument("--masks", type=int, default=4, metavar="N", help="random masks for each view; default: 4")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the masks; default: 0")
+    add_part(p, "method", "device")
+    _add_result(p)
+    p.set_defaults(run=deconvolve.run_uncertainty, interrupt="discard")
 
 
 def _add_rl(p: argparse.ArgumentParser) -> None:
-    _add_image(p)
-    _add_psf_choice(p)
-    p.add_argument("--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N")
-    _add_border(p)
-    _add_mask(p)
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    _add_out(p, "DIR")
-    p.set_defaults(run=commands.run_rl, interrupt="keep")
+    p.add_argument("image", type=Path)
+    add_config(p)
+    add_part(p, "image")
+    add_part(p, "psf")
+    add_part(p, "optics")
+    p.add_argument(
+        "--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N", help="default: 2 5 10 20"
+    )
+    add_part(p, "method", "boundary", "background", "mask", "device")
+    _add_result(p, "DIR")
+    p.set_defaults(run=deconvolve.run_rl, interrupt="keep")
 
 
 def _add_classical(p: argparse.ArgumentParser) -> None:
-    _add_image(p)
-    _add_psf_choice(p)
-    p.add_argument("--method", choices=tuple(METHODS), required=True, help=_names_of_methods())
-    p.add_argument("--iterations", type=int, help=f"default: {describe_default('iterations')}")
-    p.add_argument("--regularisation", type=float, help=f"default: {describe_default('regularisation')}")
-    p.add_argument("--median-guard", action="store_true", help="replace lone bright or dark pixels first")
-    _add_border(p)
-    _add_mask(p)
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    _add_out(p)
-    p.set_defaults(run=commands.run_classical, interrupt="keep")
+    p.add_argument("image", type=Path)
+    add_config(p)
+    add_part(p, "image")
+    add_part(p, "psf")
+    add_part(p, "optics")
+    add_part(p, "method")
+    p.epilog = f"{_about_methods()}\n\n{p.epilog}"
+    _add_result(p)
+    p.set_defaults(run=deconvolve.run_classical, interrupt="keep")
 
 
-def _add_psf_choice(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--psf", type=Path, help="PSF file; or give the optics, for a PSF as large as its light")
-    _add_optics(p, required=False)
-    p.add_argument("--voxel-um", type=float, nargs="+", metavar="UM", help="[DZ] DY DX; default: the file's")
+def _about_methods() -> str:
+    names = "\n".join(f"  {key}: {method.title}" for key, method in METHODS.items())
+    defaults = "\n".join(f"  --{name}: {describe_default(name)}" for name in ("iterations", "regularisation"))
+    return f"methods:\n{names}\n\nwhat is not given:\n{defaults}"
 
 
-def _add_border(p: argparse.ArgumentParser) -> None:
+def _add_batch(p: argparse.ArgumentParser) -> None:
+    p.add_argument("images", help="a folder, a pattern such as 'day1/*.czi', or a CSV with the column file")
     p.add_argument(
-        "--boundary",
-        choices=get_args(Border),
-        help="open: light from outside the image is free; reflect: the image continues as its mirror image; zero: "
-        "no light comes from outside. Default: open where the method knows it",
-    )
+        "--template", "--config", dest="config", type=Path, metavar="FILE.toml",
+        help="settings of all runs; options beside it replace what it holds",
+    )  # fmt: skip
     p.add_argument(
-        "--background",
-        type=float,
-        metavar="LEVEL",
-        help="light that comes from no object, such as the camera's offset; default: estimated with open, else 0",
-    )
-
-
-def _add_mask(p: argparse.ArgumentParser) -> None:
+        "--model", dest="sharing", choices=("file", "all", "channel"), default="file",
+        help="a network for each file (default), one for all files, or one for each channel of all files; trained "
+        "on the first file that can be used",
+    )  # fmt: skip
+    p.add_argument("--recursive", action="store_true", help="also files in folders of the folder")
+    p.add_argument("--no-reports", action="store_true", help="no page for each file")
+    _add_all_parts(p)
     p.add_argument(
-        "--mask",
-        metavar="FILE",
-        help="image that is not 0 where a pixel is no measurement; auto finds saturated pixels, dead rows and "
-        "columns, black areas and NaN",
+        "--out", type=Path, required=True, metavar="DIR", help="results that are there are not made again"
     )
-
-
-def _names_of_methods() -> str:
-    return ", ".join(f"{key}: {method.title}" for key, method in METHODS.items())
+    p.add_argument("--overwrite", action="store_true", help="make all results again")
+    p.add_argument("--json", action="store_true", help="print one JSON object last")
+    p.set_defaults(run=batch.run_batch, interrupt="keep")
 
 
 def _add_degrade(p: argparse.ArgumentParser) -> None:
-    _add_image(p, "truth")
-    p.add_argument("--psf", type=Path, required=True)
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("truth", type=Path)
+    add_part(p, "image", *_READING)
+    p.add_argument("--psf", type=Path, required=True, help="PSF file")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise; default: 0")
     p.add_argument("--no-salt", action="store_true", help="no salt-and-pepper pixels (as in 3D)")
     _add_files(p)
-    p.set_defaults(run=commands.run_degrade, interrupt=None)
+    p.set_defaults(run=scores.run_degrade, interrupt=None)
 
 
 def _add_evaluate(p: argparse.ArgumentParser) -> None:
@@ -208,10 +289,14 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
         "from the numbers",
     )  # fmt: skip
     p.add_argument("--image", type=Path, help="without a truth: the recorded image")
-    _add_which(p)
-    p.add_argument("--psf", type=Path, help="without a truth: its PSF")
-    p.add_argument("--json", action="store_true", help="print one JSON object")
-    p.set_defaults(run=commands.run_evaluate, interrupt=None)
+    add_config(p)
+    add_part(p, "image")
+    add_part(p, "psf")
+    add_part(p, "optics")
+    p.add_argument(
+        "--json", action="store_true", help="print one JSON object; infinite and null (undefined) are told"
+    )
+    p.set_defaults(run=scores.run_evaluate, interrupt=None)
 
 
 def _add_benchmark(p: argparse.ArgumentParser) -> None:
@@ -288,23 +373,18 @@ def _add_where(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
 
 
-def _add_optics(p: argparse.ArgumentParser, *, required: bool) -> None:
-    p.add_argument("--na", type=float, required=required, help="numerical aperture")
-    p.add_argument("--wavelength-um", type=float, required=required, help="emission wavelength, um")
-    p.add_argument("--refractive-index", type=float, required=required, help="of the immersion")
-    p.add_argument("--defocus-um", type=float, default=0.0, help="shift of the focus, um")
-    p.add_argument("--psf-model", choices=tuple(MODELS), help="default: the one that has the parameters given")
-    for parameter, titles in _parameters_of_models().values():
-        p.add_argument(parameter.flag, type=float, help=f"{', '.join(titles)}: {parameter.summary}")
+def _add_all_parts(p: argparse.ArgumentParser, *, output: bool = True) -> None:
+    for part in ("image", "psf", "optics", "method"):
+        add_part(p, part)
+    add_training(p)
+    if output:
+        add_part(p, "output")
 
 
-def _parameters_of_models() -> dict[str, tuple[Parameter, list[str]]]:
-    """Return each parameter once, with the titles of the models that have it."""
-    found: dict[str, tuple[Parameter, list[str]]] = {}
-    for model in MODELS.values():
-        for parameter in model.parameters:
-            found.setdefault(parameter.name, (parameter, []))[1].append(model.title.lower())
-    return found
+def _add_result(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
+    """Add where a result goes and how it is stored."""
+    add_part(p, "output", "dtype", "compression")
+    _add_out(p, metavar)
 
 
 def _add_out(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
@@ -313,5 +393,69 @@ def _add_out(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
 
 
 def _add_files(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
-    p.add_argument("--out", type=Path, required=True, metavar=metavar)
-    p.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    about = "folder for the results" if metavar == "DIR" else "result; its ending is .tif, .tiff or .zarr"
+    p.add_argument("--out", type=Path, required=True, metavar=metavar, help=about)
+    p.add_argument("--overwrite", action="store_true", help="replace files that are there already; never an input")
+
+
+_OPTICS = "--na 1.4 --wavelength-um 0.52 --refractive-index 1.515"
+COMMANDS = (
+    Command(
+        "info", _add_info, "print what a file states about image and microscope, and what is missing",
+        "cells.czi",
+    ),
+    Command(
+        "template", _add_template, "write a settings file, for --config of the other commands",
+        f"{_OPTICS} --steps 200 --out run.toml",
+    ),
+    Command("psf", _add_psf, "compute a PSF from the optics", f"{_OPTICS} --voxel-um 0.3 0.1 0.1 --out psf.tif"),
+    Command(
+        "prepare-psf", _add_prepare_psf, "say what is wrong with a measured PSF, and repair it",
+        "bead.tif --image cells.tif --out psf.tif",
+    ),
+    Command(
+        "beads", _add_beads, "average the beads of an image to a PSF",
+        "beads.tif --voxel-um 0.3 0.1 0.1 --out psf.tif"
+    ),
+    Command(
+        "deconvolve", _add_deconvolve, "train on one image and write it deconvolved",
+        f"cells.tif {_OPTICS} --out result.ome.tif",
+    ),
+    Command(
+        "series", _add_series, "deconvolve time points and channels, each channel with its own PSF",
+        "movie.czi --frames 4 --out result.ome.tif",
+    ),
+    Command(
+        "apply", _add_apply, "deconvolve an image with a saved model",
+        "model.safetensors cells2.tif --out r2.ome.tif"
+    ),
+    Command(
+        "uncertainty", _add_uncertainty, "how much the answers of a model for its image differ",
+        "model.safetensors cells.tif --out spread.ome.tif",
+    ),
+    Command(
+        "rl", _add_rl, "Richardson-Lucy at several iteration counts",
+        "cells.tif --psf psf.tif --iterations 10 20 --out results",
+    ),
+    Command(
+        "classical", _add_classical, "a classical method that chooses the settings that are not given",
+        "cells.tif --psf psf.tif --method tv --out tv.ome.tif",
+    ),
+    Command(
+        "batch", _add_batch, "deconvolve many files, with a page for each and one table; goes on where it stopped",
+        "day1 --template run.toml --out results",
+    ),
+    Command(
+        "degrade", _add_degrade, "blur and corrupt a truth as the benchmark does",
+        "truth.tif --psf psf.tif --out noisy.tif",
+    ),
+    Command(
+        "evaluate", _add_evaluate, "score a result against the truth, or against its image and PSF",
+        "result.ome.tif truth.tif --json",
+    ),
+    Command(
+        "benchmark", _add_benchmark, "measure how good the methods are, and how fast",
+        "quality --volume 32 96 96 --out bench",
+    ),
+    Command("completion", _add_completion, "print the completion of a shell", "bash >> ~/.bash_completion"),
+)  # fmt: skip

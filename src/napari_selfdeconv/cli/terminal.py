@@ -10,14 +10,25 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-from napari_selfdeconv.events import Event, Finished, Progress, Started, Warned, drain
+from napari_selfdeconv.events import Event, Finished, Noted, Progress, Started, Warned, drain
 from napari_selfdeconv.stop_token import StopToken
 
 _T = TypeVar("_T")
 
 
-def say(line: str) -> None:
-    """Print one line on standard error."""
+_verbosity = 0
+
+
+def set_verbosity(level: int) -> None:
+    """Say less (-1: warnings and errors only) or more (1: every second how far the work is)."""
+    global _verbosity
+    _verbosity = level
+
+
+def say(line: str, *, always: bool = False) -> None:
+    """Print one line on standard error; a quiet command prints warnings and errors only."""
+    if _verbosity < 0 and not always and not line.startswith("warning"):
+        return
     print(f"selfdeconv: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -66,11 +77,15 @@ def warnings_as_lines() -> Generator[None, None, None]:
 
 def watch(work: Generator[Event, None, _T]) -> _T:
     """Run to the end; a bar on a terminal, a line every ten seconds elsewhere."""
-    progress: Callable[[Event], None] = _Bar() if sys.stderr.isatty() else _Lines()
+    progress: Callable[[Event], None] = _Lines(1.0 if _verbosity > 0 else 10.0)
+    if sys.stderr.isatty() and _verbosity == 0:
+        progress = _Bar()
 
     def show(event: Event) -> None:
         if isinstance(event, Warned):
             say(f"warning: {event.message}")
+        elif isinstance(event, Noted):
+            say(event.message)
         elif isinstance(event, Started):
             say(f"training {event.steps} steps on {event.device} ({event.precision}; {event.device_reason})")
         progress(event)

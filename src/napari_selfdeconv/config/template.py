@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from napari_selfdeconv.config import flat_names
-from napari_selfdeconv.config.checks import check_number, shown
+from napari_selfdeconv.config.checks import check_choice, check_number, shown
 from napari_selfdeconv.config.presets import preset, preset_names
 from napari_selfdeconv.config.rules import Choice, Each, Flag, Number, Text, Whole
 from napari_selfdeconv.config.settings import Settings
@@ -48,6 +48,14 @@ class Values:
         if self.any_value:
             return {str(key): item for key, item in value.items()}
         return {str(key): check_number(f"{name}.{key}", item, -1e6, 1e6) for key, item in value.items()}
+
+
+@dataclass(frozen=True)
+class PresetName:
+    """The name of a preset: whichever files are there."""
+
+    def checked(self, name: str, value: object) -> str:
+        return check_choice(name, value, preset_names())
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,11 @@ class OpticsChoice(Settings):
     """
 
     called: ClassVar[str] = "optics: "
+    microscope: Annotated[
+        str | None,
+        Text(),
+        Told("file of a microscope, or the name of one that napari remembers: its optics where none are given"),
+    ] = None
     na: Annotated[float | None, _ANY, Told("numerical aperture")] = None
     wavelength_um: Annotated[float | None, _ANY, Told("emission wavelength, um")] = None
     refractive_index: Annotated[float | None, _ANY, Told("of the immersion")] = None
@@ -207,7 +220,7 @@ class TrainingChoice(Settings):
     """
 
     called: ClassVar[str] = "training: "
-    preset: Annotated[str | None, Choice(preset_names()), Told("default: quick")] = None
+    preset: Annotated[str | None, PresetName(), Told("default: quick")] = None
     settings: Annotated[Mapping[str, Any], Values(any_value=True)] = field(default_factory=dict)
     run: TrainConfig | None = None
     tiles: TileConfig = field(default_factory=TileConfig)
@@ -273,6 +286,6 @@ class Template(Settings):
     training: TrainingChoice = field(default_factory=TrainingChoice)
     output: OutputChoice = field(default_factory=OutputChoice)
 
-    def part(self, name: str, **changes: Any) -> Self:
+    def part(self, part: str, /, **changes: Any) -> Self:
         """Return the template with some fields of one part changed."""
-        return replace(self, **{name: replace(getattr(self, name), **changes)})
+        return replace(self, **{part: replace(getattr(self, part), **changes)})

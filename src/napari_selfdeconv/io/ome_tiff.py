@@ -90,7 +90,7 @@ def write_ome_tiff(
             f"can write axes YX or ZYX, with T and C before them, got axes {axes!r} and shape {given.shape}"
         )
     voxel = None if voxel_um is None else _check_voxel(tuple(voxel_um), len(axes.lstrip("TC")))
-    image, stored = _as_type(given, dtype)
+    image, stored = as_stored(given, dtype)
     if stored:
         provenance = {**(provenance or {}), "stored": stored}
     # ImageJ wants the channels of a plane beside each other.
@@ -144,8 +144,11 @@ def as_uint16(data: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
     return np.clip(np.rint(numbers), 0, 65535).astype(np.uint16), scale, offset
 
 
-def _as_type(data: NDArray[Any], dtype: str) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the data as they are stored, and what a reader must know to get the values back."""
+def as_stored(data: NDArray[Any], dtype: str) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return the data as they are stored, and what a reader must know to get the values back.
+
+    Nothing has to be known of float32, and of 8-bit and 16-bit numbers, which stay what they are.
+    """
     if dtype == "float32":
         return data.astype(np.float32, copy=False), {}
     if data.dtype in (np.uint8, np.uint16):

@@ -1,10 +1,11 @@
 """Results on disk: a zarr folder that says what its axes, its voxels and its origin are (OME-Zarr 0.5).
 
-The format: https://ngff.openmicroscopy.org/0.5/. One resolution is written, the array "0".
+The format: https://ngff.openmicroscopy.org/0.5/. The array "0" is the result; the others are smaller copies.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
@@ -13,12 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_selfdeconv.arrays.out_of_core import block_size
 from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.io.record import ImageRecord
 
 _AXES = "tczyx"
 _TYPES = {"t": "time", "c": "channel"}
 _CHUNK_VOXELS = 4_194_304
+# Width and height of the smallest copy, at most.
+_SMALLEST = 256
 
 
 def create_zarr(
@@ -28,8 +35,11 @@ def create_zarr(
     *,
     axes: str | None = None,
     voxel_um: Sequence[float] | None = None,
+    record: ImageRecord | None = None,
+    dtype: str = "float32",
+    shard: Sequence[int] | None = None,
 ) -> Any:
-    """Create a float32 zarr array of zeros on disk, to write a result into.
+    """Create a zarr array of zeros on disk, to write a result into.
 
     Parameters
     ----------
@@ -38,6 +48,9 @@ def create_zarr(
     attributes : further ones of the array, JSON-ready.
     axes : one letter of t, c, z, y, x for each axis; by default the last ones of these.
     voxel_um : voxel size in um along z, y, x, as many as there are of these; None if it is not known.
+    record : of the image that the result is made from: names and colours of channels and the time step are stored.
+    dtype : of the numbers.
+    shard : size of the pieces that are written as one file each; by default chunks are.
 
     Raises
     ------
@@ -53,30 +66,142 @@ def create_zarr(
     ((8, 64, 64), ('z', 'y', 'x'))
     """
     try:
+        import yaozarrs as _  # noqa: F401
         import zarr
     except ImportError as error:
-        raise ConfigError("a result on disk needs the package zarr: pip install 'zarr>=3'") from error
-    axes = _AXES[-len(shape) :] if axes is None else axes
+        raise ConfigError(
+            "a result on disk needs the packages zarr and yaozarrs", "pip install 'napari-selfdeconv[formats]'"
+        ) from error
+    axes = _AXES[-len(shape) :] if axes is None else axes.lower()
     if len(axes) != len(shape) or len(set(axes)) != len(axes) or not set(axes) <= set(_AXES):
         raise ConfigError(f"axes must name each axis of shape {tuple(shape)} by a letter of {_AXES}, got {axes!r}")
     if voxel_um is not None and len(voxel_um) != len(set(axes) & set("zyx")):
         raise ConfigError(f"voxel_um must have a size for each of z, y, x in {axes!r}, got {tuple(voxel_um)}")
     if Path(path).exists():
         raise ConfigError(f"{path} is there already: name a folder that is not")
+    sizes = _sizes(axes, voxel_um, record)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        group = zarr.create_group(store=str(path), attributes={"ome": _ome(axes, voxel_um)})
-        return group.create_array(
-            "0",
-            shape=tuple(shape),
-            chunks=block_size(shape, _CHUNK_VOXELS),
-            dtype="float32",
-            fill_value=0.0,
-            dimension_names=tuple(axes),
-            attributes=dict(attributes or {}),
-        )
+        group = zarr.create_group(store=str(path), attributes={"ome": _ome(axes, sizes)})
+        return _array(group, "0", shape, axes, dtype, shard, attributes)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_zarr(
+    path: str | os.PathLike[str],
+    data: NDArray[Any],
+    *,
+    axes: str | None = None,
+    voxel_um: Sequence[float] | None = None,
+    record: ImageRecord | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an image as OME-Zarr 0.5 with a pyramid, its record beside it; see `create_zarr`.
+
+    Raises
+    ------
+    ConfigError
+        As `create_zarr`.
+    """
+    shard = block_size(data.shape, _CHUNK_VOXELS)
+    out = create_zarr(path, data.shape, axes=axes, voxel_um=voxel_um, record=record, dtype=str(data.dtype))
+    for where in pieces(data.shape, shard):
+        out[where] = data[where]
+    record_provenance(out, provenance or {})
+    finish_zarr(path, record)
+
+
+def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None) -> None:
+    """Complete an OME-Zarr image whose array "0" is filled: smaller copies, and names and colours of its channels.
+
+    A copy holds means of 2 voxels along the finely sampled axes: those whose voxels are less than twice as large
+    as the smallest ones. The last copy is at most 256 voxels wide and high.
+    """
+    import zarr
+
+    group: Any = zarr.open_group(str(path), mode="r+")
+    ome = dict(group.attrs["ome"])
+    (multiscale,) = ome["multiscales"]
+    axes = "".join(axis["name"] for axis in multiscale["axes"])
+    base = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
+    level, factors, datasets = group["0"], dict.fromkeys(axes, 1), [multiscale["datasets"][0]]
+    while max(level.shape[-2:]) > _SMALLEST:
+        sizes = {axis: size * factors[axis] for axis, size in zip(axes, base, strict=True) if axis in "zyx"}
+        halved = {axis for axis, size in sizes.items() if size < 2 * min(sizes.values())} or {"y", "x"}
+        step = tuple(2 if axis in halved else 1 for axis in axes)
+        name = str(len(datasets))
+        shape = tuple(-(-n // s) for n, s in zip(level.shape, step, strict=True))
+        if name in group:
+            del group[name]  # of a run that was killed here
+        smaller = _array(group, name, shape, axes, str(level.dtype), None, None)
+        for where in pieces(shape, smaller.chunks):
+            source = tuple(slice(w.start * s, w.stop * s) for w, s in zip(where, step, strict=True))
+            smaller[where] = _means(np.asarray(level[source]), step).astype(level.dtype)
+        factors = {axis: factor * (2 if axis in halved else 1) for axis, factor in factors.items()}
+        # The middle of the first voxel moves: a mean of two lies between them.
+        scale = [size * factors[axis] for axis, size in zip(axes, base, strict=True)]
+        shift = [size * (factors[axis] - 1) / 2 for axis, size in zip(axes, base, strict=True)]
+        transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+        datasets.append({"path": name, "coordinateTransformations": transformations})
+        level = smaller
+    if len(datasets) > 1:
+        multiscale = {**multiscale, "datasets": datasets, "type": "mean"}
+    found = {**ome, "multiscales": [multiscale]}
+    if record is not None and (channels := _channels(record, np.asarray(level[...]))):
+        found["omero"] = {"channels": channels}
+    group.attrs["ome"] = _checked(found)
+
+
+def pieces(shape: Sequence[int], size: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Yield the slices of an array cut into pieces of ``size``, the last ones smaller.
+
+    Examples
+    --------
+    >>> list(pieces((3, 2), (2, 2)))
+    [(slice(0, 2, None), slice(0, 2, None)), (slice(2, 3, None), slice(0, 2, None))]
+    """
+    ranges = [range(0, n, s) for n, s in zip(shape, size, strict=True)]
+    for starts in itertools.product(*ranges):
+        yield tuple(slice(a, min(a + s, n)) for a, s, n in zip(starts, size, shape, strict=True))
+
+
+def _means(data: NDArray[Any], step: Sequence[int]) -> NDArray[np.float64]:
+    """Return the means of blocks; a last voxel without a partner is its own mean."""
+    out = data.astype(np.float64)
+    for axis, s in enumerate(step):
+        if s == 1:
+            continue
+        pairs = out.shape[axis] // 2
+        even, odd = (np.take(out, range(first, 2 * pairs, 2), axis) for first in (0, 1))
+        rest = np.take(out, range(2 * pairs, out.shape[axis]), axis)
+        out = np.concatenate([(even + odd) / 2, rest], axis)
+    return out
+
+
+def _array(
+    group: Any,
+    name: str,
+    shape: Sequence[int],
+    axes: str,
+    dtype: str,
+    shard: Sequence[int] | None,
+    attributes: Mapping[str, Any] | None,
+) -> Any:
+    """Make an array of a group. With shards, their chunks are a quarter of them or less along each axis."""
+    chunks = block_size(shape, _CHUNK_VOXELS)
+    if shard is not None:
+        chunks = tuple(next(s // k for k in (4, 2, 1) if s % k == 0) for s in shard)
+    return group.create_array(
+        name,
+        shape=tuple(shape),
+        chunks=chunks,
+        shards=None if shard is None else tuple(shard),
+        dtype=dtype,
+        fill_value=0,
+        dimension_names=tuple(axes),
+        attributes=dict(attributes or {}),
+    )
 
 
 @contextmanager
@@ -100,13 +225,53 @@ def record_provenance(out: Any, provenance: Mapping[str, Any]) -> None:
         out.attrs["provenance"] = dict(provenance)
 
 
-def _ome(axes: str, voxel_um: Sequence[float] | None) -> dict[str, Any]:
+def _sizes(
+    axes: str, voxel_um: Sequence[float] | None, record: ImageRecord | None
+) -> dict[str, tuple[float, str]]:
+    """Return the size and the unit of each axis that has one."""
+    found = dict(zip((a for a in axes if a in "zyx"), voxel_um or (), strict=voxel_um is not None))
+    sizes = {axis: (float(size), "micrometer") for axis, size in found.items()}
+    if "t" in axes and record is not None and record.time_step_s is not None:
+        sizes["t"] = (record.time_step_s, "second")
+    return sizes
+
+
+def _ome(axes: str, sizes: Mapping[str, tuple[float, str]]) -> dict[str, Any]:
     """Return the OME-Zarr attributes of an image of one resolution."""
-    sizes = dict(zip((a for a in axes if a in "zyx"), voxel_um or (), strict=voxel_um is not None))
     named = []
     for letter in axes:
         axis = {"name": letter, "type": _TYPES.get(letter, "space")}
-        named.append({**axis, "unit": "micrometer"} if letter in sizes else axis)
-    scale = {"type": "scale", "scale": [float(sizes.get(letter, 1.0)) for letter in axes]}
+        named.append({**axis, "unit": sizes[letter][1]} if letter in sizes else axis)
+    scale = {"type": "scale", "scale": [sizes.get(letter, (1.0, ""))[0] for letter in axes]}
     dataset = {"path": "0", "coordinateTransformations": [scale]}
-    return {"version": "0.5", "multiscales": [{"name": "deconvolved", "axes": named, "datasets": [dataset]}]}
+    return _checked(
+        {"version": "0.5", "multiscales": [{"name": "deconvolved", "axes": named, "datasets": [dataset]}]}
+    )
+
+
+def _checked(ome: dict[str, Any]) -> dict[str, Any]:
+    """Return OME-Zarr attributes as the specification has them."""
+    from yaozarrs import v05
+
+    found: dict[str, Any] = v05.Image.model_validate(ome).model_dump(
+        mode="json", exclude_none=True, exclude_unset=True
+    )
+    return found
+
+
+def _channels(record: ImageRecord, values: NDArray[Any]) -> list[dict[str, Any]]:
+    """Return names, colours and limits of the channels; none where the file states neither name nor colour."""
+    if not any(channel.name or channel.colour for channel in record.channels):
+        return []
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    window = {"start": low, "end": high, "min": low, "max": high}
+    return [
+        {
+            "label": channel.name or f"channel {number}",
+            "color": (channel.colour or "#ffffff")[1:].upper(),
+            "active": True,
+            "window": window,
+        }
+        for number, channel in enumerate(record.channels)
+    ]

@@ -12,10 +12,11 @@ from typing import Literal
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import check_replaceable, remove_leftovers, temporary_name, write_remedy
 
-OutputKind = Literal["image", "model", "folder"]
+OutputKind = Literal["image", "model", "settings", "folder"]
 # What is written, which endings its name may have, and the ending to propose.
 _ENDINGS: dict[OutputKind, tuple[str, tuple[str, ...], str]] = {
-    "image": ("an OME-TIFF", (".tif", ".tiff"), ".ome.tif"),
+    "image": ("an OME-TIFF or OME-Zarr", (".tif", ".tiff", ".zarr"), ".ome.tif"),
+    "settings": ("a settings file", (".toml",), ".toml"),
     "model": ("a model file", (".safetensors",), ".safetensors"),
 }
 
@@ -76,8 +77,11 @@ def check_outputs(
 
 def _check_file(output: Output, overwrite: bool) -> None:
     path = output.path
-    check_replaceable(path)
     what, endings, proposed = _ENDINGS[output.kind]
+    if output.kind == "image" and path.suffix.lower() == ".zarr" and path.is_dir():
+        _check_zarr(output, overwrite)
+        return
+    check_replaceable(path)
     if path.suffix.lower() not in endings:
         raise ConfigError(f"{output.name} is {what}, but its name is {path.name}: call it {path.stem}{proposed}")
     if path.exists() and not overwrite:
@@ -85,6 +89,16 @@ def _check_file(output: Output, overwrite: bool) -> None:
     if path.exists() and not os.access(path, os.W_OK):
         raise ConfigError(f"cannot write {path}: the file is read-only, choose another name")
     _try_to_write(path, Path(os.path.realpath(path)).parent)
+
+
+def _check_zarr(output: Output, overwrite: bool) -> None:
+    """Only a zarr folder may be replaced by one: nobody's other files are removed."""
+    path = output.path
+    if not overwrite:
+        raise ConfigError(f"{path} is there already: choose another name for {output.name}, or add --overwrite")
+    if not (path / "zarr.json").is_file():
+        raise ConfigError(f"{path} is a folder that is no OME-Zarr image: choose another name for {output.name}")
+    _try_to_write(path, path.resolve().parent)
 
 
 def _make_folder(output: Output) -> None:

@@ -49,11 +49,16 @@ def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
     ConfigError
         If the file cannot be written.
     """
-    import tomli_w
-
-    text = tomli_w.dumps(_without_none(values))
+    text = toml_text(values)
     with whole_or_not_at_all(Path(path)) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def toml_text(values: Mapping[str, Any]) -> str:
+    """Return names and values as TOML, those that are None left out."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(values))
 
 
 def _without_none(value: Any) -> Any:

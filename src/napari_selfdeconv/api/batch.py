@@ -1,0 +1,418 @@
+"""Many files with one template: a generator of events, so that a terminal and a dock show the same run.
+
+Results that are there are not made again, so a run that was stopped goes on. A file that cannot be used is a row
+of the table and stops nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_selfdeconv.api.inputs import open_input
+from napari_selfdeconv.api.report import index_html, report_html
+from napari_selfdeconv.api.results import save_outcome, stem
+from napari_selfdeconv.api.run import Outcome, classical_of, is_network, iter_run
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.errors import Cancelled, ConfigError, reason_of
+from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.images import read_record
+from napari_selfdeconv.io.template_files import read_template, save_template
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.network.model_file import load_model, save_model
+from napari_selfdeconv.stop_token import StopToken
+
+Sharing = Literal["file", "all", "channel"]
+Status = Literal["done", "there already", "failed"]
+_TABLE, _INDEX, _SETTINGS = "batch.csv", "index.html", "batch.toml"
+_COLUMNS = ("file", "status", "seconds", "output", "report", "message")
+_IMAGES = (".tif", ".tiff", ".stk", ".lsm", ".nd2", ".lif", ".czi", ".npy", ".png", ".zarr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchItem:
+    """A file of a batch, and what differs from the template for it: (part, name, value)."""
+
+    path: Path
+    changes: tuple[tuple[str, str, Any], ...] = ()
+
+    def template(self, base: Template) -> Template:
+        """Return the template for this file."""
+        for part, name, value in self.changes:
+            base = base.part(part, **{name: value})
+        return base
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileStarted:
+    """The ``number``-th file of ``total`` is begun, counted from 1."""
+
+    number: int
+    total: int
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFinished:
+    """A file, or one image of it, is done, was there already or failed.
+
+    Attributes
+    ----------
+    file : the input; with its series where it holds several images.
+    status : what became of it.
+    seconds : that it took.
+    output, report : files that were written; None where there is none.
+    message : why it failed, or its warnings in one line.
+    """
+
+    file: str
+    status: Status
+    seconds: float = 0.0
+    output: Path | None = None
+    report: Path | None = None
+    message: str = ""
+
+
+BatchEvent = Event | FileStarted | FileFinished
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """All rows of a batch, and where the table is."""
+
+    rows: tuple[FileFinished, ...]
+    table: Path
+    stopped: bool = False
+
+    def count(self, status: Status) -> int:
+        """Return how many files have this status."""
+        return sum(row.status == status for row in self.rows)
+
+
+def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem]:
+    """Return the images of a folder, of a pattern or of a CSV table, in the order of their names or of the table.
+
+    Parameters
+    ----------
+    where : a folder; a pattern such as "day1/*.czi"; or a CSV file with the column "file", with paths
+        relative to the table. Further columns are named as fields of the template, such as "channel" or
+        "wavelength_um"; an empty cell leaves the value of the template.
+    recursive : whether files in folders of a folder count.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such place or no image in it, or the table has a column that is not known.
+    """
+    path = Path(where)
+    if path.suffix.lower() == ".csv":
+        return _from_table(path)
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        names: Iterable[Path] = path.rglob("*") if recursive else path.iterdir()
+        found = [one for one in names if one.suffix.lower() in _IMAGES and not one.name.startswith(".")]
+    else:
+        anchor = Path(path.anchor or ".")
+        found = list(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else str(path)))
+    # What lies in a zarr folder are not images of their own.
+    found = [one for one in found if not any(parent.suffix.lower() == ".zarr" for parent in one.parents)]
+    if not found:
+        kinds = ", ".join(_IMAGES)
+        raise ConfigError(f"there is no image in {where}", f"give a folder with {kinds} files, a pattern or a CSV")
+    return [BatchItem(path=one) for one in sorted(found)]
+
+
+def iter_batch(
+    items: Sequence[BatchItem],
+    template: Template,
+    out: str | Path,
+    *,
+    sharing: Sharing = "file",
+    reports: bool = True,
+    overwrite: bool = False,
+    stop: StopToken | None = None,
+) -> Generator[BatchEvent, None, BatchResult]:
+    """Deconvolve many files.
+
+    Parameters
+    ----------
+    items : of `find_images`.
+    template : of every run. Without a series, all images of a file are done; without a channel or a time, all of
+        them.
+    out : folder for the results, a page for each ("reports"), the table batch.csv and index.html.
+    sharing : "file" trains a network for each file. "all" trains one on the first file that can be used and
+        applies it to all others; "channel" does so for each channel.
+    reports : whether a page is written for each file.
+    overwrite : whether results that are there are made again.
+    stop : ``stop()`` ends after the current file, whose training it ends; ``cancel()`` drops the current file.
+
+    Yields
+    ------
+    FileStarted, the events of each run, FileFinished.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds results of other settings, or cannot be written. No file raises anything.
+    Cancelled
+        After ``stop.cancel()``; what is finished stays.
+    """
+    stop, out = stop or StopToken(), Path(out)
+    if not is_network(template):
+        classical_of(template.method)
+    _begin(out, template, overwrite)
+    shared = _Shared(sharing if is_network(template) else "file", out)
+    rows: list[FileFinished] = []
+    common = _common_folder([item.path for item in items])
+    taken: set[Path] = set()
+    try:
+        for number, item in enumerate(items, 1):
+            stop.raise_if_cancelled()
+            if stop.stopped:
+                break
+            yield FileStarted(number=number, total=len(items), path=item.path)
+            places = _Places.of(item.path, common, out, template.output.kind or "ome.tif", taken)
+            for row in (yield from _all_images(item, template, places, shared, reports, overwrite, stop)):
+                rows.append(row)
+                _append(out / _TABLE, row, first=len(rows) == 1)
+                yield row
+    finally:
+        with whole_or_not_at_all(out / _INDEX) as temporary:
+            temporary.write_text(index_html(_cells(rows, out)), "utf-8")
+    return BatchResult(rows=tuple(rows), table=out / _TABLE, stopped=stop.stopped)
+
+
+@dataclass
+class _Shared:
+    """The networks that files have in common; they lie in the folder, so that a later run finds them."""
+
+    sharing: Sharing
+    out: Path
+    models: list[Model] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.sharing == "file":
+            return
+        paths = sorted((self.out / "models").glob("channel*.safetensors"), key=lambda path: (len(path.name), path))
+        self.models = [load_model(path) for path in paths]
+
+    def for_channels(self, count: int) -> list[Model]:
+        """Return a model for each channel; none where they have to be trained."""
+        if self.sharing == "all" and self.models:
+            return [self.models[0]] * count
+        return list(self.models)
+
+    def remember(self, outcome: Outcome) -> None:
+        """Keep the models of the first file, unless every file has its own."""
+        if self.sharing == "file" or self.models:
+            return
+        (self.out / "models").mkdir(exist_ok=True)
+        for number, model in enumerate(outcome.models):
+            save_model(self.out / "models" / f"channel{number}.safetensors", model)
+        self.models = list(outcome.models)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the results of one file go."""
+
+    folder: Path
+    reports: Path
+    name: str
+    kind: str
+
+    @classmethod
+    def of(cls, path: Path, common: Path, out: Path, kind: str, taken: set[Path]) -> _Places:
+        inside = path.resolve().parent.relative_to(common)
+        name = stem(path)
+        # Two files may differ by their endings alone.
+        if out / inside / name in taken:
+            name = f"{name}_{path.suffix.removeprefix('.')}"
+        taken.add(out / inside / name)
+        return cls(out / inside, out / "reports" / inside, name, kind)
+
+    def output(self, series: int | None) -> Path:
+        return self.folder / f"{self._named(series)}_deconvolved.{self.kind}"
+
+    def report(self, series: int | None) -> Path:
+        return self.reports / f"{self._named(series)}.html"
+
+    def _named(self, series: int | None) -> str:
+        return self.name if series is None else f"{self.name}_{series}"
+
+
+def _all_images(
+    item: BatchItem,
+    template: Template,
+    places: _Places,
+    shared: _Shared,
+    reports: bool,
+    overwrite: bool,
+    stop: StopToken,
+) -> Generator[Event, None, list[FileFinished]]:
+    """Run one file, each of its images in turn; return a row for each."""
+    rows: list[FileFinished] = []
+    try:
+        own = item.template(template)
+        names = read_record(item.path, axes=own.image.axes).series_names if own.image.series is None else ("",)
+    except Exception as error:  # Whatever a broken file does, the others are worth the night.
+        return [FileFinished(file=str(item.path), status="failed", message=reason_of(error))]
+    for series in range(len(names)) if len(names) > 1 else (None,):
+        if stop.stopped and rows:
+            break
+        started = time.perf_counter()
+        label = str(item.path) if series is None else f"{item.path} [{series}: {names[series]}]"
+        output = places.output(series)
+        if output.exists() and not overwrite:
+            report = places.report(series)
+            rows.append(
+                FileFinished(
+                    file=label,
+                    status="there already",
+                    output=output,
+                    report=report if report.exists() else None,
+                )
+            )
+            continue
+        one = own if series is None else own.part("image", series=series)
+        try:
+            row = yield from _one_image(item.path, one, output, places.report(series), shared, reports, stop)
+            rows.append(dataclasses.replace(row, file=label, seconds=round(time.perf_counter() - started, 3)))
+        except Cancelled:
+            raise
+        except Exception as error:
+            seconds = round(time.perf_counter() - started, 3)
+            rows.append(FileFinished(file=label, status="failed", seconds=seconds, message=reason_of(error)))
+    return rows
+
+
+def _one_image(
+    path: Path,
+    template: Template,
+    output: Path,
+    report: Path,
+    shared: _Shared,
+    reports: bool,
+    stop: StopToken,
+) -> Generator[Event, None, FileFinished]:
+    file = open_input(path, template)
+    channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
+    warnings: list[str] = [str(doubt) for doubt in file.record.doubts] if file.record is not None else []
+    work = iter_run(file, template, models=shared.for_channels(channels), stop=stop.child())
+    outcome = yield from _listening(work, warnings)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    stored = save_outcome(output, outcome, file, template.output)
+    shared.remember(outcome)
+    if reports:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        text = report_html(file, outcome, template, warnings, output=output, stored=stored)
+        with whole_or_not_at_all(report) as temporary:
+            temporary.write_text(text, "utf-8")
+    return FileFinished(
+        file=str(path),
+        status="done",
+        output=output,
+        report=report if reports else None,
+        message="; ".join(warnings),
+    )
+
+
+def _listening(work: Generator[Event, None, Outcome], warnings: list[str]) -> Generator[Event, None, Outcome]:
+    """Pass events on and remember the warnings."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+        yield event
+
+
+def _begin(out: Path, template: Template, overwrite: bool) -> None:
+    """Make the folder; refuse one with results of other settings."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {out}: {error.strerror}") from error
+    known = out / _SETTINGS
+    if known.exists() and not overwrite and read_template(known) != template:
+        raise ConfigError(
+            f"{out} holds results of other settings ({_SETTINGS})", "name another folder, or add --overwrite"
+        )
+    save_template(known, template)
+
+
+def _append(table: Path, row: FileFinished, *, first: bool) -> None:
+    with table.open("w" if first else "a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if first:
+            writer.writerow(_COLUMNS)
+        writer.writerow([getattr(row, name) if getattr(row, name) is not None else "" for name in _COLUMNS])
+
+
+def _cells(rows: Sequence[FileFinished], out: Path) -> Iterator[dict[str, str]]:
+    """Yield the cells of the overview, with links relative to its folder."""
+    for row in rows:
+        yield {
+            "file": row.file,
+            "status": row.status,
+            "seconds": f"{row.seconds:.1f}",
+            "output": "" if row.output is None else row.output.relative_to(out).as_posix(),
+            "report": "" if row.report is None else row.report.relative_to(out).as_posix(),
+            "message": row.message,
+        }
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    """Return the folder that holds all files, directly or in folders of it."""
+    folders = [path.resolve().parent for path in paths]
+    common = folders[0]
+    while not all(folder.is_relative_to(common) for folder in folders):
+        common = common.parent
+    return common
+
+
+def _from_table(path: Path) -> list[BatchItem]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"cannot read the table {path}: {reason_of(error)}") from error
+    if not rows or "file" not in rows[0]:
+        raise ConfigError(f"{path} is no table of images", "its first line must name columns, one of them 'file'")
+    return [
+        BatchItem(
+            path=path.parent / str(row["file"]),
+            changes=tuple(
+                _change(name, text.strip())
+                for name, text in row.items()
+                if name != "file" and text and text.strip()
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _change(column: str, text: str) -> tuple[str, str, Any]:
+    """Return what a cell changes in the template."""
+    import tomllib
+
+    for part in dataclasses.fields(Template):
+        kind = getattr(Template(), part.name)
+        if column not in {one.name for one in dataclasses.fields(kind)}:
+            continue
+        words = text.split()
+        try:
+            # Several numbers in a cell are an array.
+            value = tomllib.loads(f"v = {text}" if len(words) == 1 else f"v = [{', '.join(words)}]")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text if len(words) == 1 else tuple(words)
+        return part.name, column, tuple(value) if isinstance(value, list) else value
+    raise ConfigError(f"the table has a column {column!r}", "name columns as in a settings file, such as channel")

@@ -1,0 +1,73 @@
+"""Results in files, by the ending of the name: OME-TIFF, or an OME-Zarr folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_selfdeconv.api.run import Outcome, result_record
+from napari_selfdeconv.config.template import OutputChoice
+from napari_selfdeconv.io.images import ImageFile
+from napari_selfdeconv.io.ome_tiff import as_stored, write_ome_tiff
+from napari_selfdeconv.io.ome_zarr import write_zarr
+
+
+def save_outcome(
+    path: str | os.PathLike[str], outcome: Outcome, file: ImageFile, output: OutputChoice | None = None
+) -> dict[str, Any]:
+    """Write the result of a run with all that is known of it; return how its numbers were stored.
+
+    Parameters
+    ----------
+    path : its ending says the format: ".zarr" for OME-Zarr, else OME-TIFF. A file is replaced if it exists, and so
+        is a zarr folder.
+    outcome : of `iter_run`.
+    file : the image that it was made from.
+    output : number type and compression.
+
+    Returns
+    -------
+    ``scale`` and ``offset`` of whole numbers (value = number * scale + offset); empty for float32.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be written.
+    """
+    output = output or OutputChoice()
+    record = result_record(file, outcome)
+    data, stored = as_stored(np.asarray(outcome.image), output.dtype or "float32")
+    provenance = {**outcome.provenance, "stored": stored} if stored else outcome.provenance
+    if Path(path).suffix.lower() == ".zarr":
+        shutil.rmtree(path, ignore_errors=True)
+        write_zarr(path, data, axes=outcome.axes, voxel_um=outcome.voxel_um, record=record, provenance=provenance)
+        return stored
+    write_ome_tiff(
+        path,
+        data,
+        outcome.voxel_um,
+        provenance,
+        outcome.axes,
+        record=record,
+        dtype=output.dtype or "float32",
+        compression=output.compression or "none",
+    )
+    return stored
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """Return the name of an image without its endings.
+
+    Examples
+    --------
+    >>> stem("day1/cells.ome.tif"), stem("cells.v2.czi")
+    ('cells', 'cells.v2')
+    """
+    name = Path(path).name
+    for ending in (".ome.tiff", ".ome.tif", ".ome.zarr", Path(path).suffix):
+        name = name.removesuffix(ending)
+    return name

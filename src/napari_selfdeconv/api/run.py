@@ -1,0 +1,305 @@
+"""One file, one template, one result: what the command line and a batch of files have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.apply import iter_apply_model
+from napari_selfdeconv.api.classical import iter_classical
+from napari_selfdeconv.api.deconvolution import iter_deconvolve
+from napari_selfdeconv.api.inputs import ChosenPsf, Stated, channel_record, choose_psf
+from napari_selfdeconv.api.memory import memory_outlook
+from napari_selfdeconv.api.provenance import applied_record
+from napari_selfdeconv.api.series import iter_deconvolve_series
+from napari_selfdeconv.config.checks import check_choice
+from napari_selfdeconv.config.series import SeriesPlan, TrainOn
+from napari_selfdeconv.config.template import MethodChoice, Template
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Event, Noted, Warned
+from napari_selfdeconv.io.images import ImageFile, read_image
+from napari_selfdeconv.io.record import ImageRecord
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.restoration.methods import METHODS, Classical
+from napari_selfdeconv.stop_token import StopToken
+
+#: The name of the self-supervised network among the methods.
+NETWORK = "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run on a file gave.
+
+    Attributes
+    ----------
+    image, axes : the result, of the axes of the image.
+    voxel_um : of its z, y and x.
+    provenance : the record; with the optics, and where each of their values comes from.
+    models : one for each channel that a network was trained on or applied to.
+    psfs : one for each channel.
+    losses : history of the training of the first channel.
+    seconds : that the run took.
+    """
+
+    image: NDArray[np.float32]
+    axes: str
+    voxel_um: tuple[float, ...] | None
+    provenance: dict[str, Any]
+    models: tuple[Model, ...] = ()
+    psfs: tuple[ChosenPsf, ...] = ()
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def stated(self) -> tuple[Stated, ...]:
+        """The values of the optics of the first channel, each with where it comes from."""
+        return self.psfs[0].stated if self.psfs else ()
+
+
+def classical_of(choice: MethodChoice) -> Classical:
+    """Return the classical method that a template names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it does not have one of the settings.
+    """
+    check_choice("method", choice.name, (NETWORK, *METHODS))
+    return Classical(
+        method=str(choice.name),
+        iterations=choice.iterations,
+        regularisation=choice.regularisation,
+        median_guard=bool(choice.median_guard),
+        boundary=choice.boundary,  # type: ignore[arg-type]
+        background=choice.background,
+    )
+
+
+def is_network(template: Template) -> bool:
+    """Whether a template asks for the network, which is the default."""
+    return template.method.name in (None, NETWORK)
+
+
+def weights_of(choice: MethodChoice) -> NDArray[Any] | Literal["auto"] | None:
+    """Return the weights of the pixels that the mask of a template asks for."""
+    if choice.mask in (None, "auto"):
+        return "auto" if choice.mask else None
+    counts: NDArray[Any] = read_image(Path(str(choice.mask))).data == 0
+    return counts
+
+
+def iter_run(
+    file: ImageFile,
+    template: Template,
+    *,
+    models: Sequence[Model] = (),
+    train_on: TrainOn = "sampled",
+    frames: int = 4,
+    stop: StopToken | None = None,
+) -> Generator[Event, None, Outcome]:
+    """Deconvolve the image of a file as a template says; every channel has its own PSF.
+
+    Parameters
+    ----------
+    file : of `read_selected`; it may have time points and channels.
+    template : method, PSF, optics and training.
+    models : trained before, one for each channel; they are applied and nothing is trained.
+    train_on, frames : of a series, as `SeriesPlan`.
+    stop : token.
+
+    Yields
+    ------
+    Noted and Warned about the PSF, then the events of the method.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`; and if the PSF cannot be made from what is given and what the file states.
+    """
+    started = time.perf_counter()
+    stop = stop or StopToken()
+    if set(file.axes) - set("TCZYX"):
+        raise ConfigError(f"the axes {file.axes} are not known", "name them with --axes, by letters of TCZYX")
+    spatial = tuple(n for n, axis in zip(file.data.shape, file.axes, strict=True) if axis in "ZYX")
+    method = None if is_network(template) else classical_of(template.method)
+    channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
+    psfs: list[ChosenPsf] = []
+    said: list[Event] = []
+    for number in range(0 if models else channels):
+        one = _frame_file(file, number, spatial)
+        whole = method is not None and method.border == "open"
+        chosen = choose_psf(one, template.psf, template.optics, whole=whole, frame_shape=spatial)
+        of = f"channel {number}: " if channels > 1 else ""
+        said += [Noted(f"{of}{stated}") for stated in chosen.stated if stated.source != "given"]
+        said += [Noted(of + note) for note in chosen.notes]
+        said += [Warned(of + warning) for warning in chosen.warnings]
+        psfs.append(chosen)
+    if models and len(models) != channels:
+        raise ConfigError(f"the file has {channels} channels, and there are {len(models)} models: one for each")
+    if method is not None:
+        work = _classical(file, template, psfs, method, stop)
+    elif models:
+        work = _apply(file, template, models, stop)
+    else:
+        config = template.training.config(len(spatial)).replace(**_device(template))
+        if psfs[0].psf.ndim == len(spatial):
+            outlook = memory_outlook(config, spatial, psfs[0].psf.shape, tiles=template.training.tiles)
+            said.append(Noted(f"memory: {outlook.sentence}"))
+        if spatial == file.data.shape:
+            work = _train(file, template, psfs[0], config, stop)
+        else:
+            plan = SeriesPlan(axes=file.axes.lower(), train_on=train_on, frames=frames)
+            work = _series(file, template, psfs, config, plan, stop)
+    done = yield from _said_with_first(work, said)
+    return Outcome(
+        image=done.image,
+        axes=file.axes,
+        voxel_um=file.voxel_um or (models[0].voxel_um if models else None),
+        provenance={**done.provenance, **origin(file, psfs)},
+        models=done.models,
+        psfs=tuple(psfs),
+        losses=done.losses,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def result_record(file: ImageFile, outcome: Outcome) -> ImageRecord | None:
+    """Return what the file of a result states: the record of its image, completed by the optics of the run."""
+    record = file.record
+    if record is None:
+        return None
+    channels = list(record.channels)
+    for number, chosen in enumerate(outcome.psfs):
+        if chosen.optics is not None and number < len(channels):
+            channels[number] = dataclasses.replace(
+                channels[number],
+                emission_um=chosen.optics.wavelength_um,
+                excitation_um=chosen.optics.excitation_um or channels[number].excitation_um,
+            )
+    optics = next((chosen.optics for chosen in outcome.psfs if chosen.optics is not None), None)
+    record = dataclasses.replace(record, channels=tuple(channels))
+    if optics is None:
+        return record
+    return dataclasses.replace(record, na=optics.na, refractive_index=optics.refractive_index)
+
+
+class _Done(NamedTuple):
+    """What a method gave."""
+
+    image: NDArray[np.float32]
+    provenance: dict[str, Any]
+    models: tuple[Model, ...] = ()
+    losses: dict[str, list[float]] = {}  # noqa: RUF012
+
+
+_Work = Generator[Event, None, _Done]
+
+
+def _said_with_first(work: _Work, said: Sequence[Event]) -> _Work:
+    """Pass events on, ``said`` before the first: a run that is refused is one error and nothing else."""
+    first = True
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            done: _Done = end.value
+            return done
+        if first:
+            yield from said
+            first = False
+        yield event
+
+
+def _train(file: ImageFile, template: Template, chosen: ChosenPsf, config: TrainConfig, stop: StopToken) -> _Work:
+    tiles = template.training.tiles
+    work = iter_deconvolve(file.data, chosen.psf, config, tiles=tiles, voxel_um=file.voxel_um, stop=stop)
+    result = yield from work
+    return _Done(result.image, result.provenance, (result.model,), result.losses)
+
+
+def _series(
+    file: ImageFile,
+    template: Template,
+    psfs: Sequence[ChosenPsf],
+    config: TrainConfig,
+    plan: SeriesPlan,
+    stop: StopToken,
+) -> _Work:
+    arrays, tiles = [chosen.psf for chosen in psfs], template.training.tiles
+    series = yield from iter_deconvolve_series(
+        file.data, arrays, plan, config, tiles=tiles, voxel_um=file.voxel_um, stop=stop
+    )
+    return _Done(series.image, series.provenance, series.models)
+
+
+def _apply(file: ImageFile, template: Template, models: Sequence[Model], stop: StopToken) -> _Work:
+    out = np.empty(file.data.shape, np.float32)
+    device = template.method.device or "auto"
+    for where, channel in _frames(file):
+        work = iter_apply_model(models[channel], file.data[where], stop=stop, device_name=device)
+        out[where] = yield from work
+    name = file.record.file if file.record is not None else ""
+    return _Done(out, applied_record(models[0], name), tuple(models))
+
+
+def _classical(
+    file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], method: Classical, stop: StopToken
+) -> _Work:
+    """Run a classical method on every frame; what it chooses on the first frame of a channel holds for all."""
+    out = np.empty(file.data.shape, np.float32)
+    weights, device = weights_of(template.method), template.method.device or "auto"
+    settled: dict[int, Classical] = {}
+    provenance: dict[str, Any] = {}
+    for where, channel in _frames(file):
+        one = settled.get(channel, method)
+        work = iter_classical(
+            file.data[where], psfs[channel].psf, [one], weights=weights, stop=stop, device_name=device
+        )
+        results = yield from work
+        if not results:
+            raise Cancelled("stopped before the settings were chosen")
+        out[where] = results[0].image
+        settled.setdefault(channel, results[0].settings)
+        provenance = provenance or results[0].provenance
+    return _Done(out, provenance)
+
+
+def _frames(file: ImageFile) -> list[tuple[tuple[int | slice, ...], int]]:
+    """Return where each frame lies, and its channel."""
+    plan = SeriesPlan(axes=file.axes.lower())
+    times, channels = (plan.count(axis, file.data.shape) for axis in "tc")
+    return [(plan.index(time, channel), channel) for channel in range(channels) for time in range(times)]
+
+
+def _frame_file(file: ImageFile, channel: int, spatial: tuple[int, ...]) -> ImageFile:
+    """Return the first frame of a channel with the record of that channel alone."""
+    where = SeriesPlan(axes=file.axes.lower()).index(0, channel)
+    axes = "".join(axis for axis in file.axes if axis in "ZYX")
+    record = None
+    if file.record is not None:
+        record = dataclasses.replace(channel_record(file.record, channel), axes=axes, shape=spatial)
+    return dataclasses.replace(file, data=file.data[where], axes=axes, record=record)
+
+
+def _device(template: Template) -> dict[str, str]:
+    return {} if template.method.device is None else {"device": template.method.device}
+
+
+def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
+    """Return the name of the image and the optics, one or one for each channel, for the record of a result."""
+    made = [
+        {**chosen.optics.to_dict(), "sources": {one.name: one.source for one in chosen.stated}}
+        for chosen in psfs
+        if chosen.optics is not None
+    ]
+    found: dict[str, Any] = {} if file.record is None else {"source": file.record.file}
+    return found | ({"optics": made[0] if len(made) == 1 else made} if made else {})

@@ -1,0 +1,224 @@
+"""The commands that deconvolve: read, check, compute through `api`, write. They raise; `cli` makes that a line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_selfdeconv.cli.options import template_of
+from napari_selfdeconv.cli.outputs import check_out, finish, say_stored
+from napari_selfdeconv.cli.terminal import say, watch
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import ImageFile, Outcome
+    from napari_selfdeconv.config.template import Template
+
+_SAMPLING_TOLERANCE = 0.01
+
+
+def read_input(args: argparse.Namespace, template: Template, path: Path | None = None) -> ImageFile:
+    """Read the image of a command; doubts about its axes and voxel size are said, unless it is given."""
+    from napari_selfdeconv.api import open_input
+
+    file = open_input(path or args.image, template)
+    about = ("axes", "file") if template.image.voxel_um else ("axes", "file", "voxel")
+    for doubt in file.record.doubts if file.record is not None else ():
+        if doubt.field.startswith(about):
+            say(f"warning: {doubt}")
+    return file
+
+
+def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.api import Output, check_one_image
+
+    template = template_of(args)
+    model = [Output("--save-model", args.save_model, "model")] if args.save_model is not None else []
+    _check_inputs(args, template, *model)
+    file = read_input(args, template)
+    check_one_image(file, args.image)
+    outcome = _run(args, template, file, token)
+    _save_models(args, outcome)
+    provenance = outcome.provenance
+    report = {
+        "seconds": round(outcome.seconds, 3),
+        "device": provenance["device"],
+        "precision": provenance["precision"],
+        "steps": provenance["steps_done"],
+        "kept_share": provenance["kept_share"],
+        "refined_iterations": provenance["refined_iterations"],
+        "stopped": provenance["stopped"],
+        "losses": {name: values[-1] for name, values in outcome.losses.items()},
+        "output": str(args.out),
+    }
+    if args.save_model is not None:
+        report["model"] = str(args.save_model)
+    finish(args, report)
+
+
+def run_series(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.api import Output
+
+    template = template_of(args)
+    model = [Output("--save-model", args.save_model, "model")] if args.save_model is not None else []
+    _check_inputs(args, template, *model)
+    file = read_input(args, template)
+    outcome = _run(args, template, file, token, train_on=args.train_on, frames=args.frames)
+    _save_models(args, outcome)
+    report = {"seconds": round(outcome.seconds, 3), "axes": outcome.axes, "output": str(args.out)}
+    if "nan_frames" in outcome.provenance:
+        report["nan_frames"] = outcome.provenance["nan_frames"]
+    finish(args, report)
+
+
+def run_classical(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv.api import check_one_image, classical_of
+
+    template = template_of(args)
+    if template.method.name in (None, "network"):
+        raise ConfigError("a classical method is needed: --method, or 'name' in the table [method] of --config")
+    classical_of(template.method)
+    _check_inputs(args, template)
+    file = read_input(args, template)
+    check_one_image(file, args.image)
+    outcome = _run(args, template, file, token)
+    settings = {key: value for key, value in outcome.provenance["settings"].items() if value is not None}
+    say(f"{outcome.provenance['label']}: {', '.join(f'{key} {value}' for key, value in settings.items())}")
+    finish(args, {"seconds": round(outcome.seconds, 3), "output": str(args.out), **outcome.provenance})
+
+
+def run_rl(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import api
+
+    template = template_of(args)
+    counts = list(dict.fromkeys(args.iterations))
+    methods = [api.classical_of(dataclasses.replace(template.method, name="rl", iterations=n)) for n in counts]
+    files = [api.Output(f"the result of {count} iterations", _rl_path(args, count)) for count in counts]
+    check_out(args, *files, kind="folder", image=args.image, psf=template.psf.file)
+    file = read_input(args, template)
+    image = api.check_one_image(file, args.image)
+    chosen = api.choose_psf(file, template.psf, template.optics, whole=methods[0].border == "open")
+    _say_psf(chosen)
+    started = time.perf_counter()
+    weights, device = api.weights_of(template.method), template.method.device or "auto"
+    results = watch(
+        api.iter_classical(image, chosen.psf, methods, weights=weights, stop=token, device_name=device)
+    )
+    paths = {}
+    for result in results:
+        count = result.provenance["iterations"]
+        path = _rl_path(args, count)
+        if count not in counts and path.exists() and not args.overwrite:
+            say(f"warning: {path} is there already, the result of {count} iterations was not written")
+            continue
+        outcome = api.Outcome(
+            image=result.image,
+            axes=file.axes,
+            voxel_um=file.voxel_um,
+            provenance={**result.provenance, **api.origin(file, [chosen])},
+            psfs=(chosen,),
+        )
+        say_stored({"stored": api.save_outcome(path, outcome, file, template.output)})
+        paths[str(count)] = path
+    seconds = round(time.perf_counter() - started, 3)
+    finish(args, {"seconds": seconds, "output": {count: str(path) for count, path in paths.items()}})
+
+
+def _rl_path(args: argparse.Namespace, count: int) -> Path:
+    from napari_selfdeconv.api import stem
+
+    path: Path = args.out / f"{stem(args.image)}_rl_n{count:04d}.ome.tif"
+    return path
+
+
+def run_apply(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import api
+
+    template = template_of(args)
+    check_out(args, image=args.image, model=args.model)
+    model = api.load_model(args.model)
+    file = read_input(args, template)
+    api.check_one_image(file, args.image)
+    voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == model.psf.ndim else None
+    if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
+        say(
+            f"warning: the image's voxels are {_lengths(voxel)}, the model was trained on "
+            f"{_lengths(model.voxel_um)}: its PSF does not fit this image"
+        )
+    outcome = _run(args, template, file, token, models=[model])
+    finish(args, {"seconds": round(outcome.seconds, 3), "output": str(args.out)})
+
+
+def run_uncertainty(args: argparse.Namespace, token: StopToken) -> None:
+    import numpy as np
+
+    from napari_selfdeconv import api
+
+    template = template_of(args)
+    check_out(args, image=args.image, model=args.model)
+    model = api.load_model(args.model)
+    file = read_input(args, template)
+    image = api.check_one_image(file, args.image)
+    started = time.perf_counter()
+    device = template.method.device or "auto"
+    spread = watch(
+        api.iter_uncertainty(model, image, masks=args.masks, stop=token, device_name=device, seed=args.seed)
+    )
+    provenance = {**api.applied_record(model, args.image.name), "role": "uncertainty", "masks": args.masks}
+    outcome = api.Outcome(
+        image=spread, axes=file.axes, voxel_um=file.voxel_um or model.voxel_um, provenance=provenance
+    )
+    say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
+    seconds = round(time.perf_counter() - started, 3)
+    finish(args, {"seconds": seconds, "median": float(np.median(spread)), "output": str(args.out)})
+
+
+def _run(
+    args: argparse.Namespace, template: Template, file: ImageFile, token: StopToken, **settings: Any
+) -> Outcome:
+    """Run a template on a file and write the result."""
+    from napari_selfdeconv import api
+
+    outcome = watch(api.iter_run(file, template, stop=token, **settings))
+    say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
+    return outcome
+
+
+def _save_models(args: argparse.Namespace, outcome: Outcome) -> None:
+    """Write the model that was trained; of several channels, one file for each."""
+    from napari_selfdeconv import api
+
+    if args.save_model is None:
+        return
+    for number, model in enumerate(outcome.models):
+        path: Path = args.save_model
+        if number:
+            path = path.with_name(f"{path.stem}_c{number}{path.suffix}")
+        api.save_model(path, model)
+
+
+def _check_inputs(args: argparse.Namespace, template: Template, *more: Any) -> None:
+    mask = template.method.mask if template.method.mask != "auto" else None
+    check_out(args, *more, image=args.image, psf=template.psf.file, config=args.config, mask=mask)
+
+
+def _say_psf(chosen: Any) -> None:
+    for stated in chosen.stated:
+        if stated.source != "given":
+            say(str(stated))
+    for note in chosen.notes:
+        say(note)
+    for warning in chosen.warnings:
+        say(f"warning: {warning}")
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return any(abs(x - y) > _SAMPLING_TOLERANCE * y for x, y in zip(a, b, strict=True))
+
+
+def _lengths(voxel: Any) -> str:
+    return " x ".join(f"{v:g}" for v in voxel) + " um"

@@ -1,0 +1,41 @@
+"""What the commands write: files that are checked first, results with all that is known of them, one report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_selfdeconv.cli.terminal import say
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import Output, OutputKind
+
+
+def check_out(
+    args: argparse.Namespace, *more: Output, kind: OutputKind = "image", **inputs: Path | str | None
+) -> None:
+    """Refuse outputs that cannot be written or would destroy something, before anything is computed."""
+    from napari_selfdeconv.api import Output, check_outputs
+
+    called = {"psf": "--psf", "config": "--config", "mask": "--mask"}
+    read = {
+        called.get(name, f"the {name}"): Path(path) if path is not None else None for name, path in inputs.items()
+    }
+    check_outputs([Output("--out", args.out, kind), *more], read, overwrite=args.overwrite)
+
+
+def say_stored(provenance: dict[str, Any]) -> None:
+    """Say how whole numbers were scaled, where they were."""
+    stored = provenance.get("stored")
+    if stored:
+        say(f"stored as uint16: value = number x {stored['scale']:.6g} + {stored['offset']:.6g}")
+
+
+def finish(args: argparse.Namespace, report: dict[str, Any]) -> None:
+    """Print the report of a run: one JSON object, or a line."""
+    if args.json:
+        print(json.dumps(report))  # noqa: T201
+    else:
+        say(f"wrote {report['output']} after {report['seconds']:.1f} s")

@@ -1,0 +1,95 @@
+"""Settings of a run in a file: TOML that people write, or the JSON that an earlier run has left."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.json_files import read_json
+from napari_selfdeconv.io.toml_files import read_toml, toml_text, write_toml
+
+_WHAT = "the settings of a run"
+
+
+def read_template(path: str | os.PathLike[str]) -> Template:
+    """Read the settings of a run.
+
+    Parameters
+    ----------
+    path : a TOML file with the tables image, optics, psf, method, training and output, each of them optional; or a
+        JSON file with the ``config`` (and ``tiles``) of an earlier run. Paths in it are relative to its folder.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a setting does not exist or has a value that is not allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "run.toml"
+    ...     _ = path.write_text("[training]\\nsteps = 50")
+    ...     read_template(path).training.config(2).optimiser.steps
+    50
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".json":
+            found = read_json(path, _WHAT)
+            if not isinstance(found.get("config"), dict):
+                raise ConfigError("it has no 'config'")
+            return Template.from_dict({"training": {"run": found["config"], "tiles": found.get("tiles") or {}}})
+        template = Template.from_dict(read_toml(path, _WHAT))
+    except ConfigError as error:
+        if str(path) in str(error):
+            raise
+        raise ConfigError(f"{path} does not hold {_WHAT} that can be used: {error}") from error
+    places = {"psf": ("file",), "method": ("mask",), "optics": ("microscope",)}
+    for part, names in places.items():
+        settings = getattr(template, part)
+        moved = {name: _beside(path, getattr(settings, name)) for name in names}
+        template = dataclasses.replace(template, **{part: dataclasses.replace(settings, **moved)})
+    return template
+
+
+def save_template(path: str | os.PathLike[str], template: Template) -> None:
+    """Write the settings of a run as TOML, whole or not at all; ConfigError if the file cannot be written."""
+    write_toml(path, template_dict(template))
+
+
+def template_text(template: Template) -> str:
+    """Return a settings file as text."""
+    return toml_text(template_dict(template))
+
+
+def template_dict(template: Template) -> dict[str, Any]:
+    """Return what a settings file holds: each part that is not empty, without what is left to the program.
+
+    Examples
+    --------
+    >>> template_dict(Template.from_dict({"optics": {"na": 1.4, "pinhole_au": 1}}))
+    {'optics': {'na': 1.4, 'pinhole_au': 1}}
+    """
+    found: dict[str, Any] = {}
+    for part, values in template.to_dict().items():
+        flat = {name: value for name, value in values.items() if value not in (None, {})}
+        # Their names stand beside the others.
+        for name in ("values", "settings"):
+            flat |= flat.pop(name, {})
+        if flat.get("tiles") == Template().training.tiles.to_dict():
+            del flat["tiles"]
+        if flat:
+            found[part] = flat
+    return found
+
+
+def _beside(path: Path, name: str | None) -> str | None:
+    """Return a file that is named in a settings file; a name that is no file there stays as it is."""
+    if name is None or not (path.parent / name).exists():
+        return name
+    return str(path.parent / name)

@@ -1,0 +1,232 @@
+"""Many files: every file that can be used has a result and a page, and none stops the others."""
+
+from __future__ import annotations
+
+import csv
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_selfdeconv import api
+from napari_selfdeconv.api.batch import BatchItem, FileFinished, FileStarted, find_images, iter_batch
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.io.images import read_image, write_ome_tiff
+from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
+from napari_selfdeconv.stop_token import StopToken
+
+WIENER = {"method": {"name": "wiener", "regularisation": 0.1}}
+NETWORK = {"training": {"steps": 1, "patch": 16, "features": 4, "batch_size": 1, "pretrained": False}}
+EVIL = '<script>alert(1)</script> & "x"'
+
+
+def write(path: Path, *, seed: int = 0, axes: str = "YX", shape: tuple[int, ...] = (24, 28)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = tuple(
+        ChannelRecord(name=f"dye {n} {EVIL}", emission_um=wave, modality="widefield")
+        for n, wave in enumerate((0.46, 0.52)[: shape[axes.index("C")] if "C" in axes else 1])
+    )
+    record = ImageRecord(
+        file=path.name, format="x", axes=axes, shape=shape, dtype="float32", na=0.8, refractive_index=1.0,
+        channels=channels,
+    )  # fmt: skip
+    data = 100 + 50 * np.random.default_rng(seed).random(shape)
+    write_ome_tiff(path, data, (0.3, 0.1, 0.1)[-2 - ("Z" in axes) :], axes=axes, record=record)
+
+
+def run(folder: Path, template: dict[str, Any] = WIENER, **settings: Any) -> tuple[Any, list[Any]]:
+    where = settings.pop("where", folder / "day")
+    events = []
+    work = iter_batch(find_images(where), Template.from_dict(template), folder / "out", **settings)
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            return end.value, events
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(4):
+        write(tmp_path / "day" / f"im{number}.ome.tif", seed=number)
+    return tmp_path
+
+
+def test_three_broken_files_leave_all_others(folder: Path) -> None:
+    (folder / "day" / "text.tif").write_text("no image")
+    (folder / "day" / "empty.czi").touch()
+    whole = (folder / "day" / "im0.ome.tif").read_bytes()
+    (folder / "day" / "cut.ome.tif").write_bytes(whole[: len(whole) // 2])
+    result, events = run(folder)
+    assert (result.count("done"), result.count("failed")) == (4, 3)
+    assert [event.number for event in events if isinstance(event, FileStarted)] == [1, 2, 3, 4, 5, 6, 7]
+    with result.table.open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["status"] for row in rows] == [row.status for row in result.rows]
+    assert all(row["message"] for row in rows if row["status"] == "failed")
+    done = read_image(folder / "out" / "im1_deconvolved.ome.tif")
+    assert done.provenance is not None
+    assert done.provenance["optics"]["sources"]["na"] == "the OME-XML"
+    assert done.record is not None
+    assert done.record.na == 0.8
+
+
+def test_what_is_there_is_not_made_again(folder: Path) -> None:
+    run(folder)
+    kept = folder / "out" / "im0_deconvolved.ome.tif"
+    (folder / "out" / "im2_deconvolved.ome.tif").unlink()
+    before = kept.read_bytes()
+    result, _ = run(folder)
+    assert [row.status for row in result.rows] == ["there already", "there already", "done", "there already"]
+    assert kept.read_bytes() == before
+    other = {"method": {"name": "wiener", "regularisation": 0.2}}
+    with pytest.raises(ConfigError, match="holds results of other settings"):
+        run(folder, other)
+    result, _ = run(folder, other, overwrite=True)
+    assert result.count("done") == 4
+    assert kept.read_bytes() != before
+
+
+def test_a_stop_keeps_what_is_done_and_a_later_run_goes_on(folder: Path) -> None:
+    stop = StopToken()
+    work = iter_batch(find_images(folder / "day"), Template.from_dict(WIENER), folder / "out", stop=stop)
+    for event in work:
+        if isinstance(event, FileFinished):
+            stop.cancel()
+            break
+    with pytest.raises(Cancelled):
+        list(work)
+    assert len(list((folder / "out").glob("*.tif"))) == 1
+    result, _ = run(folder)
+    assert [row.status for row in result.rows] == ["there already", "done", "done", "done"]
+
+
+def test_one_network_for_all_is_trained_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = run(folder, NETWORK, sharing="all")
+    assert result.count("done") == 4
+    (folder / "out" / "im3_deconvolved.ome.tif").unlink()
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("napari_selfdeconv.api.run.iter_deconvolve", never)
+    result, _ = run(folder, NETWORK, sharing="all")
+    assert result.rows[-1].status == "done"
+    model = api.load_model(folder / "out" / "models" / "channel0.safetensors")
+    image = read_image(folder / "day" / "im3.ome.tif").data
+    again = read_image(folder / "out" / "im3_deconvolved.ome.tif").data
+    np.testing.assert_array_equal(again, api.apply_model(model, image))
+
+
+@pytest.mark.parametrize(("sharing", "models"), [("channel", 2), ("all", 2)])
+def test_channels_have_their_own_psf(tmp_path: Path, sharing: Any, models: int) -> None:
+    for number in range(2):
+        write(tmp_path / "day" / f"c{number}.ome.tif", axes="CYX", shape=(2, 24, 28), seed=number)
+    result, _ = run(tmp_path, NETWORK, sharing=sharing)
+    assert result.count("done") == 2
+    assert len(list((tmp_path / "out" / "models").iterdir())) == models
+    read = read_image(tmp_path / "out" / "c0_deconvolved.ome.tif")
+    assert read.axes == "CYX"
+    assert read.provenance is not None
+    assert [one["wavelength_um"] for one in read.provenance["optics"]] == [0.46, 0.52]
+
+
+def test_all_positions_of_a_file_are_done(tmp_path: Path) -> None:
+    (tmp_path / "day").mkdir()
+    with tifffile.TiffWriter(tmp_path / "day" / "wells.ome.tif", ome=True) as tif:
+        for number in range(2):
+            metadata = {"axes": "YX", "Name": f"well {number}", "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1}
+            tif.write(np.random.default_rng(number).random((24, 28)), photometric="minisblack", metadata=metadata)
+    optics = {"na": 0.8, "wavelength_um": 0.6, "refractive_index": 1.0}
+    result, _ = run(tmp_path, {**WIENER, "optics": optics})
+    assert [row.status for row in result.rows] == ["done", "done"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.tif")) == [
+        "wells_0_deconvolved.ome.tif",
+        "wells_1_deconvolved.ome.tif",
+    ]
+    result, _ = run(tmp_path, {**WIENER, "optics": {**optics}, "image": {"series": 1}}, overwrite=True)
+    assert [row.status for row in result.rows] == ["done"]
+
+
+def test_a_table_names_files_and_what_differs(folder: Path) -> None:
+    table = folder / "day" / "list.csv"
+    table.write_text("file,crop,regularisation\nim1.ome.tif,0:20 4:24,0.3\nim0.ome.tif,,\nnone.tif,,\n", "utf-8")
+    result, _ = run(folder, where=table)
+    assert [row.status for row in result.rows] == ["done", "done", "failed"]
+    assert read_image(folder / "out" / "im1_deconvolved.ome.tif").data.shape == (20, 20)
+    told = read_image(folder / "out" / "im1_deconvolved.ome.tif").provenance
+    assert told is not None
+    assert told["settings"]["regularisation"] == 0.3
+    table.write_text("file,colour\nim1.ome.tif,red\n", "utf-8")
+    with pytest.raises(ConfigError, match="a column 'colour'"):
+        find_images(table)
+    table.write_text("name\nim1.ome.tif\n", "utf-8")
+    with pytest.raises(ConfigError, match="one of them 'file'"):
+        find_images(table)
+
+
+def test_folders_patterns_and_names_that_differ_by_their_ending(tmp_path: Path) -> None:
+    write(tmp_path / "day" / "a.ome.tif")
+    write(tmp_path / "day" / "a.tif")
+    write(tmp_path / "day" / "sub" / "a.tif")
+    (tmp_path / "day" / "notes.txt").write_text("x")
+    assert [item.path.name for item in find_images(tmp_path / "day")] == ["a.ome.tif", "a.tif"]
+    assert len(find_images(tmp_path / "day", recursive=True)) == 3
+    assert [item.path.name for item in find_images(f"{tmp_path}/day/*.ome.tif")] == ["a.ome.tif"]
+    with pytest.raises(ConfigError, match="there is no image in"):
+        find_images(tmp_path / "none")
+    work = iter_batch(find_images(tmp_path / "day", recursive=True), Template.from_dict(WIENER), tmp_path / "out")
+    names = {event.output for event in work if isinstance(event, FileFinished)}
+    assert len(names) == 3
+    assert tmp_path / "out" / "sub" / "a_deconvolved.ome.tif" in names
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.seen.append(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+        for name, value in attrs:
+            if name in ("src", "href"):
+                assert value.startswith(("data:image/png;base64,", "./")), value
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_shows_all_and_runs_nothing(tmp_path: Path) -> None:
+    name = "cells <img src=x onerror=alert(1)> & co.ome.tif"
+    write(tmp_path / "day" / name, axes="CZYX", shape=(2, 5, 24, 28))
+    (tmp_path / "day" / "<b>.tif").write_text("no image")
+    result, _ = run(tmp_path, NETWORK, sharing="file")
+    done = next(row for row in result.rows if row.status == "done")
+    assert done.report is not None
+    for path in (done.report, tmp_path / "out" / "index.html"):
+        page = Tags()
+        page.feed(path.read_text("utf-8"))
+        assert "script" not in page.seen
+        assert "b" not in page.seen
+        assert "onerror" in page.text
+    page = Tags()
+    page.feed(done.report.read_text("utf-8"))
+    # xy and xz, before and after, two channels.
+    assert page.seen.count("img") == 8
+    for words in ("wavelength_um of channel 1", "0.52", "the OME-XML", "xz, after, channel 1", "steps done"):
+        assert words in page.text
+
+
+def test_items_of_a_list_are_enough(folder: Path) -> None:
+    """As a dock gives them."""
+    items = [BatchItem(path=folder / "day" / "im0.ome.tif", changes=(("method", "regularisation", 0.5),))]
+    rows = list(iter_batch(items, Template.from_dict(WIENER), folder / "out", reports=False))
+    finished = [row for row in rows if isinstance(row, FileFinished)]
+    assert [row.status for row in finished] == ["done"]
+    assert not (folder / "out" / "reports").exists()

@@ -1,0 +1,278 @@
+"""What a user types: settings files, parts of a file, prepared PSFs, beads, series, many files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdeconv.cli import main
+from napari_selfdeconv.cli.parser import COMMANDS, make_parser
+from napari_selfdeconv.io.images import read_image, write_ome_tiff
+from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
+
+Run = Callable[..., int]
+TINY = ("--steps", 1, "--set", "patch=16", "--set", "features=4", "--set", "batch_size=1", "--random-start")
+OPTICS = ("--na", 0.8, "--wavelength-um", 0.6, "--refractive-index", 1.33)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    channels = tuple(
+        ChannelRecord(name=name, colour=colour, emission_um=wave, modality="widefield")
+        for name, colour, wave in (("DAPI", "#0000ff", 0.46), ("GFP", "#00ff00", 0.52))
+    )
+    record = ImageRecord(
+        file="cells.czi", format="x", axes="TCYX", shape=(2, 2, 28, 32), dtype="uint16", channels=channels,
+        na=0.8, refractive_index=1.0, time_step_s=5.0,
+    )  # fmt: skip
+    spots = gaussian_filter((random.random((2, 2, 28, 32)) > 0.97) * 900.0, (0, 0, 1.2, 1.2)) + 100
+    write_ome_tiff(
+        "movie.ome.tif", spots + random.normal(0, 3, spots.shape), (0.1, 0.1), axes="TCYX", record=record
+    )
+    write_ome_tiff("plane.tif", spots[0, 0] + random.normal(0, 3, (28, 32)), (0.1, 0.1))
+    y, x = np.mgrid[:40, :40]
+    bead = 400 * np.exp(-((y - 17.3) ** 2 + (x - 21.6) ** 2) / 8) + 90 + random.normal(0, 1, (40, 40))
+    write_ome_tiff("bead.tif", bead, (0.1, 0.1))
+    return tmp_path
+
+
+def run(*args: Any) -> int:
+    try:
+        return main([str(arg) for arg in args])
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_every_command_has_help_with_an_example_that_parses(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, "--help") == 0
+    said = capsys.readouterr().out
+    example = said.split("example:\n")[1].strip()
+    assert example.startswith(f"selfdeconv {command} ")
+    words = example.split(" >> ")[0].split()[1:]
+    assert make_parser().parse_args(words).run is not None
+
+
+def test_a_settings_file_goes_from_template_to_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = (*OPTICS, "--method", "wiener", "--regularisation", 0.1, "--crop", "0:20", "4:28", "--dtype", "uint16")
+    assert run("template", *given, "--out", "run.toml") == 0
+    assert run("classical", "plane.tif", "--config", "run.toml", "--out", "a.ome.tif") == 0
+    read = read_image("a.ome.tif")
+    assert (read.data.shape, read.data.dtype) == ((20, 24), np.uint16)
+    assert read.provenance is not None
+    assert read.provenance["settings"]["regularisation"] == 0.1
+    assert read.provenance["optics"]["sources"] == dict.fromkeys(
+        ("na", "wavelength_um", "refractive_index"), "given"
+    )
+    # Flags are above the file.
+    flags = ("--regularisation", 0.3, "--na", 0.5, "--dtype", "float32")
+    assert run("classical", "plane.tif", "--config", "run.toml", *flags, "--out", "b.ome.tif") == 0
+    read = read_image("b.ome.tif")
+    assert read.provenance is not None
+    assert (read.provenance["settings"]["regularisation"], read.provenance["optics"]["na"]) == (0.3, 0.5)
+    assert read.data.dtype == np.float32
+    capsys.readouterr()
+    for text, words in (
+        ("[optics]\nna = 'big'", "optics: na must be"),
+        ("[optic]\nna = 1", "unknown setting for Template: optic"),
+        ("[training]\nstepz = 1", "did you mean steps"),
+        ("[image]\nz = '5:2'", "image: z must count up"),
+        ("na 1", "does not hold the settings of a run"),
+    ):
+        (folder / "bad.toml").write_text(text, "utf-8")
+        assert run("classical", "plane.tif", "--config", "bad.toml", "--method", "wiener", "--out", "c.tif") == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert said.count("\n") == 1
+
+
+def test_a_psf_on_top_of_a_settings_file_replaces_its_optics(folder: Path) -> None:
+    run("template", *OPTICS, "--method", "wiener", "--regularisation", 0.1, "--out", "run.toml")
+    run("psf", *OPTICS, "--voxel-um", 0.1, 0.1, "--shape", 7, 7, "--out", "psf.tif")
+    assert run("classical", "plane.tif", "--config", "run.toml", "--psf", "psf.tif", "--out", "a.tif") == 0
+    run("template", "--psf", "psf.tif", "--method", "wiener", "--regularisation", 0.1, "--out", "other.toml")
+    assert run("classical", "plane.tif", "--config", "other.toml", *OPTICS, "--out", "b.tif") == 0
+    told = read_image("a.tif").provenance, read_image("b.tif").provenance
+    assert ["optics" in one for one in told if one] == [False, True]
+
+
+def test_parts_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    method = ("--method", "wiener", "--regularisation", 0.1)
+    assert run("classical", "movie.ome.tif", *method, "--out", "a.tif") == 2
+    assert "--time N (0 to 1) and --channel N (0 to 1)" in capsys.readouterr().err
+    part = ("--channel", 1, "--time", 1, "--crop", "2:26", ":24")
+    assert run("classical", "movie.ome.tif", *method, *part, "--out", "a.ome.tif") == 0
+    said = capsys.readouterr().err
+    assert "--wavelength-um 0.52 (the OME-XML)" in said
+    read = read_image("a.ome.tif")
+    assert read.data.shape == (24, 24)
+    assert read.record is not None
+    assert (read.record.channels[0].name, read.record.channels[0].colour) == ("GFP", "#00ff00")
+    for wrong, words in (
+        (("--channel", 2), "has no channel 2"),
+        (("--channel", 0, "--time", 0, "--z", "1:3"), "has no axis Z"),
+        (("--channel", 0, "--time", 0, "--crop", "0:99", ":"), "there are only 28"),
+    ):
+        assert run("classical", "movie.ome.tif", *method, *wrong, "--out", "b.tif") == 2
+        assert words in capsys.readouterr().err
+
+
+def test_series_and_what_the_result_keeps(folder: Path) -> None:
+    assert run("series", "movie.ome.tif", *TINY, "--save-model", "m.safetensors", "--out", "s.ome.tif", "-q") == 0
+    read = read_image("s.ome.tif")
+    assert (read.axes, read.data.shape) == ("TCYX", (2, 2, 28, 32))
+    assert read.record is not None
+    assert read.record.time_step_s == 5.0
+    assert [one.emission_um for one in read.record.channels] == [0.46, 0.52]
+    assert (folder / "m_c1.safetensors").exists()
+    method = ("--method", "wiener", "--regularisation", 0.1)
+    assert run("series", "movie.ome.tif", *method, "--out", "w.zarr") == 0
+    assert read_image("w.zarr").data.shape == (2, 2, 28, 32)
+
+
+def test_a_zarr_result_is_replaced_only_if_it_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("classical", "plane.tif", *OPTICS, "--method", "wiener", "--regularisation", 0.1, "--out", "r.zarr")
+    assert run(*args) == 0
+    assert run(*args) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert run(*args, "--overwrite") == 0
+    # A result is an input of every command.
+    assert run("classical", "r.zarr", *args[2:-1], "again.zarr") == 0
+    (folder / "mine.zarr").mkdir()
+    (folder / "mine.zarr" / "thesis.txt").write_text("x")
+    assert run(*args[:-1], "mine.zarr", "--overwrite") == 2
+    assert "no OME-Zarr image" in capsys.readouterr().err
+    assert (folder / "mine.zarr" / "thesis.txt").exists()
+
+
+def test_prepare_psf_says_what_is_wrong_and_mends_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("prepare-psf", "bead.tif") == 1
+    assert "background" in capsys.readouterr().out
+    assert run("prepare-psf", "bead.tif", "--out", "psf.tif", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {"background", "centre"} <= {finding["key"] for finding in report["findings"]}
+    assert report["did"]
+    assert run("prepare-psf", "psf.tif", "--image", "plane.tif") == 0
+    # The check before a run finds the same.
+    args = ("rl", "plane.tif", "--psf", "bead.tif", "--iterations", 2, "--overwrite", "--out", "o")
+    assert run(*args) == 0
+    assert "background of 89.9, 93% of all its light" in capsys.readouterr().err
+    assert run(*args, "--prepare-psf") == 0
+    assert "background of" not in capsys.readouterr().err
+
+
+def test_a_psf_with_a_background_is_said_before_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    y, x = np.mgrid[:15, :15]
+    psf = np.exp(-((y - 7) ** 2 + (x - 7) ** 2) / 4) + 1
+    write_ome_tiff("flat.tif", psf, (0.1, 0.1))
+    assert run("rl", "plane.tif", "--psf", "flat.tif", "--iterations", 2, "--out", "o") == 0
+    said = capsys.readouterr().err
+    assert "warning: the PSF:" in said
+    assert "background" in said
+    assert "prepare-psf mends it" in said
+
+
+def test_beads_become_a_psf(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = np.full((96, 96), 100.0)
+    y, x = np.mgrid[:96, :96]
+    for a, b in ((20.2, 22.7), (21.9, 70.4), (70.5, 24.1), (72.3, 71.8)):
+        image += 900 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 6)
+    write_ome_tiff("beads.tif", image + np.random.default_rng(0).normal(0, 2, image.shape), (0.1, 0.1))
+    assert run("beads", "beads.tif", "--window-um", 1.5, 1.5, "--out", "psf.tif", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["used"] == 4
+    assert report["fwhm_um"] == pytest.approx([0.41, 0.41], abs=0.02)
+    assert read_image("psf.tif").data.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_uncertainty_of_a_saved_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("deconvolve", "plane.tif", *OPTICS, *TINY, "--save-model", "m.safetensors", "--out", "r.tif")
+    capsys.readouterr()
+    assert run("uncertainty", "m.safetensors", "plane.tif", "--masks", 1, "--out", "u.tif", "--json") == 0
+    spread = read_image("u.tif")
+    assert spread.data.min() >= 0
+    assert json.loads(capsys.readouterr().out)["median"] == pytest.approx(float(np.median(spread.data)))
+    assert spread.voxel_um == (0.1, 0.1)
+
+
+def test_a_psf_has_a_size_without_being_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("psf", *OPTICS, "--voxel-um", 0.1, 0.1, "--out", "psf.tif") == 0
+    assert "size:" in capsys.readouterr().err
+    assert run("psf", "--image", "movie.ome.tif", "--channel", 1, "--time", 0, "--out", "own.tif") == 0
+    told = read_image("own.tif").provenance
+    assert told is not None
+    assert told["optics"]["wavelength_um"] == 0.52
+    layers = ("--sample-index", 1.33, "--sample-depth-um", 2)
+    oil = ("--na", 1.3, "--wavelength-um", 0.52, "--refractive-index", 1.515)
+    assert run("psf", *oil, *layers, "--voxel-um", 0.2, 0.1, 0.1, "--shape", 9, 9, 9, "--out", "deep.tif") == 0
+    told = read_image("deep.tif").provenance
+    assert told is not None
+    assert told["optics"]["layers"]["sample_depth_um"] == 2
+
+
+def test_json_tells_infinite_from_undefined(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "plane.tif", "plane.tif", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["psnr"] == "infinite"
+    assert run("evaluate", "plane.tif", "--image", "plane.tif", *OPTICS, "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)) >= {"whiteness", "frc_resolution"}
+
+
+def test_batch_gives_a_table_and_a_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "day").mkdir()
+    for number in range(3):
+        (folder / "day" / f"im{number}.tif").write_bytes((folder / "plane.tif").read_bytes())
+    (folder / "day" / "bad.tif").write_text("no image")
+    args = ("batch", "day", *OPTICS, "--method", "wiener", "--regularisation", 0.1, "--out", "out")
+    assert run(*args, "--json") == 1
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert (report["done"], list(report["failed"])) == (3, ["day/bad.tif"])
+    assert "failed: day/bad.tif" in captured.err
+    assert run(*args, "-q") == 1
+    assert all("bad.tif" in line for line in capsys.readouterr().err.splitlines())
+    (folder / "day" / "bad.tif").unlink()
+    assert run(*args) == 0
+    assert "0 done, 3 there already, 0 failed" in capsys.readouterr().err
+    assert run("batch", "nowhere", "--out", "out2") == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_the_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab")
+    assert run("completion", shell) == 0
+    said = capsys.readouterr().out
+    assert "prepare-psf" in said
+    assert "--wavelength-um" in said
+
+
+def test_quiet_and_verbose(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("classical", "plane.tif", *OPTICS, "--method", "wiener", "--regularisation", 0.1, "--overwrite")
+    assert run(*args, "-q", "--out", "a.tif") == 0
+    assert not [line for line in capsys.readouterr().err.splitlines() if "warning" not in line]
+    assert run(*args[:2], "-v", *args[2:], "--channel", 3, "--out", "a.tif") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_and_version_are_at_hand_at_once() -> None:
+    """0.3 s on a quiet machine; a busy one is allowed three times that, of the best of three."""
+    code = "import sys; from napari_selfdeconv.cli import main; sys.exit(main(['--version']))"
+    bare, taken = [], []
+    for _ in range(3):
+        for times, source in ((bare, "pass"), (taken, code)):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", source], check=True, capture_output=True)
+            times.append(time.perf_counter() - began)
+    assert min(taken) - min(bare) < 0.9
