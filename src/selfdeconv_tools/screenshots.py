@@ -75,12 +75,11 @@ class Photographer:
         dock.model_panel.uncertainty_button.click()
         self._until(lambda: not dock.busy)
         shown = [layer for layer in self.viewer.layers if role(layer) in ("result", "image")]
-        dock.compare.side_by_side.show([image, *[layer for layer in shown if layer is not image]])
+        dock.compare.side_by_side.show(lambda: [image, *[layer for layer in shown if layer is not image]])
         for layer, limits, colours in (
             (self.viewer.layers["cells [residual of deconvolved]"], (-0.3, 0.3), "PiYG"),
             (self.viewer.layers["cells [uncertainty]"], (0.0, 0.08), "inferno"),
         ):
-            self.viewer.layers.unlink_layers(self.viewer.layers)
             layer.contrast_limits, layer.colormap = limits, colours
         self._shoot("trust")
         dock.compare.side_by_side.restore()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Image
 
 from napari_selfdeconv import api, simulate
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, results_of, role, voxel_um
@@ -36,7 +37,7 @@ def test_one_layer_per_count_and_side_by_side(open_dock: Callable[..., Any], fin
     dock.compare.side_button.click()
     assert dock.compare.side_button.text() == "Back to one view"
     assert viewer.canvas.grid.enabled
-    shown = [layer for layer in viewer.layers if layer.visible]
+    shown = [layer for layer in viewer.layers if layer.visible and isinstance(layer, Image)]
     assert shown == [image, *results]
     assert len({tuple(layer.contrast_limits) for layer in shown}) == 1
     results[0].contrast_limits = (1, 2)

@@ -22,6 +22,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     role,
     snapshot,
     source_layer,
+    tiles_of,
 )
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.metrics_table import MetricsTable
@@ -76,7 +77,7 @@ class CompareWidget(DockBase):
             (self.csv_button, "Write the table to a file"),
         ):
             button.setToolTip(tip)
-        self.side_by_side = SideBySide(viewer, self._on_grid)
+        self.side_by_side = SideBySide(viewer, self._on_grid, self)
         self.before_after = BeforeAfter(viewer)
         self.line = ProfileLine(viewer, self._draw_profiles)
         self.plot = ProfilePlot()
@@ -224,7 +225,7 @@ class CompareWidget(DockBase):
         if self.side_by_side.active:
             self.side_by_side.restore()
         elif image is not None and results_of(self.viewer, image):
-            self.side_by_side.show([image, *results_of(self.viewer, image)])
+            self.side_by_side.show(lambda: tiles_of(self.viewer, image))
         else:
             self._refuse("There is nothing to compare yet.", "Press Run first.")
 

@@ -223,6 +223,11 @@ def results_of(viewer: Any, layer: Image) -> list[Image]:
     return results + truths
 
 
+def tiles_of(viewer: Any, layer: Image) -> list[Image]:
+    """Return ``layer`` and what can be compared with it; nothing if it is not in the viewer any more."""
+    return [layer, *results_of(viewer, layer)] if layer in viewer.layers else []
+
+
 def looked_at(viewer: Any, layer: Image) -> tuple[slice, ...] | None:
     """Return the part of ``layer`` on the screen, at most the preview's size; None if that is unknown.
 

@@ -116,7 +116,8 @@ class BeforeAfter(QWidget):
         return self._image is not None and about(layer).get("preview_of") == str(self._image.unique_id)
 
     def _is_newest(self, layer: Image) -> bool:
-        """Whether this is what a user wants to see first: the preview while there is one, else a result."""
-        images = [other for other in self._viewer.layers if isinstance(other, Image)]
-        live = any(self._is_preview(other) for other in images)
-        return self._is_preview(layer) if live else role(layer) == "result"
+        """Whether this is what a user wants to see first: the preview if there is one, or the newest result."""
+        offered = [other for other in self._viewer.layers if isinstance(other, Image) and self._is_offered(other)]
+        previews = [other for other in offered if self._is_preview(other)]
+        results = [other for other in offered if role(other) == "result"]
+        return layer in (previews or results)[-1:]

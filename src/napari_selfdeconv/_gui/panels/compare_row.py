@@ -7,7 +7,7 @@ from typing import Any
 from napari.layers import Image
 from qtpy.QtWidgets import QGridLayout, QLineEdit, QPushButton, QWidget
 
-from napari_selfdeconv._gui.layers.exchange import results_of
+from napari_selfdeconv._gui.layers.exchange import results_of, tiles_of
 from napari_selfdeconv._gui.panels.side_by_side import SideBySide
 from napari_selfdeconv._gui.runs.deconvolve import parse_counts
 
@@ -18,7 +18,7 @@ class CompareRow(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = viewer
-        self.side_by_side = SideBySide(viewer, self._on_grid)
+        self.side_by_side = SideBySide(viewer, self._on_grid, self)
         self.counts = QLineEdit("2 5 10 20")
         self.counts.setToolTip("Iteration counts; one layer is added for each")
         self.counts.setAccessibleName("Iteration counts")
@@ -46,10 +46,9 @@ class CompareRow(QWidget):
         if self.side_by_side.active:
             self.side_by_side.restore()
         else:
-            results = [] if image is None else results_of(self._viewer, image)
-            found = bool(results)
-            if found:
-                self.side_by_side.show([image, *results])
+            found = image is not None and bool(results_of(self._viewer, image))
+            if image is not None and found:
+                self.side_by_side.show(lambda: tiles_of(self._viewer, image))
         return found
 
     def _on_grid(self) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Shapes
 
-from napari_selfdeconv._gui.layers.exchange import looked_at, voxel_um
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, looked_at, voxel_um
+from napari_selfdeconv._gui.layers.tiles import LINE
 from napari_selfdeconv._gui.panels.plots import COLOURS, Curve, Plot
 
 LINE_NAME = "profile line"
@@ -68,6 +69,7 @@ class ProfileLine:
         self._layer = self._viewer.add_shapes(
             [ends],
             name=LINE_NAME,
+            metadata={METADATA_KEY: {"role": LINE}},
             shape_type="line",
             edge_color="#e8833a",
             edge_width=max(1.0, (rows.stop - rows.start) / 200),
