@@ -179,10 +179,27 @@ def test_previews_do_not_change_the_result():
 
 
 def test_a_preview_is_limited_and_inside():
-    where = limit_region((100, 2000, 2000), None)
+    where = limit_region((100, 2000, 2000), None, 262_144)
     assert np.prod([s.stop - s.start for s in where]) <= 262_144
-    assert limit_region((10, 10), (slice(-5, 4), slice(8, 30))) == (slice(0, 4), slice(8, 10))
-    assert limit_region((10, 10), (slice(50, 60), slice(3, 3))) == (slice(9, 10), slice(3, 4))
+    assert limit_region((10, 10), (slice(-5, 4), slice(8, 30)), 1000) == (slice(0, 4), slice(8, 10))
+    assert limit_region((10, 10), (slice(50, 60), slice(3, 3)), 1000) == (slice(9, 10), slice(3, 4))
+
+
+def test_a_large_preview_is_predicted_in_tiles_and_can_be_cancelled(monkeypatch):
+    monkeypatch.setattr("napari_selfdeconv.inference.preview._TILE_VOXELS", 32 * 32)
+    network, image = build_network(tiny(2), gaussian_psf(2)).eval(), blobs((96, 96))
+    scale, choice, stop = Standardizer.of(image), choose_device("cpu", "float32"), StopToken()
+    preview = Previewer(scale.apply(image), scale, choice, tiny(2), gaussian_psf(2), 0.0)
+    first = preview.make_preview(1, network, stop)
+    assert first.image.size <= 32 * 32
+    second = preview.make_preview(2, network, stop)
+    assert second.image.shape == (96, 96)  # fast enough for all of it
+    inside = tuple(slice(s, s + n) for s, n in zip(first.offset, first.image.shape, strict=True))
+    centre = (slice(8, -8), slice(8, -8))
+    np.testing.assert_allclose(second.image[inside][centre], first.image[centre], atol=0.05 * np.ptp(image))
+    stop.cancel()
+    with pytest.raises(Cancelled):
+        preview.make_preview(3, network, stop)
 
 
 def test_torch_errors_become_compute_errors(monkeypatch):

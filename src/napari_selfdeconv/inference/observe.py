@@ -58,7 +58,7 @@ class TrainingObserver:
             return
         try:
             with translate_errors():
-                event: Event | None = self._previewer.make_preview(done.step, done.network)
+                event: Event | None = self._previewer.make_preview(done.step, done.network, self._stop)
         except ComputeError as error:
             event = Warned(f"There are no more previews in this run, because {error.problem}. Training goes on.")
             self._previewer = None

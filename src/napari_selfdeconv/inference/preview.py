@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,30 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.arrays.tiling import predict_tiled
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Preview
+from napari_selfdeconv.events import Preview, Tick
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.stop_token import StopToken
 
-# A preview must not hold up training: it never predicts more voxels than this.
-_PREVIEW_VOXELS = 262_144
+# A tile of a preview, so that it takes little memory and can be cancelled soon; the first preview is one of them.
+_TILE_VOXELS = 262_144
+# Read around a tile: seams of a preview are of no account.
+_CONTEXT = 8
+# A preview must not hold up training: it predicts as many voxels as take this long, as the last one has shown.
+_SECONDS = 3.0
+_MOST_VOXELS = 2**24
 
 Region = tuple[slice, ...]
 
 
 class Previewer:
     """Predicts the region that the user looks at, at most every ``every_s`` seconds.
+
+    A large region is predicted if the computer is fast enough for it; otherwise its centre is.
 
     Parameters
     ----------
@@ -49,26 +59,35 @@ class Previewer:
         self._config, self._psf = config, psf
         self._every_s, self._region, self._extra = every_s, region, extra
         self._blur = Blur(psf, boundary=config.boundary)
-        self._last = -np.inf
+        self._next = -np.inf
+        self._most = _TILE_VOXELS
         self._shown: tuple[Any, ...] = ()
 
-    def make_preview(self, step: int, network: Deconvolver) -> Preview | None:
-        """Return a preview, or None while it is too early or nothing has changed; the network is in training."""
-        now = time.perf_counter()
-        if now - self._last < self._every_s:
+    def make_preview(self, step: int, network: Deconvolver, stop: StopToken | None = None) -> Preview | None:
+        """Return a preview, or None while it is too early or nothing has changed; the network is in training.
+
+        Raises
+        ------
+        Cancelled
+            If ``stop`` was cancelled meanwhile.
+        """
+        started = time.perf_counter()
+        if started < self._next:
             return None
-        where = limit_region(self._standard.shape, self._region() if self._region else None)
+        where = limit_region(self._standard.shape, self._region() if self._region else None, self._most)
         extra = self._extra is not None and self._extra()
         # In a pause the network does not change: only another region gives another preview.
         wanted = (step, extra, *((s.start, s.stop) for s in where))
         if wanted == self._shown:
             return None
-        preview = self._predict(step, network, where, extra)
-        # Counted from the end: a slow preview never takes more than its share.
-        self._last, self._shown = time.perf_counter(), wanted
+        preview = self._predict(step, network, where, extra, stop or StopToken())
+        ended, self._shown = time.perf_counter(), wanted
+        # Counted from the end, and longer after a slow one: a preview never takes more than a third of the time.
+        self._next = ended + self._every_s * max(1.0, 2.0 * (ended - started))
+        self._most = affordable_voxels(self._most, preview.image.size, ended - started)
         return preview
 
-    def _predict(self, step: int, network: Deconvolver, where: Region, extra: bool) -> Preview:
+    def _predict(self, step: int, network: Deconvolver, where: Region, extra: bool, stop: StopToken) -> Preview:
         # The blur reaches in from around the region, and so does the network.
         margins = [n // 2 if extra else 0 for n in self._psf.shape]
         spans = zip(where, margins, self._standard.shape, strict=True)
@@ -77,8 +96,16 @@ class Previewer:
         model = Model(config=self._config, psf=self._psf, network=network)
         network.eval()
         try:
-            (predict,) = predictors(model, self._choice, average=False)
-            f = predict(np.ascontiguousarray(self._standard[around]))
+            part = self._standard[around]
+            tile = [s.stop - s.start for s in limit_region(part.shape, None, _TILE_VOXELS)]
+            work = predict_tiled(
+                predictors(model, self._choice, average=False),
+                part,
+                tile=tile,
+                context=(_CONTEXT,) * part.ndim,
+                align=network.unet.multiple,
+            )
+            f = drain_ticks(work, stop)
         finally:
             network.train()
         offset = tuple(s.start for s in where)
@@ -92,15 +119,42 @@ class Previewer:
         return Preview(step=step, image=image, offset=offset, reblurred=reblurred, residual=residual)
 
 
-def limit_region(shape: Sequence[int], region: Region | None) -> Region:
-    """Clip ``region`` to the image and shrink it about its centre until a preview of it is quick."""
+def affordable_voxels(most: int, voxels: int, seconds: float) -> int:
+    """Return how many voxels the next preview may have, after one of ``voxels`` that took ``seconds``.
+
+    Powers of two times the least: a preview that changed its size all the time would be hard to look at.
+
+    Examples
+    --------
+    >>> affordable_voxels(262_144, 262_144, 0.25), affordable_voxels(2_097_152, 2_097_152, 7.0)
+    (2097152, 1048576)
+    """
+    if seconds > 2 * _SECONDS:
+        return max(_TILE_VOXELS, most // 2)
+    factor: float = _SECONDS * voxels / max(seconds, 1e-6) / _TILE_VOXELS
+    return max(most, min(_MOST_VOXELS, _TILE_VOXELS << int(math.log2(max(1.0, factor)))))
+
+
+def drain_ticks(work: Generator[Tick, None, NDArray[np.float32]], stop: StopToken) -> NDArray[np.float32]:
+    """Return what a computation returns; `Cancelled` is raised at its next tick after ``stop`` was cancelled."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: NDArray[np.float32] = end.value
+            return result
+        stop.raise_if_cancelled()
+
+
+def limit_region(shape: Sequence[int], region: Region | None, most: int) -> Region:
+    """Clip ``region`` to the image and shrink it about its centre until it has ``most`` voxels at most."""
     region = region or tuple(slice(0, n) for n in shape)
     spans = []
     for s, n in zip(region, shape, strict=True):
         start = min(max(s.start or 0, 0), n - 1)
         stop = min(max(n if s.stop is None else s.stop, start + 1), n)
         spans.append((start, stop))
-    while np.prod([b - a for a, b in spans], dtype=float) > _PREVIEW_VOXELS:
+    while np.prod([b - a for a, b in spans], dtype=float) > most:
         axis = max(range(len(spans)), key=lambda i: spans[i][1] - spans[i][0])
         a, b = spans[axis]
         size = max(1, int((b - a) * 0.9))

@@ -19,10 +19,8 @@ from napari_selfdeconv.errors import ConfigError
 METADATA_KEY = "selfdeconv"
 #: The role of the layer that shows a part of the image over a result (`layers.swipe`).
 SWIPE = "swipe"
-#: Longest side of a previewed region, and planes of a previewed slab: a preview must cost less than
-#: the training steps between two of them.
-PREVIEW_SIDE = {2: 512, 3: 192}
-PREVIEW_PLANES = 16
+#: Planes that are predicted for the one in view: the network needs its neighbours, and more would cost too much.
+PREVIEW_PLANES = 8
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ def tiles_of(viewer: Any, layer: Image) -> list[Image]:
 
 
 def looked_at(viewer: Any, layer: Image) -> tuple[slice, ...] | None:
-    """Return the part of ``layer`` on the screen, at most the preview's size; None if that is unknown.
+    """Return the part of ``layer`` on the screen; None if that is unknown.
 
     A stack seen plane by plane gives a slab around the current plane. Main thread only.
     """
@@ -242,8 +240,7 @@ def looked_at(viewer: Any, layer: Image) -> tuple[slice, ...] | None:
     corners = np.sort(np.asarray(layer.corner_pixels, float), axis=0)
     region = []
     for axis, size in enumerate(shape):
-        cap = PREVIEW_SIDE[min(3, layer.ndim)]
-        low, high = 0.0, float(size)
+        low, high, cap = 0.0, float(size), size
         if viewer.dims.ndisplay == 2 and axis in displayed and corners[1, axis] > corners[0, axis]:
             low, high = corners[0, axis], corners[1, axis] + 1
         elif axis not in displayed:

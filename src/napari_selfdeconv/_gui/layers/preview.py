@@ -13,7 +13,6 @@ from napari.utils.transforms import Affine
 from napari_selfdeconv._gui.layers.exchange import (
     METADATA_KEY,
     PREVIEW_PLANES,
-    PREVIEW_SIDE,
     LayerSnapshot,
     display_limits,
     looked_at,
@@ -24,6 +23,9 @@ from napari_selfdeconv.events import Preview
 
 BOX_NAME = "preview box"
 PREVIEW = "preview"
+#: Of the frame around the preview, and of the word in the corner.
+FRAME_COLOUR = "#2fb5b5"
+_BLANK = 16
 Limits = tuple[float, float]
 
 
@@ -50,7 +52,7 @@ class PreviewLayer:
     def prepare(self, region: tuple[slice, ...]) -> None:
         """Make the layer, hidden, as the run begins: a new layer costs the window more than anything later."""
         self._offset = tuple(part.start for part in region)
-        blank = np.zeros([part.stop - part.start for part in region], np.float32)
+        blank = np.zeros([min(part.stop - part.start, _BLANK) for part in region], np.float32)
         self._add(blank, self._translate(self._offset), (0.0, 1.0), visible=False)
 
     def show(self, image: np.ndarray, offset: tuple[int, ...]) -> None:
@@ -114,8 +116,21 @@ class PreviewLayer:
             **look,
         )
         self._limits, self._blank = tuple(self._layer.contrast_limits), not visible
+        if self._preview_of is not None:
+            self._frame(self._layer)
         # The user's layer stays selected: a preview must not take the controls away.
         self._viewer.layers.selection = selected & set(self._viewer.layers)
+
+    def _frame(self, layer: Image) -> None:
+        """Show where the preview ends, and that it is one: a box in 3D, a rectangle in a plane."""
+        box, label = layer.bounding_box, layer.name_overlay
+        box.line_color, box.line_thickness, box.points, box.visible = FRAME_COLOUR, 1.5, False, True
+        label.color, label.font_size, label.visible = FRAME_COLOUR, 9, True
+
+    def blank(self) -> None:
+        """Hide the layer until there is something new to show: what it shows is of another view."""
+        if self._layer is not None and self._layer.visible:
+            self._blank, self._layer.visible = True, False
 
     def _name(self) -> str:
         return f"{self._source.name} [{self._tag}]"
@@ -163,6 +178,11 @@ class PreviewLayers:
         """The image lies elsewhere now, or has another voxel size or name."""
         for layer in (self._preview, self._reblurred, self._residual):
             layer.move(source)
+
+    def blank(self) -> None:
+        """Hide them until there is something new to show."""
+        for layer in (self._preview, self._reblurred, self._residual):
+            layer.blank()
 
     def remove(self) -> None:
         """Take all of them away for good."""
@@ -234,10 +254,9 @@ class PreviewBox:
         world[:, -2:] = [self._layer.data_to_world(corner)[-2:] for corner in corners]
         inside = np.asarray([image.world_to_data(point) for point in world], float)
         shape = (image.data[0] if image.multiscale else image.data).shape[: image.ndim]
-        side = PREVIEW_SIDE[min(3, len(shape))]
         region = []
         for axis, size in enumerate(shape):
-            low, high, cap = inside[:, axis].min(), inside[:, axis].max(), side
+            low, high, cap = inside[:, axis].min(), inside[:, axis].max(), size
             if axis < len(shape) - 2:
                 low, high, cap = low - PREVIEW_PLANES / 2, low + PREVIEW_PLANES / 2, PREVIEW_PLANES
             region.append(window(low, high, cap, size))

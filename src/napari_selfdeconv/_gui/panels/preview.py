@@ -42,6 +42,7 @@ class PreviewPanel(QWidget):
         # Written here by a timer in the main thread, read by the worker: one reference each, replaced whole.
         self._region: tuple[slice, ...] | None = None
         self._extra = False
+        self._view, self._asked_in = 0, 0
         self._ndim = 2
         self._timer = QTimer(self)
         self._timer.setInterval(REGION_EVERY_MS)
@@ -71,6 +72,7 @@ class PreviewPanel(QWidget):
             self._waiting = self._layers.preparations(self._region, **self._wanted())
             self._refill.start()
         self._timer.start()
+        self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     def place(self, source: LayerSnapshot) -> None:
         """The image of the run lies elsewhere now, or has another voxel size or name."""
@@ -82,6 +84,7 @@ class PreviewPanel(QWidget):
         self._timer.stop()
         self._refill.stop()
         self._waiting = []
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         layers, self._layers, self._image = self._layers, None, None
         if layers is not None:
             layers.remove()
@@ -102,6 +105,7 @@ class PreviewPanel(QWidget):
 
     def region(self) -> tuple[slice, ...] | None:
         """Return what to preview; called from the worker's thread."""
+        self._asked_in = self._view
         return self._region
 
     def extra(self) -> bool:
@@ -110,7 +114,7 @@ class PreviewPanel(QWidget):
 
     def show_preview(self, preview: Preview) -> None:
         """Draw the newest preview."""
-        if self._layers is not None:
+        if self._layers is not None and self._asked_in == self._view:
             self._waiting = self._layers.updates(preview, **self._wanted())
             self._refill.start()
 
@@ -130,6 +134,14 @@ class PreviewPanel(QWidget):
             seen = boxed or looked_at(self._viewer, self._image)
             # The colours of a picture have become a first axis that the layer does not have.
             self._region = None if seen is None else (slice(0, 1),) * (self._ndim - len(seen)) + seen
+
+    def _on_ndisplay(self, _event: Any = None) -> None:
+        # A few planes in 3D would look like a part of the image: the preview that is on its way is not shown.
+        self._waiting = []
+        self._update()
+        self._view += 1
+        if self._layers is not None:
+            self._layers.blank()
 
     def _toggle_box(self) -> None:
         if self.box.active:

@@ -1,0 +1,88 @@
+"""What the preview covers, that it is framed, and that no preview of another view is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QApplication
+
+from napari_selfdeconv._gui.layers.exchange import looked_at, snapshot
+from napari_selfdeconv._gui.layers.preview import FRAME_COLOUR
+from napari_selfdeconv.events import Preview
+
+PREVIEW = "spots [preview]"
+
+
+@pytest.fixture
+def dock(open_dock: Callable[..., Any], qtbot: Any) -> Any:
+    """The main dock, shown, on a grey stack of 40 planes of 300 x 400 voxels, with a run's preview begun."""
+    image = np.full((40, 300, 400), 100, np.float32)
+    made = open_dock(image=image, show=True, scale=(0.3, 0.1, 0.1), units=("um",) * 3)
+    viewer = made.viewer
+    viewer.layers["spots"].contrast_limits = (0, 255)
+    viewer.dims.set_current_step(0, 20)
+    viewer.window._qt_window.resize(1280, 800)
+    qtbot.wait(100)
+    viewer.fit_to_view()
+    qtbot.wait(50)
+    made.preview_panel.start(viewer.layers["spots"], snapshot(viewer.layers["spots"]))
+    yield made
+    made.preview_panel.stop()
+
+
+def show(dock: Any, qtbot: Any) -> Any:
+    """Send the preview of what is asked for, as a run does."""
+    region = dock.preview_panel.region()
+    grey = np.full([part.stop - part.start for part in region], 50, np.float32)
+    grey[..., ::2] = 60
+    dock.preview_panel.show_preview(Preview(step=1, image=grey, offset=tuple(part.start for part in region)))
+    qtbot.waitUntil(lambda: PREVIEW in dock.viewer.layers and dock.viewer.layers[PREVIEW].visible)
+    return dock.viewer.layers[PREVIEW]
+
+
+@pytest.mark.canvas
+def test_it_covers_the_plane_in_view_and_few_planes_around_it(dock: Any, qtbot: Any) -> None:
+    image = dock.viewer.layers["spots"]
+    assert looked_at(dock.viewer, image) == (slice(16, 24), slice(0, 300), slice(0, 400))
+    assert show(dock, qtbot).data.shape == (8, 300, 400)
+    dock.viewer.dims.ndisplay = 3
+    assert dock.preview_panel.region() == (slice(0, 40), slice(0, 300), slice(0, 400))
+
+
+@pytest.mark.canvas
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_it_is_framed_and_named(dock: Any, qtbot: Any, ndisplay: int) -> None:
+    viewer = dock.viewer
+    viewer.dims.ndisplay = ndisplay
+    viewer.fit_to_view()
+    preview = show(dock, qtbot)
+    assert preview.name_overlay.visible  # the word stands in the corner, whatever is seen of the frame
+    QApplication.processEvents()
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    colour = QColor(FRAME_COLOUR)
+    near = np.abs(picture - (colour.red(), colour.green(), colour.blue())).max(-1) < 40
+    rows, columns = np.flatnonzero(near.mean(1) > 0.5), np.flatnonzero(near.mean(0) > 0.3)
+    assert len(rows) >= 2
+    assert len(columns) >= 2
+    # Thin: the frame takes a small part of what it frames.
+    assert near.mean() < 0.05
+    letters = near[: picture.shape[0] // 10, : picture.shape[1] // 2]
+    assert letters.any()
+
+
+@pytest.mark.canvas
+def test_a_preview_of_another_view_is_not_shown(dock: Any, qtbot: Any) -> None:
+    viewer, panel = dock.viewer, dock.preview_panel
+    preview = show(dock, qtbot)
+    on_its_way = Preview(step=2, image=np.ones((8, 9, 9), np.float32), offset=(16, 0, 0))
+    viewer.dims.ndisplay = 3
+    assert not preview.visible
+    panel.show_preview(on_its_way)
+    qtbot.wait(150)
+    assert not preview.visible
+    assert show(dock, qtbot) is preview
+    assert preview.data.shape == (40, 300, 400)
