@@ -149,7 +149,10 @@ def open_dock(make_napari_viewer: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that opens a viewer with 'spots' and 'spots PSF', and the dock, set to few steps."""
 
     def make(*, image: np.ndarray | None = None, steps: int = 3, show: bool = False, **placed: Any) -> Any:
+        from napari_selfdeconv._gui.forms.microscope import TypedOptics, microscope_of
+
         viewer = make_napari_viewer(show=show)
+        microscope_of(viewer).set_optics(TypedOptics(na=1.4, wavelength_um=0.525, refractive_index=1.515))
         image = blurred_spots() if image is None else image
         placed = placed or {"scale": SCALE[-image.ndim :], "units": UNITS}
         viewer.add_image(image, name="spots", **placed)

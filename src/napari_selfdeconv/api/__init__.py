@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         richardson_lucy,
     )
     from napari_selfdeconv.api.confidence import evaluate_without_truth, iter_uncertainty, residual, uncertainty
+    from napari_selfdeconv.api.cost import PsfCost, psf_cost
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
     from napari_selfdeconv.api.inputs import (
         ChosenPsf,
@@ -143,6 +144,7 @@ __all__ = [
     "Output",
     "OutputKind",
     "Parameter",
+    "PsfCost",
     "PsfModel",
     "PsfParameters",
     "PsfWarning",
@@ -212,6 +214,7 @@ __all__ = [
     "prepare_psf",
     "preset",
     "psf_and_notes",
+    "psf_cost",
     "psf_for_image",
     "psf_for_stack",
     "read_image",
@@ -263,6 +266,7 @@ _NAMES = {
     "api.large": "LargeDeconvolution iter_deconvolve_large",
     "api.memory": "memory_outlook",
     "api.provenance": "applied_record",
+    "api.cost": "PsfCost psf_cost",
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
     "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",

@@ -275,8 +275,8 @@ def test_closing_the_dock_ends_the_run(compare: Callable[..., Any], qtbot: Any) 
 def test_boxes_follow_the_layers(compare: Callable[..., Any]) -> None:
     dock = compare()
     dock.viewer.layers["spots"].name = "beads"
-    assert dock.image_box.currentText() == "beads"
-    assert dock.truth_box.currentText() == "true spots"
+    assert dock.image_box.combo.currentText() == "beads"
+    assert dock.truth_box.combo.currentText() == "true spots"
     dock.viewer.layers.remove("true spots")
     assert dock.truth_box.layer is None
     dock.viewer.layers.clear()

@@ -13,6 +13,7 @@ from superqt.utils import WorkerBase
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.docks.psf import open_psf
+from napari_selfdeconv._gui.forms.microscope import TypedOptics, microscope_of
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, voxel_um
 from napari_selfdeconv.config.optics import Optics
 
@@ -27,6 +28,7 @@ def dock(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[..., An
         viewer = make_napari_viewer(show=True)
         placed = placed or {"scale": (0.3, 0.1, 0.1)[-len(shape) :], "units": ("um",) * len(shape)}
         viewer.add_image(NOISE(shape).astype(np.float32), name="cells", **placed)
+        microscope_of(viewer).set_optics(TypedOptics(na=1.4, wavelength_um=0.525, refractive_index=1.515))
         widget = open_psf(viewer)
         qtbot.waitUntil(widget.isVisible, timeout=10_000)
         return widget
@@ -81,8 +83,9 @@ def test_wavelengths_in_nm_or_um(dock: Callable[..., Any], typed: float) -> None
 
 def test_objectives_and_immersions_fill_in(dock: Callable[..., Any]) -> None:
     form = dock().generate.optics_form
-    form.objective.setCurrentIndex(form.objective.findText("60× / 1.2 water"))
-    form.objective.activated.emit(form.objective.currentIndex())
+    box = form.lens.list.box
+    box.setCurrentIndex(box.findText("60× / 1.2 water"))
+    box.activated.emit(box.currentIndex())
     assert (form.na.value(), form.index.value(), form.immersion.currentText()) == (1.2, 1.33, "water")
     form.index.setValue(1.4)
     assert form.immersion.currentText() == "other"
@@ -111,7 +114,7 @@ def test_an_unknown_voxel_size_is_asked_for_and_can_be_written(
     settle(widget)
     assert "type it" in panel.voxel_note.text()
     assert panel.generated is None
-    assert "Type the voxel size along z" in panel.note.text()
+    assert "The layer has no voxel size" in panel.note.text()
     assert not panel.add_button.isEnabled()
     panel.magnification.setValue(50)
     panel.camera_button.click()
@@ -200,7 +203,7 @@ def test_impossible_optics_are_said(dock: Callable[..., Any], settle: Callable[[
     widget = dock()
     widget.generate.optics_form.na.setValue(1.7)
     settle(widget)
-    assert "na must be below refractive_index (1.515), got 1.7" in widget.generate.note.text()
+    assert "A numerical aperture of 1.7 is not possible in a medium of index 1.515" in widget.generate.note.text()
 
 
 def test_closing_the_dock_leaves_nothing_running(dock: Callable[..., Any], qtbot: Any) -> None:

@@ -186,21 +186,6 @@ def test_compare_heeds_the_memory_preference(
     assert script.calls[0]["tiles"].memory_share == pytest.approx(0.3)
 
 
-def test_compare_takes_the_optics_of_the_main_dock(open_dock: Callable[..., Any]) -> None:
-    main = open_dock()
-    form = main.psf_form
-    form.generated.click()
-    form.na.setValue(0.7)
-    form.wavelength.set_um(0.61)
-    form.index.setValue(1.33)
-    form.voxel[2].setValue(0.25)
-    main.compare.more_button.click()
-    assert open_compare(main.viewer).psf_form.choice() == form.choice()
-    form.from_layer.click()
-    main.compare.more_button.click()
-    assert open_compare(main.viewer).psf_form.choice() == form.choice()
-
-
 def test_a_psf_is_examined_and_repaired_in_the_worker(
     make_napari_viewer: Callable[..., Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

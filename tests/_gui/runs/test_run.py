@@ -202,7 +202,7 @@ def test_a_dock_may_be_moved_to_another_place(open_dock: Callable[..., Any], qtb
     viewer.window.add_dock_widget(dock, area="left")
     qtbot.wait(50)
     viewer.layers["spots"].name = "renamed"
-    assert dock.image_box.currentText() == "renamed"
+    assert dock.image_box.combo.currentText() == "renamed"
 
 
 def test_closing_the_viewer_ends_the_run(

@@ -13,7 +13,7 @@ from napari_selfdeconv._gui.docks.base import DockBase
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, scrolled
 from napari_selfdeconv._gui.forms.methods import MethodsForm
-from napari_selfdeconv._gui.forms.psf import PsfChoice, PsfForm
+from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.layers.exchange import (
     LayerSnapshot,
     about,
@@ -33,7 +33,6 @@ from napari_selfdeconv._gui.plugin.preferences import preferences
 from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.compare import MethodResult, Row, compare_job, measure_job
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
-from napari_selfdeconv._gui.runs.inputs import answer
 from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.config.presets import preset
@@ -111,12 +110,10 @@ class CompareWidget(DockBase):
         self.line.remove()
         self.line.close()
 
-    def choose(self, image: Image, psf: Image | PsfChoice | None = None) -> None:
-        """Choose the image as the user would, and the PSF: a layer, or what another form shows."""
+    def choose(self, image: Image, psf: Image | None = None) -> None:
+        """Choose the image as the user would, and the layer of the PSF if there is one."""
         self.image_box.choose(image)
-        if isinstance(psf, PsfChoice):
-            self.psf_form.choose(psf)
-        elif psf is not None:
+        if psf is not None:
             self.psf_form.choose_layer(psf)
 
     def compare(self) -> None:
@@ -132,7 +129,7 @@ class CompareWidget(DockBase):
             if not classical and network is None:
                 raise ConfigError("No method is ticked.")
         except ConfigError as error:
-            self._refuse(str(error))
+            self._refuse(error)
             return
         request = RunRequest(
             job=compare_job(source, psf, classical, network, tiles, chosen.device),
@@ -149,7 +146,7 @@ class CompareWidget(DockBase):
         try:
             source, psf = snapshot(layer), self.psf_form.psf(layer)
         except ConfigError as error:
-            self._refuse(str(error))
+            self._refuse(error)
             return
         self._measure(source, psf)
 
@@ -169,10 +166,10 @@ class CompareWidget(DockBase):
         if not self.busy:
             self.runs.start(request)
 
-    def _refuse(self, message: str, remedy: str = "") -> None:
+    def _refuse(self, problem: ConfigError | str, remedy: str = "") -> None:
         if not self.busy:
-            self.run_panel.failed(message, remedy)
-            self.psf_form.focus_wrong()
+            self.run_panel.failed(str(problem), remedy)
+            self.psf_form.point_at(problem)
 
     def _add(self, source: LayerSnapshot, results: Sequence[MethodResult]) -> str:
         for result in results:
@@ -210,7 +207,6 @@ class CompareWidget(DockBase):
             self.run_panel.forget()
 
     def _on_psf(self) -> None:
-        answer(lambda: self.psf_form.psf(self.image_box.layer))  # moves the outline of a wrong field
         if not self.busy:
             self.run_panel.forget()
 
@@ -258,7 +254,7 @@ class CompareWidget(DockBase):
             try:
                 self.table.save(path)
             except ConfigError as error:
-                self._refuse(str(error))
+                self._refuse(error)
 
     def _connect(self) -> None:
         self.image_box.layer_changed.connect(self._on_image)
@@ -292,7 +288,7 @@ class CompareWidget(DockBase):
         scrolled(self, *sections.values(), pinned=self.run_panel)
 
 
-def open_compare(viewer: Any, image: Image | None = None, psf: Image | PsfChoice | None = None) -> CompareWidget:
+def open_compare(viewer: Any, image: Image | None = None, psf: Image | None = None) -> CompareWidget:
     """Open the dock beside the others, or raise it, with the layers chosen."""
     dock, widget = viewer.window.add_plugin_dock_widget("napari-selfdeconv", DOCK_NAME, tabify=True)
     dock.raise_()

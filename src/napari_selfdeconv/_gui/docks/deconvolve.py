@@ -130,7 +130,7 @@ class DeconvolveWidget(DockBase):
             source, psf, counts = snapshot(inputs.layer), required(inputs.psfs)[0], self.compare.iterations()
             source = sized(source, psf)
         except ConfigError as error:
-            self._refuse(str(error))
+            self._refuse(error)
             return
         job = richardson_lucy_job(source, psf, counts, inputs.device)
 
@@ -155,8 +155,8 @@ class DeconvolveWidget(DockBase):
             self._refuse("There is nothing to compare yet.", "Press Train or Richardson-Lucy first.")
 
     def open_compare(self) -> None:
-        """Open the Compare dock with the image and the PSF chosen here."""
-        open_compare(self.viewer, self.image_box.layer, self.psf_form.choice())
+        """Open the Compare dock with the image chosen here; the PSF is the same one in all docks."""
+        open_compare(self.viewer, self.image_box.layer)
 
     def _is_taken(self) -> bool:
         """Return whether a run is under way, and say so."""
@@ -164,10 +164,10 @@ class DeconvolveWidget(DockBase):
             self.run_panel.status.say("A run is under way in this dock: stop it first.", "warning")
         return self.busy
 
-    def _refuse(self, message: str, remedy: str = "") -> None:
+    def _refuse(self, problem: ConfigError | str, remedy: str = "") -> None:
         if not self.busy:
-            self.run_panel.failed(message, remedy)
-            self.psf_form.focus_wrong()
+            self.run_panel.failed(str(problem), remedy)
+            self.psf_form.point_at(problem)
 
     def _psfs(self) -> tuple[Psf, ...]:
         layer = self.image_box.layer
@@ -180,7 +180,7 @@ class DeconvolveWidget(DockBase):
         try:
             plan = plan_training(self.inputs(), start_from)
         except ConfigError as error:
-            self._refuse(str(error))
+            self._refuse(error)
             return
         self._launch(plan)
 

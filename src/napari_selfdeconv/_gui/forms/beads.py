@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 from napari.layers import Image, Points
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, Note, NumberBox, looks_like_input
+from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, NumberBox, looks_like_input
+from napari_selfdeconv._gui.forms.problems import voxel_problem
+from napari_selfdeconv._gui.forms.voxels import VoxelFields
 from napari_selfdeconv._gui.layers.beads import points_in
-from napari_selfdeconv._gui.layers.exchange import check_image, voxel_um
-from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv._gui.layers.exchange import check_image
 from napari_selfdeconv.errors import ConfigError
 
 AUTO = "auto"
@@ -37,11 +38,15 @@ class BeadsForm(QWidget):
         super().__init__()
         self._viewer = viewer
         self.image_box = LayerBox(viewer, looks_like_beads, "The image of the beads")
-        self.points_box = ChoiceBox([(_FIND, None)], "Find the beads, or take a Points layer that marks them")
-        self.voxel = [
-            NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
-        ]
-        self.voxel_note = Note()
+        self.points_box = LayerBox(
+            viewer,
+            lambda _layer: False,
+            "Find the beads, or take a Points layer that marks them",
+            kind=Points,
+            none_text=_FIND,
+        )
+        self.voxel_fields = VoxelFields(viewer)
+        self.voxel, self.voxel_note = self.voxel_fields.boxes, self.voxel_fields.note
         wide = "Size of the PSF in micrometres; auto takes as much as the beads leave room for"
         self.window_um = [_auto(0.5, wide) for _ in range(2)]
         self.average = ChoiceBox(
@@ -64,32 +69,19 @@ class BeadsForm(QWidget):
     def refresh(self) -> None:
         """Follow the viewer's layers."""
         self.image_box.refresh()
-        chosen = self.points_box.value()
-        layers = [layer for layer in self._viewer.layers if isinstance(layer, Points)]
-        with QSignalBlocker(self.points_box):
-            self.points_box.clear()
-            self.points_box.addItem(_FIND, None)
-            for layer in layers:
-                self.points_box.addItem(f"points of '{layer.name}'", layer)
-            self.points_box.setCurrentIndex(layers.index(chosen) + 1 if chosen in layers else 0)
+        self.points_box.refresh()
 
     def choose_points(self, layer: Points | None) -> None:
         """Pick a Points layer, or None to find the beads."""
-        values = [self.points_box.itemData(i) for i in range(self.points_box.count())]
-        self.points_box.setCurrentIndex(values.index(layer))
+        self.points_box.choose(layer)
 
     def follow(self, image: Image | None) -> None:
         """Fill in the voxel size that the image knows."""
         if image is not None and image.ndim not in (2, 3):
             image = None
-        ndim = 3 if image is None else image.ndim
-        sizes = None if image is None else voxel_um(image)
-        for box, size in zip(self.voxel[-ndim:], sizes or (0.0,) * ndim, strict=True):
-            box.setValue(size)
-        for widget in (self.voxel[0], self._z_label, self.window_um[0], self._window_z_label):
-            widget.setVisible(ndim == 3)
-        unknown = image is not None and sizes is None
-        self.voxel_note.say("The layer does not say its voxel size: type it." if unknown else "", "warning")
+        self.voxel_fields.follow(image)
+        for widget in (self.window_um[0], self._window_z_label):
+            widget.setVisible(self.voxel_fields.ndim == 3)
 
     def settings(self) -> tuple[Image, tuple[float, ...], Any, Any]:
         """Return image layer, voxel size, points (or None) and `BeadSettings`; ConfigError for nonsense."""
@@ -98,11 +90,11 @@ class BeadsForm(QWidget):
         image = self.image_box.layer
         check_image(image)
         assert image is not None
-        voxel = tuple(box.value() for box in self.voxel[-image.ndim :])
-        for axis, size in zip("zyx"[-image.ndim :], voxel, strict=True):
-            hint = f": type the voxel size along {axis} in um, the layer does not say it" if size == 0 else ""
-            check_number(f"voxel size {axis}", size, 0.0, 1000.0, open_low=True, hint=hint)
-        layer = self.points_box.value()
+        voxel = self.voxel_fields.sizes()
+        problem = voxel_problem(voxel)
+        if problem is not None:
+            raise problem
+        layer = self.points_box.layer
         points = None if layer is None else points_in(image, layer)
         chosen = BeadSettings(
             window_um=self._window(image.ndim),
@@ -132,22 +124,16 @@ class BeadsForm(QWidget):
         top.addRow("Image", self.image_box)
         top.addRow("Beads", self.points_box)
         layout.addLayout(top)
+        layout.addWidget(self.voxel_fields)
         grid = QGridLayout()
         grid.setVerticalSpacing(2)
         grid.setHorizontalSpacing(4)
-        self._z_label = QLabel("Voxel z, µm")
-        labels = [self._z_label, QLabel("Voxel y, µm"), QLabel("Voxel x, µm")]
-        for column, (label, box) in enumerate(zip(labels, self.voxel, strict=True)):
-            grid.addWidget(label, 0, column)
-            grid.addWidget(box, 1, column)
-            grid.setColumnStretch(column, 1)
-        grid.addWidget(self.voxel_note, 2, 0, 1, 3)
         self._window_z_label = QLabel("Window z, µm")
         for column, (label, box) in enumerate(
             ((self._window_z_label, self.window_um[0]), (QLabel("Window xy, µm"), self.window_um[1]))
         ):
-            grid.addWidget(label, 3, column)
-            grid.addWidget(box, 4, column)
+            grid.addWidget(label, 0, column)
+            grid.addWidget(box, 1, column)
         layout.addLayout(grid)
         layout.addWidget(self.rotational)
         self._build_more(layout)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from napari.layers import Image
-from qtpy.QtCore import QLocale, QSignalBlocker, Qt, Signal
+from magicgui.widgets import create_widget
+from napari.layers import Image, Layer
+from qtpy.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
+    QHBoxLayout,
     QLabel,
     QSizePolicy,
     QSpinBox,
@@ -22,9 +24,12 @@ from napari_selfdeconv._gui.layers.exchange import SWIPE, role
 
 #: Shown where a number is still to be typed.
 UNKNOWN = "?"
+#: Marks a field whose value stands in the file of the image.
+FROM_FILE = " *"
+_WRONG = "{ border: 2px solid #e0555f; }"
 
 
-class _QuietWheel:
+class QuietWheel:
     """Scrolling the dock must not turn the numbers it passes over: only a focused field takes the wheel."""
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
@@ -34,7 +39,7 @@ class _QuietWheel:
             event.ignore()
 
 
-class NumberBox(_QuietWheel, QDoubleSpinBox):
+class NumberBox(QuietWheel, QDoubleSpinBox):
     """A decimal number without trailing zeros, always with a decimal point."""
 
     def __init__(self, value: float, step: float, tip: str, *, may_be_unknown: bool = False) -> None:
@@ -57,8 +62,35 @@ class NumberBox(_QuietWheel, QDoubleSpinBox):
     def textFromValue(self, value: float) -> str:
         return f"{value:g}"
 
+    def mark_wrong(self, wrong: bool) -> None:
+        """Draw a red outline around the field, or take it away."""
+        self.setStyleSheet(f"QDoubleSpinBox {_WRONG}" if wrong else "")
 
-class WholeBox(_QuietWheel, QSpinBox):
+
+class WavelengthBox(NumberBox):
+    """A wavelength typed in nanometres or micrometres; 525 and 0.525 are the same."""
+
+    def __init__(self, value_um: float, tip: str) -> None:
+        super().__init__(1000 * value_um, 5.0, f"{tip}: 525 (nm) or 0.525 (um)", may_be_unknown=True)
+        self.setSuffix(" nm")
+        self.editingFinished.connect(self._settle)
+
+    def um(self) -> float:
+        """Return the wavelength in um, whichever unit was typed."""
+        value = self.value()
+        return value / 1000 if value > 10 else value
+
+    def set_um(self, value_um: float) -> None:
+        """Show a wavelength given in um."""
+        self.setValue(1000 * value_um)
+
+    def _settle(self) -> None:
+        # A number up to 10 was meant in um: no microscope sees 10 nm.
+        if 0 < self.value() <= 10:
+            self.setValue(1000 * self.value())
+
+
+class WholeBox(QuietWheel, QSpinBox):
     """A whole number; 0 reads as ``zero_text`` where that is given."""
 
     def __init__(self, tip: str, zero_text: str = "") -> None:
@@ -72,7 +104,7 @@ class WholeBox(_QuietWheel, QSpinBox):
             self.setSpecialValueText(zero_text)
 
 
-class ChoiceBox(_QuietWheel, QComboBox):
+class ChoiceBox(QuietWheel, QComboBox):
     """A drop-down of (text, value) pairs that may shrink with a narrow dock."""
 
     def __init__(self, choices: list[tuple[str, Any]], tip: str) -> None:
@@ -88,12 +120,17 @@ class ChoiceBox(_QuietWheel, QComboBox):
         return self.currentData()
 
 
-class LayerBox(_QuietWheel, QComboBox):
-    """The viewer's image layers; a choice is a layer, not a name, so it survives renaming.
+class LayerBox(QWidget):
+    """The viewer's layers of one kind; a choice is a layer, not a name, so it survives renaming.
 
     Until the user picks one, a layer that ``prefers`` likes is chosen: the selected one, else the newest.
     ``offers`` says which layers are offered at all.
     Signal ``layer_changed`` carries the layer now chosen, or None.
+
+    Parameters
+    ----------
+    kind : of the layers.
+    none_text : names the choice of no layer; "" if there is no such choice.
     """
 
     layer_changed = Signal(object)
@@ -101,54 +138,88 @@ class LayerBox(_QuietWheel, QComboBox):
     def __init__(
         self,
         viewer: Any,
-        prefers: Callable[[Image], bool],
+        prefers: Callable[[Any], bool],
         tip: str,
         *,
-        offers: Callable[[Image], bool] = lambda layer: role(layer) != SWIPE,
+        kind: type[Layer] = Image,
+        offers: Callable[[Any], bool] = lambda layer: role(layer) != SWIPE,
+        none_text: str = "",
     ) -> None:
         super().__init__()
         self._viewer, self._prefers, self._offers = viewer, prefers, offers
-        self._picked = False
-        self._layers: list[Image] = []
-        self.layer: Image | None = None
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._kind, self._none = kind, none_text
+        self.picked = False
+        self.layer: Any = None
+        self._widget: Any = create_widget(annotation=kind, options={"choices": self._choices})
+        self.combo: QComboBox = self._widget.native
+        self.combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.combo.setMinimumWidth(90)
+        self.combo.setPlaceholderText("choose a layer")
+        self.combo.setToolTip(tip)
+        self.combo.installEventFilter(self)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(90)
-        self.setPlaceholderText("choose a layer")
-        self.setToolTip(tip)
-        self.activated.connect(self._on_activated)
+        self.setFocusProxy(self.combo)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.combo)
+        self.combo.activated.connect(self._on_activated)
         self.refresh()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        # Scrolling the dock must not change the layer that it passes over.
+        if event is not None and event.type() == QEvent.Type.Wheel and not self.combo.hasFocus():
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
 
     def refresh(self) -> None:
         """Follow the viewer: layers that came, went or changed their name."""
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        self._layers = [layer for layer in images if self._offers(layer)]
-        if self.layer not in self._layers:
-            self._picked = False
-        chosen = self.layer if self._picked else self._favourite()
-        with QSignalBlocker(self):
-            self.clear()
-            self.addItems([layer.name for layer in self._layers])
-            self.setCurrentIndex(-1 if chosen is None else self._layers.index(chosen))
-        self._set(chosen)
+        there = self._layers()
+        if self.layer not in there and not (self.layer is None and self._none):
+            self.picked = False
+        self._show(self.layer if self.picked else self._favourite(there))
 
-    def choose(self, layer: Image) -> None:
+    def choose(self, layer: Layer | None) -> None:
         """Pick ``layer`` as the user would."""
-        self.setCurrentIndex(self._layers.index(layer))
-        self._on_activated(self.currentIndex())
+        self.picked = True
+        self._show(layer)
 
-    def _favourite(self) -> Image | None:
-        liked = [layer for layer in self._layers if self._prefers(layer)]
+    def choose_by_id(self, layer_id: str | None) -> None:
+        """Pick the layer with napari's id ``layer_id``, if it is there."""
+        found = next((layer for layer in self._layers() if str(layer.unique_id) == layer_id), None)
+        if found is not None and found is not self.layer:
+            self.choose(found)
+
+    def _layers(self) -> list[Any]:
+        return [layer for layer in self._viewer.layers if isinstance(layer, self._kind) and self._offers(layer)]
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, Any]]:
+        none: list[tuple[str, Any]] = [(self._none, None)] if self._none else []
+        return none + [(layer.name, layer) for layer in self._layers()]
+
+    def _favourite(self, there: Sequence[Any]) -> Any:
+        liked = [layer for layer in there if self._prefers(layer)]
         for candidate in (self.layer, self._viewer.layers.selection.active):
             if candidate in liked:
                 return candidate
         return liked[-1] if liked else None
 
-    def _on_activated(self, index: int) -> None:
-        self._picked = True
-        self._set(self._layers[index])
+    def _show(self, chosen: Any) -> None:
+        with QSignalBlocker(self.combo):
+            self.combo.clear()  # or magicgui would leave those that are there in their old order
+            self._widget.reset_choices()
+            place = (
+                [layer for _, layer in self._choices()].index(chosen) if chosen is not None or self._none else -1
+            )
+            self.combo.setCurrentIndex(place)
+        self._set(chosen)
 
-    def _set(self, layer: Image | None) -> None:
+    def _on_activated(self, index: int) -> None:
+        self.picked = True
+        self._set(self.combo.itemData(index))
+
+    def _set(self, layer: Any) -> None:
         if layer is not self.layer:
             self.layer = layer
             self.layer_changed.emit(layer)

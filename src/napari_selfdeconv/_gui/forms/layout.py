@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -30,6 +30,18 @@ def name_fields(form: QWidget) -> None:
     for field in fields:
         if not field.accessibleName():
             field.setAccessibleName(re.split(r"[:;,(]", field.toolTip())[0].strip())
+
+
+def scroll_to(widget: QWidget) -> None:
+    """Scroll the form that holds ``widget`` until it is seen, and unfold the sections around it."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QScrollArea):
+        if isinstance(parent, Section):
+            parent.unfold()
+        parent = parent.parentWidget()
+    if isinstance(parent, QScrollArea):
+        # The layout of what was unfolded just now comes first.
+        QTimer.singleShot(0, lambda area=parent: area.ensureWidgetVisible(widget, 0, 40))
 
 
 def in_a_row(*widgets: QWidget, stretch: Sequence[int] = ()) -> QWidget:

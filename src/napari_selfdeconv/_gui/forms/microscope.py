@@ -1,63 +1,242 @@
-"""One microscope for a viewer: optics and voxel size typed in one dock stand in all, and outlive each of them."""
+"""One microscope for a viewer: what is typed in one dock stands in all, and outlives each of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
+from napari_selfdeconv._gui.forms.problems import optics_problem
+from napari_selfdeconv._gui.layers.exchange import about
+from napari_selfdeconv._gui.layers.file_record import channel_of, file_of, record_of
+from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
+from napari_selfdeconv._gui.runs.record import record_job
+from napari_selfdeconv.api import MODELS, make_optics, model_key, parameter_values
+from napari_selfdeconv.config.optics import CoverslipLayers, Optics
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import ImageRecord
+
 Sizes = tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Lens:
-    """What every PSF of a microscope needs: numerical aperture, emission (um), index of the immersion."""
-
-    na: float
-    wavelength_um: float
-    refractive_index: float
-
-
-class Microscope(QObject):
-    """What was typed of the microscope last. Signal ``changed`` says that it is another one now.
+@dataclass(frozen=True, kw_only=True)
+class TypedOptics:
+    """The optics as they were typed, right or wrong; a number that was not typed yet is 0. Lengths in um.
 
     Attributes
     ----------
-    lens : None until something is typed, or an image says it.
+    na, wavelength_um, refractive_index, defocus_um, pixel_integration : as in `Optics`.
+    model : key of the PSF model.
+    values : of the parameters that only this model has, by name.
+    layers : of a sample of another index; None for a matched one.
+    """
+
+    na: float = 0.0
+    wavelength_um: float = 0.0
+    refractive_index: float = 0.0
+    model: str = "widefield"
+    values: tuple[tuple[str, float], ...] = ()
+    layers: tuple[tuple[str, float], ...] | None = None
+    defocus_um: float = 0.0
+    pixel_integration: bool = True
+
+    @classmethod
+    def of(cls, optics: Optics) -> TypedOptics:
+        """Return what somebody types who wants ``optics``."""
+        layers = None
+        if optics.layers is not None:
+            layers = tuple((k, v) for k, v in optics.layers.to_dict().items() if v is not None)
+        return cls(
+            na=optics.na,
+            wavelength_um=optics.wavelength_um,
+            refractive_index=optics.refractive_index,
+            model=model_key(optics),
+            values=tuple(parameter_values(optics).items()),
+            layers=layers,
+            defocus_um=optics.defocus_um,
+            pixel_integration=optics.pixel_integration,
+        )
+
+    def optics(self) -> Optics:
+        """Return the settings; ConfigError if they make no sense, with the field where that is one of three."""
+        problem = optics_problem(self.na, self.wavelength_um, self.refractive_index)
+        if problem is not None:
+            raise problem
+        return make_optics(
+            self.model,
+            dict(self.values),
+            na=self.na,
+            wavelength_um=self.wavelength_um,
+            refractive_index=self.refractive_index,
+            defocus_um=self.defocus_um,
+            layers=None if self.layers is None else CoverslipLayers(**dict(self.layers)),
+            pixel_integration=self.pixel_integration,
+        )
+
+    def beyond_the_three(self) -> str:
+        """Say what there is besides NA, emission and index; empty for a plain widefield microscope."""
+        parts = [] if self.model == "widefield" else [MODELS[self.model].title]
+        for parameter in MODELS[self.model].parameters:
+            value = dict(self.values).get(parameter.name, parameter.proposed)
+            shown = f"{1000 * value:g} nm" if parameter.wavelength else f"{value:g}"
+            parts.append(f"{parameter.label.lower()} {shown}")
+        if self.layers is not None:
+            parts.append(f"sample of index {dict(self.layers)['sample_index']:g}")
+        if self.defocus_um:
+            parts.append(f"defocus {self.defocus_um:g} µm")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsfSource:
+    """Where the PSF comes from.
+
+    Attributes
+    ----------
+    generated : computed from the optics, or taken from a layer.
+    layer_id : napari's id of that layer; None if there is none yet.
+    clean : prepare the layer as a measured bead needs it.
+    whole_stack : make a generated PSF as large as the light of the stack.
+    """
+
+    generated: bool
+    layer_id: str | None = None
+    clean: bool = False
+    whole_stack: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What the file of an image states.
+
+    Attributes
+    ----------
+    file : its name; "" if there is none, or nothing could be read.
+    values, sources : numbers by the names of `TypedOptics`' fields and "voxel z" to "voxel x"; where they stand.
+    emissions_um : one for each channel; None where it is not stated.
+    model, model_values : of a PSF, where the file states the kind of microscope.
+    missing : what a PSF needs and the file does not state.
+    doubts : what cannot be right.
+    """
+
+    file: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    emissions_um: tuple[float | None, ...] = ()
+    model: str | None = None
+    model_values: tuple[tuple[str, float], ...] = ()
+    missing: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
+    """Return what a record states of the microscope of ``layer``."""
+    channel = channel_of(layer, record)
+    number = None if channel is None else record.channels.index(channel)
+    where = {
+        "na": "na",
+        "refractive_index": "refractive_index",
+        "wavelength_um": f"channels.{number}.emission_um",
+        **{f"voxel {axis}": f"voxel_{axis}_um" for axis in "zyx"},
+    }
+    values = {
+        name: float(value)
+        for name, key in where.items()
+        if ("None" not in key and (value := record.value(key)) is not None)
+    }
+    model: str | None = None
+    model_values: tuple[tuple[str, float], ...] = ()
+    if channel is not None and channel.modality is not None:
+        model = next((key for key in MODELS if key in channel.modality), None)
+    if model is not None and channel is not None:
+        model_values = tuple(
+            (one.name, float(getattr(channel, one.name, None) or one.proposed)) for one in MODELS[model].parameters
+        )
+    mine = [
+        remark
+        for remark in record.missing
+        if number is None or not remark.field.startswith("channels.") or f"channels.{number}." in remark.field
+    ]
+    return FileFacts(
+        file=record.file,
+        values=values,
+        sources={name: record.sources.get(where[name], "") for name in values},
+        emissions_um=tuple(one.emission_um for one in record.channels),
+        model=model,
+        model_values=model_values,
+        missing=tuple(remark.problem.removesuffix(" is not known") for remark in mine),
+        doubts=tuple(remark.problem for remark in record.doubts),
+    )
+
+
+class SharedMicroscope(QObject):
+    """What the docks of a viewer know of the microscope. Signal ``changed`` says that it is another one now.
+
+    Attributes
+    ----------
+    optics : what was typed last, or what an image says.
+    source : where the PSF comes from; None until the user decides.
     """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.lens: Lens | None = None
-        self._filled_from = ""
+        self.optics = TypedOptics()
+        self.source: PsfSource | None = None
+        self._followed = ""
+        self._facts: dict[str, FileFacts] = {}
         self._voxel_um: dict[str, tuple[Sizes, Sizes | None]] = {}
+        self._reading = RunController(self)
 
-    def set_lens(self, lens: Lens) -> None:
+    def set_optics(self, optics: TypedOptics) -> None:
         """Take what was typed."""
-        if lens != self.lens:
-            self.lens = lens
+        if optics != self.optics:
+            self.optics = optics
             self.changed.emit()
 
-    def fill(self, image: Image, lens: Lens) -> None:
-        """Take what ``image`` says of its microscope, unless something was typed for this image since."""
-        if self._filled_from != str(image.unique_id):
-            self._filled_from = str(image.unique_id)
-            self.set_lens(lens)
+    def set_source(self, source: PsfSource) -> None:
+        """Take what the user decided."""
+        if source != self.source:
+            self.source = source
+            self.changed.emit()
+
+    def facts(self, image: Image | None) -> FileFacts:
+        """Return what is known so far of the file of ``image``."""
+        return FileFacts() if image is None else self._facts.get(str(image.unique_id), FileFacts())
+
+    def follow(self, image: Image | None) -> None:
+        """Take what ``image`` or its file says of the microscope, unless something was typed for it since."""
+        if image is None or self._followed == str(image.unique_id):
+            return
+        key = self._followed = str(image.unique_id)
+        if told := about(image).get("optics"):
+            self.set_optics(TypedOptics.of(Optics.from_dict(told)))
+        elif key in self._facts:
+            self._fill(self._facts[key])
+        elif (record := record_of(image)) is not None:
+            self._take(image, record)
+        elif (path := file_of(image)) is not None:
+            self._reading.start_newest(
+                RunRequest(job=record_job(path), what="Reading", on_success=lambda found: self._take(image, found))
+            )
 
     def voxel_um(self, image: Image | None, of_layer: Sizes | None, ndim: int) -> Sizes:
         """Return the voxel size (last ``ndim`` axes, um) that was typed for ``image``; 0 is unknown.
 
         ``of_layer`` is what the layer says now. It counts where nothing was typed, or the layer was changed since.
+        What the layer does not say its file may.
         """
         typed, then = ((), None) if image is None else self._voxel_um.get(str(image.unique_id), ((), None))
         if len(typed) == ndim and then == of_layer:
             return typed
-        return of_layer or (0.0,) * ndim
+        stated = self.facts(image).values
+        return of_layer or tuple(stated.get(f"voxel {axis}", 0.0) for axis in "zyx"[-ndim:] if ndim)
 
     def set_voxel_um(self, image: Image, of_layer: Sizes | None, sizes: Sizes) -> None:
         """Take the voxel size typed for ``image``, whose layer says ``of_layer``."""
@@ -65,10 +244,30 @@ class Microscope(QObject):
             self._voxel_um[str(image.unique_id)] = sizes, of_layer
             self.changed.emit()
 
+    def _take(self, image: Image, record: ImageRecord | None) -> str:
+        if record is not None:
+            key = str(image.unique_id)
+            self._facts[key] = facts_of(image, record)
+            if key == self._followed:
+                self._fill(self._facts[key])
+        return ""
 
-_OF_VIEWERS: WeakKeyDictionary[Any, Microscope] = WeakKeyDictionary()
+    def _fill(self, facts: FileFacts) -> None:
+        told: dict[str, Any] = {name: value for name, value in facts.values.items() if "voxel" not in name}
+        if facts.model is not None:
+            scans = MODELS[facts.model].scans
+            told |= {"model": facts.model, "values": facts.model_values, "pixel_integration": not scans}
+        self.optics = replace(self.optics, **told)
+        # The voxel size may be another one even where the optics are the same.
+        self.changed.emit()
 
 
-def microscope_of(viewer: Any) -> Microscope:
+_OF_VIEWERS: WeakKeyDictionary[Any, SharedMicroscope] = WeakKeyDictionary()
+
+
+def microscope_of(viewer: Any) -> SharedMicroscope:
     """Return the microscope of a viewer, the same one for all its docks."""
-    return _OF_VIEWERS.setdefault(viewer, Microscope())
+    found = _OF_VIEWERS.get(viewer)
+    if found is None:
+        found = _OF_VIEWERS[viewer] = SharedMicroscope()
+    return found

@@ -145,7 +145,7 @@ class BeadsPanel(QWidget):
     def _show(self, source: LayerSnapshot, result: Any) -> str:
         self._reasons = [bead.reason or "used" for bead in result.beads]
         marks = self.beads_layer
-        from_marks = marks is not None and self.form.points_box.value() is marks
+        from_marks = marks is not None and self.form.points_box.layer is marks
         self.beads_layer = show_beads(self.viewer, source, result, marks)
         if from_marks:
             self.form.choose_points(self.beads_layer)

@@ -7,9 +7,9 @@ import psutil
 
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.runs.inputs import RunInputs, required
-from napari_selfdeconv._gui.runs.psf_choice import MeasuredPsf
+from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf
 from napari_selfdeconv._gui.runs.warm_up import usual_device
-from napari_selfdeconv.api import outlook
+from napari_selfdeconv.api import outlook, stack_psf_shape
 from napari_selfdeconv.errors import ConfigError
 
 # Side of a PSF that is yet to be generated, in voxels: about what `psf_for_image` makes; it matters little.
@@ -40,6 +40,8 @@ def memory_sentence(inputs: RunInputs) -> str:
     psf = None if isinstance(inputs.psfs, ConfigError) else inputs.psfs[0]
     if isinstance(psf, MeasuredPsf) and psf.source.ndim == ndim:
         psf_shape = psf.source.data.shape
+    elif isinstance(psf, GeneratedPsf) and psf.whole_stack:
+        psf_shape = stack_psf_shape(psf.optics, psf.voxel_um, shape, inside=True)
     device, precision = usual_device(config.compute.device)
     if config.compute.precision != "auto":
         precision = config.compute.precision

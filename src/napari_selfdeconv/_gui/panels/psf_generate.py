@@ -10,16 +10,17 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton, QWidget
 
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid, scrolled
-from napari_selfdeconv._gui.forms.microscope import Lens, microscope_of
+from napari_selfdeconv._gui.forms.microscope import microscope_of
 from napari_selfdeconv._gui.forms.optics import OpticsForm
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, display_limits, voxel_um
+from napari_selfdeconv._gui.forms.problems import voxel_problem
+from napari_selfdeconv._gui.forms.voxels import VoxelFields
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, display_limits
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
 from napari_selfdeconv._gui.runs.psf import PsfResult, generate_job
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import PsfParameters, load_parameters, save_parameters
-from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
 
 #: A pause in typing before anything is computed.
@@ -34,14 +35,10 @@ class GeneratePanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self.image_box = LayerBox(viewer, looks_like_input, "The image that the PSF is for")
-        self.optics_form = OpticsForm()
-        self._microscope = microscope_of(viewer)
-        self.voxel = [
-            NumberBox(0.0, 0.01, f"Voxel size along {axis} in micrometres", may_be_unknown=True) for axis in "zyx"
-        ]
-        self.voxel_note = Note()
-        self.write_button = QPushButton("Write it to the image layer")
-        self.write_button.setToolTip("Set the image layer's scale and units to this voxel size")
+        self.voxel_fields = VoxelFields(viewer)
+        self.optics_form = OpticsForm(microscope_of(viewer), self.voxel_fields)
+        self.voxel, self.voxel_note = self.voxel_fields.boxes, self.voxel_fields.note
+        self.write_button = self.voxel_fields.write_button
         self.camera = NumberBox(6.5, 0.1, "Pitch of the camera's pixels, um")
         self.magnification = NumberBox(60.0, 1.0, "Of everything between sample and camera")
         self.binning = NumberBox(1.0, 1.0, "Camera pixels per image pixel along one side")
@@ -66,7 +63,6 @@ class GeneratePanel(QWidget):
         self.generated: PsfResult | None = None
         self.runs = RunController(self)
         self._filling = False
-        self._filled: Optics | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DEBOUNCE_MS)
@@ -118,10 +114,10 @@ class GeneratePanel(QWidget):
         self._filling = True
         self.optics_form.fill(parameters.optics)
         self.fixed.setChecked(True)
-        for boxes, values in ((self.voxel, parameters.voxel_um), (self.sizes, parameters.shape)):
-            for box, value in zip(boxes[-len(values) :], values, strict=True):
-                box.setValue(value)
         self._show_axes(len(parameters.shape))
+        self.voxel_fields.set_sizes(parameters.voxel_um)
+        for box, size in zip(self.sizes[-len(parameters.shape) :], parameters.shape, strict=True):
+            box.setValue(size)
         self._filling = False
         self._later()
 
@@ -130,15 +126,14 @@ class GeneratePanel(QWidget):
         return image.ndim if image is not None and image.ndim in (2, 3) else 3
 
     def _job(self) -> Job:
-        ndim = len([box for box in self.voxel if not box.isHidden()])
-        voxel = tuple(box.value() for box in self.voxel[-ndim:])
-        for axis, size in zip("zyx"[-ndim:], voxel, strict=True):
-            if size == 0:
-                raise ConfigError(f"Type the voxel size along {axis}: the layer does not say it.")
+        voxel, ndim = self.voxel_fields.sizes(), self.voxel_fields.ndim
+        optics = self.optics_form.optics()
+        problem = voxel_problem(voxel)
+        if problem is not None:
+            raise problem
         image = self.image_box.layer
         extent = image.data.shape[-ndim:] if image is not None and not image.multiscale else (65,) * ndim
         shape = tuple(int(box.value()) for box in self.sizes[-ndim:]) if self.fixed.isChecked() else None
-        optics = self.optics_form.optics()
         if shape is not None:
             PsfParameters(optics=optics, voxel_um=voxel, shape=shape)  # says what is wrong with the sizes
         share = self.share.value() / 100
@@ -183,58 +178,14 @@ class GeneratePanel(QWidget):
         self.note.say(why, "warning")
 
     def _on_image(self, image: Image | None) -> None:
-        sizes = voxel_um(image) if image is not None and image.ndim in (2, 3) else None
-        ndim = self._ndim()
-        self._filling = True
-        for box, size in zip(self.voxel[-ndim:], self._microscope.voxel_um(image, sizes, ndim), strict=True):
-            box.setValue(size)
-        optics = None if image is None else about(image).get("optics")
-        if optics:
-            own = Optics.from_dict(optics)
-            if own != self._filled:
-                self._filled = own
-                self.optics_form.fill(own)
-            assert image is not None
-            self._microscope.fill(image, Lens(own.na, own.wavelength_um, own.refractive_index))
-        self._show_lens()
-        self._filling = False
-        self._show_axes(ndim)
-        unknown = image is not None and sizes is None
-        self.voxel_note.say("The layer does not say its voxel size: type it." if unknown else "", "warning")
-        self.write_button.setVisible(unknown)
+        self.optics_form.lens.follow(image)
+        self.voxel_fields.follow(image if image is not None and image.ndim in (2, 3) else None)
+        self._show_axes(self._ndim())
         self._later()
 
-    def _show_lens(self) -> None:
-        if self._microscope.lens is not None:
-            self.optics_form.set_lens(self._microscope.lens)
-
-    def _share(self) -> None:
-        """Tell the other docks what was typed here."""
-        if self._filling:
-            return
-        image, ndim, self._filling = self.image_box.layer, self._ndim(), True
-        self._microscope.set_lens(self.optics_form.lens())
-        if image is not None and image.ndim in (2, 3):
-            sizes = tuple(box.value() for box in self.voxel[-ndim:])
-            self._microscope.set_voxel_um(image, voxel_um(image), sizes)
-        self._filling = False
-
-    def _on_microscope(self) -> None:
-        """Show what was typed in another dock."""
-        if not self._filling:
-            self._on_image(self.image_box.layer)
-
     def _show_axes(self, ndim: int) -> None:
-        for boxes in (self.voxel, self.sizes):
-            boxes[0].setVisible(ndim == 3)
-
-    def _write_voxels(self) -> None:
-        image = self.image_box.layer
-        voxel = [box.value() for box in self.voxel[-self._ndim() :]]
-        if image is not None and all(voxel):
-            image.units = ("um",) * image.ndim
-            image.scale = voxel
-            self._on_image(image)
+        self.voxel_fields.show_axes(ndim)
+        self.sizes[0].setVisible(ndim == 3)
 
     def _from_camera(self) -> None:
         if self.magnification.value() > 0:
@@ -265,15 +216,11 @@ class GeneratePanel(QWidget):
         self.image_box.layer_changed.connect(self._on_image)
         self.runs.finished.connect(self._on_finished)
         self.optics_form.changed.connect(self._later)
-        self.optics_form.changed.connect(self._share)
-        for box in self.voxel:
-            box.valueChanged.connect(self._share)
-        self._microscope.changed.connect(self._on_microscope)
-        for box in (*self.voxel, *self.sizes, self.share):
+        self.voxel_fields.changed.connect(self._later)
+        for box in (*self.sizes, self.share):
             box.valueChanged.connect(self._later)
         self.fixed.toggled.connect(self._on_fixed)
         for button, slot in (
-            (self.write_button, self._write_voxels),
             (self.camera_button, self._from_camera),
             (self.add_button, self.add_layer),
             (self.read_button, self.read_layer),
@@ -293,12 +240,10 @@ class GeneratePanel(QWidget):
         self.add_button.setEnabled(False)
         sections = {
             "Optics": Section("Optics"),
-            "Voxel size, µm": Section("Voxel size, µm"),
             "Camera": Section("Voxel size from camera and magnification", folded=True),
             "Size": Section("Size of the PSF", folded=True),
         }
         sections["Optics"].add(self.optics_form)
-        sections["Voxel size, µm"].add(in_a_row(*self.voxel), self.voxel_note, self.write_button)
         camera = [
             ("Camera pixel, µm", self.camera),
             ("Magnification", self.magnification),

@@ -11,13 +11,14 @@ import numpy as np
 import pint
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits
+from napari_selfdeconv._gui.layers.file_record import RECORD_KEY
 
 if TYPE_CHECKING:
     from napari_selfdeconv.api import ImageFile, ImageRecord
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 #: What a layer's metadata holds for this session only: no file needs it.
-SESSION_KEYS = ("source_id", "linked", "psf", "model")
+SESSION_KEYS = ("source_id", "linked", "psf", "model", RECORD_KEY)
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -99,8 +100,8 @@ def _layer(file: ImageFile, name: str) -> LayerTuple:
         scales = {"T": (step or 1.0, "s" if step else "pixel"), "C": (1.0, "pixel")}
         scales |= {axis: (size, "um") for axis, size in sizes.items()}
         meta |= {"scale": tuple(scales[a][0] for a in axes), "units": tuple(scales[a][1] for a in axes)}
-    if file.provenance:
-        meta["metadata"] = {METADATA_KEY: dict(file.provenance)}
+    # What the file states of the microscope: the docks fill in their fields from it.
+    meta["metadata"] = {METADATA_KEY: {**(file.provenance or {}), RECORD_KEY: file.record}}
     return (file.data, meta, "image")
 
 

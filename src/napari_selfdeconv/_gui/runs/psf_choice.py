@@ -8,27 +8,27 @@ import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.layers.voxels import with_voxel_um
-from napari_selfdeconv.config.checks import check_number
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class GeneratedPsf:
-    """A PSF to compute for the image's voxels (z, y, x; as many as the image has axes)."""
+    """A PSF to compute for the image's voxels (z, y, x; as many as the image has axes).
+
+    With ``whole_stack`` the network's PSF is as large as the stack.
+    """
 
     optics: Optics
     voxel_um: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        for axis, size in zip("zyx"[-len(self.voxel_um) :], self.voxel_um, strict=True):
-            hint = f": type the voxel size along {axis} in um, the layer does not say it" if size == 0 else ""
-            check_number(f"voxel size {axis}", size, 0.0, 1000.0, open_low=True, hint=hint)
+    whole_stack: bool = False
 
     def kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the PSF, and what the user should know about it."""
         from napari_selfdeconv import api
 
+        if self.whole_stack:
+            return api.psf_for_stack(self.optics, self.voxel_um, image.data.shape, inside=True)
         return api.psf_for_image(self.optics, self.voxel_um, image.data.shape)
 
     def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:

@@ -1,0 +1,78 @@
+"""What share of a stack's light the generated PSF holds, and the offer of one as large as the stack."""
+
+from __future__ import annotations
+
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
+from napari_selfdeconv._gui.runs.psf_size import PsfSizes, sizes_job
+from napari_selfdeconv.api import MODELS, model_key
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.config.presets import preset
+
+#: A pause in typing before anything is computed.
+DEBOUNCE_MS = 500
+# A PSF that holds this share is large enough; less is said as a warning.
+_ENOUGH = 0.95
+
+
+class PsfSizeNote(QWidget):
+    """One line on the light held, and a tick for 'Whole stack' with what it costs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.note = Note()
+        self.whole = QCheckBox("Whole stack")
+        self.whole.setToolTip(
+            "Train with a PSF as large as the stack: it holds the light that a widefield microscope spreads far "
+            "through it. Richardson-Lucy and its relatives always take one as large as they need."
+        )
+        self.runs = RunController(self)
+        self._asked: tuple[Optics, tuple[float, ...], tuple[int, ...]] | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DEBOUNCE_MS)
+        self._timer.timeout.connect(self._compute)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.note)
+        layout.addWidget(self.whole)
+        self.whole.hide()
+
+    def follow(self, image: Image | None, optics: Optics | None, voxel_um: tuple[float, ...]) -> None:
+        """Say what the PSF of these optics holds of ``image``; nothing where that does not matter."""
+        asked = None
+        if image is not None and optics is not None and len(voxel_um) == 3 and MODELS[model_key(optics)].spreads:
+            data = image.data[0] if image.multiscale else image.data
+            shape = tuple(int(n) for n in data.shape[: image.ndim][-3:])
+            if len(shape) == 3:
+                asked = optics, voxel_um, shape
+        if asked == self._asked:
+            return
+        self._asked = asked
+        self.runs.cancel()
+        self.note.say("")
+        self.whole.setVisible(asked is not None and self.whole.isChecked())
+        if asked is None:
+            self._timer.stop()
+        else:
+            self._timer.start()
+
+    def _compute(self) -> None:
+        if self._asked is not None:
+            job = sizes_job(*self._asked, preset("quick", 3))
+            self.runs.start_newest(RunRequest(job=job, what="PSF", on_success=self._show))
+
+    def _show(self, found: PsfSizes) -> str:
+        automatic, whole = found.automatic, found.whole
+        size = " × ".join(map(str, automatic.shape))
+        held = f"The PSF of {size} voxels holds {automatic.share:.0%} of the light inside the stack."
+        more = f" Whole stack: {whole.share:.0%}, {whole.more_than(automatic)}."
+        larger = whole.share > automatic.share + 0.01
+        self.whole.setVisible(larger or self.whole.isChecked())
+        self.note.say(held + (more if larger else ""), "warning" if automatic.share < _ENOUGH else "")
+        return held

@@ -1,0 +1,110 @@
+"""What a PSF of some size holds of the light of a stack, and what it costs to train with it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_selfdeconv.compute.allocation import size_words
+from napari_selfdeconv.compute.memory_budget import outlook
+from napari_selfdeconv.config.optics import Optics
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.psf.stack import share_in_stack
+
+# Blurs of a patch in a training step, and of the whole image in prediction and refinement.
+_OF_PATCH, _OF_IMAGE = 2, 40
+# Larger volumes are not blurred to be timed: their time grows as their size, border included.
+_TIMED = 2**18
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsfCost:
+    """What a PSF of one size holds and costs.
+
+    Attributes
+    ----------
+    shape : its size in voxels.
+    share : of the light that goes from a voxel of the stack to another one, 0 to 1.
+    seconds : all blurs of a training and its result, on the processor of this computer.
+    memory_bytes : that training takes in float32, or its result if that takes more.
+    """
+
+    shape: tuple[int, ...]
+    share: float
+    seconds: float
+    memory_bytes: int
+
+    def more_than(self, other: PsfCost) -> str:
+        """Say what this size costs more than another one."""
+        seconds, more = self.seconds - other.seconds, self.memory_bytes - other.memory_bytes
+        time = f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+        return f"about {time} and {size_words(max(0, more))} more"
+
+
+def psf_cost(
+    psf_shape: Sequence[int],
+    optics: Optics,
+    voxel_um: Sequence[float],
+    image_shape: Sequence[int],
+    config: TrainConfig,
+) -> PsfCost:
+    """Measure what a PSF of some size holds, and what it costs.
+
+    Parameters
+    ----------
+    psf_shape : size of the PSF, three axes.
+    optics, voxel_um, image_shape : as `psf_for_stack`.
+    config : settings of the training.
+
+    Raises
+    ------
+    ConfigError
+        As `share_in_stack`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> optics = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
+    >>> stack = (0.3, 0.12, 0.12), (9, 32, 32)
+    >>> compact, whole = (psf_cost(k, optics, *stack, preset("quick", 3)) for k in ((5, 11, 11), (9, 31, 31)))
+    >>> 0 < compact.share < whole.share < 1
+    True
+    """
+    share = share_in_stack(psf_shape, optics, voxel_um, image_shape)
+    optimiser = config.optimiser
+    patch = [min(optimiser.patch, n) for n in image_shape]
+    seconds = _OF_PATCH * optimiser.steps * optimiser.batch_size * _seconds(patch, psf_shape)
+    memory = outlook(config, image_shape, psf_shape, TileConfig(), precision="float32", free_bytes=None)
+    return PsfCost(
+        shape=tuple(psf_shape),
+        share=share,
+        seconds=seconds + _OF_IMAGE * _seconds(image_shape, psf_shape),
+        memory_bytes=max(memory.training_bytes, memory.result_bytes),
+    )
+
+
+def _seconds(shape: Sequence[int], psf_shape: Sequence[int]) -> float:
+    """Return how long one blur and its gradient take."""
+    import numpy as np
+    import torch
+
+    from napari_selfdeconv.physics.blur import Blur
+
+    timed = list(shape)
+    while math.prod(timed) > _TIMED:
+        timed[timed.index(max(timed))] //= 2
+    larger = math.prod(n + k for n, k in zip(shape, psf_shape, strict=True)) / math.prod(
+        n + k for n, k in zip(timed, psf_shape, strict=True)
+    )
+    blur = Blur(np.full(tuple(psf_shape), 1 / math.prod(psf_shape)))
+    image = torch.ones((1, 1, *timed), requires_grad=True)
+    taken = []
+    # The first one computes the transfer function, which is used again.
+    for _ in range(2):
+        started = time.perf_counter()
+        torch.autograd.backward(blur(image).sum())
+        taken.append(time.perf_counter() - started)
+    return larger * taken[-1]
