@@ -82,13 +82,13 @@ def test_a_row_of_the_registry_is_known_to_the_command_line(
         main(["psf", "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert "{widefield,confocal,light-sheet}" in told
-    assert "--sheet-um SHEET_UM light sheet: half thickness of the sheet, um" in told
+    assert "--sheet-um UM light sheet: half thickness of the sheet, um" in told
     words = ["psf", "--na", "0.8", "--wavelength-um", "0.52", "--refractive-index", "1.33", "--sheet-um", "1"]
     words += ["--voxel-um", *map(str, SPACING), "--shape", *map(str, SHAPE), "--out", str(tmp_path / "p.tif")]
     assert main(words) == 0
     expected = api.richards_wolf_psf(SHAPE, SPACING, make_optics(None, {"sheet_um": 1.0}, **SHARED))
     assert np.array_equal(read_image(tmp_path / "p.tif").data, expected)
-    assert main([*words, "--pinhole-au", "1"]) == 2
+    assert main([*words, "--overwrite", "--pinhole-au", "1"]) == 2
     assert "no PSF model has all of" in capsys.readouterr().err
 
 

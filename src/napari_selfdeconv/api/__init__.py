@@ -5,7 +5,9 @@ A name is imported from its module when it is first used, so that looking up an 
 
 from __future__ import annotations
 
+import functools
 import importlib
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -313,4 +315,13 @@ _MODULE = {name: module for module, names in _NAMES.items() for name in names.sp
 def __getattr__(name: str) -> Any:
     if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"napari_selfdeconv.{_MODULE[name]}"), name)
+    found = getattr(importlib.import_module(f"napari_selfdeconv.{_MODULE[name]}"), name)
+    return _checked(found) if isinstance(found, types.FunctionType) else found
+
+
+@functools.cache
+def _checked(function: types.FunctionType) -> Any:
+    """Return a public function that refuses arguments of the wrong type, with what to give instead."""
+    from napari_selfdeconv.api.arguments import checked
+
+    return checked(function)

@@ -18,13 +18,14 @@ from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
+from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.restoration.methods import METHODS, Border, Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClassicalResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ClassicalResult(Savable):
     """One method's result: the settings as they were chosen, a label with them, float32 image, provenance.
 
     Where the model has a background (`Classical.background`) the image is the light above it, and the provenance

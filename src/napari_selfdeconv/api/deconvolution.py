@@ -21,6 +21,7 @@ from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.weigh import Weights
+from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
@@ -28,8 +29,8 @@ from napari_selfdeconv.stop_token import StopToken
 _QUICK_VOXELS = 2_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deconvolution:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Deconvolution(Savable):
     """The result of a run.
 
     Attributes

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.config.microscope import Microscope
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
-from napari_selfdeconv.config.template import ImageChoice, OpticsChoice, PsfChoice, Template, span
+from napari_selfdeconv.config.template import ImageChoice, OpticsChoice, Template, span
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import check_layout
 from napari_selfdeconv.io.images import ImageFile, read_image, read_psf
@@ -154,8 +154,7 @@ def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image")
 
 def choose_psf(
     file: ImageFile,
-    psf: PsfChoice,
-    optics: OpticsChoice,
+    template: Template,
     *,
     whole: bool = False,
     frame_shape: Sequence[int] | None = None,
@@ -165,7 +164,7 @@ def choose_psf(
     Parameters
     ----------
     file : the image, with one channel.
-    psf, optics : what is given. Optics that are not given are taken from the record of the file.
+    template : its PSF and its optics are what is given; the rest is taken from the record of the file.
     whole : whether the PSF is as large as the light of the stack (for the classical methods) or compact.
     frame_shape : shape of one frame; by default the file's.
 
@@ -174,10 +173,11 @@ def choose_psf(
     ConfigError
         If a value is in neither, or both a PSF and optics are given; the message says what to do.
     """
-    if psf.file is not None:
+    optics = template.optics
+    if template.psf.file is not None:
         if optics.given:
             raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
-        return _read_psf(Path(psf.file), file, bool(psf.prepare))
+        return _read_psf(Path(template.psf.file), file, bool(template.psf.prepare))
     if file.voxel_um is None:
         name = file.record.file if file.record is not None else "the image"
         raise ConfigError(f"the voxel size of {name} is not in the file: give --voxel-um [DZ] DY DX")

@@ -35,12 +35,13 @@ from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Light, Refiner, refinement_reach
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.io.ome_zarr import record_provenance
+from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
 
-@dataclass(frozen=True, kw_only=True)
-class LargeDeconvolution:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LargeDeconvolution(Savable):
     """The array that was written into, the model, and the record of the run."""
 
     image: Any

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,10 @@ def save_outcome(
     data, stored = as_stored(np.asarray(outcome.image), output.dtype or "float32")
     provenance = {**outcome.provenance, "stored": stored} if stored else outcome.provenance
     if Path(path).suffix.lower() == ".zarr":
-        shutil.rmtree(path, ignore_errors=True)
-        write_zarr(path, data, axes=outcome.axes, voxel_um=outcome.voxel_um, record=record, provenance=provenance)
+        write_zarr(
+            path, data, axes=outcome.axes, voxel_um=outcome.voxel_um, record=record, provenance=provenance,
+            overwrite=True,
+        )  # fmt: skip
         return stored
     write_ome_tiff(
         path,

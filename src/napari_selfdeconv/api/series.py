@@ -24,12 +24,13 @@ from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.io.ome_zarr import record_provenance
+from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
 
 
-@dataclass(frozen=True, kw_only=True)
-class SeriesDeconvolution:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SeriesDeconvolution(Savable):
     """The result, of the image's own axes, one model a channel, and the record of the run."""
 
     image: Any

@@ -101,7 +101,7 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     check_out(args, *files, kind="folder", image=args.image, psf=template.psf.file)
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
-    chosen = api.choose_psf(file, template.psf, template.optics, whole=methods[0].border == "open")
+    chosen = api.choose_psf(file, template, whole=methods[0].border == "open")
     _say_psf(chosen)
     started = time.perf_counter()
     weights, device = api.weights_of(template.method), template.method.device or "auto"

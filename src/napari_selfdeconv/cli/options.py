@@ -18,12 +18,6 @@ from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.config.template import Template, Told
 from napari_selfdeconv.errors import ConfigError
 
-# Words that the template leaves open, because it is below what knows them.
-_CHOICES = {
-    ("optics", "psf_model"): tuple(MODELS),
-    ("method", "name"): ("network", *METHODS),
-    ("method", "boundary"): get_args(Border),
-}
 _TITLES = {
     "image": "which part of the file",
     "optics": "optics (what is not given is taken from the file)",
@@ -62,14 +56,14 @@ def add_part(p: argparse.ArgumentParser, part: str, *names: str) -> None:
         if names and name not in names:
             continue
         flag = told.flag or "--" + name.replace("_", "-")
-        how = _how(rule, preset_names() if name == "preset" else _CHOICES.get((part, name)))
+        how = _how(rule, _choices(part, name))
         if "choices" not in how and "const" not in how:
             how["metavar"] = told.metavar or _metavar(name, how["type"])
         group.add_argument(flag, dest=f"{part}.{name}", help=told.help, default=None, **how)
     if part == "optics" and not names:
         for parameter, titles in _parameters_of_models().values():
             about = f"{', '.join(titles)}: {parameter.summary}"
-            unit = ", um" if parameter.name.endswith("_um") else ""
+            unit = ", um" if parameter.name.endswith("_um") and ", um" not in about else ""
             _add_number(group, f"optics.values.{parameter.name}", about + unit)
         for field in dataclasses.fields(CoverslipLayers):
             _add_number(group, f"optics.layers.{field.name}", _LAYERS[field.name])
@@ -165,6 +159,14 @@ def _set(words: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[name.strip()] = text
     return found
+
+
+def _choices(part: str, name: str) -> tuple[str, ...] | None:
+    """Return the words for a field that the template leaves open, because it is below what knows them."""
+    if (part, name) == ("method", "name"):
+        return ("network", *METHODS)
+    known = {"preset": preset_names(), "psf_model": tuple(MODELS), "boundary": get_args(Border)}
+    return known.get(name)
 
 
 @cache

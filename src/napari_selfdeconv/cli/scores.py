@@ -64,7 +64,7 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
         raise ConfigError("give a truth, or --image and its PSF (--psf or the optics): something to score against")
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
-    chosen = api.choose_psf(file, template.psf, template.optics)
+    chosen = api.choose_psf(file, template)
     for line in (*chosen.notes, *(f"warning: {warning}" for warning in chosen.warnings)):
         say(line)
     return api.evaluate_without_truth(result, image, chosen.psf, file.voxel_um)

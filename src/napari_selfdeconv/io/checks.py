@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.arrays.scaling import extremes
+from napari_selfdeconv.config.checks import shown
 from napari_selfdeconv.errors import ConfigError, ConstantImage
 
 GREY_HINT = "convert it to grey first (Fiji: Image > Type > 32-bit; Python: skimage.color.rgb2gray)"
@@ -29,7 +31,11 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
 
 
 def to_array(name: str, value: ArrayLike) -> NDArray[Any]:
-    """Return ``value`` as an array of any type; ConfigError, with the name, if its rows differ in length."""
+    """Return ``value`` as an array of any type; ConfigError, with the name, if it is none or its rows differ."""
+    if value is None or isinstance(value, (str, bytes, os.PathLike)):
+        raise ConfigError(
+            f"{name} must be an array of numbers, got {shown(value)}", "read_image(path).data is one"
+        )
     try:
         return np.asarray(value)
     except ValueError:

@@ -96,20 +96,29 @@ def write_zarr(
     voxel_um: Sequence[float] | None = None,
     record: ImageRecord | None = None,
     provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write an image as OME-Zarr 0.5 with a pyramid, its record beside it; see `create_zarr`.
+
+    With ``overwrite`` a zarr folder that is there is replaced when the new one is complete.
 
     Raises
     ------
     ConfigError
         As `create_zarr`.
     """
-    shard = block_size(data.shape, _CHUNK_VOXELS)
-    out = create_zarr(path, data.shape, axes=axes, voxel_um=voxel_um, record=record, dtype=str(data.dtype))
-    for where in pieces(data.shape, shard):
+    path = Path(path)
+    made = path.with_name(f"{path.name}.part") if overwrite and path.exists() else path
+    if made != path:
+        shutil.rmtree(made, ignore_errors=True)
+    out = create_zarr(made, data.shape, axes=axes, voxel_um=voxel_um, record=record, dtype=str(data.dtype))
+    for where in pieces(data.shape, block_size(data.shape, _CHUNK_VOXELS)):
         out[where] = data[where]
     record_provenance(out, provenance or {})
-    finish_zarr(path, record)
+    finish_zarr(made, record)
+    if made != path:
+        shutil.rmtree(path)
+        made.rename(path)
 
 
 def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.config.rules import Each, Number
 from napari_selfdeconv.config.settings import Settings
+from napari_selfdeconv.io.savable import Savable
 
 Average = Literal["mean", "median"]
 _WINDOW = Number(0.0, 1000.0, open_low=True, hint=" (in micrometres)")
@@ -75,8 +76,8 @@ class Bead:
     correlation: float = math.nan
 
 
-@dataclass(frozen=True, kw_only=True)
-class BeadPsf:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BeadPsf(Savable):
     """The average bead.
 
     Attributes
@@ -97,6 +98,10 @@ class BeadPsf:
     threshold: float
     noise: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def _array(self) -> NDArray[np.float32]:
+        return self.psf
 
     @property
     def used(self) -> int:
