@@ -198,7 +198,34 @@ def test_versions_agree() -> None:
 
 
 def test_no_qt_binding_is_required() -> None:
-    """napari's users choose their binding; only the extra `all` brings one."""
-    for requirement in PROJECT["dependencies"]:
+    """napari's users choose their binding; only the extra `all` brings one. The library needs no napari."""
+    required = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in PROJECT["dependencies"]}
+    assert not required & {"napari", "magicgui", "qtpy", "superqt", "npe2", "pyqtgraph"}
+    assert "napari-selfdeconv[napari]" in PROJECT["optional-dependencies"]["all"]
+    for requirement in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["napari"]):
         assert not requirement.lower().startswith(("pyqt5", "pyqt6", "pyside")), requirement
         assert "[" not in requirement, requirement
+
+
+def test_library_and_command_work_without_napari_and_qt(tmp_path: Path) -> None:
+    """As after `pip install napari-selfdeconv`: what only the extra `napari` brings cannot be imported."""
+    blocked = ["napari", "qtpy", "superqt", "magicgui", "npe2", "vispy", "PyQt6", "PyQt5", "PySide6", "pint"]
+    code = f"""
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"blocked: {{name}}", name=name)
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from napari_selfdeconv import api, cli
+for name in api.__all__:
+    getattr(api, name)
+api.write_ome_tiff("a.tif", np.random.default_rng(0).random((24, 28)), (0.1, 0.1))
+words = "--na 0.8 --wavelength-um 0.6 --refractive-index 1 --method wiener --regularisation 0.1 --out b.tif"
+assert cli.main(["classical", "a.tif", *words.split()]) == 0
+assert cli.main(["deconvolve", "a.tif", *words.split()[:6], "--steps", "1", "--out", "c.tif"]) == 0
+"""
+    run("-c", code, cwd=tmp_path)
+    assert (tmp_path / "b.tif").exists()
+    assert (tmp_path / "c.tif").exists()
