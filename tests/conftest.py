@@ -157,7 +157,7 @@ def open_dock(make_napari_viewer: Callable[..., Any]) -> Callable[..., Any]:
         placed = placed or {"scale": SCALE[-image.ndim :], "units": UNITS}
         viewer.add_image(image, name="spots", **placed)
         viewer.add_image(small_psf(image.ndim), name="spots PSF", visible=False, **placed)
-        _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+        _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
         dock.train_form.steps.setValue(steps)
         dock.train_form.patch.setValue(16)
         return dock

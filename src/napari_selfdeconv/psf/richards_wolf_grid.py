@@ -204,16 +204,20 @@ def _sampling_warnings(optics: Optics, planes: int, dz: float, dxy: float) -> li
     out = []
     lateral, axial = wavelength / (4 * na), wavelength / (2 * (n - math.sqrt(n**2 - na**2)))
     if dxy > lateral:
-        out.append(f"the pixel of {dxy:g} um is coarser than wavelength / (4 na) = {lateral:.3g} um")
+        out.append(
+            f"Pixels of {dxy:g} um are larger than the {lateral:.2g} um that this objective asks for: details "
+            f"finer than about {2 * dxy:.2g} um cannot be recovered. More magnification or less binning helps"
+        )
     if planes > 1 and dz > axial:
         out.append(
-            f"the plane distance of {dz:g} um is coarser than wavelength / (2 (n - sqrt(n^2 - na^2))) = "
-            f"{axial:.3g} um"
+            f"Planes {dz:g} um apart are further apart than the {axial:.2g} um that this objective asks for: what "
+            f"is closer than about {2 * dz:.2g} um along z cannot be separated. A smaller step records it"
         )
     if optics.layers is not None and na > optics.layers.sample_index:
         out.append(
-            f"na {na:g} is above the sample's index {optics.layers.sample_index:g}: light beyond the critical "
-            "angle comes only from emitters at the coverslip"
+            f"The numerical aperture of {na:g} is above the refractive index of the sample, "
+            f"{optics.layers.sample_index:g}: only what lies at the coverslip is seen with all of it, and deeper "
+            "structures stay blurred. A water or silicone objective, or a PSF measured at that depth, suits them"
         )
     return out
 
@@ -232,6 +236,6 @@ def _window_warnings(optics: Optics, grid: _PixelGrid, values: Float, z: Float) 
         return []
     ny, nx = grid.shape
     return [
-        f"the window of {ny} x {nx} pixels holds only {share[worst]:.0%} of the light of plane {worst}; a "
-        "larger one holds more"
+        f"A PSF of {ny} x {nx} pixels holds only {share[worst]:.0%} of the light of its plane {worst}: the rest "
+        "stays in the result as haze. A larger PSF holds more"
     ]

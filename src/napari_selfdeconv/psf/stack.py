@@ -56,7 +56,10 @@ def psf_for_stack(
     psf, notes, _ = model_of(optics).compute(shape, voxel_um, optics)
     if _spreads(optics, image_shape) and (share := share_in_stack(shape, optics, voxel_um, image_shape)) < ENOUGH:
         why = "a larger one does not fit into the stack" if inside else "a larger one lacks memory"
-        notes = [*notes, f"the PSF holds {share:.0%} of the light inside the stack: {why}"]
+        notes = [
+            *notes,
+            f"The PSF holds {share:.0%} of the light inside the stack, and {why}: some haze stays",
+        ]
     return psf, notes
 
 

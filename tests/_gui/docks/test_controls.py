@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
+    QScrollArea,
     QTabBar,
     QTableWidget,
     QWidget,
@@ -44,6 +49,37 @@ def test_every_control_has_a_tooltip_and_a_name(open_dock: Callable[..., Any]) -
         said = f"{type(control).__name__} {label or control.toolTip()}"
         assert control.toolTip(), said
         assert label or control.accessibleName(), said
+
+
+@pytest.mark.parametrize("kind", ["main", "compare", "generate", "doctor", "beads"])
+def test_the_tab_key_goes_from_top_to_bottom(open_dock: Callable[..., Any], kind: str) -> None:
+    dock = main = open_dock(show=True)
+    main.psf_form.generated.click()
+    if kind == "compare":
+        dock = open_compare(main.viewer, main.image_box.layer)
+    elif kind != "main":
+        psf = open_psf(main.viewer)
+        psf.tabs.setCurrentWidget(getattr(psf, kind))
+        dock = getattr(psf, kind)
+    for _ in range(5):
+        QApplication.processEvents()
+    tabbed, widget = [], dock.nextInFocusChain()
+    while widget is not dock and len(tabbed) < 500:
+        if dock.isAncestorOf(widget) and widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            tabbed.append(widget)
+        widget = widget.nextInFocusChain()
+    fields = [one for one in tabbed if isinstance(one, CONTROLS) and not isinstance(one.parent(), PARTS_OF)]
+    assert len(fields) >= 3
+    areas = dock.findChildren(QScrollArea)
+    for upper, lower in itertools.pairwise(fields):
+        # What is pinned comes after all that scrolls.
+        parts = [next((area for area in areas if area.isAncestorOf(one)), None) for one in (upper, lower)]
+        if parts[0] is not parts[1]:
+            assert parts[1] is None
+            continue
+        before, after = (one.mapTo(dock, one.rect().center()) for one in (upper, lower))
+        beside = abs(after.y() - before.y()) < 12 and after.x() > before.x()
+        assert beside or after.y() > before.y(), (upper.toolTip(), lower.toolTip())
 
 
 def test_a_curve_keeps_its_colour() -> None:

@@ -175,7 +175,7 @@ def test_a_layer_with_its_parameters_there_and_back(
     widget.viewer.layers.selection = {widget.viewer.layers["cells"]}
     panel.read_button.click()
     assert "Select a PSF layer" in panel.note.text()
-    _, main = widget.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+    _, main = widget.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
     assert main.psf_form.layer_box.layer is layer  # the main dock prefers it
 
 
@@ -275,6 +275,6 @@ def test_the_doctor_follows_changes(dock: Callable[..., Any], settle: Callable[[
 
 def test_the_main_dock_opens_the_tools(dock: Callable[..., Any]) -> None:
     widget = dock()
-    _, main = widget.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+    _, main = widget.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
     main.psf_form.tools.click()
     assert open_psf(widget.viewer) is widget

@@ -78,7 +78,7 @@ def test_a_dock_that_is_closed_forgets_nothing(open_dock: Callable[..., Any]) ->
     for box in main.psf_form.voxel[-2:]:
         box.setValue(0.17)
     viewer.window.remove_dock_widget(main)
-    _, again = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+    _, again = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
     assert shown(again.psf_form) == WATER
     assert sizes(again.psf_form) == [0.17, 0.17]
 
@@ -117,7 +117,7 @@ def test_the_source_of_the_psf_stands_in_all_docks(open_dock: Callable[..., Any]
     second.clean.click()
     assert first.clean.isChecked()
     main.viewer.window.remove_dock_widget(main)
-    _, again = main.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+    _, again = main.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
     form = again.psf_form
     assert (form.from_layer.isChecked(), form.layer_box.layer, form.clean.isChecked()) == (True, other, True)
 

@@ -84,7 +84,7 @@ def test_samples_come_with_psf_and_truth(make_napari_viewer: Callable[..., Any],
     truth, psf, image = layers
     assert image.data.shape == truth.data.shape
     assert results_of(viewer, image) == [truth]
-    _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Self-supervised deconvolution")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
     assert (dock.image_box.layer, dock.psf_form.layer_box.layer) == (image, psf)
     assert dock.psf_form.na.value() == pytest.approx(image.metadata[METADATA_KEY]["optics"]["na"])
 

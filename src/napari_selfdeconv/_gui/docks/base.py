@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import napari
 from qtpy.QtCore import QEvent, QSize, QTimer
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_selfdeconv._gui.runs.controller import RunController
+
+#: The plugin's name in the manifest, and how menus call it.
+PLUGIN, TITLE = "napari-selfdeconv", "Self-supervised deconvolution"
+_D = TypeVar("_D", bound="DockBase")
+
+
+def open_dock(viewer: Any, kind: type[_D]) -> _D:
+    """Raise the dock of a kind, whoever opened it, or open it beside the others as the menu would."""
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, kind):
+            dock = widget.parentWidget()
+            assert dock is not None
+            dock.show()
+            dock.raise_()
+            return widget
+    widget = kind(viewer)
+    viewer.window.add_dock_widget(widget, name=f"{kind.NAME} ({TITLE})", tabify=True).raise_()
+    return widget
 
 
 class DockBase(QWidget):
@@ -20,6 +38,8 @@ class DockBase(QWidget):
     """
 
     SIZE: ClassVar[tuple[int, int]] = (340, 700)
+    #: As the manifest calls it.
+    NAME: ClassVar[str]
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
@@ -52,7 +72,29 @@ class DockBase(QWidget):
                 runs.close()
             # Not at once: a script may dock it again.
             QTimer.singleShot(0, self._delete_if_closed)
+        elif event is not None and event.type() == QEvent.Type.ParentChange:
+            # When napari has given it its place.
+            QTimer.singleShot(0, self._join_tabs)
         return bool(super().event(event))
+
+    def _join_tabs(self) -> None:
+        """Become a tab beside the other docks of this plugin: stacked, none of them would have room."""
+        mine = self.parentWidget()
+        window = None if mine is None else mine.parentWidget()
+        if not isinstance(mine, QDockWidget) or not isinstance(window, QMainWindow) or mine.isFloating():
+            return
+        # On a tab there is room for the dock's own name only.
+        mine.setWindowTitle(self.NAME)
+        for other in window.findChildren(DockBase):
+            dock = other.parentWidget()
+            if other is self or not isinstance(dock, QDockWidget) or dock.isFloating():
+                continue
+            if window.dockWidgetArea(dock) == window.dockWidgetArea(mine):
+                if dock not in window.tabifiedDockWidgets(mine):
+                    window.tabifyDockWidget(dock, mine)
+                    mine.show()
+                    mine.raise_()
+                return
 
     def _delete_if_closed(self) -> None:
         # napari's dock keeps the widget alive for ever otherwise.

@@ -9,7 +9,7 @@ import napari
 from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton
 
-from napari_selfdeconv._gui.docks.base import DockBase
+from napari_selfdeconv._gui.docks.base import DockBase, open_dock
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, scrolled
 from napari_selfdeconv._gui.forms.methods import MethodsForm
@@ -39,7 +39,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError
 
-DOCK_NAME = "Compare deconvolutions"
+DOCK_NAME = "Compare methods"
 
 
 class CompareWidget(DockBase):
@@ -49,6 +49,8 @@ class CompareWidget(DockBase):
     ----------
     napari_viewer : the viewer it is docked in.
     """
+
+    NAME = DOCK_NAME
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -290,9 +292,7 @@ class CompareWidget(DockBase):
 
 def open_compare(viewer: Any, image: Image | None = None, psf: Image | None = None) -> CompareWidget:
     """Open the dock beside the others, or raise it, with the layers chosen."""
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-selfdeconv", DOCK_NAME, tabify=True)
-    dock.raise_()
+    widget = open_dock(viewer, CompareWidget)
     if image is not None:
         widget.choose(image, psf)
-    found: CompareWidget = widget
-    return found
+    return widget

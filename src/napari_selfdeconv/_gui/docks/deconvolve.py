@@ -1,4 +1,4 @@
-"""The dock 'Self-supervised deconvolution': it fills in the api's arguments and draws its events."""
+"""The dock 'Deconvolve': it fills in the api's arguments and draws its events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_selfdeconv._gui.docks.base import DockBase
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.forms.axes import AxesForm
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
-from napari_selfdeconv._gui.forms.layout import Section, scrolled
+from napari_selfdeconv._gui.forms.layout import Section, scroll_to, scrolled
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot, voxel_um
@@ -33,7 +33,7 @@ from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.errors import ConfigError
 
-DOCK_NAME = "Self-supervised deconvolution"
+DOCK_NAME = "Deconvolve"
 
 
 class DeconvolveWidget(DockBase):
@@ -45,6 +45,7 @@ class DeconvolveWidget(DockBase):
     """
 
     SIZE = (330, 680)
+    NAME = DOCK_NAME
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -168,6 +169,8 @@ class DeconvolveWidget(DockBase):
         if not self.busy:
             self.run_panel.failed(str(problem), remedy)
             self.psf_form.point_at(problem)
+            if self.axes_form.open_question:
+                scroll_to(self.axes_form)
 
     def _psfs(self) -> tuple[Psf, ...]:
         layer = self.image_box.layer
@@ -237,6 +240,8 @@ class DeconvolveWidget(DockBase):
         self._describe_image()
         self.model_panel.follow(layer)
         self.before_after.follow(layer)
+        if self.axes_form.open_question:
+            scroll_to(self.axes_form)
         if not self.busy:
             self.run_panel.forget()
 

@@ -7,7 +7,7 @@ from typing import Any
 import napari
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
-from napari_selfdeconv._gui.docks.base import DockBase
+from napari_selfdeconv._gui.docks.base import DockBase, open_dock
 from napari_selfdeconv._gui.panels.beads import BeadsPanel
 from napari_selfdeconv._gui.panels.psf_check import DoctorPanel
 from napari_selfdeconv._gui.panels.psf_generate import GeneratePanel
@@ -23,6 +23,8 @@ class PsfWidget(DockBase):
     ----------
     napari_viewer : the viewer it is docked in.
     """
+
+    NAME = DOCK_NAME
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -51,7 +53,4 @@ class PsfWidget(DockBase):
 
 def open_psf(viewer: Any) -> PsfWidget:
     """Open the dock beside the others, or raise it."""
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-selfdeconv", DOCK_NAME, tabify=True)
-    dock.raise_()
-    found: PsfWidget = widget
-    return found
+    return open_dock(viewer, PsfWidget)

@@ -73,6 +73,11 @@ class AxesForm(QWidget):
             return False
         return bool(layer.rgb) or layer.ndim > 3 or (layer.ndim == 3 and self._letters() != "z")
 
+    @property
+    def open_question(self) -> bool:
+        """Whether something about the axes or colours is still to be answered."""
+        return self.note.kind == "warning"
+
     def grey(self) -> bool:
         """Whether the mean of a picture's colours is wanted."""
         return bool(self._layer is not None and self._layer.rgb and self.colours.value() == "grey")

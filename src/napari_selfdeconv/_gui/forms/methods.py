@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
+from napari_selfdeconv._gui.forms.fields import ChoiceBox
 from napari_selfdeconv.api import METHODS, Classical, Method
 from napari_selfdeconv.errors import ConfigError
 
@@ -30,14 +31,16 @@ class MethodsForm(QWidget):
             if method.shown is not None:
                 self.settings[key] = field = QLineEdit(_proposed(method))
                 field.setToolTip(_explain(method))
+                field.setMinimumWidth(60)
+                field.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
                 layout.addWidget(field, row, 1)
-        self.guard = QCheckBox("Replace lone bright or dark pixels first")
+        self.guard = QCheckBox("Replace hot and dead pixels first")
         squared = [method.title for method in METHODS.values() if method.least_squares]
         self.guard.setToolTip(f"Salt and pepper, hot pixels: for {', '.join(squared)}, which square them")
-        self.border = QComboBox()
-        for title, value in _BORDERS.items():
-            self.border.addItem(title, value)
-        self.border.setToolTip("Where light comes from beyond the border, for the methods that know several rules")
+        self.border = ChoiceBox(
+            list(_BORDERS.items()),
+            "Where light comes from beyond the border, for methods with several rules",
+        )
         self.network = QCheckBox("Network (quick)")
         self.network.setToolTip("Train the network with the preset 'quick' and compare its result as well")
         layout.addWidget(self.guard, len(METHODS), 0, 1, 2)
@@ -61,7 +64,7 @@ class MethodsForm(QWidget):
 
     def offer_network(self, offered: bool) -> None:
         """Say whether the network is still to be trained, or has a result already."""
-        self.network.setText("Network: train 'quick' in the same go" if offered else "Network: train it again")
+        self.network.setText("Network: train 'quick' as well" if offered else "Network: train it again")
         if not offered:
             self.network.setChecked(False)
 

@@ -157,7 +157,7 @@ class OpticsForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        self.more = Section("Immersion, kind of microscope, mismatch", folded=True)
+        self.more = Section("Immersion, confocal, mismatch", folded=True)
         self.more.add(
             labelled_grid([("Immersion", self.immersion), ("Microscope", self.model)]),
             *self.parameter_rows.values(),

@@ -240,12 +240,12 @@ class GeneratePanel(QWidget):
         self.add_button.setEnabled(False)
         sections = {
             "Optics": Section("Optics"),
-            "Camera": Section("Voxel size from camera and magnification", folded=True),
+            "Camera": Section("Voxel size from the camera", folded=True),
             "Size": Section("Size of the PSF", folded=True),
         }
         sections["Optics"].add(self.optics_form)
         camera = [
-            ("Camera pixel, µm", self.camera),
+            ("Pixel, µm", self.camera),
             ("Magnification", self.magnification),
             ("Binning", self.binning),
         ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import napari
 
-from napari_selfdeconv._gui.docks.deconvolve import DOCK_NAME, DeconvolveWidget
+from napari_selfdeconv._gui.docks.base import open_dock
+from napari_selfdeconv._gui.docks.deconvolve import DeconvolveWidget
 
 
 def repeat_run(viewer: napari.Viewer) -> None:
@@ -23,8 +24,6 @@ def copy_as_command(viewer: napari.Viewer) -> None:
 
 
 def _dock(viewer: napari.Viewer) -> DeconvolveWidget:
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-selfdeconv", DOCK_NAME)
-    dock.raise_()
-    found: DeconvolveWidget = widget
+    found = open_dock(viewer, DeconvolveWidget)
     found.sections["model"].unfold()
     return found
