@@ -142,7 +142,8 @@ def test_a_result_has_a_pyramid_of_means_and_follows_the_specification(
         channels=channels,
     )
     path = tmp_path / "x.zarr"
-    write_zarr(path, data, axes=axes, voxel_um=voxel, record=record, provenance={"a": 1})
+    told = {"a": 1, "optics": {"na": 1.2, "wavelength_um": 0.52, "refractive_index": 1.33}}
+    write_zarr(path, data, axes=axes, voxel_um=voxel, record=record, provenance=told)
     yaozarrs.validate_zarr_store(str(path))
     group = zarr.open_group(path, mode="r")
     levels = [group[dataset["path"]] for dataset in group.attrs["ome"]["multiscales"][0]["datasets"]]
@@ -157,4 +158,5 @@ def test_a_result_has_a_pyramid_of_means_and_follows_the_specification(
     assert read.record is not None
     assert read.record.time_step_s == (5.0 if "t" in axes else None)
     assert [one.name for one in read.record.channels] == ["dye 0", "dye 1", "dye 2"][: 3 if "c" in axes else 1]
-    assert levels[0].attrs["provenance"] == {"a": 1}
+    assert levels[0].attrs["provenance"] == read.provenance == told
+    assert (read.record.na, read.record.channels[0].emission_um) == (1.2, 0.52)

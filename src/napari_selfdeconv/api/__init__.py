@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         read_selected,
     )
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
+    from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
     from napari_selfdeconv.api.memory import memory_outlook
     from napari_selfdeconv.api.provenance import applied_record
     from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
         remembered_microscopes,
         save_microscope,
     )
-    from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr
+    from napari_selfdeconv.io.ome_zarr import create_zarr, is_unfinished, new_zarr
     from napari_selfdeconv.io.outputs import Output, OutputKind, check_outputs
     from napari_selfdeconv.io.record import ChannelRecord, ImageRecord, Remark
     from napari_selfdeconv.io.template_files import read_template, save_template, template_text
@@ -190,6 +191,7 @@ __all__ = [
     "free_memory_bytes",
     "fwhm",
     "is_network",
+    "is_unfinished",
     "iter_apply_model",
     "iter_batch",
     "iter_beads_psf",
@@ -197,6 +199,7 @@ __all__ = [
     "iter_deconvolve",
     "iter_deconvolve_large",
     "iter_deconvolve_series",
+    "iter_deconvolve_zarr",
     "iter_richardson_lucy",
     "iter_run",
     "iter_uncertainty",
@@ -266,13 +269,14 @@ _NAMES = {
     "api.classical": "ClassicalResult classical_method iter_classical iter_richardson_lucy richardson_lucy",
     "api.deconvolution": "Deconvolution deconvolve iter_deconvolve",
     "api.large": "LargeDeconvolution iter_deconvolve_large",
+    "api.large_zarr": "iter_deconvolve_zarr",
     "api.memory": "memory_outlook",
     "api.provenance": "applied_record",
     "api.cost": "PsfCost psf_cost",
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
     "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",
-    "io.ome_zarr": "create_zarr new_zarr",
+    "io.ome_zarr": "create_zarr is_unfinished new_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.failures": "translate_error",
     "compute.memory_budget": "Outlook outlook",

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.provenance import large_record, run_record
-from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.api.training import Training, iter_train
 from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, training_block
 from napari_selfdeconv.arrays.scaling import Standardizer
-from napari_selfdeconv.arrays.tiling import Finish
+from napari_selfdeconv.arrays.tiling import Finish, tile_spans
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
@@ -87,10 +87,96 @@ def iter_deconvolve_large(
         As `iter_deconvolve`; also if ``out`` has another shape. A pixel that is not finite is found while the
         image is checked, after the first events and before training.
     """
-    started = time.perf_counter()
     shape = tuple(int(n) for n in image.shape)
     if tuple(out.shape) != shape:
         raise ConfigError(f"out must have the image's shape {shape}, got {tuple(out.shape)}")
+    work = fill_tiles(
+        image,
+        psf,
+        config,
+        place=InMemory(out),
+        region=region,
+        tiles=tiles,
+        voxel_um=voxel_um,
+        stop=stop,
+        preview_every_s=preview_every_s,
+        preview_region=preview_region,
+        preview_extra=preview_extra,
+    )
+    return (yield from work)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTiles:
+    """A trained model and all that its tiles need: what a run that was killed has left.
+
+    Attributes
+    ----------
+    model, work, tiles : as they were when the first tile was computed.
+    choice : device and precision.
+    outcome : stopped, converged, share and steps of the training.
+    """
+
+    model: Model
+    work: TileWork
+    tiles: TileConfig
+    choice: device.Choice
+    outcome: Mapping[str, Any]
+
+
+class Place(Protocol):
+    """Where tiles go."""
+
+    def earlier(self, block: NDArray[Any], psf: NDArray[Any]) -> TrainedTiles | None:
+        """Return what an earlier run on the same block and PSF has left; None to begin."""
+        ...
+
+    def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
+        """Return the array to write into; its tiles have the size ``core``, the last ones less."""
+        ...
+
+    @property
+    def is_there(self) -> Callable[[tuple[slice, ...]], bool] | None:
+        """Whether a tile is written already; None if none can be."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """An array that is there and empty."""
+
+    out: Any
+
+    def earlier(self, block: NDArray[Any], psf: NDArray[Any]) -> TrainedTiles | None:
+        del block, psf
+        return None
+
+    def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
+        del trained, core
+        return self.out
+
+    @property
+    def is_there(self) -> Callable[[tuple[slice, ...]], bool] | None:
+        return None
+
+
+def fill_tiles(
+    image: Any,
+    psf: NDArray[Any],
+    config: TrainConfig | None = None,
+    *,
+    place: Place,
+    region: Region | None = None,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
+) -> Generator[Event, None, LargeDeconvolution]:
+    """Train, unless an earlier run did, and compute the tiles that are not there; see `iter_deconvolve_large`."""
+    started = time.perf_counter()
+    shape = tuple(int(n) for n in image.shape)
     if voxel_um is not None:
         check_voxel_um(voxel_um, len(shape))  # before the image is read
     stop, tiles = stop or StopToken(), tiles or TileConfig()
@@ -99,115 +185,194 @@ def iter_deconvolve_large(
     config, whole = settings_for(data, config), data.shape == shape
     # The border of a block is not the border of the image: only that of the whole image can be evened.
     problem = Problem.of(data, psf, config if whole else None)
+    earlier = place.earlier(problem.image, problem.psf)
     if whole:
         image = problem.image
-    else:
+    elif earlier is None:
         yield from report_progress(check_pieces(image), "check", stop)
         where = ", ".join(f"{s.start} to {s.stop}" for s in block)
         yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
-    work = iter_train(
-        [problem],
-        config,
-        voxel_um=voxel_um,
-        stop=stop,
-        preview_every_s=preview_every_s,
-        preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
-        preview_extra=preview_extra,
-        memory_share=tiles.memory_share,
-    )
-    training = yield from mapped(work, lambda event: _moved(event, block))
-    model, choice = training.model, training.choice
+    trained = earlier
+    if trained is None:
+        work = iter_train(
+            [problem],
+            config,
+            voxel_um=voxel_um,
+            stop=stop,
+            preview_every_s=preview_every_s,
+            preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
+            preview_extra=preview_extra,
+            memory_share=tiles.memory_share,
+        )
+        training = yield from mapped(work, lambda event: _moved(event, block))
+        trained = yield from _ready_for_tiles(training, problem, tiles, shape, stop)
+    model, choice = trained.model, trained.choice
+    context = refinement_reach(model.psf.shape, trained.work.iterations or 0)
+    out = place.begin(trained, core_shape(model, trained.tiles, shape, context))
+    yield Filling(image=out)
     with on_device(model, choice):
-        # One tile for the block and for the image, whatever is chosen in between: so a run can be repeated.
-        furthest = refinement_reach(model.psf.shape) if model.config.result.refine else None
-        tiles = fill_in_tile(tiles, model, shape, choice, furthest)
-        refiner = Refiner(choice.device)
-        finish = yield from _finish(model, problem, choice, tiles, stop, refiner)
-        yield Filling(image=out)
-        context = refinement_reach(model.psf.shape, refiner.iterations or 0)
-        tiles = yield from predict_into(model, image, problem.scale, out, choice, tiles, stop, finish, context)
-    run, seconds = training.run, time.perf_counter() - started
+        tiles = yield from predict_into(trained, image, out, stop, context, place.is_there)
+    outcome, seconds = trained.outcome, time.perf_counter() - started
     yield Finished(
         seconds=seconds,
-        steps_done=run.steps_done,
-        stopped=training.stopped,
-        converged=run.converged,
-        refined_iterations=refiner.iterations or 0,
-        kept_share=run.selected.share,
+        steps_done=outcome["steps_done"],
+        stopped=outcome["stopped"],
+        converged=outcome["converged"],
+        refined_iterations=trained.work.iterations or 0,
+        kept_share=outcome["kept_share"],
     )
     record = run_record(
         model,
         tiles=tiles,
         seconds=seconds,
         problem=problem,
-        refined_iterations=refiner.iterations,
-        stopped=training.stopped,
-        converged=run.converged,
+        refined_iterations=trained.work.iterations,
+        stopped=outcome["stopped"],
+        converged=outcome["converged"],
     )
     provenance = large_record(record, block)
     record_provenance(out, provenance)
     return LargeDeconvolution(image=out, model=model, provenance=provenance)
 
 
-def predict_into(
-    model: Model,
-    image: Any,
-    scale: Standardizer,
-    out: Any,
-    choice: device.Choice,
-    tiles: TileConfig,
-    stop: StopToken,
-    finish: Finish,
-    context: Sequence[int],
-) -> Generator[Event, None, TileConfig]:
-    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took.
+def core_shape(model: Model, tiles: TileConfig, shape: Sequence[int], context: Sequence[int]) -> tuple[int, ...]:
+    """Return the size of the pieces that tiles give the result."""
+    assert isinstance(tiles.tile, tuple)  # `fill_in_tile` has filled it in
+    wider = map(max, model.network.context, context)
+    spans = [
+        tile_spans(n, t, c, model.network.unet.multiple)[0].core
+        for n, t, c in zip(shape, tiles.tile, wider, strict=True)
+    ]
+    return tuple(span.stop - span.start for span in spans)
 
-    ``finish`` is done to each tile, and needs ``context`` around it.
-    """
+
+def _ready_for_tiles(
+    training: Training, problem: Problem, tiles: TileConfig, shape: Sequence[int], stop: StopToken
+) -> Generator[Event, None, TrainedTiles]:
+    """Choose the tile and what is done to every one."""
+    model, choice = training.model, training.choice
+    with on_device(model, choice):
+        # One tile for the block and for the image, whatever is chosen in between: so a run can be repeated.
+        furthest = refinement_reach(model.psf.shape) if model.config.result.refine else None
+        tiles = fill_in_tile(tiles, model, shape, choice, furthest)
+        work = yield from _tile_work(model, problem, choice, tiles, stop)
+    outcome = {
+        "steps_done": training.run.steps_done,
+        "stopped": training.stopped,
+        "converged": training.run.converged,
+        "kept_share": training.run.selected.share,
+    }
+    return TrainedTiles(model=model, work=work, tiles=tiles, choice=choice, outcome=outcome)
+
+
+def predict_into(
+    trained: TrainedTiles,
+    image: Any,
+    out: Any,
+    stop: StopToken,
+    context: Sequence[int],
+    is_there: Callable[[tuple[slice, ...]], bool] | None = None,
+) -> Generator[Event, None, TileConfig]:
+    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; see `predict_with`."""
+    model, choice, work = trained.model, trained.choice, trained.work
     views = predictors(model, choice, average=model.config.result.average_symmetries)
-    standard = Mapped(image, scale.apply)
-    work = predict_with(views, model, standard, choice, tiles, stop, out=out, finish=finish, context=context)
-    _, tiles = yield from work
+    standard = Mapped(image, work.scale.apply)
+    finish = work.finish(model, choice, stop)
+    made = predict_with(
+        views,
+        model,
+        standard,
+        choice,
+        trained.tiles,
+        stop,
+        out=out,
+        finish=finish,
+        context=context,
+        is_there=is_there,
+    )
+    _, tiles = yield from made
     return tiles
 
 
-def _finish(
-    model: Model,
-    problem: Problem,
-    choice: device.Choice,
-    tiles: TileConfig,
-    stop: StopToken,
-    refiner: Refiner,
-) -> Generator[Event, None, Finish]:
-    """Return what is done to every tile: gain, offset, units, refinement, as chosen on the training block."""
+@dataclass(frozen=True, kw_only=True)
+class TileWork:
+    """What all tiles of a result have in common, beside the model. A run that was killed needs no more to go on.
+
+    Attributes
+    ----------
+    scale : of the image.
+    gain, offset : of the result, in standardised units.
+    chosen : iterations and black of the refinement; None without.
+    light : of the image, for the refinement.
+    """
+
+    scale: Standardizer
+    gain: float = 1.0
+    offset: float = 0.0
+    chosen: tuple[int, float] | None = None
+    light: Light | None = None
+
+    @property
+    def iterations(self) -> int | None:
+        """Of the refinement; None without."""
+        return None if self.chosen is None else self.chosen[0]
+
+    def finish(self, model: Model, choice: device.Choice, stop: StopToken) -> Finish:
+        """Return what is done to every tile: gain, offset, units, refinement."""
+        refiner = Refiner(choice.device, self.chosen)
+
+        def finished(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
+            result = self.scale.undo(self.gain * result + self.offset)
+            if self.chosen is not None:
+                # A tile of background alone has not the noise of the image: what the block has is taken.
+                for _ in refiner(result, self.scale.undo(tile), model.psf, model.config.boundary, self.light):
+                    stop.raise_if_cancelled()
+            return result
+
+        return finished
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, exact to the last digit."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s output."""
+        light, chosen = values["light"], values["chosen"]
+        return cls(
+            scale=Standardizer(**values["scale"]),
+            gain=values["gain"],
+            offset=values["offset"],
+            chosen=None if chosen is None else (int(chosen[0]), float(chosen[1])),
+            light=None if light is None else Light(**light),
+        )
+
+
+def _tile_work(
+    model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, TileWork]:
+    """Choose what is done to every tile on the training block."""
     config = model.config
     gain, offset = 1.0, 0.0
-    light: Light | None = None
     scale = problem.scale
-    if config.result.calibrate or config.result.refine:
-        plain = replace(model, config=config.replace(calibrate=False, refine=False))
-        whole, _ = yield from deconvolve_whole(plain, problem, choice, tiles, stop)
-        block = scale.apply(whole)
-        if config.result.calibrate:
-            gain, offset, cut_off = calibrate(
-                block, problem.standard, model.psf, config.boundary, weights=problem.weights
-            )
-            if cut_off:
-                yield Warned(CLIPPED)
-
-    def finish(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        result = scale.undo(gain * result + offset)
-        if config.result.refine:
-            # A tile of background alone has not the noise of the image: what the block has is taken.
-            for _ in refiner(result, scale.undo(tile), model.psf, config.boundary, light):
-                stop.raise_if_cancelled()
-        return result
-
-    if config.result.refine:
-        unrefined = scale.undo(gain * block + offset)
-        yield from choose_refinement(refiner, unrefined, problem, model, stop)
-        light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
-    return finish
+    if not (config.result.calibrate or config.result.refine):
+        return TileWork(scale=scale)
+    plain = replace(model, config=config.replace(calibrate=False, refine=False))
+    whole, _ = yield from deconvolve_whole(plain, problem, choice, tiles, stop)
+    block = scale.apply(whole)
+    if config.result.calibrate:
+        gain, offset, cut_off = calibrate(
+            block, problem.standard, model.psf, config.boundary, weights=problem.weights
+        )
+        if cut_off:
+            yield Warned(CLIPPED)
+    if not config.result.refine:
+        return TileWork(scale=scale, gain=float(gain), offset=float(offset))
+    refiner = Refiner(choice.device)
+    unrefined = scale.undo(gain * block + offset)
+    yield from choose_refinement(refiner, unrefined, problem, model, stop)
+    light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
+    return TileWork(scale=scale, gain=float(gain), offset=float(offset), chosen=refiner.chosen, light=light)
 
 
 def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_selfdeconv.api.run import Outcome, result_record
+from napari_selfdeconv.api.run import Outcome, completed_record
 from napari_selfdeconv.config.template import OutputChoice
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.ome_tiff import as_stored, write_ome_tiff
@@ -38,7 +38,9 @@ def save_outcome(
         If it cannot be written.
     """
     output = output or OutputChoice()
-    record = result_record(file, outcome)
+    if outcome.written:
+        return {}
+    record = completed_record(file, outcome.psfs)
     data, stored = as_stored(np.asarray(outcome.image), output.dtype or "float32")
     provenance = {**outcome.provenance, "stored": stored} if stored else outcome.provenance
     if Path(path).suffix.lower() == ".zarr":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from napari_selfdeconv.api.apply import iter_apply_model
 from napari_selfdeconv.api.classical import iter_classical
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
 from napari_selfdeconv.api.inputs import ChosenPsf, Stated, channel_record, choose_psf
+from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
 from napari_selfdeconv.api.memory import memory_outlook
 from napari_selfdeconv.api.provenance import applied_record
 from napari_selfdeconv.api.series import iter_deconvolve_series
@@ -26,6 +28,7 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Noted, Warned
 from napari_selfdeconv.io.images import ImageFile, read_image
+from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.restoration.methods import METHODS, Classical
@@ -48,9 +51,10 @@ class Outcome:
     psfs : one for each channel.
     losses : history of the training of the first channel.
     seconds : that the run took.
+    written : whether the result is in its file already.
     """
 
-    image: NDArray[np.float32]
+    image: Any
     axes: str
     voxel_um: tuple[float, ...] | None
     provenance: dict[str, Any]
@@ -58,6 +62,7 @@ class Outcome:
     psfs: tuple[ChosenPsf, ...] = ()
     losses: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
+    written: bool = False
 
     @property
     def stated(self) -> tuple[Stated, ...]:
@@ -102,6 +107,7 @@ def iter_run(
     template: Template,
     *,
     models: Sequence[Model] = (),
+    into: str | os.PathLike[str] | None = None,
     train_on: TrainOn = "sampled",
     frames: int = 4,
     stop: StopToken | None = None,
@@ -113,6 +119,8 @@ def iter_run(
     file : of `read_selected`; it may have time points and channels.
     template : method, PSF, optics and training.
     models : trained before, one for each channel; they are applied and nothing is trained.
+    into : OME-Zarr folder that a network's result for a single image fills tile by tile; a run that was killed
+        goes on there (`iter_deconvolve_zarr`). Of other results nothing is written.
     train_on, frames : of a series, as `SeriesPlan`.
     stop : token.
 
@@ -155,37 +163,40 @@ def iter_run(
             outlook = memory_outlook(config, spatial, psfs[0].psf.shape, tiles=template.training.tiles)
             said.append(Noted(f"memory: {outlook.sentence}"))
         if spatial == file.data.shape:
-            work = _train(file, template, psfs[0], config, stop)
+            work = _train(file, template, psfs[0], config, stop, into)
         else:
             plan = SeriesPlan(axes=file.axes.lower(), train_on=train_on, frames=frames)
             work = _series(file, template, psfs, config, plan, stop)
     done = yield from _said_with_first(work, said)
+    provenance = {**done.provenance, **origin(file, psfs)}
+    record_provenance(done.image, provenance)
     return Outcome(
         image=done.image,
         axes=file.axes,
         voxel_um=file.voxel_um or (models[0].voxel_um if models else None),
-        provenance={**done.provenance, **origin(file, psfs)},
+        provenance=provenance,
         models=done.models,
         psfs=tuple(psfs),
         losses=done.losses,
+        written=done.written,
         seconds=time.perf_counter() - started,
     )
 
 
-def result_record(file: ImageFile, outcome: Outcome) -> ImageRecord | None:
+def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord | None:
     """Return what the file of a result states: the record of its image, completed by the optics of the run."""
     record = file.record
     if record is None:
         return None
     channels = list(record.channels)
-    for number, chosen in enumerate(outcome.psfs):
+    for number, chosen in enumerate(psfs):
         if chosen.optics is not None and number < len(channels):
             channels[number] = dataclasses.replace(
                 channels[number],
                 emission_um=chosen.optics.wavelength_um,
                 excitation_um=chosen.optics.excitation_um or channels[number].excitation_um,
             )
-    optics = next((chosen.optics for chosen in outcome.psfs if chosen.optics is not None), None)
+    optics = next((chosen.optics for chosen in psfs if chosen.optics is not None), None)
     record = dataclasses.replace(record, channels=tuple(channels))
     if optics is None:
         return record
@@ -195,10 +206,11 @@ def result_record(file: ImageFile, outcome: Outcome) -> ImageRecord | None:
 class _Done(NamedTuple):
     """What a method gave."""
 
-    image: NDArray[np.float32]
+    image: Any
     provenance: dict[str, Any]
     models: tuple[Model, ...] = ()
     losses: dict[str, list[float]] = {}  # noqa: RUF012
+    written: bool = False
 
 
 _Work = Generator[Event, None, _Done]
@@ -219,10 +231,22 @@ def _said_with_first(work: _Work, said: Sequence[Event]) -> _Work:
         yield event
 
 
-def _train(file: ImageFile, template: Template, chosen: ChosenPsf, config: TrainConfig, stop: StopToken) -> _Work:
-    tiles = template.training.tiles
-    work = iter_deconvolve(file.data, chosen.psf, config, tiles=tiles, voxel_um=file.voxel_um, stop=stop)
-    result = yield from work
+def _train(
+    file: ImageFile,
+    template: Template,
+    chosen: ChosenPsf,
+    config: TrainConfig,
+    stop: StopToken,
+    into: str | os.PathLike[str] | None,
+) -> _Work:
+    tiles, voxel = template.training.tiles, file.voxel_um
+    if into is not None:
+        record = completed_record(file, [chosen])
+        filled = yield from iter_deconvolve_zarr(
+            file.data, chosen.psf, into, config, record=record, tiles=tiles, voxel_um=voxel, stop=stop
+        )
+        return _Done(filled.image, filled.provenance, (filled.model,), {}, written=True)
+    result = yield from iter_deconvolve(file.data, chosen.psf, config, tiles=tiles, voxel_um=voxel, stop=stop)
     return _Done(result.image, result.provenance, (result.model,), result.losses)
 
 

@@ -102,6 +102,7 @@ def predict_tiled(
     align: int = 1,
     out: Any = None,
     finish: Finish | None = None,
+    is_there: Callable[[tuple[slice, ...]], bool] | None = None,
 ) -> Generator[Tick, None, Any]:
     """Yield a `Tick` after every tile and function; return the mean of ``functions`` over ``image``.
 
@@ -113,6 +114,7 @@ def predict_tiled(
     out : array to write into, by default a new one; zarr will do. It is returned.
     finish : called with the mean of ``functions`` over what was read, and with what was read; the core of what it
         returns is written.
+    is_there : whether the core of a tile is in ``out`` already; such a tile is left out.
 
     Examples
     --------
@@ -126,6 +128,11 @@ def predict_tiled(
     result = np.empty(image.shape, np.float32) if out is None else out
     total, done = len(boxes) * len(functions), 0
     for box in boxes:
+        core = tuple(span.core for span in box)
+        if is_there is not None and is_there(core):
+            done += len(functions)
+            yield Tick(done, total)
+            continue
         piece = np.ascontiguousarray(image[tuple(span.read for span in box)], dtype=np.float32)
         mean = np.zeros(piece.shape, np.float32)
         for function in functions:
@@ -136,5 +143,5 @@ def predict_tiled(
         if finish is not None:
             mean = finish(mean, piece)
         inside = tuple(slice(s.core.start - s.read.start, s.core.stop - s.read.start) for s in box)
-        result[tuple(span.core for span in box)] = mean[inside]
+        result[core] = mean[inside]
     return result

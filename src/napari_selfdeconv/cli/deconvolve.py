@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,11 @@ def _run(
     """Run a template on a file and write the result."""
     from napari_selfdeconv import api
 
-    outcome = watch(api.iter_run(file, template, stop=token, **settings))
+    fills = args.out.suffix.lower() == ".zarr" and template.output.dtype != "uint16"
+    if fills and args.out.is_dir() and not api.is_unfinished(args.out):
+        shutil.rmtree(args.out)  # --overwrite was given, and `check_out` has seen that it is a result
+    work = api.iter_run(file, template, into=args.out if fills else None, stop=token, **settings)
+    outcome = watch(work)
     say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
     return outcome
 

@@ -57,21 +57,22 @@ def predict_with(
     out: Any = None,
     finish: Finish | None = None,
     context: Sequence[int] | None = None,
+    is_there: Callable[[tuple[slice, ...]], bool] | None = None,
 ) -> Generator[Event, None, tuple[Any, TileConfig]]:
-    """Return the mean of ``functions`` over a standardised image; ``out``, ``finish`` as in `predict_tiled`.
+    """Return the mean of ``functions`` over a standardised image; ``out`` and so on: `predict_tiled`.
 
     ``context`` is what ``finish`` needs around a tile, on each axis; the network's own context is read anyway.
-    When memory runs out, prediction restarts with half the tile, down to 16 voxels. The tiles that were used are
-    returned as well.
+    When memory runs out, prediction restarts with half the tile, down to 16 voxels, unless tiles are files that
+    may be there already (``is_there``). The tiles that were used are returned as well.
     """
     context = _wider(model, context)
     tile = _tile(tiles, model, standard.shape, choice, context)
     while True:
         try:
-            made = yield from _with_tile(functions, model, standard, tile, context, stop, out, finish)
+            made = yield from _with_tile(functions, model, standard, tile, context, stop, out, finish, is_there)
             return made, replace(tiles, tile=tile)
         except (RuntimeError, MemoryError) as error:
-            if not device.is_out_of_memory(error):
+            if is_there is not None or not device.is_out_of_memory(error):
                 raise
             smaller = halve_tile(standard.shape, tile, context)
             if smaller is None:
@@ -122,6 +123,7 @@ def _with_tile(
     stop: StopToken,
     out: Any,
     finish: Finish | None,
+    is_there: Callable[[tuple[slice, ...]], bool] | None,
 ) -> Generator[Event, None, Any]:
     network = model.network
     work = predict_tiled(
@@ -132,6 +134,7 @@ def _with_tile(
         align=network.unet.multiple,
         out=out,
         finish=finish,
+        is_there=is_there,
     )
     return (yield from report_progress(work, "predict", stop))
 

@@ -115,15 +115,21 @@ class Refiner:
     Parameters
     ----------
     device : where to compute.
+    chosen : as an earlier refiner has it; None chooses on the first image.
 
     Attributes
     ----------
     iterations : of Richardson-Lucy; None before the first image, 0 where nothing helped.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, chosen: tuple[int, float] | None = None) -> None:
         self._device = device
-        self._choice: _Choice | None = None
+        self._choice: _Choice | None = None if chosen is None else _Choice(*chosen)
+
+    @property
+    def chosen(self) -> tuple[int, float] | None:
+        """Iterations, and the black that they begin at; None before they are chosen."""
+        return None if self._choice is None else (self._choice.iterations, self._choice.black)
 
     @property
     def iterations(self) -> int | None:

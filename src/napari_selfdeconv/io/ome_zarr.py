@@ -162,6 +162,23 @@ def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None)
     group.attrs["ome"] = _checked(found)
 
 
+def unfinished_folder(path: str | os.PathLike[str]) -> Path:
+    """Return where a run keeps what it needs to go on in an OME-Zarr folder."""
+    return Path(path) / ".selfdeconv"
+
+
+def is_unfinished(path: str | os.PathLike[str]) -> bool:
+    """Whether a run was killed in this folder and can go on there."""
+    return (unfinished_folder(path) / "state.json").is_file()
+
+
+def open_unfinished(path: str | os.PathLike[str]) -> Any:
+    """Return the array of an unfinished result, to write further tiles into it."""
+    import zarr
+
+    return zarr.open_group(str(path), mode="r+")["0"]
+
+
 def pieces(shape: Sequence[int], size: Sequence[int]) -> Iterator[tuple[slice, ...]]:
     """Yield the slices of an array cut into pieces of ``size``, the last ones smaller.
 
@@ -210,6 +227,8 @@ def _array(
         fill_value=0,
         dimension_names=tuple(axes),
         attributes=dict(attributes or {}),
+        # A shard of zeros is a file as well: it says that its tile was computed.
+        config={"write_empty_chunks": shard is not None},
     )
 
 

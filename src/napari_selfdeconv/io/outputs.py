@@ -11,6 +11,7 @@ from typing import Literal
 
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import check_replaceable, remove_leftovers, temporary_name, write_remedy
+from napari_selfdeconv.io.ome_zarr import is_unfinished
 
 OutputKind = Literal["image", "model", "settings", "folder"]
 # What is written, which endings its name may have, and the ending to propose.
@@ -94,6 +95,8 @@ def _check_file(output: Output, overwrite: bool) -> None:
 def _check_zarr(output: Output, overwrite: bool) -> None:
     """Only a zarr folder may be replaced by one: nobody's other files are removed."""
     path = output.path
+    if is_unfinished(path):
+        return  # a run that was killed goes on there
     if not overwrite:
         raise ConfigError(f"{path} is there already: choose another name for {output.name}, or add --overwrite")
     if not (path / "zarr.json").is_file():

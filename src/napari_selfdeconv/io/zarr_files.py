@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def open_zarr(path: Path, series: int) -> Iterator[Source]:
         facts.add(f"channels.{index}.name", channel.get("label"), _SOURCE)
         colour = str(channel.get("color", "")).removeprefix("#").lower()
         facts.add(f"channels.{index}.colour", f"#{colour[:6]}" if len(colour) >= 6 else None, _SOURCE)
+    provenance = array.attrs.get("provenance")
+    _add_optics(facts, provenance)
     # bioformats2raw keeps the whole OME-XML of the file that it has converted.
     xml = path / "OME" / "METADATA.ome.xml"
     if xml.is_file():
@@ -63,8 +66,26 @@ def open_zarr(path: Path, series: int) -> Iterator[Source]:
         series_names=tuple(_ome(one)["multiscales"][0].get("name") or one.basename for one in images),
         series=series,
         facts=facts,
+        description=json.dumps(provenance) if isinstance(provenance, dict) else "",
         load=lambda: np.asarray(array[...]),
     )
+
+
+def _add_optics(facts: Facts, provenance: Any) -> None:
+    """Note the optics in the record that this program has written beside a result."""
+    optics = provenance.get("optics") if isinstance(provenance, dict) else None
+    source = "the record of the run"
+    for channel, one in enumerate(optics if isinstance(optics, list) else [optics]):
+        if not isinstance(one, dict):
+            continue
+        for name in ("na", "refractive_index"):
+            facts.add(name, number(one.get(name)), source)
+        for name, key in (
+            ("wavelength_um", "emission_um"),
+            ("excitation_um", "excitation_um"),
+            ("pinhole_au",) * 2,
+        ):
+            facts.add(f"channels.{channel}.{key}", number(one.get(name)), source)
 
 
 def _ome(group: Any) -> Mapping[str, Any]:

@@ -1,0 +1,151 @@
+"""A result that fills an OME-Zarr folder tile by tile, and goes on there after the process was killed.
+
+Every tile is a shard: one file, written once and whole. Beside them lie the model and what all tiles have in
+common, until the last one is written. So a later run computes the missing tiles only, and the result
+is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.large import LargeDeconvolution, TileWork, TrainedTiles, fill_tiles
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Event
+from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.json_files import read_json
+from napari_selfdeconv.io.ome_zarr import (
+    create_zarr,
+    finish_zarr,
+    is_unfinished,
+    open_unfinished,
+    unfinished_folder,
+)
+from napari_selfdeconv.io.record import ImageRecord
+from napari_selfdeconv.network.model import psf_hash
+from napari_selfdeconv.network.model_file import load_model, save_model
+from napari_selfdeconv.stop_token import StopToken
+
+_STATE, _MODEL = "state.json", "model.safetensors"
+
+
+def iter_deconvolve_zarr(
+    image: Any,
+    psf: NDArray[Any],
+    path: str | os.PathLike[str],
+    config: TrainConfig | None = None,
+    *,
+    record: ImageRecord | None = None,
+    tiles: TileConfig | None = None,
+    voxel_um: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+) -> Generator[Event, None, LargeDeconvolution]:
+    """Deconvolve an image into an OME-Zarr folder, or go on in one that a killed run has left.
+
+    Parameters
+    ----------
+    image, psf, config, tiles, voxel_um, stop : as `iter_deconvolve_large`. To go on, image and PSF must be
+        those of the earlier run; its settings and its tiles are used.
+    path : the folder. It must not exist, unless a run on this image was killed in it.
+    record : of the image; its channel and its optics are stored.
+
+    Notes
+    -----
+    The folder appears when training is over, and every tile as soon as it is computed. At the end smaller copies
+    are added. After ``stop.cancel()`` the folder is removed; after a kill it stays, and the same call goes on.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve_large`; also if the folder is there, or holds a run on another image or PSF.
+    """
+    place = _ZarrPlace(Path(path), tuple(int(n) for n in image.shape), voxel_um, record)
+    try:
+        result = yield from fill_tiles(image, psf, config, place=place, tiles=tiles, voxel_um=voxel_um, stop=stop)
+    except Cancelled:
+        if place.begun:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    finish_zarr(path, record)
+    shutil.rmtree(unfinished_folder(path))
+    return result
+
+
+@dataclass
+class _ZarrPlace:
+    """The folder of a result, and what a later run needs in it."""
+
+    path: Path
+    shape: tuple[int, ...]
+    voxel_um: Sequence[float] | None
+    record: ImageRecord | None
+    begun: bool = False
+    _key: str = ""
+    _out: Any = field(default=None, repr=False)
+
+    def earlier(self, block: NDArray[Any], psf: NDArray[Any]) -> TrainedTiles | None:
+        """Return what an earlier run has left."""
+        digest = hashlib.sha256(np.ascontiguousarray(block).tobytes()).hexdigest()
+        self._key = f"{self.shape} {block.dtype} {digest} {psf_hash(psf)}"
+        if not is_unfinished(self.path):
+            if self.path.exists():
+                raise ConfigError(f"{self.path} is there already: name a folder that is not")
+            return None
+        folder = unfinished_folder(self.path)
+        state = read_json(folder / _STATE, "the state of a run")
+        if state["key"] != self._key:
+            raise ConfigError(
+                f"{self.path} holds an unfinished run on another image or PSF", "name another folder, or remove it"
+            )
+        self._out, self.begun = open_unfinished(self.path), True
+        return TrainedTiles(
+            model=load_model(folder / _MODEL),
+            work=TileWork.from_dict(state["work"]),
+            tiles=TileConfig.from_dict(state["tiles"]),
+            choice=device.choose_device(state["device"], state["precision"]),
+            outcome=state["outcome"],
+        )
+
+    def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
+        """Return the array; for a new run make it, and store what a later run needs before the first tile."""
+        if self._out is not None:
+            return self._out
+        self._out = create_zarr(self.path, self.shape, voxel_um=self.voxel_um, record=self.record, shard=core)
+        self.begun = True
+        folder = unfinished_folder(self.path)
+        folder.mkdir()
+        save_model(folder / _MODEL, trained.model)
+        state = {
+            "key": self._key,
+            "work": trained.work.to_dict(),
+            "tiles": trained.tiles.to_dict(),
+            "device": str(trained.choice.device),
+            "precision": str(trained.choice.dtype).removeprefix("torch."),
+            "outcome": dict(trained.outcome),
+        }
+        with whole_or_not_at_all(folder / _STATE) as temporary:
+            temporary.write_text(json.dumps(state), "utf-8")
+        return self._out
+
+    @property
+    def is_there(self) -> Callable[[tuple[slice, ...]], bool] | None:
+        """Whether the shard of a tile is written."""
+        return lambda core: self._shard(core).is_file()
+
+    def _shard(self, core: tuple[slice, ...]) -> Path:
+        sizes = self._out.shards
+        place = [str(s.start // size) for s, size in zip(core, sizes, strict=True)]
+        return self.path.joinpath("0", "c", *place)
