@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,11 @@ def large(psf: np.ndarray) -> Any:
     return drain(api.iter_deconvolve_large(IMAGE, psf, CONFIG, out=np.zeros(IMAGE.shape, np.float32))).image
 
 
+def in_a_folder(psf: np.ndarray) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        return np.asarray(drain(api.iter_deconvolve_zarr(IMAGE, psf, f"{folder}/r.zarr", CONFIG)).image)
+
+
 # What each public function returns for a PSF. Those in PAIRS are the generator beside a function of the same name.
 FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "classical_method": lambda psf: api.classical_method(IMAGE, psf, Classical(method="rl")).image,
@@ -45,6 +51,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "iter_classical": lambda psf: [r.image for r in drain(api.iter_classical(IMAGE, psf, METHODS))],
     "iter_deconvolve_large": large,
     "iter_deconvolve_series": series,
+    "iter_deconvolve_zarr": in_a_folder,
     "prepare_psf": lambda psf: api.prepare_psf(psf, background=0.0)[0],
     "residual": lambda psf: api.residual(IMAGE, RESULT, psf),
     "richardson_lucy": lambda psf: api.richardson_lucy(IMAGE, psf, 3),

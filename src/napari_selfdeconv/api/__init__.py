@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         iter_batch,
     )
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
+    from napari_selfdeconv.api.chromatic import add_shifts, iter_measure_shifts, unshift_channels
     from napari_selfdeconv.api.classical import (
         ClassicalResult,
         classical_method,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
     from napari_selfdeconv.compute.memory_budget import Outlook, outlook
+    from napari_selfdeconv.config.chromatic import ChromaticShift
     from napari_selfdeconv.config.loss_terms import LossWeights
     from napari_selfdeconv.config.microscope import Microscope
     from napari_selfdeconv.config.optics import CoverslipLayers, Optics
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
+    from napari_selfdeconv.psf.chromatic import fit_shift, unshift
     from napari_selfdeconv.psf.diagnose import Context, Finding, examine_psf, repair_psf
     from napari_selfdeconv.psf.generate import (
         PsfWarning,
@@ -123,6 +126,7 @@ __all__ = [
     "ChannelRecord",
     "Choice",
     "ChosenPsf",
+    "ChromaticShift",
     "Classical",
     "ClassicalResult",
     "ComputeError",
@@ -161,6 +165,7 @@ __all__ = [
     "Template",
     "TileConfig",
     "TrainConfig",
+    "add_shifts",
     "applied_record",
     "apply_model",
     "as_command",
@@ -186,6 +191,7 @@ __all__ = [
     "examine_psf",
     "find_images",
     "find_microscope",
+    "fit_shift",
     "fit_to_voxels",
     "forget_microscope",
     "free_memory_bytes",
@@ -200,6 +206,7 @@ __all__ = [
     "iter_deconvolve_large",
     "iter_deconvolve_series",
     "iter_deconvolve_zarr",
+    "iter_measure_shifts",
     "iter_richardson_lucy",
     "iter_run",
     "iter_uncertainty",
@@ -250,6 +257,8 @@ __all__ = [
     "template_text",
     "translate_error",
     "uncertainty",
+    "unshift",
+    "unshift_channels",
     "weights_of",
     "write_ome_tiff",
     "write_psf",
@@ -257,6 +266,9 @@ __all__ = [
 
 # Which module holds which names.
 _NAMES = {
+    "api.chromatic": "add_shifts iter_measure_shifts unshift_channels",
+    "config.chromatic": "ChromaticShift",
+    "psf.chromatic": "fit_shift unshift",
     "api.inputs": "ChosenPsf Stated channel_record check_one_image choose_psf complete_optics find_microscope "
     "open_input read_selected",
     "api.run": "Outcome classical_of is_network iter_run origin weights_of",

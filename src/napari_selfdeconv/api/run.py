@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.apply import iter_apply_model
+from napari_selfdeconv.api.chromatic import shift_of, unshift_channels
 from napari_selfdeconv.api.classical import iter_classical
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
-from napari_selfdeconv.api.inputs import ChosenPsf, Stated, channel_record, choose_psf
+from napari_selfdeconv.api.inputs import ChosenPsf, Stated, channel_record, choose_psf, find_microscope
 from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
 from napari_selfdeconv.api.memory import memory_outlook
 from napari_selfdeconv.api.provenance import applied_record
 from napari_selfdeconv.api.series import iter_deconvolve_series
 from napari_selfdeconv.config.checks import check_choice
+from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.config.series import SeriesPlan, TrainOn
 from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.config.training import TrainConfig
@@ -167,7 +169,13 @@ def iter_run(
         else:
             plan = SeriesPlan(axes=file.axes.lower(), train_on=train_on, frames=frames)
             work = _series(file, template, psfs, config, plan, stop)
+    shifts = _shifts(file, template, psfs, channels)
+    said += [Warned(sentence) for sentence in shifts.warnings]
     done = yield from _said_with_first(work, said)
+    if shifts.found and file.voxel_um is not None:
+        moved = unshift_channels(done.image, file.axes, file.voxel_um, shifts.found)
+        told = [None if one is None else one.to_dict() for one in shifts.found]
+        done = done._replace(image=moved, provenance={**done.provenance, "chromatic_shifts": told})
     provenance = {**done.provenance, **origin(file, psfs)}
     record_provenance(done.image, provenance)
     return Outcome(
@@ -201,6 +209,39 @@ def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord 
     if optics is None:
         return record
     return dataclasses.replace(record, na=optics.na, refractive_index=optics.refractive_index)
+
+
+class _Shifts(NamedTuple):
+    """The shift of each channel; empty if none is to be taken back."""
+
+    found: list[ChromaticShift | None]
+    warnings: list[str]
+
+
+def _shifts(file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], channels: int) -> _Shifts:
+    """Return the chromatic shifts that the microscope named in the template has for the channels of a file."""
+    if template.output.align is None:
+        return _Shifts([], [])
+    microscope = find_microscope(template.output.align)
+    if not microscope.shifts:
+        raise ConfigError(
+            f"the microscope {microscope.name} has no chromatic shifts", "measure them: selfdeconv shifts BEADS"
+        )
+    if file.voxel_um is None:
+        raise ConfigError("--align needs the voxel size", "give --voxel-um [DZ] DY DX")
+    waves: list[float | None] = [None] * channels
+    for number in range(channels):
+        if file.record is not None and number < len(file.record.channels):
+            waves[number] = file.record.channels[number].emission_um
+        optics = psfs[number].optics if number < len(psfs) else None
+        waves[number] = optics.wavelength_um if optics is not None else waves[number]
+    found = [shift_of(microscope.shifts, wave) for wave in waves]
+    warnings = [
+        f"channel {number} has no chromatic shift in the microscope {microscope.name} and stays where it is"
+        for number, one in enumerate(found)
+        if one is None
+    ]
+    return _Shifts(found, warnings)
 
 
 class _Done(NamedTuple):

@@ -184,7 +184,8 @@ def _run(
     """Run a template on a file and write the result."""
     from napari_selfdeconv import api
 
-    fills = args.out.suffix.lower() == ".zarr" and template.output.dtype != "uint16"
+    whole = template.output.dtype == "uint16" or template.output.align is not None
+    fills = args.out.suffix.lower() == ".zarr" and not whole
     if fills and args.out.is_dir() and not api.is_unfinished(args.out):
         shutil.rmtree(args.out)  # --overwrite was given, and `check_out` has seen that it is a result
     work = api.iter_run(file, template, into=args.out if fills else None, stop=token, **settings)

@@ -163,6 +163,18 @@ def _add_beads(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=psf.run_beads, interrupt="discard")
 
 
+def _add_shifts(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path, help="beads that are seen in all channels")
+    add_part(p, "image", "series", "axes", "voxel_um", "time", "z", "crop")
+    p.add_argument("--reference", type=int, default=0, metavar="N", help="channel that the others are put onto")
+    p.add_argument(
+        "--within-um", type=float, default=1.5, metavar="UM", help="largest shift of a bead, um; default: 1.5"
+    )
+    p.add_argument("--save", type=Path, metavar="FILE.toml", help="file of the microscope to store the shifts in")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.set_defaults(run=psf.run_shifts, interrupt="discard")
+
+
 def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
     add_config(p)
@@ -383,7 +395,7 @@ def _add_all_parts(p: argparse.ArgumentParser, *, output: bool = True) -> None:
 
 def _add_result(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
     """Add where a result goes and how it is stored."""
-    add_part(p, "output", "dtype", "compression")
+    add_part(p, "output", "dtype", "compression", "align")
     _add_out(p, metavar)
 
 
@@ -416,6 +428,10 @@ COMMANDS = (
     Command(
         "beads", _add_beads, "average the beads of an image to a PSF",
         "beads.tif --voxel-um 0.3 0.1 0.1 --out psf.tif"
+    ),
+    Command(
+        "shifts", _add_shifts, "measure the chromatic shift of each channel on beads, for a microscope's file",
+        "beads.ome.tif --reference 1 --save microscope.toml",
     ),
     Command(
         "deconvolve", _add_deconvolve, "train on one image and write it deconvolved",

@@ -117,6 +117,28 @@ def _repaired(
     return psf, context.voxel_um, did
 
 
+def run_shifts(args: argparse.Namespace, token: StopToken) -> None:
+    from napari_selfdeconv import api
+
+    template = template_of(args)
+    if args.save is not None:
+        api.load_microscope(args.save)
+    file = read_input(args, template)
+    shifts = watch(api.iter_measure_shifts(file, args.reference, within_um=args.within_um, stop=token))
+    if args.save is not None:
+        api.add_shifts(args.save, shifts)
+        say(f"stored in {args.save}; --align {args.save} takes them back from results")
+    if args.json:
+        print(json.dumps([shift.to_dict() for shift in shifts]))  # noqa: T201
+        return
+    for one in shifts:
+        print(  # noqa: T201
+            f"{1000 * one.wavelength_um:.0f} nm beside {1000 * one.reference_um:.0f} nm: z {one.z_um:+.3f}, "
+            f"y {one.y_um:+.3f}, x {one.x_um:+.3f} um; rotation {one.rotation_deg:+.4f} degrees; "
+            f"zoom {one.zoom:.5f}; {one.beads} beads, {one.residual_um:.3f} um left"
+        )
+
+
 def run_beads(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Self
 
+from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.config.optics import Optics
-from napari_selfdeconv.config.rules import Each, Number, Text
+from napari_selfdeconv.config.rules import Each, Number, Part, Text
 from napari_selfdeconv.config.settings import Settings
 
 
@@ -18,6 +20,7 @@ class Microscope(Settings):
     ----------
     name : given by the user, such as "Zeiss 63x/1.4 oil, GFP".
     optics : all that a PSF needs but the voxel size.
+    shifts : where other colours lie, for `unshift`; measured on beads.
     voxel_um : usual voxel size, (dz, dy, dx) or (dy, dx), in um; None if it differs from image to image.
 
     Examples
@@ -31,3 +34,16 @@ class Microscope(Settings):
     name: Annotated[str, Text()]
     optics: Optics
     voxel_um: Annotated[tuple[float, ...] | None, Each(Number(0.0, 1000.0, open_low=True), counts=(2, 3))] = None
+    shifts: Annotated[tuple[ChromaticShift, ...], Each(Part(ChromaticShift))] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s output; files of before there were shifts have none."""
+        if isinstance(values, Mapping) and isinstance(values.get("shifts"), list):
+            values = {**values, "shifts": tuple(ChromaticShift.from_dict(one) for one in values["shifts"])}
+        return super().from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, strings, lists and dicts; shifts only where there are some."""
+        found = super().to_dict()
+        return found if self.shifts else {name: value for name, value in found.items() if name != "shifts"}

@@ -256,6 +256,15 @@ class OutputChoice(Settings):
         Choice(get_args(Dtype)),
         Told("number type of the result; default: float32. uint16 is rounded, and scaled where it must be"),
     ] = None
+    align: Annotated[
+        str | None,
+        Text(),
+        Told(
+            "put the channels onto each other by the chromatic shifts of this microscope (file or name); "
+            "selfdeconv shifts measures them",
+            metavar="MICROSCOPE",
+        ),
+    ] = None
     compression: Annotated[
         Compression | None, Choice(get_args(Compression)), Told("of the OME-TIFF, without loss; default: none")
     ] = None

@@ -49,7 +49,7 @@ def read_template(path: str | os.PathLike[str]) -> Template:
         if str(path) in str(error):
             raise
         raise ConfigError(f"{path} does not hold {_WHAT} that can be used: {error}") from error
-    places = {"psf": ("file",), "method": ("mask",), "optics": ("microscope",)}
+    places = {"psf": ("file",), "method": ("mask",), "optics": ("microscope",), "output": ("align",)}
     for part, names in places.items():
         settings = getattr(template, part)
         moved = {name: _beside(path, getattr(settings, name)) for name in names}
