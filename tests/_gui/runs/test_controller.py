@@ -16,6 +16,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.layers import Image
+from superqt.utils import WorkerBase
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.docks.compare import open_compare
@@ -110,6 +111,27 @@ def test_a_closed_run_is_discarded_at_once_and_says_nothing_more(runs: RunContro
     runs.stop()
     qtbot.waitUntil(lambda: not runs.busy, timeout=10_000)
     assert endings[-1] == Ending(Succeeded(2), "2")
+
+
+def test_a_run_that_napari_quits_lets_go_of_what_it_holds(runs: RunController, qtbot: Any) -> None:
+    held = threading.Event()
+
+    def deaf(_token: StopToken) -> Generator[Event, None, Any]:
+        held.set()
+        try:
+            while True:
+                yield started()
+                time.sleep(0.002)
+        finally:
+            held.clear()
+
+    runs.start(RunRequest(job=deaf, what="", on_success=str))
+    qtbot.waitUntil(held.is_set)
+    with qtbot.waitSignal(runs.finished) as ended:
+        # As napari does when the last window closes.
+        WorkerBase.await_workers(20_000)
+    assert ended.args[0].outcome == Discarded()
+    assert not held.is_set()
 
 
 def test_after_stop_the_next_channel_can_be_paused_and_stopped(

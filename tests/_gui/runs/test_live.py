@@ -140,7 +140,7 @@ def test_pause_use_now_resume_and_stop(
     step = interim.metadata[METADATA_KEY]["steps_done"]
     assert interim.name == f"spots [network, step {step}]"
     qtbot.waitUntil(panel.use_button.isEnabled, timeout=60_000)
-    assert panel.status.text().startswith("Paused")
+    assert panel.status.text().startswith(f"Added {interim.name}. Paused")
     # The bar says how far training is, whatever else is computed meanwhile; the preview stays on top.
     assert all(text.startswith("Training") for text in texts)
     assert dock.viewer.layers[-1].name == "spots [preview]"

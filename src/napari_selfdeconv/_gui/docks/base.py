@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
+from weakref import ref
 
 import napari
 from qtpy.QtCore import QEvent, QSize, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from napari_selfdeconv._gui.runs.controller import RunController
 
@@ -56,6 +58,10 @@ class DockBase(QWidget):
         """Take away what the dock has put into the viewer, and disconnect from the viewer's events."""
         raise NotImplementedError
 
+    def runs_to_ask_about(self) -> Sequence[RunController]:
+        """Return the controllers whose runs are worth a question before they are lost."""
+        return self.findChildren(RunController)
+
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layers; napari calls this when one comes, goes, moves or is renamed."""
         if not self._closed:
@@ -73,6 +79,7 @@ class DockBase(QWidget):
             # Not at once: a script may dock it again.
             QTimer.singleShot(0, self._delete_if_closed)
         elif event is not None and event.type() == QEvent.Type.ParentChange:
+            self._ask_before_closing(self.parent())
             # When napari has given it its place.
             QTimer.singleShot(0, self._join_tabs)
         return bool(super().event(event))
@@ -95,6 +102,35 @@ class DockBase(QWidget):
                     mine.show()
                     mine.raise_()
                 return
+
+    def _ask_before_closing(self, dock: Any) -> None:
+        """Let the close button of napari's dock ask while a run is under way; a script is not asked."""
+        if not hasattr(dock, "destroyOnClose"):
+            return  # it is in a window of its own
+        close, me = dock.destroyOnClose, ref(self)
+
+        def ask_and_close() -> None:
+            widget = me()
+            if widget is None or widget._may_close():
+                close()
+
+        # napari has no event before a dock is closed: its button calls this method.
+        dock.destroyOnClose = ask_and_close
+
+    def _may_close(self) -> bool:
+        """Return whether nothing is under way, or the user gives it up."""
+        if not any(runs.busy for runs in self.runs_to_ask_about()):
+            return True
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Close the dock?")
+        box.setText("A run is under way. Closing the dock ends it, and its result is lost.")
+        box.setInformativeText("Layers that were added already stay. To keep the result, press Stop (keep) first.")
+        end = box.addButton("End the run and close", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Keep it open", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.exec()
+        return box.clickedButton() is end
 
     def _delete_if_closed(self) -> None:
         # napari's dock keeps the widget alive for ever otherwise.

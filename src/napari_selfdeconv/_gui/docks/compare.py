@@ -24,6 +24,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     source_layer,
     tiles_of,
 )
+from napari_selfdeconv._gui.layers.results import AddedLayers
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.metrics_table import MetricsTable
 from napari_selfdeconv._gui.panels.profiles import ProfileLine, ProfilePlot
@@ -262,7 +263,9 @@ class CompareWidget(DockBase):
         self.image_box.layer_changed.connect(self._on_image)
         self.psf_form.changed.connect(self._on_psf)
         self.run_panel.train.connect(self.compare)
-        self.run_panel.follow(self.runs)
+        added = AddedLayers(self.viewer)
+        self.runs.began.connect(lambda _request: added.begin())
+        self.run_panel.follow(self.runs, added.names)
         self.runs.began.connect(lambda _request: self.measure_button.setEnabled(False))
         self.runs.finished.connect(lambda _ending: self.measure_button.setEnabled(True))
         self.grid_button.clicked.connect(self._toggle_grid)

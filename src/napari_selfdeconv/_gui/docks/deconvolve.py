@@ -15,7 +15,7 @@ from napari_selfdeconv._gui.forms.layout import Section, scroll_to, scrolled
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot, voxel_um
-from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
+from napari_selfdeconv._gui.layers.results import AddedLayers, FillingResult, WholeResult
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
@@ -292,7 +292,9 @@ class DeconvolveWidget(DockBase):
         self.axes_form.changed.connect(self._on_axes)
         self.train_form.changed.connect(self._on_inputs)
         self.psf_form.changed.connect(self._on_psf)
-        self.run_panel.follow(self.runs)
+        added = AddedLayers(self.viewer)
+        self.runs.began.connect(lambda _request: added.begin())
+        self.run_panel.follow(self.runs, added.names)
         self.run_panel.train.connect(self.train)
         self.run_panel.go_on.connect(self.go_on)
         self.model_panel.asked.connect(self.start)

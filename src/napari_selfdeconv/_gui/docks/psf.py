@@ -11,6 +11,7 @@ from napari_selfdeconv._gui.docks.base import DockBase, open_dock
 from napari_selfdeconv._gui.panels.beads import BeadsPanel
 from napari_selfdeconv._gui.panels.psf_check import DoctorPanel
 from napari_selfdeconv._gui.panels.psf_generate import GeneratePanel
+from napari_selfdeconv._gui.runs.controller import RunController
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 
 DOCK_NAME = "Point spread function"
@@ -44,6 +45,10 @@ class PsfWidget(DockBase):
         for box in (self.generate.image_box, self.doctor.psf_box, self.doctor.image_box):
             box.refresh()
         self.beads.form.refresh()
+
+    def runs_to_ask_about(self) -> list[RunController]:
+        """Ask about the average of beads only: the others show what the fields say, within seconds."""
+        return [self.beads.runs]
 
     def leave_viewer(self) -> None:
         """Stop what is about to be computed, and disconnect from the layers."""

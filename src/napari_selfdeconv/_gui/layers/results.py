@@ -21,6 +21,26 @@ from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
 _REFRESH_S = 0.25
+_STAY = ("result", "residual", "uncertainty")
+
+
+class AddedLayers:
+    """The layers that a run adds and that stay: results, residuals and uncertainties, no previews."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._before: set[str] = set()
+
+    def begin(self) -> None:
+        """A run begins: what there is now is not of it."""
+        self._before = {str(layer.unique_id) for layer in self._viewer.layers}
+
+    def names(self) -> list[str]:
+        """Return the names of the layers that have come since `begin` and are still there."""
+        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [
+            layer.name for layer in images if role(layer) in _STAY and str(layer.unique_id) not in self._before
+        ]
 
 
 class WholeResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -78,14 +80,19 @@ class RunPanel(QWidget):
         self.remarks = Remarks()
         self.plot = LossPlot()
         self.plot.hide()
+        self._kept: Callable[[], Sequence[str]] = tuple
         self._started: Started | None = None
         self._finished: Finished | None = None
         self._trains, self._interim, self._answering = False, True, False
         self._build()
         self.idle()
 
-    def follow(self, runs: RunController) -> None:
-        """Show the runs of ``runs``, and let the buttons stop, cancel and pause them."""
+    def follow(self, runs: RunController, kept: Callable[[], Sequence[str]]) -> None:
+        """Show the runs of ``runs``, and let the buttons stop, cancel and pause them.
+
+        ``kept`` returns the names of the layers that the run has added and that stay.
+        """
+        self._kept = kept
         runs.began.connect(self._on_began)
         runs.happened.connect(self.show_event)
         runs.finished.connect(self._on_finished)
@@ -133,6 +140,9 @@ class RunPanel(QWidget):
             self.remarks.add(event.message)
         elif isinstance(event, Interim):
             self.used()
+            added = self._kept()[-1:]
+            if added:
+                self.status.say(f"Added {added[0]}. {self._state()}".strip(), "good")
         elif isinstance(event, Finished):
             self._finished = event
             if event.converged:
@@ -174,11 +184,14 @@ class RunPanel(QWidget):
         text = what
         if self._finished is not None:
             text += f" in {clock(self._finished.seconds)}"
+        if kept := self._kept():
+            text += f": {', '.join(kept)}"
+        if self._finished is not None:
             if self._finished.converged:
                 text += f". It stopped by itself after step {self._finished.steps_done}"
                 text += ": the held-out error no longer fell"
             elif self._finished.stopped:
-                text += f", stopped after step {self._finished.steps_done}"
+                text += f"; stopped after step {self._finished.steps_done}"
             if self._finished.kept_share < 1:
                 text += f". {_kept(self._finished.kept_share)}"
             if count := self._finished.refined_iterations:
@@ -190,11 +203,13 @@ class RunPanel(QWidget):
     def failed(self, message: str, remedy: str) -> None:
         """The run failed, or could not start: say what to do."""
         self.idle()
-        self.status.say(f"{message}\n{remedy}".strip(), "error")
+        self.status.say("\n".join(filter(None, (message, remedy, _stays(self._kept())))), "error")
 
     def cancelled(self) -> None:
+        """The run was cancelled: say what stays all the same."""
         self.idle()
-        self.status.say("Cancelled; nothing was kept.")
+        stays = _stays(self._kept())
+        self.status.say(f"Cancelled. {stays}" if stays else "Cancelled; nothing was kept.")
 
     def idle(self) -> None:
         """Nothing runs: Train is live again."""
@@ -246,8 +261,11 @@ class RunPanel(QWidget):
         self.bar.setFormat(" · ".join(part for part in parts if part))
 
     def _say_state(self) -> None:
+        self.status.say(self._state())
+
+    def _state(self) -> str:
         paused = self.pause_button.text() == "Resume"
-        self.status.say("Paused; the preview still follows the view." if paused else self._device())
+        return "Paused; the preview still follows the view." if paused else self._device()
 
     def _device(self) -> str:
         """Say where it runs, why there, and what would make it faster."""
@@ -294,6 +312,13 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
+
+
+def _stays(names: Sequence[str]) -> str:
+    """Say which layers stay after a run without a result."""
+    if not names:
+        return ""
+    return f"{'This layer stays' if len(names) == 1 else 'These layers stay'}: {', '.join(names)}."
 
 
 def _kept(share: float) -> str:

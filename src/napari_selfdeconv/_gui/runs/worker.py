@@ -60,12 +60,14 @@ class _Slot:
 
 
 def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None, None, Outcome]:
-    """Iterate ``job`` and never raise; every yield lets napari's worker look for its own quit flag."""
+    """Iterate ``job`` and never raise; a job that is cancelled ends here if it does not look at the token."""
     events = None
     try:
         events = job(token)
         while True:
             event = next(events)
+            if token.cancelled:
+                return Discarded()
             if isinstance(event, Preview):
                 slot.put(event)
                 yield None
@@ -85,13 +87,16 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
 
 
 class _TokenWorker(GeneratorWorker):  # type: ignore[misc]  # napari has no type hints
-    """napari calls ``quit`` when the window closes; that must reach the computation at once."""
+    """napari calls ``quit`` when the window closes; that must reach the computation at once.
+
+    It does no more than that: a worker that quits as napari means it drops the generator half-way. Whatever the
+    computation holds (memory, a file) then stays until the garbage collector finds it.
+    """
 
     token: StopToken
 
     def quit(self) -> None:
         self.token.cancel()
-        super().quit()
 
 
 class Run(QObject):
@@ -149,6 +154,6 @@ class Run(QObject):
         self._outcome = outcome
 
     def _on_finished(self) -> None:
-        # ``returned`` never fires after napari's quit: then the outcome is still `Discarded`.
+        # Without ``returned``, which does not fire if the worker dies, the outcome is still `Discarded`.
         self._timer.stop()
         self.ended.emit(self._outcome)
