@@ -25,7 +25,7 @@ BOX_NAME = "preview box"
 PREVIEW = "preview"
 #: Of the frame around the preview, and of the word in the corner.
 FRAME_COLOUR = "#2fb5b5"
-_BLANK = 16
+_BLANK = 64
 Limits = tuple[float, float]
 
 
