@@ -65,6 +65,12 @@ def defect(kind: str, noise: bool = True) -> tuple[np.ndarray, np.ndarray, np.nd
 KINDS = ["star", "column", "row", "quadrant", "nan"]
 
 
+def stack() -> np.ndarray:
+    """Return six planes of noise about smooth light, with an offset of a camera."""
+    planes: np.ndarray = 100 + np.random.default_rng(1).poisson(np.stack([scene()] * 6)).astype(float)
+    return planes
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_defects_are_found_and_nothing_else(kind: str) -> None:
     _, image, bad = defect(kind)
@@ -85,6 +91,35 @@ def test_a_sound_image_has_none() -> None:
         assert find_unmeasured(np.asarray(image)).describe() == ""
 
 
+def test_hot_pixels_of_a_stack_are_found() -> None:
+    planes, bad = stack(), np.zeros((SIDE + 40, SIDE + 40), bool)
+    bad[20, 30] = bad[50, 51] = bad[77, 3] = True
+    planes[:, bad] += 150
+    bad[90, 90] = True
+    planes[:, 90, 90] = 2
+    # A bead has neighbours, so it is no hot pixel.
+    planes[:, 60:63, 80:83] += 80
+    planes[:, 61, 81] += 100
+    found = find_unmeasured(planes)
+    np.testing.assert_array_equal(found.hot, np.broadcast_to(bad, planes.shape))
+    assert found.counts == {"hot": 24}
+    assert set(np.unique(found.labels)) == {0, 5}
+
+
+def test_salt_is_not_saturated_and_subtracted_darkness_is_a_measurement() -> None:
+    salty = np.random.default_rng(0).poisson(scene()).astype(float)
+    salty[::9, ::7] = 255
+    assert find_unmeasured(salty).describe() == ""
+    y, x = np.mgrid[:128, :128] - 64
+    light = 300 * np.exp(-(y**2 + x**2) / 800)
+    subtracted = np.maximum(np.random.default_rng(0).normal(light - 60, 3), 0)
+    assert (subtracted == 0).mean() > 0.5
+    assert find_unmeasured(subtracted).describe() == ""
+    with_edge = subtracted + 40
+    with_edge[80:, 80:] = 0
+    assert find_unmeasured(with_edge).counts == {"in black areas": 48 * 48}
+
+
 def ring(bad: np.ndarray) -> np.ndarray:
     """The pixels two away from a defect."""
     two: np.ndarray = binary_dilation(bad, iterations=2) & ~binary_dilation(bad)
@@ -96,9 +131,10 @@ def test_two_pixels_away_the_result_is_the_truth(kind: str) -> None:
     """Richardson-Lucy on an image without noise, which used to dig rings and light up rims."""
     truth, image, bad = defect(kind, noise=False)
     method = Classical(method="rl", iterations=60, background=0.0)
-    result = api.classical_method(image, psf(), method, weights=(~bad).astype(np.float32)).image
     beside = ring(bad)
-    assert np.abs(result[beside] / truth[beside] - 1).max() < 0.05
+    for weights in ((~bad).astype(np.float32), "auto+nan"):
+        result = api.classical_method(image, psf(), method, weights=weights).image
+        assert np.abs(result[beside] / truth[beside] - 1).max() < 0.05
     if kind in ("column", "quadrant"):
         spoiled = api.classical_method(image, psf(), method).image
         assert np.abs(spoiled[beside] / truth[beside] - 1).max() > 0.3

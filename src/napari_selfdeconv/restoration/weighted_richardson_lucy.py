@@ -53,7 +53,8 @@ def iterate_weighted_richardson_lucy(
     operator : A, with what lies beyond the border.
     iterations : counts, each >= 1.
     stop : when set, the counts reached so far are returned (the current one if there is none).
-    weights : w; None is 1 everywhere. At a saturated pixel (x - s) / (A f + b) counts as 1 if it is less.
+    weights : w; None is 1 everywhere. A saturated pixel has its weight as long as the model has less light there
+        than was recorded, and then weight 0.
     background : s is its ``subtracted``, b its ``level``.
     accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
@@ -78,15 +79,15 @@ def iterate_weighted_richardson_lucy(
         f = operator.clear(torch.full_like(sight, start))
         y = f.clone() if accelerated else f
         ratio = torch.empty_like(observed)
-    least = (
-        None if weights is None or weights.at_least is None else torch.as_tensor(weights.at_least, device=device)
-    )
-    run = _Run(operator, observed, weighted, least, sight, f, y, background, _FLOOR * start, tv)
+        saturated = None
+        if weights is not None and weights.at_least is not None:
+            saturated = torch.as_tensor(weights.at_least, device=device)[None, None]
+    run = _Run(operator, observed, weighted, saturated, sight, f, y, background, _FLOOR * start, tv)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
     for n in range(1, last_count + 1):
         with torch.inference_mode():
-            run.step(ratio, n / (n + 3) if accelerated else 0.0)
+            run.step(ratio, (n - 1) / (n + 2) if accelerated else 0.0)
         if n in counts:
             results[n] = f.to("cpu", copy=n < last_count)
         yield Tick(n, last_count)
@@ -108,7 +109,7 @@ class _Run:
         operator: ForwardOperator,
         observed: Tensor,
         weights: Tensor | None,
-        at_least: Tensor | None,
+        saturated: Tensor | None,
         sight: Tensor,
         f: Tensor,
         y: Tensor,
@@ -118,8 +119,12 @@ class _Run:
     ) -> None:
         self._operator, self._estimate, self._from = operator, f, y
         self._observed = bare(observed)
-        self._weights = None if weights is None else bare(weights)
-        self._at_least = None if at_least is None else bare(at_least[None, None])
+        self._all_weights, self._all_sight = weights, sight
+        self._saturated = None
+        if saturated is not None and weights is not None:
+            self._given, self._saturated = bare(weights), bare(saturated)
+            self._all_weights = weights.to(observed, copy=True)
+        self._weights = None if self._all_weights is None else bare(self._all_weights)
         self._sight, self._f, self._y = bare(sight), bare(f), bare(y)
         self._grids = [
             _Grid(part.numel(), max(_LEAST_SEEN * float(part.max()), _TINY)) for part in operator.grids(sight)
@@ -130,15 +135,18 @@ class _Run:
 
     def step(self, ratio: Tensor, ahead: float) -> None:
         xp, f, y, divisor = self._xp, self._f, self._y, self._divisor()
+        changed: list[bool] = []
 
         def divide(part: Any, where: slice) -> None:
             xp.clip(part, 0.0, None, out=part)
             part += self._background.level
             xp.clip(part, self._floor, None, out=part)
             xp.divide(self._observed[where] - self._background.subtracted, part, out=part)
-            if self._at_least is not None:
-                saturated = self._at_least[where]
-                part[saturated] = xp.clip(part[saturated], 1.0, None)
+            if self._saturated is not None and self._weights is not None:
+                brighter = self._saturated[where] & (part < 1)
+                now = xp.where(brighter, 0.0, self._given[where])
+                changed.append(bool((now != self._weights[where]).any()))
+                self._weights[where] = now
             if self._weights is not None:
                 part *= self._weights[where]
 
@@ -156,6 +164,8 @@ class _Run:
                 y[where] = xp.maximum(part + ahead * (part - f[where]), _LEAST_KEPT * part)
 
         self._operator.blur_into(self._from, ratio, then=divide)
+        if any(changed) and self._all_weights is not None:
+            self._operator.adjoint_into(self._all_weights, self._all_sight)
         self._operator.adjoint_into(ratio, self._estimate, then=update)
 
     def _least(self, where: slice) -> float:
