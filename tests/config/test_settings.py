@@ -24,7 +24,19 @@ from napari_selfdeconv.config.parts import (
     StartSettings,
 )
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.rules import Choice, Each, Flag, Maybe, Number, Part, Rule, Text, Whole, rule_of
+from napari_selfdeconv.config.rules import (
+    Choice,
+    Each,
+    Flag,
+    Maybe,
+    Number,
+    NumberOr,
+    Part,
+    Rule,
+    Text,
+    Whole,
+    rule_of,
+)
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.settings import Settings, rules
 from napari_selfdeconv.config.tiles import TileConfig
@@ -64,6 +76,8 @@ def allowed(rule: Rule) -> st.SearchStrategy[Any]:
         case Number(low, high, open_low):
             low, high = max(low, -1e6), min(high, 1e6)
             return st.floats(low, high, exclude_min=open_low)
+        case NumberOr(word, number):
+            return st.just(word) | allowed(number)
         case Whole(low, high):
             return st.integers(low, high)
         case Choice(choices):
@@ -90,6 +104,8 @@ def wrong(rule: Rule) -> list[Any]:
             outside = [low - 1.0, *([low] if open_low else []), high + 1.0]
             finite = [value for value in outside if math.isfinite(value)]
             return [*finite, math.nan, math.inf, 10**400, np.float64("nan"), "1", None, True, np.True_, (1.0,)]
+        case NumberOr(_, number):
+            return [*wrong(number), "another word"]
         case Whole(low, high):
             return [low - 1, high + 1, np.int64(low - 1), float(low), "1", None, True, np.True_, [low]]
         case Choice():

@@ -172,7 +172,7 @@ def test_found_pixels_are_counted_in_a_warning(tmp_path: Path, capsys: pytest.Ca
     work = api.iter_classical(image, psf(), [Classical(method="rl")], weights="auto")
     result = drain(work, lambda event: told.append(event.message) if isinstance(event, Warned) else None)[0]
     assert told == ["96 pixels are no measurement: 96 in dead rows or columns. They were left out."]
-    assert result.provenance["mask"] == {"pixels": 96, "saturated": 0, "automatic": True}
+    assert result.provenance["mask"] == {"from": "auto", "pixels": 96, "saturated": 0}
     assert "--mask auto" in api.as_command(result.provenance, "i.tif", "p.tif")
     assert "weights='auto'" in api.as_python(result.provenance, "i.tif", "p.tif")
 

@@ -64,7 +64,7 @@ def test_training_sees_nothing_under_the_mask() -> None:
     ]
     np.testing.assert_array_equal(results[0].image, results[1].image)
     assert np.isfinite(results[0].image).all()
-    assert results[0].provenance["mask"] == {"pixels": 180, "saturated": 0, "automatic": False}
+    assert results[0].provenance["mask"] == {"from": "given", "pixels": 180, "saturated": 0}
     applied = api.apply_model(results[0].model, np.where(weights > 0, spoiled, 1e6), weights=weights)
     np.testing.assert_array_equal(applied, results[0].image)
 
@@ -92,7 +92,7 @@ def test_saturated_pixels_are_found_and_named() -> None:
     result = drain(api.iter_deconvolve(spoiled, PSF, tiny(steps=1), weights="auto"), events.append)
     told = [event.message for event in events if isinstance(event, Warned)]
     assert told[0].startswith("36 pixels are no measurement: 36 saturated")
-    assert result.provenance["mask"] == {"pixels": 0, "saturated": 36, "automatic": True}
+    assert result.provenance["mask"] == {"from": "auto", "pixels": 0, "saturated": 36}
 
 
 def test_scale_and_gain_are_those_of_the_measured_pixels() -> None:
@@ -107,6 +107,29 @@ def test_scale_and_gain_are_those_of_the_measured_pixels() -> None:
     assert calibrate(result, problem.image, PSF, "reflect", problem.scale.apply)[0] == 1.0
     line = calibrate(result, problem.image, PSF, "reflect", problem.scale.apply, problem.weights)
     assert line.gain > 1.2
+
+
+def test_scores_without_a_truth_leave_the_pixels_out() -> None:
+    clean, weights = image(), np.ones((40, 44))
+    weights[:, 20] = 0
+    spoiled = np.where(weights > 0, clean, 4000.0)
+    result = np.full(clean.shape, clean.mean())
+    told = [api.evaluate_without_truth(result, one, PSF, weights=weights) for one in (clean, spoiled)]
+    assert all(told[0][key] == told[1][key] for key in ("whiteness", "i_divergence", "residual_rms"))
+    assert told[0]["residual_rms"] < 0.2 * api.evaluate_without_truth(result, spoiled, PSF)["residual_rms"]
+    assert not api.residual(spoiled, result, PSF, weights=weights)[:, 20].any()
+
+
+def test_hot_pixels_of_a_series_are_in_no_frame() -> None:
+    frames = np.stack([image() + 0.1 * t for t in range(6)])
+    spoiled = frames.copy()
+    spoiled[:, 12, 17] += 3000
+    plan = api.SeriesPlan(axes="tyx", frames=2)
+    runs = [api.iter_deconvolve_series(one, PSF, plan, tiny(steps=1), weights="auto") for one in (frames, spoiled)]
+    events: list[Event] = []
+    plain, masked = drain(runs[0]).image, drain(runs[1], events.append).image
+    assert any("1 hot" in event.message for event in events if isinstance(event, Warned))
+    assert np.abs(masked - plain).max() < 0.2 * np.ptp(plain)
 
 
 def test_refinement_sees_nothing_under_the_mask() -> None:

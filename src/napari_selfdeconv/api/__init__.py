@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         iter_batch,
     )
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
+    from napari_selfdeconv.api.camera import estimate_background, report_camera
     from napari_selfdeconv.api.chromatic import add_shifts, iter_measure_shifts, unshift_channels
     from napari_selfdeconv.api.classical import (
         ClassicalResult,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.config.tiles import TileConfig
     from napari_selfdeconv.config.training import TrainConfig
     from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError, SelfDeconvError
+    from napari_selfdeconv.inference.weigh import Weights
     from napari_selfdeconv.io.checks import check_image, check_layout
     from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, read_record, write_ome_tiff, write_psf
     from napari_selfdeconv.io.json_files import read_json
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
     from napari_selfdeconv.metrics.scores import evaluate
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
+    from napari_selfdeconv.physics.camera import CameraReport
+    from napari_selfdeconv.physics.mask import Unmeasured, find_hot_pixels, find_unmeasured
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
     from napari_selfdeconv.psf.chromatic import fit_shift, unshift
     from napari_selfdeconv.psf.diagnose import Context, Finding, examine_psf, repair_psf
@@ -122,6 +126,7 @@ __all__ = [
     "BeadPsf",
     "BeadSettings",
     "Border",
+    "CameraReport",
     "Cancelled",
     "ChannelRecord",
     "Choice",
@@ -165,6 +170,8 @@ __all__ = [
     "Template",
     "TileConfig",
     "TrainConfig",
+    "Unmeasured",
+    "Weights",
     "add_shifts",
     "applied_record",
     "apply_model",
@@ -186,11 +193,14 @@ __all__ = [
     "deconvolve",
     "degrade",
     "describe_default",
+    "estimate_background",
     "evaluate",
     "evaluate_without_truth",
     "examine_psf",
+    "find_hot_pixels",
     "find_images",
     "find_microscope",
+    "find_unmeasured",
     "fit_shift",
     "fit_to_voxels",
     "forget_microscope",
@@ -238,6 +248,7 @@ __all__ = [
     "remember_microscope",
     "remembered_microscopes",
     "repair_psf",
+    "report_camera",
     "residual",
     "richards_wolf_psf",
     "richardson_lucy",
@@ -278,6 +289,7 @@ _NAMES = {
     "io.template_files": "read_template save_template template_text",
     "api.apply": "apply_model iter_apply_model model_differences",
     "api.beads": "beads_psf iter_beads_psf",
+    "api.camera": "estimate_background report_camera",
     "api.classical": "ClassicalResult classical_method iter_classical iter_richardson_lucy richardson_lucy",
     "api.deconvolution": "Deconvolution deconvolve iter_deconvolve",
     "api.large": "LargeDeconvolution iter_deconvolve_large",
@@ -288,6 +300,7 @@ _NAMES = {
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
     "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",
+    "inference.weigh": "Weights",
     "io.ome_zarr": "create_zarr is_unfinished new_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",
     "compute.failures": "translate_error",
@@ -310,6 +323,8 @@ _NAMES = {
     "metrics.scores": "evaluate",
     "network.model": "Model",
     "network.model_file": "load_model save_model",
+    "physics.camera": "CameraReport",
+    "physics.mask": "Unmeasured find_hot_pixels find_unmeasured",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",
     "psf.diagnose": "Context Finding examine_psf repair_psf",
     "psf.stack": "psf_for_stack share_in_stack stack_psf_shape",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -84,7 +84,8 @@ def iter_classical(
         raise ConfigError("no method was chosen: name at least one")
     for method in methods:
         needs_light = METHODS[method.method].needs_light and method.border != "open"
-        if needs_light and problem.scale.high <= (method.background or 0.0):
+        dark = 0.0 if method.background in (None, "varying") else method.background
+        if needs_light and problem.scale.high <= float(dark or 0.0):
             raise ConfigError(f"{METHODS[method.method].title} needs positive intensities, and the image has none")
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()
@@ -126,7 +127,7 @@ def iter_richardson_lucy(
     iterations: Sequence[int] = (2, 5, 10, 20),
     *,
     boundary: Border = "open",
-    background: float | None = None,
+    background: float | Literal["varying"] | None = None,
     stop: StopToken | None = None,
     device_name: str = "auto",
 ) -> Generator[Event, None, dict[int, NDArray[np.float32]]]:
@@ -163,7 +164,7 @@ def richardson_lucy(
     iterations: int = 10,
     *,
     boundary: Border = "open",
-    background: float | None = None,
+    background: float | Literal["varying"] | None = None,
     device_name: str = "auto",
 ) -> NDArray[np.float32]:
     """Return the Richardson-Lucy estimate after ``iterations``; see `iter_richardson_lucy`.

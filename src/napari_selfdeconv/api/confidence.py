@@ -20,6 +20,7 @@ from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.checks import as_array
 from napari_selfdeconv.metrics.scores import evaluate_residual
 from napari_selfdeconv.network.model import Model
@@ -30,13 +31,16 @@ Tile = NDArray[np.float32]
 _LARGEST = 1e37
 
 
-def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> NDArray[np.float32]:
+def residual(
+    image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any], *, weights: Weights = None
+) -> NDArray[np.float32]:
     """Return x - g(result), in the image's units: what the result does not explain.
 
     Parameters
     ----------
     image : the recorded image; result : deconvolved from it, the same shape.
     psf : as many axes.
+    weights : as in `iter_deconvolve`; where a pixel is no measurement the residual is 0.
 
     Raises
     ------
@@ -49,14 +53,21 @@ def residual(image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any]) -> ND
     >>> float(np.abs(residual(image, image, np.ones((1, 1)))).max()) < 1e-6
     True
     """
-    problem = Problem.of(image, psf)
+    problem = Problem.of(image, psf, weights=weights)
     reblurred = _reblurred(_checked(result, problem), problem)
     left: NDArray[np.float32] = (problem.image.astype(np.float64) - reblurred).astype(np.float32)
+    if problem.weights is not None:
+        left[~problem.weights.measured] = 0
     return left
 
 
 def evaluate_without_truth(
-    result: NDArray[Any], image: NDArray[Any], psf: NDArray[Any], voxel_um: Sequence[float] | None = None
+    result: NDArray[Any],
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    voxel_um: Sequence[float] | None = None,
+    *,
+    weights: Weights = None,
 ) -> dict[str, float]:
     """Score a result against the image it was made from.
 
@@ -65,6 +76,7 @@ def evaluate_without_truth(
     result, image : 2D or 3D, the same shape and intensity units.
     psf : as many axes; it is divided by its sum.
     voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
+    weights : as in `iter_deconvolve`; pixels that are no measurement, or saturated, are not compared.
 
     Returns
     -------
@@ -82,10 +94,11 @@ def evaluate_without_truth(
     >>> round(found["residual_rms"], 6)
     0.0
     """
-    problem = Problem.of(image, psf)
+    problem = Problem.of(image, psf, weights=weights)
     voxel = None if voxel_um is None else check_voxel("voxel_um", voxel_um, problem.image.ndim)
     checked = _checked(result, problem)
-    return evaluate_residual(checked, problem.image, _reblurred(checked, problem), voxel)
+    measured = None if problem.weights is None else problem.weights.measured
+    return evaluate_residual(checked, problem.image, _reblurred(checked, problem), voxel, measured)
 
 
 def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:
@@ -113,6 +126,7 @@ def iter_uncertainty(
     model: Model,
     image: NDArray[Any],
     *,
+    weights: Weights = None,
     masks: int = 4,
     tiles: TileConfig | None = None,
     stop: StopToken | None = None,
@@ -126,7 +140,7 @@ def iter_uncertainty(
     model : trained on this image or one like it.
     image : as many axes as the model's PSF.
     masks : random blind spots per view, 1 to 64: as in training, some pixels are replaced by noise.
-    tiles, stop, device_name : as `iter_apply_model`.
+    weights, tiles, stop, device_name : as `iter_apply_model`.
     seed : of the masks.
 
     Returns
@@ -142,7 +156,7 @@ def iter_uncertainty(
     """
     started = time.perf_counter()
     check_whole("masks", masks, 1, 64)
-    problem = Problem.of_model(model, image)
+    problem = Problem.of_model(model, image, weights)
     choice, standard = device.choose_device(device_name, model.config.compute.precision), problem.standard
     tiles, stop = tiles or TileConfig(), stop or StopToken()
     yield from map(Warned, problem.notes)

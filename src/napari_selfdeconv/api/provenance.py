@@ -129,14 +129,24 @@ def series_record(
         "stopped": stopped,
         "series": {"axes": plan.axes, "train_on": plan.train_on, "times": plan.training_times(shape)},
     }
+    # Every frame has its own mask.
+    if "mask" in record:
+        record["mask"] = {"from": record["mask"]["from"]}
     if nan_frames:
         record["nan_frames"] = [list(frame) for frame in nan_frames]
     return record
 
 
-def applied_record(model: Model, image: str) -> Record:
-    """Return the record of a result of a model that was trained before; ``image`` is the name of the image."""
-    return {**model.provenance, "applied_to": image}
+def applied_record(model: Model, image: str, weights: str | None = None) -> Record:
+    """Return the record of a result of a model that was trained before.
+
+    Parameters
+    ----------
+    image : its name.
+    weights : where the weights of its pixels come from: "auto", "auto+nan", "given" or None.
+    """
+    record = {**model.provenance, "applied_to": image}
+    return record if weights is None else {**record, "mask": {"from": weights}}
 
 
 def classical_record(
@@ -167,6 +177,7 @@ def classical_record(
         record["background"] = {
             "constant": background.constant,
             "level": background.level,
+            "mean": background.mean,
             "gain": background.gain,
         }
     return record
@@ -177,12 +188,14 @@ def _software() -> Mapping[str, str]:
 
 
 def _mask(problem: Problem) -> Mapping[str, Any]:
-    """Return how many pixels are no measurement and how many are saturated; nothing if all are measurements."""
-    weights = problem.weights
-    if weights is None:
+    """Return where the weights come from, how many pixels are no measurement, and how many are saturated."""
+    if problem.weighing is None:
         return {}
-    saturated = 0 if weights.at_least is None else int(np.count_nonzero(weights.at_least))
-    return {"mask": {"pixels": weights.unmeasured, "saturated": saturated, "automatic": problem.weights_found}}
+    weights, pixels, saturated = problem.weights, 0, 0
+    if weights is not None:
+        pixels = weights.unmeasured
+        saturated = 0 if weights.at_least is None else int(np.count_nonzero(weights.at_least))
+    return {"mask": {"from": problem.weighing, "pixels": pixels, "saturated": saturated}}
 
 
 def _psf(psf: NDArray[np.float32]) -> Mapping[str, Any]:

@@ -44,12 +44,13 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
         return (
             "from napari_selfdeconv import TileConfig, TrainConfig, deconvolve\n"
             f"{_HEAD}\n{read}{psf_line}config = TrainConfig.from_dict(\n{_indent(config)}\n)\n"
-            f"result = deconvolve(image, psf, config{tile_word}, voxel_um={voxel!r}).image\n{write}"
+            f"result = deconvolve(image, psf, config{_weights(provenance)}{tile_word}, voxel_um={voxel!r}).image\n"
+            f"{write}"
         )
     if kind == "applied":
         return (
             f"from napari_selfdeconv import apply_model, load_model\n{_HEAD}\n"
-            f"{read}result = apply_model(load_model({psf!r}), image)\n{write}"
+            f"{read}result = apply_model(load_model({psf!r}), image{_weights(provenance)})\n{write}"
         )
     if kind == "rl":
         count = provenance["iterations"]
@@ -76,7 +77,7 @@ def as_command(
     Examples
     --------
     >>> as_command({"config": {}, "seed": 0}, "my image.tif", "p.tif")
-    "selfdeconv deconvolve 'my image.tif' --psf p.tif --config run.json --out result.ome.tif"
+    "selfdeconv deconvolve 'my image.tif' --psf p.tif --config run.json --out result.ome.tif --mask none"
     """
     kind = kind_of(provenance)
     if kind == "network":
@@ -88,13 +89,12 @@ def as_command(
             provenance.get("settings") or {"method": "rl", "iterations": provenance["iterations"]}
         )
         words = ["classical", image, "--psf", psf, "--method", settings["method"]]
-        for key in ("iterations", "regularisation", "background"):
+        for key in ("iterations", "regularisation", "background", "offset", "gain", "read_noise"):
             if settings.get(key) is not None:
-                words += [f"--{key}", repr(settings[key])]
+                words += [f"--{key.replace('_', '-')}", str(settings[key])]
         words += ["--median-guard"] * bool(settings.get("median_guard"))
-        words += ["--mask", "auto"] * bool(_weights(provenance))
         words += ["--boundary", settings["boundary"], "--out", out]
-    return shlex.join(["selfdeconv", *words])
+    return shlex.join(["selfdeconv", *words, "--mask", _mask(provenance) or "none"])
 
 
 def settings_json(provenance: Mapping[str, Any]) -> str:
@@ -134,16 +134,23 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
 
 
 def _weights(provenance: Mapping[str, Any]) -> str:
-    """Return the argument of weights; ConfigError for those that a user gave, which no record holds."""
+    """Return the argument of weights."""
+    mask = _mask(provenance)
+    return "" if mask is None else f", weights={mask!r}"
+
+
+def _mask(provenance: Mapping[str, Any]) -> str | None:
+    """Return how the weights were found; ConfigError for those that a user gave, which no record holds."""
     mask = provenance.get("mask")
     if mask is None:
-        return ""
-    if not mask["automatic"]:
+        return None
+    if mask["from"] == "given":
+        count = f" of {mask['pixels']} pixels" if "pixels" in mask else ""
         raise ConfigError(
-            f"this result was made with a mask of {mask['pixels']} pixels that its metadata does not hold: "
+            f"this result was made with a mask{count} that its metadata does not hold: "
             "make it again with the same mask"
         )
-    return ", weights='auto'"
+    return str(mask["from"])
 
 
 def _with_boundary(settings: Mapping[str, Any]) -> dict[str, Any]:

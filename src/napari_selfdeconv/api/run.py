@@ -8,12 +8,13 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.apply import iter_apply_model
+from napari_selfdeconv.api.camera import report_camera
 from napari_selfdeconv.api.chromatic import shift_of, unshift_channels
 from napari_selfdeconv.api.classical import iter_classical
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
@@ -29,10 +30,12 @@ from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Noted, Warned
+from napari_selfdeconv.inference.weigh import Weights, weighing_of
 from napari_selfdeconv.io.images import ImageFile, read_image
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.physics.camera import CameraReport
 from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.stop_token import StopToken
 
@@ -87,7 +90,10 @@ def classical_of(choice: MethodChoice) -> Classical:
         regularisation=choice.regularisation,
         median_guard=bool(choice.median_guard),
         boundary=choice.boundary,  # type: ignore[arg-type]
-        background=choice.background,
+        background=choice.background,  # type: ignore[arg-type]
+        offset=choice.offset,
+        gain=choice.gain,
+        read_noise=choice.read_noise,
     )
 
 
@@ -96,10 +102,12 @@ def is_network(template: Template) -> bool:
     return template.method.name in (None, NETWORK)
 
 
-def weights_of(choice: MethodChoice) -> NDArray[Any] | Literal["auto"] | None:
-    """Return the weights of the pixels that the mask of a template asks for."""
+def weights_of(choice: MethodChoice) -> Weights:
+    """Return the weights of the pixels that the mask of a template asks for; without one they are found."""
     if choice.mask in (None, "auto"):
-        return "auto" if choice.mask else None
+        return "auto"
+    if choice.mask in ("auto+nan", "none"):
+        return "auto+nan" if choice.mask == "auto+nan" else None
     counts: NDArray[Any] = read_image(Path(str(choice.mask))).data == 0
     return counts
 
@@ -171,12 +179,18 @@ def iter_run(
             work = _series(file, template, psfs, config, plan, stop)
     shifts = _shifts(file, template, psfs, channels)
     said += [Warned(sentence) for sentence in shifts.warnings]
+    # An image that is written tile by tile may be too large to look at as a whole.
+    camera = _camera(_frame_file(file, 0, spatial).data, template.method) if into is None else None
+    if camera is not None:
+        said.append(Noted(f"camera: {camera.describe()}"))
     done = yield from _said_with_first(work, said)
     if shifts.found and file.voxel_um is not None:
         moved = unshift_channels(done.image, file.axes, file.voxel_um, shifts.found)
         told = [None if one is None else one.to_dict() for one in shifts.found]
         done = done._replace(image=moved, provenance={**done.provenance, "chromatic_shifts": told})
     provenance = {**done.provenance, **origin(file, psfs)}
+    if camera is not None:
+        provenance["camera"] = dataclasses.asdict(camera)
     record_provenance(done.image, provenance)
     return Outcome(
         image=done.image,
@@ -282,12 +296,17 @@ def _train(
 ) -> _Work:
     tiles, voxel = template.training.tiles, file.voxel_um
     if into is not None:
+        if template.method.mask not in (None, "auto", "none"):
+            raise ConfigError("a result that is written tile by tile uses no mask", "write an OME-TIFF")
         record = completed_record(file, [chosen])
         filled = yield from iter_deconvolve_zarr(
             file.data, chosen.psf, into, config, record=record, tiles=tiles, voxel_um=voxel, stop=stop
         )
         return _Done(filled.image, filled.provenance, (filled.model,), {}, written=True)
-    result = yield from iter_deconvolve(file.data, chosen.psf, config, tiles=tiles, voxel_um=voxel, stop=stop)
+    weights = weights_of(template.method)
+    result = yield from iter_deconvolve(
+        file.data, chosen.psf, config, weights=weights, tiles=tiles, voxel_um=voxel, stop=stop
+    )
     return _Done(result.image, result.provenance, (result.model,), result.losses)
 
 
@@ -300,20 +319,23 @@ def _series(
     stop: StopToken,
 ) -> _Work:
     arrays, tiles = [chosen.psf for chosen in psfs], template.training.tiles
+    weights = weights_of(template.method)
     series = yield from iter_deconvolve_series(
-        file.data, arrays, plan, config, tiles=tiles, voxel_um=file.voxel_um, stop=stop
+        file.data, arrays, plan, config, weights=weights, tiles=tiles, voxel_um=file.voxel_um, stop=stop
     )
     return _Done(series.image, series.provenance, series.models)
 
 
 def _apply(file: ImageFile, template: Template, models: Sequence[Model], stop: StopToken) -> _Work:
     out = np.empty(file.data.shape, np.float32)
-    device = template.method.device or "auto"
+    weights, device = weights_of(template.method), template.method.device or "auto"
     for where, channel in _frames(file):
-        work = iter_apply_model(models[channel], file.data[where], stop=stop, device_name=device)
-        out[where] = yield from work
+        one = file.data[where]
+        out[where] = yield from iter_apply_model(
+            models[channel], one, weights=weights, stop=stop, device_name=device
+        )
     name = file.record.file if file.record is not None else ""
-    return _Done(out, applied_record(models[0], name), tuple(models))
+    return _Done(out, applied_record(models[0], name, weighing_of(weights)), tuple(models))
 
 
 def _classical(
@@ -336,6 +358,15 @@ def _classical(
         settled.setdefault(channel, results[0].settings)
         provenance = provenance or results[0].provenance
     return _Done(out, provenance)
+
+
+def _camera(frame: NDArray[Any], choice: MethodChoice) -> CameraReport | None:
+    """Return what the first frame says of the camera; None if its pixels cannot be used."""
+    known = {"offset": choice.offset, "gain": choice.gain, "read_noise": choice.read_noise}
+    try:
+        return report_camera(frame, weights=weights_of(choice), **known)
+    except ConfigError:
+        return None
 
 
 def _frames(file: ImageFile) -> list[tuple[tuple[int | slice, ...], int]]:

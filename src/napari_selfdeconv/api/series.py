@@ -23,9 +23,11 @@ from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.physics.mask import LEAST_FRAMES, MOST_FRAMES, find_hot_pixels
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -44,6 +46,7 @@ def iter_deconvolve_series(
     plan: SeriesPlan,
     config: TrainConfig | None = None,
     *,
+    weights: Weights = None,
     out: Any = None,
     tiles: TileConfig | None = None,
     voxel_um: Sequence[float] | None = None,
@@ -59,6 +62,7 @@ def iter_deconvolve_series(
     image : array-like that can be sliced (numpy, dask, zarr); frames are read one at a time.
     psf : one for all channels, or one for each.
     plan : what its axes mean, and what to train on.
+    weights : as in `iter_deconvolve`, an array is for every frame. "auto" finds hot pixels in the frames as well.
     out : array of zeros to write into, by default a new one in memory.
     config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`;
         ``voxel_um`` is that of a frame, ``preview_region`` gives slices of the whole array.
@@ -89,9 +93,11 @@ def iter_deconvolve_series(
     result = np.zeros(shape, np.float32) if out is None else out
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     config = config or preset("quick", len(plan.spatial))
+    hot_pixels = [_hot_pixels(image, plan, channel, weights) for channel in range(channels)]
     # All channels are checked first: an error in the last one must not cost the results of the others.
     checked = [
-        _training_frames(image, kernel, channel, plan=plan, config=config) for channel, kernel in enumerate(psfs)
+        _training_frames(image, kernel, channel, plan=plan, config=config, weights=weights, hot=hot)
+        for channel, (kernel, hot) in enumerate(zip(psfs, hot_pixels, strict=True))
     ]
     models: list[Model] = []
     runs: list[Record] = []
@@ -127,7 +133,9 @@ def iter_deconvolve_series(
             for done, t in enumerate(order):
                 where = plan.index(t, channel)
                 try:
-                    problem = known.pop(t, None) or first.like(np.asarray(image[where]))
+                    problem = known.pop(t, None) or first.like(
+                        np.asarray(image[where]), weights, hot_pixels[channel]
+                    )
                 except ConstantImage:
                     result[where] = np.asarray(image[where])
                     yield Warned(f"{plan.frame_name(t, channel)} is constant and was left as it is.")
@@ -171,7 +179,14 @@ def iter_deconvolve_series(
 
 
 def _training_frames(
-    image: Any, psf: NDArray[Any], channel: int, *, plan: SeriesPlan, config: TrainConfig
+    image: Any,
+    psf: NDArray[Any],
+    channel: int,
+    *,
+    plan: SeriesPlan,
+    config: TrainConfig,
+    weights: Weights,
+    hot: NDArray[np.bool_] | None,
 ) -> tuple[dict[int, Problem], list[str]]:
     """Return the frames of a channel to train on, by time, and a sentence for each that cannot be used.
 
@@ -183,7 +198,11 @@ def _training_frames(
     for t in plan.training_times(image.shape):
         try:
             frame = np.asarray(image[plan.index(t, channel)])
-            found[t] = Problem.of(frame, psf, config) if first is None else first.like(frame)
+            found[t] = (
+                Problem.of(frame, psf, config, weights=weights, hot=hot)
+                if first is None
+                else first.like(frame, weights, hot)
+            )
         except (UnusablePixels, OSError) as error:
             left_out.append(f"{plan.frame_name(t, channel)} is left out of training: {_reason(error)}")
             continue
@@ -191,6 +210,22 @@ def _training_frames(
     if first is None:
         raise ConfigError(f"there is no frame to train on. {' '.join(left_out)}")
     return found, left_out
+
+
+def _hot_pixels(image: Any, plan: SeriesPlan, channel: int, weights: Weights) -> NDArray[np.bool_] | None:
+    """Return the hot pixels of a channel, as large as a plane; None if nobody asks or there are few frames."""
+    times = plan.count("t", image.shape)
+    some = sorted({int(t) for t in np.linspace(0, times - 1, min(times, MOST_FRAMES)).round()})
+    if not isinstance(weights, str) or times < LEAST_FRAMES:
+        return None
+    planes = []
+    for t in some:
+        try:
+            frame = np.asarray(image[plan.index(t, channel)])
+        except OSError:
+            continue
+        planes.append(frame if frame.ndim == 2 else frame[len(frame) // 2])
+    return find_hot_pixels(np.stack(planes)) if len(planes) >= LEAST_FRAMES else None
 
 
 def _reason(error: UnusablePixels | OSError) -> str:

@@ -54,6 +54,7 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
         "refined_iterations": provenance["refined_iterations"],
         "stopped": provenance["stopped"],
         "losses": {name: values[-1] for name, values in outcome.losses.items()},
+        "camera": provenance.get("camera"),
         "output": str(args.out),
     }
     if args.save_model is not None:
@@ -126,7 +127,11 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
         say_stored({"stored": api.save_outcome(path, outcome, file, template.output)})
         paths[str(count)] = path
     seconds = round(time.perf_counter() - started, 3)
-    finish(args, {"seconds": seconds, "output": {count: str(path) for count, path in paths.items()}})
+    known = {name: getattr(template.method, name) for name in ("offset", "gain", "read_noise")}
+    camera = api.report_camera(image, weights=weights, **known)
+    say(f"camera: {camera.describe()}")
+    written = {count: str(path) for count, path in paths.items()}
+    finish(args, {"seconds": seconds, "output": written, "camera": dataclasses.asdict(camera)})
 
 
 def _rl_path(args: argparse.Namespace, count: int) -> Path:
@@ -167,7 +172,15 @@ def run_uncertainty(args: argparse.Namespace, token: StopToken) -> None:
     started = time.perf_counter()
     device = template.method.device or "auto"
     spread = watch(
-        api.iter_uncertainty(model, image, masks=args.masks, stop=token, device_name=device, seed=args.seed)
+        api.iter_uncertainty(
+            model,
+            image,
+            weights=api.weights_of(template.method),
+            masks=args.masks,
+            stop=token,
+            device_name=device,
+            seed=args.seed,
+        )
     )
     provenance = {**api.applied_record(model, args.image.name), "role": "uncertainty", "masks": args.masks}
     outcome = api.Outcome(
@@ -208,7 +221,7 @@ def _save_models(args: argparse.Namespace, outcome: Outcome) -> None:
 
 
 def _check_inputs(args: argparse.Namespace, template: Template, *more: Any) -> None:
-    mask = template.method.mask if template.method.mask != "auto" else None
+    mask = None if template.method.mask in ("auto", "auto+nan", "none") else template.method.mask
     check_out(args, *more, image=args.image, psf=template.psf.file, config=args.config, mask=mask)
 
 

@@ -13,7 +13,7 @@ from napari_selfdeconv.api import METHODS, MODELS, Border, Parameter
 from napari_selfdeconv.config.loss_terms import LOSSES
 from napari_selfdeconv.config.optics import CoverslipLayers
 from napari_selfdeconv.config.presets import preset_names
-from napari_selfdeconv.config.rules import Choice, Each, Flag, Maybe, Number, Rule, Whole, rule_of
+from napari_selfdeconv.config.rules import Choice, Each, Flag, Maybe, Number, NumberOr, Rule, Whole, rule_of
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.config.template import Template, Told
 from napari_selfdeconv.errors import ConfigError
@@ -192,7 +192,16 @@ def _how(rule: Rule, choices: tuple[str, ...] | None = None) -> dict[str, Any]:
         return {"choices": rule.choices}
     if isinstance(rule, Each):
         return {"nargs": "+", **_how(rule.rule)}
+    if isinstance(rule, NumberOr):
+        return {"type": _number_or_word}
     return {"type": float if isinstance(rule, Number) else int if isinstance(rule, Whole) else str}
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _parameters_of_models() -> dict[str, tuple[Parameter, list[str]]]:

@@ -182,7 +182,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     add_part(p, "psf")
     add_part(p, "optics")
     add_training(p)
-    add_part(p, "method", "device")
+    add_part(p, "method", "mask", "device")
     p.add_argument("--save-model", type=Path, metavar="FILE.safetensors")
     _add_result(p)
     p.set_defaults(run=deconvolve.run_deconvolve, interrupt="keep")

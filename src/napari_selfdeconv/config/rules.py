@@ -32,6 +32,21 @@ class Number:
 
 
 @dataclass(frozen=True)
+class NumberOr:
+    """A word, or a number that follows a rule."""
+
+    word: str
+    number: Number
+
+    def checked(self, name: str, value: object) -> float | str:
+        if not isinstance(value, str):
+            return self.number.checked(name, value)
+        if value != self.word:
+            raise ConfigError(f"{name} must be a number or {self.word!r}, got {shown(value)}")
+        return value
+
+
+@dataclass(frozen=True)
 class Whole:
     """A whole number from ``low`` to ``high``."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from napari_selfdeconv.config import flat_names
 from napari_selfdeconv.config.checks import check_choice, check_number, shown
 from napari_selfdeconv.config.presets import preset, preset_names
-from napari_selfdeconv.config.rules import Choice, Each, Flag, Number, Text, Whole
+from napari_selfdeconv.config.rules import Choice, Each, Flag, Number, NumberOr, Text, Whole
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -189,19 +189,33 @@ class MethodChoice(Settings):
         ),
     ] = None
     background: Annotated[
-        float | None,
-        Number(-1e9, 1e9),
+        float | str | None,
+        NumberOr("varying", Number(-1e9, 1e9)),
         Told(
-            "light that comes from no object, such as the camera's offset; default: estimated with open, else 0",
+            "light that comes from no object, such as the camera's offset: a number, or varying for a field that "
+            "varies slowly; default: a constant estimated with open, else 0",
             metavar="LEVEL",
         ),
+    ] = None
+    offset: Annotated[
+        float | None, Number(-1e9, 1e9), Told("of the camera: a pixel without light; default: estimated")
+    ] = None
+    gain: Annotated[
+        float | None,
+        Number(0.0, 1e9, open_low=True),
+        Told("of the camera: intensity of a photon; default: estimated"),
+    ] = None
+    read_noise: Annotated[
+        float | None,
+        Number(0.0, 1e9),
+        Told("of the camera: standard deviation of a pixel without light; default: estimated"),
     ] = None
     mask: Annotated[
         str | None,
         Text(),
         Told(
-            "image that is not 0 where a pixel is no measurement; auto finds saturated pixels, dead rows and "
-            "columns, black areas and NaN",
+            "image that is not 0 where a pixel is no measurement; auto (the default) finds saturated and hot "
+            "pixels, dead rows and columns and black areas; auto+nan also NaN; none takes every pixel as it is",
             metavar="FILE",
         ),
     ] = None

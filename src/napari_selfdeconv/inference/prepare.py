@@ -21,7 +21,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.inference.weigh import Weights, weigh_pixels
+from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
@@ -49,7 +49,7 @@ class Problem:
     border_evened : whether the image was brightened at its border (`even_border_of`).
     notes : sentences for the user about the image, its pixels and the PSF.
     weights : how much each pixel counts; None if all are measurements.
-    weights_found : whether the weights were found in the image.
+    weighing : "auto", "auto+nan", "given", or None: where the weights come from (`weigh_pixels`).
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Problem:
     border_evened: bool = False
     notes: tuple[str, ...] = ()
     weights: PixelWeights | None = None
-    weights_found: bool = False
+    weighing: str | None = None
 
     @classmethod
     def of(
@@ -74,6 +74,7 @@ class Problem:
         config: TrainConfig | None = None,
         *,
         weights: Weights = None,
+        hot: NDArray[np.bool_] | None = None,
         psf_may_be_larger: bool = False,
     ) -> Self:
         """Check an image and a PSF.
@@ -83,7 +84,7 @@ class Problem:
         image : 2D or 3D, any real dtype.
         psf : as many axes, at most as large unless it may be larger; it is divided by its sum.
         config : says whether a dark border is evened; None leaves the border as it is.
-        weights : as in `weigh_pixels`.
+        weights, hot : as in `weigh_pixels`.
         psf_may_be_larger : as in `check_psf`.
 
         Raises
@@ -95,7 +96,7 @@ class Problem:
         check_layout("the image", image)
         kernel, notes = check_psf(psf, image.shape, may_be_larger=psf_may_be_larger)
         may_be_evened = config is not None and config.result.even_border
-        return cls._made(image, kernel, None if may_be_evened else False, weights, tuple(notes))
+        return cls._made(image, kernel, None if may_be_evened else False, weights, tuple(notes), hot)
 
     @classmethod
     def of_model(cls, model: Model, image: NDArray[Any], weights: Weights = None) -> Self:
@@ -112,7 +113,7 @@ class Problem:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
         return cls._made(image, model.psf, None if model.config.result.even_border else False, weights)
 
-    def like(self, image: NDArray[Any], weights: Weights = None) -> Self:
+    def like(self, image: NDArray[Any], weights: Weights = None, hot: NDArray[np.bool_] | None = None) -> Self:
         """Check another frame of the same series: same PSF, and the same decision about the border.
 
         Every frame has its own scale. A border that is evened in some frames only would look like a change.
@@ -124,7 +125,7 @@ class Problem:
         """
         image = as_array("the image", image)
         check_layout("the image", image)
-        return self._made(image, self.psf, self.border_evened, weights)
+        return self._made(image, self.psf, self.border_evened, weights, hot=hot)
 
     @classmethod
     def _made(
@@ -134,9 +135,10 @@ class Problem:
         evens: bool | None,
         weights: Weights,
         notes: tuple[str, ...] = (),
+        hot: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Measure the image; ``evens`` is None if the image itself decides about its border."""
-        image, pixels, found = weigh_pixels(image, weights)
+        image, pixels, found = weigh_pixels(image, weights, hot)
         notes += found
         scale = _scale_of(image, pixels)
         if evens is None:
@@ -151,7 +153,7 @@ class Problem:
             border_evened=evens,
             notes=notes,
             weights=pixels,
-            weights_found=isinstance(weights, str),
+            weighing=weighing_of(weights),
         )
 
     @cached_property

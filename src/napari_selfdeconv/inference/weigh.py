@@ -16,6 +16,11 @@ from napari_selfdeconv.physics.pixel_weights import PixelWeights
 Weights = NDArray[Any] | Literal["auto", "auto+nan"] | None
 
 
+def weighing_of(weights: Weights) -> str | None:
+    """Return where weights come from, for a record: "auto", "auto+nan", "given", or None."""
+    return weights if weights is None or isinstance(weights, str) else "given"
+
+
 def weigh_pixels(
     image: NDArray[Any], weights: Weights, hot: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[Any], PixelWeights | None, tuple[str, ...]]:

@@ -26,13 +26,22 @@ class TruthPair:
 class Residual:
     """A result, the image it was made from and g(result), the same shape and intensity units.
 
-    ``voxel_um`` is the voxel size; None if it is not known.
+    ``voxel_um`` is the voxel size; None if it is not known. ``measured`` is True at the pixels to compare; None
+    compares all.
     """
 
     result: NDArray[Any]
     image: NDArray[np.float64]
     reblurred: NDArray[np.float64]
     voxel_um: Sequence[float] | None
+    measured: NDArray[np.bool_] | None = None
+
+    @property
+    def compared(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The pixels of the image and of g(result) that are compared."""
+        if self.measured is None:
+            return self.image, self.reblurred
+        return self.image[self.measured], self.reblurred[self.measured]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +108,22 @@ def _rmse(pair: TruthPair) -> float:
 def _whiteness(found: Residual) -> float:
     from napari_selfdeconv.metrics.no_reference import whiteness
 
-    return whiteness(found.image - found.reblurred)
+    left = found.image - found.reblurred
+    # A pixel at the mean of the others has no part in the autocorrelation.
+    return whiteness(
+        left if found.measured is None else np.where(found.measured, left, left[found.measured].mean())
+    )
 
 
 def _i_divergence(found: Residual) -> float:
     from napari_selfdeconv.metrics.no_reference import i_divergence
 
-    return i_divergence(found.image, found.reblurred)
+    return i_divergence(*found.compared)
 
 
 def _residual_rms(found: Residual) -> float:
-    return float(np.sqrt(np.mean((found.image - found.reblurred) ** 2)))
+    image, reblurred = found.compared
+    return float(np.sqrt(np.mean((image - reblurred) ** 2)))
 
 
 def _frc_resolution(found: Residual) -> float:

@@ -52,6 +52,7 @@ def evaluate_residual(
     image: NDArray[Any],
     reblurred: NDArray[Any],
     voxel_um: Sequence[float] | None = None,
+    measured: NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
     """Return what can be said of a result from the image it was made from.
 
@@ -59,6 +60,7 @@ def evaluate_residual(
     ----------
     result, image, reblurred : 2D or 3D, the same shape and intensity units; ``reblurred`` is g(result).
     voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
+    measured : as large; pixels where it is False are not compared. None compares all.
 
     Returns
     -------
@@ -72,5 +74,5 @@ def evaluate_residual(
     >>> sorted(evaluate_residual(image, image, image))
     ['frc_resolution', 'i_divergence', 'residual_rms', 'whiteness']
     """
-    found = Residual(result, np.asarray(image, np.float64), np.asarray(reblurred, np.float64), voxel_um)
+    found = Residual(result, np.asarray(image, np.float64), np.asarray(reblurred, np.float64), voxel_um, measured)
     return {key: column.score(found) for key, column in COLUMNS.items() if not column.needs_truth}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve, gaussian_filter
+from scipy.ndimage import convolve, distance_transform_edt, gaussian_filter, map_coordinates, percentile_filter
 from scipy.optimize import nnls
 
 # Second differences along both axes of a plane: white noise keeps its variance, smooth light vanishes.
@@ -16,6 +17,8 @@ _BINS, _LEAST_IN_BIN = 24, 50
 # More pixels than this say no more about the camera.
 _MOST_PIXELS, _MOST_SIDE = 2**22, 2048
 _DARKEST = 1e-3
+# Blocks along the shorter side of the field that varies.
+_FIELD_BLOCKS = 32
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,24 @@ class NoiseLine:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a camera; None is estimated.
+
+    Attributes
+    ----------
+    offset : value of a pixel without light.
+    gain : intensity of a photon.
+    read_noise : standard deviation of the noise of a pixel without light, units of the image.
+    """
+
+    offset: float | None = None
+    gain: float | None = None
+    read_noise: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Background:
-    """How an image is modelled: ``image - subtracted = A f + level``.
+    """How an image is modelled: ``image - subtracted = A f + level + field``.
 
     Attributes
     ----------
@@ -37,20 +56,62 @@ class Background:
     level : light that the model has everywhere. It stands for the variance of the read noise, so that dark pixels
         weigh no more than they can: Poisson's law with ``level`` added is near that of photons and camera.
     gain : intensity of a photon; 0 where the noise does not grow with the light.
+    field : the part of the background that varies, (y, x), 0 at its least; None if there is no such part.
     """
 
     subtracted: float
     level: float
     gain: float
+    field: NDArray[np.float32] | None = None
 
     @property
     def constant(self) -> float:
-        """The background of the image in its own units."""
+        """The least background of the image, in its own units."""
         return self.subtracted + self.level
+
+    @property
+    def mean(self) -> float:
+        """The mean background."""
+        return self.constant + (0.0 if self.field is None else float(self.field.mean(dtype=np.float64)))
+
+    @property
+    def whole(self) -> float | NDArray[np.float32]:
+        """The background: a number, or (y, x) if it varies."""
+        return self.constant if self.field is None else self.field + np.float32(self.constant)
 
 
 #: Nothing but the light of objects.
 NO_BACKGROUND = Background(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """What an image says of its camera and its light.
+
+    Attributes
+    ----------
+    offset : background, units of the image: the camera's offset, and light that is everywhere.
+    gain : intensity of a photon; 0 where the noise does not grow with the light.
+    read_noise : noise of the darkest pixels, which is at least the camera's; or as given.
+    photons_mean, photons_brightest : of a pixel above ``offset``; 0 if the gain is 0. The brightest is the highest
+        thousandth.
+    """
+
+    offset: float
+    gain: float
+    read_noise: float
+    photons_mean: float
+    photons_brightest: float
+
+    def describe(self) -> str:
+        """Return it as a sentence without its full stop."""
+        head = f"background {self.offset:.4g}, noise of the darkest pixels {self.read_noise:.3g}"
+        if self.gain == 0:
+            return f"{head}; the noise does not grow with the light, so photons cannot be counted"
+        return (
+            f"{head}, {self.gain:.3g} a photon; {self.photons_mean:.3g} photons a pixel in the mean and "
+            f"{self.photons_brightest:.3g} in the brightest thousandth"
+        )
 
 
 def estimate_noise_line(image: NDArray[Any], measured: NDArray[np.bool_] | None = None) -> NoiseLine:
@@ -99,7 +160,12 @@ def estimate_noise_line(image: NDArray[Any], measured: NDArray[np.bool_] | None 
 
 
 def estimate_background(
-    image: NDArray[Any], measured: NDArray[np.bool_] | None = None, given: float | None = None
+    image: NDArray[Any],
+    measured: NDArray[np.bool_] | None = None,
+    given: float | None = None,
+    *,
+    known: Known = Known(),
+    varies: bool = False,
 ) -> Background:
     """Return the background to model an image with.
 
@@ -107,8 +173,11 @@ def estimate_background(
     ----------
     image : 2D or 3D.
     measured : as large; pixels where it is False are left out.
-    given : the background where it is known. None estimates it: a little above the intensity at which the noise
-        would vanish, and no more than the darkest thousandth of the image.
+    given : the constant background where it is known. None takes the camera's offset; where that is not known, a
+        little above the intensity at which the noise would vanish, and no more than the darkest thousandth of the
+        image.
+    known : of the camera.
+    varies : whether to estimate a field that varies slowly (`estimate_field`) and add it to the constant.
 
     Examples
     --------
@@ -122,18 +191,102 @@ def estimate_background(
     planes = _some_planes(np.asarray(image))
     seen = planes if measured is None else planes[_some_planes(measured) > 0]
     darkest, mean = float(np.quantile(seen, _DARKEST)), float(seen.mean(dtype=np.float64))
-    offset = darkest if given is None else given
+    gain = line.gain if known.gain is None else known.gain
+    offset = known.offset if given is None else given
     zero = None
-    if line.gain > 0 and line.gain * (mean - line.dark) > line.read:
-        # Where the line has fallen to 0 the camera sees nothing, not even its read noise.
-        zero = line.dark - line.read / line.gain
-        if given is None:
-            offset = min(zero + 2 * line.gain, darkest)
+    if known.gain is not None or (gain > 0 and gain * (mean - line.dark) > line.read):
+        # Where the variance has fallen to 0 the camera sees nothing, not even its read noise.
+        zero = line.dark - line.read / gain
+        if known.read_noise is not None and known.offset is not None:
+            zero = known.offset - known.read_noise**2 / gain
+        if offset is None:
+            above = 2 * gain if known.read_noise is None else known.read_noise**2 / gain
+            offset = min(zero + above, darkest)
+    offset = darkest if offset is None else offset
     # Noise that does not grow with the light makes every pixel weigh about the same: a high level.
     most = 0.5 * (mean - min(offset, darkest))
     level = most if zero is None else float(np.clip(offset - zero, min(0.01 * (mean - darkest), most), most))
     level = max(level, 1e-6 * float(np.abs(seen).max()))
-    return Background(offset - level, level, line.gain)
+    field = estimate_field(image, measured) if varies else None
+    return Background(offset - level, level, 0.0 if zero is None else gain, field)
+
+
+def estimate_field(image: NDArray[Any], measured: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """Return the part of the background that varies slowly over the field of view, (y, x), 0 at its least.
+
+    It is the same in all planes: stray light and uneven illumination. Haze of objects differs between planes, and
+    belongs to the model of the blur. The field is a low quantile of the planes and of the surroundings, smoothed;
+    an object that fills a quarter of the field of view is taken for background.
+
+    Parameters
+    ----------
+    image : 2D or 3D.
+    measured : as large; pixels where it is False are left out.
+
+    Examples
+    --------
+    >>> ramp = np.linspace(0, 60, 256) * np.ones((256, 1))
+    >>> ramp[100:120, 100:120] += 500
+    >>> field = estimate_field(ramp)
+    >>> bool(np.abs(field - np.linspace(0, 60, 256)).max() < 12)
+    True
+    """
+    data = np.asarray(image)
+    planes = data if data.ndim == 3 else data[None]
+    shape = planes.shape[1:]
+    block = max(1, min(shape) // _FIELD_BLOCKS)
+    counts = [-(-n // block) for n in shape]
+    lowest = np.full((len(planes), *counts), np.nan, np.float32)
+    for number, plane in enumerate(planes):
+        values = plane.astype(np.float32)
+        if measured is not None:
+            values[~(measured if measured.ndim == 2 else measured[number])] = np.nan
+        padded = np.pad(values, [(0, c * block - n) for c, n in zip(counts, shape, strict=True)], mode="symmetric")
+        cells = padded.reshape(counts[0], block, counts[1], block).swapaxes(1, 2).reshape(*counts, -1)
+        known = np.isfinite(cells).any(axis=-1)
+        lowest[number][known] = np.nanmean(cells[known], axis=-1)
+    known = np.isfinite(lowest).any(axis=0)
+    if not known.any():
+        return np.zeros(shape, np.float32)
+    dark = np.full(counts, np.nan, np.float32)
+    dark[known] = np.nanquantile(lowest[:, known], 0.02, axis=0)
+    if not known.all():
+        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        dark = dark[tuple(nearest)]
+    width = max(3, min(counts) // 4)
+    smooth = gaussian_filter(percentile_filter(dark, 10, width, mode="nearest"), width / 3, mode="nearest")
+    at = [np.clip((np.arange(n) + 0.5) / block - 0.5, 0, c - 1) for n, c in zip(shape, counts, strict=True)]
+    field = map_coordinates(smooth, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest")
+    out: NDArray[np.float32] = (field - field.min()).astype(np.float32)
+    return out
+
+
+def report_camera(
+    image: NDArray[Any], measured: NDArray[np.bool_] | None = None, known: Known = Known()
+) -> CameraReport:
+    """Return background, gain, noise and photons of an image; parameters as in `estimate_background`.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> light = 50 + 40 * np.sin(np.arange(256) / 20) * np.ones((256, 1))
+    >>> report = report_camera(2 * random.poisson(light) + random.normal(100, 3, light.shape))
+    >>> round(report.gain), 40 < report.photons_mean < 60
+    (2, True)
+    """
+    line = estimate_noise_line(image, measured)
+    found = estimate_background(image, measured, known=known)
+    planes = _some_planes(np.asarray(image))
+    seen = planes if measured is None else planes[_some_planes(measured) > 0]
+    mean, brightest = float(seen.mean(dtype=np.float64)), float(np.quantile(seen, 1 - _DARKEST))
+    gain = found.gain
+    return CameraReport(
+        offset=found.constant,
+        gain=gain,
+        read_noise=math.sqrt(line.read) if known.read_noise is None else known.read_noise,
+        photons_mean=(mean - found.constant) / gain if gain else 0.0,
+        photons_brightest=(brightest - found.constant) / gain if gain else 0.0,
+    )
 
 
 def _some_planes(image: NDArray[Any]) -> NDArray[np.float32]:

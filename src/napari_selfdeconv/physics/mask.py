@@ -35,7 +35,7 @@ _EDGE = 0.3
 _NEIGHBOUR = 0.25
 # A hot pixel is this many usual deviations off its surroundings, in the median of these many frames.
 _HOT = 10.0
-_LEAST_FRAMES, _MOST_FRAMES = 5, 16
+LEAST_FRAMES, MOST_FRAMES = 5, 16
 # More pixels than this say no more about a median.
 _MOST_SAMPLES = 2**18
 _MOST_LINE_PIXELS = 2**22
@@ -171,7 +171,7 @@ def find_saturated(image: NDArray[Any]) -> NDArray[np.bool_]:
         for step in product((-1, 0, 1), repeat=2)
         if step != (0, 0)
     ]
-    lit = np.median(np.stack(around), axis=0) > usual + _NEIGHBOUR * (float(highest) - usual)
+    lit = np.mean(np.stack(around), axis=0, dtype=np.float64) > usual + _NEIGHBOUR * (float(highest) - usual)
     _planes(none)[tuple(w[lit] for w in where)] = True
     return none if lit.sum() >= _LEAST_SATURATED else np.zeros(data.shape, bool)
 
@@ -208,9 +208,9 @@ def find_hot_pixels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     -------
     boolean, (y, x). Light spreads to the neighbours of a pixel; what a hot pixel adds does not.
     """
-    if len(frames) < _LEAST_FRAMES:
+    if len(frames) < LEAST_FRAMES:
         return np.zeros(frames.shape[1:], bool)
-    some = np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().astype(int)
+    some = np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int)
     middle = np.median(np.nan_to_num(frames[some].astype(np.float32)), axis=0)
     excess = middle - median_filter(middle, 5)
     usual = 1.4826 * float(np.median(np.abs(excess)))

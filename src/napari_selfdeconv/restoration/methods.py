@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.config.checks import check_choice, check_number, check_whole
-from napari_selfdeconv.config.rules import Number, Text, Whole
+from napari_selfdeconv.config.rules import Number, NumberOr, Text, Whole
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Tick
@@ -52,7 +52,10 @@ class Classical(Settings):
         "reflect" for "wiener". With "open" the iterations of Richardson-Lucy are accelerated: 35 of them do what
         some 200 plain ones do.
     background : light everywhere in the image that comes from no object, in the image's units, such as the offset
-        of the camera. The result is the light above it. None estimates it with "open" and takes 0 otherwise.
+        of the camera. The result is the light above it. "varying" adds a part that varies slowly over the field of
+        view, estimated from the image. None estimates a constant with "open" and takes 0 otherwise.
+    offset, gain, read_noise : of the camera, in the image's units: a pixel without light, a photon, and the
+        standard deviation of a pixel without light. They say how certain dark pixels are. None estimates them.
 
     Examples
     --------
@@ -65,7 +68,10 @@ class Classical(Settings):
     regularisation: Annotated[float | None, Number(0.0, 1e3, open_low=True)] = None
     median_guard: bool = False
     boundary: Border | None = None
-    background: Annotated[float | None, Number(-1e9, 1e9)] = None
+    background: Annotated[float | Literal["varying"] | None, NumberOr("varying", Number(-1e9, 1e9))] = None
+    offset: Annotated[float | None, Number(-1e9, 1e9)] = None
+    gain: Annotated[float | None, Number(0.0, 1e9, open_low=True)] = None
+    read_noise: Annotated[float | None, Number(0.0, 1e9)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,8 +79,10 @@ class Classical(Settings):
         method = METHODS[self.method]
         if self.boundary is not None:
             check_choice(f"boundary of {method.title}", self.boundary, method.boundaries)
-        if self.background is not None and "open" not in method.boundaries:
-            raise ConfigError(f"{method.title} has no background, got {self.background!r}")
+        for name in ("background", "offset", "gain", "read_noise"):
+            value = getattr(self, name)
+            if value is not None and "open" not in method.boundaries:
+                raise ConfigError(f"{method.title} has no {name.replace('_', ' ')}, got {value!r}")
         for name, setting in (("iterations", method.iterations), ("regularisation", method.regularisation)):
             value = getattr(self, name)
             if value is None:
@@ -85,6 +93,12 @@ class Classical(Settings):
                 check_whole(name, value, 1, int(setting.most))
             else:
                 check_number(name, value, 0.0, setting.most, open_low=True)
+
+    @property
+    def models_background(self) -> bool:
+        """Whether the image is modelled with a background."""
+        given = (self.background, self.offset, self.gain, self.read_noise)
+        return self.border == "open" or any(value is not None for value in given)
 
     @property
     def border(self) -> Border:
@@ -253,7 +267,7 @@ def _run_total_variation(
             device=inputs.device,
             stop=inputs.stop,
             weights=inputs.weights,
-            background=None if inputs.background is None else inputs.background.constant,
+            background=None if inputs.background is None else inputs.background.whole,
         )
     )
 

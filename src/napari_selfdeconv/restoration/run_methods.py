@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_selfdeconv.events import Event, report_progress
 from napari_selfdeconv.holdout.choose import HeldOutError, choose_regularisation
 from napari_selfdeconv.physics.blur import Blur
-from napari_selfdeconv.physics.camera import Background, estimate_background
+from napari_selfdeconv.physics.camera import Background, Known, estimate_background
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.choose_iterations import choose_iterations
 from napari_selfdeconv.restoration.forward_operator import BlurOperator, ForwardOperator
@@ -129,9 +129,18 @@ def _inputs(recorded: Recorded, settings: Classical) -> MethodInputs:
     assert settings.boundary is not None
     image = replace_outliers(recorded.image) if settings.median_guard else recorded.image
     background = None
-    if settings.boundary == "open" or settings.background is not None:
+    # Light below 0 needs a background, or it would count as none.
+    below = METHODS[settings.method].needs_light and not settings.models_background and float(image.min()) < 0
+    if settings.models_background or below:
         measured = None if recorded.weights is None else recorded.weights.measured
-        background = estimate_background(image, measured, settings.background)
+        given = 0.0 if below else settings.background
+        background = estimate_background(
+            image,
+            measured,
+            None if isinstance(given, str) else given,
+            known=Known(settings.offset, settings.gain, settings.read_noise),
+            varies=given == "varying",
+        )
     return MethodInputs(
         image, recorded.operator(settings.boundary), recorded.device, recorded.stop, recorded.weights, background
     )
@@ -163,9 +172,11 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
     weighted = inputs.weights is not None or inputs.background is not None
     share = _SHARE if weighted else 0.0
 
+    whole = torch.as_tensor(0.0 if inputs.background is None else inputs.background.whole, device=inputs.device)
+
     def forward(estimate: Tensor) -> Tensor:
         image = inputs.operator.forward(estimate)
-        return image if inputs.background is None else image.add_(inputs.background.constant)
+        return image if inputs.background is None else image.add_(whole)
 
     if weighted:
         measured = None if inputs.weights is None else inputs.weights.measured

@@ -34,7 +34,7 @@ def minimise_total_variation(
     device: torch.device,
     stop: StopToken,
     weights: PixelWeights | None = None,
-    background: float | None = None,
+    background: float | NDArray[np.float32] | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
     """Deconvolve with isotropic total variation and keep the estimate at each of ``iterations``.
 
@@ -47,8 +47,8 @@ def minimise_total_variation(
     iterations : counts of the primal-dual method, each >= 1; 100 to 300 are usual.
     stop : when set, the counts reached so far are returned (the current one if there is none).
     weights : how much each pixel counts; None is 1 everywhere.
-    background : light that reaches every pixel of the image. If it is given, the estimate is light above it and
-        stays at 0 or above. None leaves the estimate free.
+    background : light that reaches every pixel of the image, a number or (y, x). If it is given, the estimate is
+        light above it and stays at 0 or above. None leaves the estimate free.
 
     Returns
     -------
@@ -63,9 +63,8 @@ def minimise_total_variation(
     """
     data = np.asarray(image, np.float32)
     low, span = float(data.min()), float(np.ptp(data)) or 1.0
-    if background is not None:
-        low = background
-    x = torch.as_tensor((data - low) / span, device=device)[None, None]
+    above = (data - (low if background is None else background)) / span
+    x = torch.as_tensor(above.astype(np.float32, copy=False), device=device)[None, None]
     f = operator.extend(x).clone()
     if background is not None:
         f.clamp_(min=0.0)

@@ -55,7 +55,7 @@ def iterate_weighted_richardson_lucy(
     stop : when set, the counts reached so far are returned (the current one if there is none).
     weights : w; None is 1 everywhere. A saturated pixel has its weight as long as the model has less light there
         than was recorded, and then weight 0.
-    background : s is its ``subtracted``, b its ``level``.
+    background : s is its ``subtracted``, b its ``level`` and its field.
     accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
     each : as in `iterate_richardson_lucy`.
@@ -74,7 +74,7 @@ def iterate_weighted_richardson_lucy(
         weighted = None if weights is None else torch.as_tensor(weights.values, device=device)[None, None]
         sight = observed.new_empty((1, 1, *operator.estimate_shape))
         operator.adjoint_into(torch.ones_like(observed) if weighted is None else weighted.to(observed), sight)
-        mean = _mean_light(observed, weighted) - background.constant
+        mean = _mean_light(observed, weighted) - background.mean
         start = max(mean, _FLOOR * float(observed.abs().max()))
         f = operator.clear(torch.full_like(sight, start))
         y = f.clone() if accelerated else f
@@ -130,6 +130,10 @@ class _Run:
             _Grid(part.numel(), max(_LEAST_SEEN * float(part.max()), _TINY)) for part in operator.grids(sight)
         ]
         self._background, self._floor, self._tv = background, floor, tv
+        self._level: Any = background.level
+        if background.field is not None:
+            field = torch.as_tensor(background.field + np.float32(background.level), device=observed.device)
+            self._level = bare(field.expand_as(observed))
         # What is done to every voxel is done to a part of the volume while that is in the processor's cache.
         self._xp: Any = np if isinstance(self._f, np.ndarray) else torch
 
@@ -139,7 +143,7 @@ class _Run:
 
         def divide(part: Any, where: slice) -> None:
             xp.clip(part, 0.0, None, out=part)
-            part += self._background.level
+            part += self._level if isinstance(self._level, float) else self._level[where]
             xp.clip(part, self._floor, None, out=part)
             xp.divide(self._observed[where] - self._background.subtracted, part, out=part)
             if self._saturated is not None and self._weights is not None:
