@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.network.model import Model
     from napari_selfdeconv.network.model_file import load_model, save_model
     from napari_selfdeconv.physics.camera import CameraReport
+    from napari_selfdeconv.physics.illumination import Course, correct_light, measure_light
     from napari_selfdeconv.physics.mask import Unmeasured, find_hot_pixels, find_unmeasured
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
     from napari_selfdeconv.psf.chromatic import fit_shift, unshift
@@ -137,6 +138,7 @@ __all__ = [
     "ComputeError",
     "ConfigError",
     "Context",
+    "Course",
     "CoverslipLayers",
     "Deconvolution",
     "FileFinished",
@@ -189,6 +191,7 @@ __all__ = [
     "classical_method",
     "classical_of",
     "complete_optics",
+    "correct_light",
     "create_zarr",
     "deconvolve",
     "degrade",
@@ -225,6 +228,7 @@ __all__ = [
     "load_model",
     "load_parameters",
     "make_optics",
+    "measure_light",
     "memory_outlook",
     "model_differences",
     "model_key",
@@ -277,6 +281,7 @@ __all__ = [
 
 # Which module holds which names.
 _NAMES = {
+    "physics.illumination": "Course correct_light measure_light",
     "api.chromatic": "add_shifts iter_measure_shifts unshift_channels",
     "config.chromatic": "ChromaticShift",
     "psf.chromatic": "fit_shift unshift",

@@ -36,6 +36,7 @@ from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.camera import CameraReport
+from napari_selfdeconv.physics.illumination import Course, correct_light, measure_light
 from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.stop_token import StopToken
 
@@ -149,9 +150,17 @@ def iter_run(
         raise ConfigError(f"the axes {file.axes} are not known", "name them with --axes, by letters of TCZYX")
     spatial = tuple(n for n, axis in zip(file.data.shape, file.axes, strict=True) if axis in "ZYX")
     method = None if is_network(template) else classical_of(template.method)
+    file, courses, corrected = _evened(file, template)
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     psfs: list[ChosenPsf] = []
-    said: list[Event] = []
+    several = file.axes.count("C")
+    said: list[Event] = [
+        (Warned if course.matters and not corrected else Noted)(
+            f"{f'channel {course.channel}: ' if several else ''}{course.sentence}"
+            + ("" if corrected or not course.matters else "; --correct-light makes it even")
+        )
+        for course in courses
+    ]
     for number in range(0 if models else channels):
         one = _frame_file(file, number, spatial)
         whole = method is not None and method.border == "open"
@@ -188,7 +197,7 @@ def iter_run(
         moved = unshift_channels(done.image, file.axes, file.voxel_um, shifts.found)
         told = [None if one is None else one.to_dict() for one in shifts.found]
         done = done._replace(image=moved, provenance={**done.provenance, "chromatic_shifts": told})
-    provenance = {**done.provenance, **origin(file, psfs)}
+    provenance = {**done.provenance, **origin(file, psfs), **corrected}
     if camera is not None:
         provenance["camera"] = dataclasses.asdict(camera)
     record_provenance(done.image, provenance)
@@ -223,6 +232,17 @@ def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord 
     if optics is None:
         return record
     return dataclasses.replace(record, na=optics.na, refractive_index=optics.refractive_index)
+
+
+def _evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course], dict[str, Any]]:
+    """Return the file with its light made even if the template asks for it, its courses, and a record of it."""
+    courses = measure_light(file.data, file.axes) if len(file.axes) > 2 else []
+    what = template.image.correct_light
+    if what is None:
+        return file, [course for course in courses if course.matters], {}
+    data = correct_light(file.data, file.axes, courses, what)
+    told = [{"axis": one.axis, "channel": one.channel, "factors": one.factors(what).tolist()} for one in courses]
+    return dataclasses.replace(file, data=data), courses, {"corrected_light": {"what": what, "courses": told}}
 
 
 class _Shifts(NamedTuple):

@@ -49,6 +49,34 @@ def run_info(args: argparse.Namespace, _token: StopToken) -> None:
         print("\n".join(info_lines(record)))  # noqa: T201
 
 
+def run_light(args: argparse.Namespace, _token: StopToken) -> None:
+    from napari_selfdeconv import api
+
+    file = api.open_input(args.image, template_of(args))
+    courses = api.measure_light(file.data, file.axes)
+    if args.json:
+        rows = [
+            {
+                "axis": one.axis,
+                "channel": one.channel,
+                "background": one.background,
+                "levels": one.levels,
+                "remaining": one.remaining,
+                "flicker": one.flicker,
+            }
+            for one in courses
+        ]
+        print(json.dumps(rows))  # noqa: T201
+        return
+    if not courses:
+        print("seven time points or planes are needed, all of them with light")  # noqa: T201
+    for one in courses:
+        print(f"channel {one.channel}, along {one.axis}: {one.sentence}")  # noqa: T201
+        most = max(one.levels)
+        for number, level in enumerate(one.levels):
+            print(f"  {number:4d} {level:12.5g} {'#' * round(40 * level / most)}")  # noqa: T201
+
+
 def info_lines(record: ImageRecord) -> list[str]:
     """Return the record as lines of text: what is there and where it stands, what is doubtful, what is missing."""
     size = " x ".join(map(str, record.shape))

@@ -107,6 +107,13 @@ def _add_info(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=info.run_info, interrupt=None)
 
 
+def _add_light(p: argparse.ArgumentParser) -> None:
+    p.add_argument("image", type=Path, help="a series or a stack")
+    add_part(p, "image", *_READING)
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    p.set_defaults(run=info.run_light, interrupt=None)
+
+
 def _add_template(p: argparse.ArgumentParser) -> None:
     add_config(p)
     _add_all_parts(p)
@@ -416,6 +423,7 @@ COMMANDS = (
         "info", _add_info, "print what a file states about image and microscope, and what is missing",
         "cells.czi",
     ),
+    Command("light", _add_light, "show bleaching and flicker, in time and from plane to plane", "movie.ome.tif"),
     Command(
         "template", _add_template, "write a settings file, for --config of the other commands",
         f"{_OPTICS} --steps 200 --out run.toml",

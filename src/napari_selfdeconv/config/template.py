@@ -106,6 +106,11 @@ class ImageChoice(Settings):
     ] = None
     channel: Annotated[int | None, _COUNT, Told("number of the channel, from 0", metavar="N")] = None
     time: Annotated[int | None, _COUNT, Told("number of the time point, from 0", metavar="N")] = None
+    correct_light: Annotated[
+        Literal["bleaching", "flicker", "both"] | None,
+        Choice(("bleaching", "flicker", "both")),
+        Told("make the light of a series (or of planes) even before the deconvolution; default: no"),
+    ] = None
     z: Annotated[str | None, Span(), Told("planes FIRST:END, without END, as in 3:20", metavar="A:B")] = None
     crop: Annotated[
         tuple[str, ...] | None,

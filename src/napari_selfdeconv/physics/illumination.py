@@ -1,0 +1,217 @@
+"""Bleaching and flicker: how the light of a series falls and jumps in time, and from plane to plane of a stack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import savgol_filter
+
+from napari_selfdeconv.config.checks import check_choice
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.errors import ConfigError
+
+Correction = Literal["bleaching", "flicker", "both"]
+Float = NDArray[np.float64]
+_DARK = 0.01
+# Time points or planes that are needed to see a course.
+_FEWEST = 7
+# Planes whose light is smoothed together; more would take the object for flicker.
+_WINDOW = 7
+# Planes that jump by so many robust standard deviations are left out of the smooth course.
+_JUMP = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """The light of one channel along time or along z.
+
+    Attributes
+    ----------
+    axis : "t" or "z".
+    channel : number of the channel.
+    background : level without light, in the image's units.
+    levels : mean above the background of each time point or plane.
+    smooth : the same without flicker: an exponential along time, a running parabola along z.
+
+    Examples
+    --------
+    >>> movie = 100 + np.full((9, 4, 4), 10.0) * np.exp(-np.arange(9) / 8)[:, None, None]
+    >>> movie[:, 0, 0] = 100
+    >>> (course,) = measure_light(movie, "tyx")
+    >>> round(course.remaining, 2), round(course.flicker, 3), course.sentence
+    (0.37, 0.0, 'the light falls to 37 % from the first time point to the last; flicker 0.0 %')
+    """
+
+    axis: Literal["t", "z"]
+    channel: int
+    background: float
+    levels: tuple[float, ...]
+    smooth: tuple[float, ...]
+
+    @property
+    def remaining(self) -> float:
+        """Share of the first light that is left at the end, without flicker."""
+        return self.smooth[-1] / self.smooth[0]
+
+    @property
+    def flicker(self) -> float:
+        """Standard deviation of the levels around their smooth course, relative to it."""
+        ratio = np.asarray(self.levels) / np.asarray(self.smooth)
+        return float(np.std(ratio))
+
+    @property
+    def half_after(self) -> float:
+        """Number of time points after which half of the light is gone; infinite if it does not fall."""
+        steps = len(self.levels) - 1
+        return steps * math.log(2) / -math.log(self.remaining) if self.remaining < 1 else math.inf
+
+    @property
+    def sentence(self) -> str:
+        """What a user should know."""
+        jumps = f"flicker {self.flicker:.1%}".replace("%", " %")
+        if self.axis == "z":
+            return f"{jumps} from plane to plane, by the lamp or by thin objects"
+        falls = f"{self.remaining:.0%}".replace("%", " %")
+        return f"the light falls to {falls} from the first time point to the last; {jumps}"
+
+    @property
+    def matters(self) -> bool:
+        """Whether the course is worth a word: a tenth of the light is lost, or it jumps by 2 % (5 % along z).
+
+        Along z thin objects look like flicker.
+        """
+        if self.axis == "z":
+            return self.flicker > 0.05
+        return abs(self.remaining - 1) > 0.1 or self.flicker > 0.02
+
+    def factors(self, what: Correction) -> Float:
+        """Return what each time point or plane is multiplied by, above the background.
+
+        The first time point stays what it is, but for its flicker. Along z only flicker is corrected: a course
+        that is smooth along z may be that of the object.
+        """
+        check_choice("what", what, ("bleaching", "flicker", "both"))
+        levels, smooth = np.asarray(self.levels), np.asarray(self.smooth)
+        factors = np.ones(len(levels))
+        if what in ("flicker", "both"):
+            factors *= smooth / levels
+        if what in ("bleaching", "both") and self.axis == "t":
+            factors *= smooth[0] / smooth
+        return factors
+
+
+class _Frame(NamedTuple):
+    """The light of one frame; its planes are empty for a single plane. NaN where a pixel is not finite."""
+
+    dark: float
+    mean: float
+    planes: Float
+
+    @classmethod
+    def of(cls, frame: Float) -> Self:
+        planes = frame.mean(axis=(1, 2)) if frame.ndim == 3 else np.zeros(0)
+        return cls(float(np.quantile(frame, _DARK, method="lower")), float(frame.mean()), planes)
+
+
+def measure_light(image: Any, axes: str) -> list[Course]:
+    """Measure how the light of a series changes in time, and from plane to plane.
+
+    Parameters
+    ----------
+    image : array that can be sliced; frames are read one at a time.
+    axes : one letter for each axis, as in `SeriesPlan`.
+
+    Returns
+    -------
+    For each channel a course along time (with 7 time points or more) and one along z (with 7 planes or more).
+    Darkness has none, nor a channel with pixels that are not finite.
+    """
+    plan = SeriesPlan(axes=axes.lower())
+    shape = tuple(int(n) for n in image.shape)
+    times, channels = plan.count("t", shape), plan.count("c", shape)
+    found = []
+    for channel in range(channels):
+        frames = (np.asarray(image[plan.index(time, channel)], np.float64) for time in range(times))
+        measured = [_Frame.of(frame) for frame in frames]
+        if not all(math.isfinite(one.mean) for one in measured):
+            continue
+        background = float(np.median([one.dark for one in measured]))
+        along_t = np.array([one.mean for one in measured]) - background
+        if times >= _FEWEST and (along_t > 0).all():
+            found.append(_course("t", channel, background, along_t, _exponential(along_t)))
+        along_z = np.mean([one.planes for one in measured], axis=0) - background
+        if len(along_z) >= _FEWEST and (along_z > 0).all() and ((smooth := _running(along_z)) > 0).all():
+            found.append(_course("z", channel, background, along_z, smooth))
+    return found
+
+
+def correct_light(
+    image: NDArray[Any], axes: str, courses: Sequence[Course], what: Correction
+) -> NDArray[np.float32]:
+    """Return a series with its light made even: bleaching, flicker, or both; float32.
+
+    Parameters
+    ----------
+    image, axes : as `measure_light`.
+    courses : of `measure_light`, of this image.
+    what : "bleaching" follows the exponential, "flicker" the jumps around it and from plane to plane.
+
+    Raises
+    ------
+    ConfigError
+        If there is no course to correct.
+    """
+    wanted = [course for course in courses if what != "bleaching" or course.axis == "t"]
+    if not wanted:
+        raise ConfigError(
+            "the light cannot be corrected",
+            f"{_FEWEST} time points (or planes, for flicker) are needed, all with light",
+        )
+    plan = SeriesPlan(axes=axes.lower())
+    out = np.array(image, np.float32)
+    for course in wanted:
+        factors = course.factors(what)
+        for time in range(plan.count("t", out.shape)):
+            where = plan.index(time, course.channel)
+            factor = np.float64(factors[time]) if course.axis == "t" else factors[:, None, None]
+            out[where] = course.background + (out[where] - course.background) * factor
+    return out
+
+
+def _course(axis: Literal["t", "z"], channel: int, background: float, levels: Float, smooth: Float) -> Course:
+    return Course(
+        axis=axis,
+        channel=channel,
+        background=background,
+        levels=tuple(levels.tolist()),
+        smooth=tuple(smooth.tolist()),
+    )
+
+
+def _exponential(levels: Float) -> Float:
+    """Return the exponential that is nearest to the logarithms of the levels, by the median of all slopes."""
+    t, logs = np.arange(len(levels)), np.log(levels)
+    first, second = np.triu_indices(len(levels), 1)
+    slope = float(np.median((logs[second] - logs[first]) / (second - first)))
+    course: Float = np.exp(np.median(logs - slope * t) + slope * t)
+    return course
+
+
+def _running(levels: Float) -> Float:
+    """Return the running parabola through the levels, without those that jump off their neighbours."""
+    calm = levels.copy()
+    for _ in range(len(levels) // 3):
+        # The cubic through the two neighbours on either side.
+        expected = (4 * (calm[1:-3] + calm[3:-1]) - calm[:-4] - calm[4:]) / 6
+        off = np.abs(calm[2:-2] / expected - 1)
+        worst = int(np.argmax(off))
+        if off[worst] <= _JUMP * 1.4826 * float(np.median(off)) + 1e-3:
+            break
+        calm[worst + 2] = expected[worst]
+    smooth: Float = savgol_filter(calm, _WINDOW, 2, mode="interp")
+    return smooth
