@@ -233,7 +233,7 @@ def test_layers_may_be_renamed_and_deleted_during_the_run(
     viewer.layers.clear()
     dock.run_panel.stop_button.click()
     finish(dock)
-    assert names(dock) == ["spots [deconvolved]"]
+    assert names(dock) == ["renamed [deconvolved]"]
 
 
 def test_a_stack_is_previewed_around_the_plane_in_view(open_dock: Callable[..., Any]) -> None:
@@ -241,9 +241,9 @@ def test_a_stack_is_previewed_around_the_plane_in_view(open_dock: Callable[..., 
     viewer, layer = dock.viewer, dock.viewer.layers["spots"]
     viewer.dims.set_current_step(0, 40)
     region = looked_at(viewer, layer)
-    assert region == (slice(32, 48), slice(0, 40), slice(0, 48))
+    assert region == (slice(36, 44), slice(0, 40), slice(0, 48))
     viewer.dims.set_current_step(0, 0)
-    assert looked_at(viewer, layer)[0] == slice(0, 16)
+    assert looked_at(viewer, layer)[0] == slice(0, 8)
     viewer.layers.remove(layer)
     assert looked_at(viewer, layer) is None
 
