@@ -1,6 +1,11 @@
-"""Image files in and out."""
+"""Image files in and out. A name is imported when it is first used: a dock needs none of them to open."""
 
-from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, read_record, write_ome_tiff, write_psf
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, read_record, write_ome_tiff, write_psf
 
 __all__ = [
     "ImageFile",
@@ -10,3 +15,11 @@ __all__ = [
     "write_ome_tiff",
     "write_psf",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from napari_selfdeconv.io import images
+
+    return getattr(images, name)

@@ -112,7 +112,7 @@ def test_the_network_in_the_same_go(
     )
     monkeypatch.setattr(get_plugin_settings("napari-selfdeconv").compute, "device", "cpu")
     dock = compare()
-    assert "in the same go" in dock.methods.network.text()
+    assert "as well" in dock.methods.network.text()
     dock.methods.settings["rl"].setText("2 4")
     dock.methods.ticks["tv"].setChecked(False)
     dock.methods.network.setChecked(True)

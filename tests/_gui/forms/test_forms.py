@@ -10,7 +10,6 @@ import pytest
 
 from napari_selfdeconv._gui.forms.train import describe, offered
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
-from napari_selfdeconv._gui.panels.plots import loss_range, round_values, running_mean
 from napari_selfdeconv._gui.panels.run import clock
 from napari_selfdeconv._gui.runs import warm_up
 from napari_selfdeconv._gui.runs.deconvolve import parse_counts
@@ -214,44 +213,6 @@ def test_the_panel_shows_what_it_is_told(open_dock: Callable[..., Any]) -> None:
     panel.show_event(Warned("second"))
     assert panel.remarks.text() == "first\nsecond"
     panel.idle()
-
-
-def colours(widget: Any) -> list[Any]:
-    image = widget.grab().toImage()
-    return [image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height())]
-
-
-def test_the_plot_is_drawn_in_the_colours_of_the_theme(open_dock: Callable[..., Any]) -> None:
-    dock = open_dock()
-    plot = dock.run_panel.plot
-    plot.restart(100)
-    for step in range(1, 60):
-        plot.add(step, {"total": 1.0 / step})
-    dark = colours(plot)
-    dock.viewer.theme = "light"
-    light = colours(plot)
-    dock.viewer.theme = "dark"
-    for drawn, background in ((dark, "dark"), (light, "light")):
-        assert any(colour.blue() - colour.red() > 100 for colour in drawn)  # the curve
-        shades = [colour.lightness() for colour in drawn]
-        contrast = max(shades) - shades[0] if background == "dark" else shades[0] - min(shades)
-        assert contrast > 120  # the axes and their numbers
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "values"),
-    [(0, 300, [0, 100, 200, 300]), (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 15000, [0, 5000, 10000, 15000])],
-)
-def test_ticks_are_round(low: float, high: float, values: list[float]) -> None:
-    assert round_values(low, high, 5) == pytest.approx(values)
-
-
-def test_the_loss_axis_holds_all_values_and_never_collapses() -> None:
-    low, high = loss_range([0.0, -2.0])
-    assert low < -2 < 0 < high
-    low, high = loss_range([1.0])
-    assert high - low >= 0.04
-    assert running_mean([1.0] * 50) == pytest.approx(np.ones(50))
 
 
 def test_the_memory_is_said_before_the_run_and_follows_the_forms(

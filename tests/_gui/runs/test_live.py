@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 from superqt.utils import WorkerBase
 
@@ -58,18 +57,6 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
     plot = panel.plot
     found = {curve.name: len(curve.x) for curve in plot.curves()}
     assert found == {"loss": 59, HELD_OUT: 5, "hidden pixels": 59, "total variation": 59}
-    plot.resize(300, plot.height())
-    plot.grab()  # lays the legend out
-    box, name = plot._legend[1]
-    assert name == HELD_OUT
-    for hidden in (True, False):
-        here = QPointF(box.center())
-        press = QMouseEvent(
-            QEvent.Type.MouseButtonPress, here, here, Qt.MouseButton.LeftButton, Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-        )  # fmt: skip
-        plot.mousePressEvent(press)
-        assert (HELD_OUT in plot.hidden_curves) == hidden
     panel.show_event(Finished(seconds=1.0, steps_done=59, stopped=False, converged=True, refined_iterations=12))
     assert plot.ended_at == 59
     panel.succeeded("Deconvolved")

@@ -153,7 +153,6 @@ class PsfForm(QWidget):
         optics, sizes = self._shared.optics, self.voxel_fields.sizes()
         more = optics.beyond_the_three() if generated else ""
         self.more_note.say(f"{more} (set in PSF tools)" if more else "")
-        self.size_note.setVisible(generated)
         try:
             complete = optics.optics() if generated and voxel_problem(sizes) is None else None
         except ConfigError:

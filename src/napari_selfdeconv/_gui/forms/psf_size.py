@@ -42,6 +42,7 @@ class PsfSizeNote(QWidget):
         layout.addWidget(self.note)
         layout.addWidget(self.whole)
         self.whole.hide()
+        self.hide()
 
     def follow(self, image: Image | None, optics: Optics | None, voxel_um: tuple[float, ...]) -> None:
         """Say what the PSF of these optics holds of ``image``; nothing where that does not matter."""
@@ -54,6 +55,7 @@ class PsfSizeNote(QWidget):
         if asked == self._asked:
             return
         self._asked = asked
+        self.setVisible(asked is not None)
         self.runs.cancel()
         self.note.say("")
         self.whole.setVisible(asked is not None and self.whole.isChecked())

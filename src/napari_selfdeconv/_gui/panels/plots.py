@@ -1,19 +1,20 @@
-"""Curves drawn by hand: axes, a legend that hides and shows, and the live loss curve on top of them.
+"""Curves over common axes, drawn by pyqtgraph (zoom, export), with a legend of buttons that hide and show a curve.
 
-An update costs a tenth of pyqtgraph's, and nothing is left behind when the dock closes (pyqtgraph's plots own
-menus without a parent, which napari's leak check finds).
+The legend is ours because pyqtgraph's lies over the curves and cannot be reached with the keyboard.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QColor, QCursor, QIcon, QPainter, QPen, QPixmap
+from qtpy.QtWidgets import QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
+from superqt.utils import QFlowLayout
 
 from napari_selfdeconv.config.loss_terms import LOSS_TERMS
 
@@ -22,183 +23,250 @@ COLOURS = (
     *("#4f9dff", "#e8833a", "#3fa66b", "#c15fd0", "#c9a227", "#2fb5b5", "#e0555f", "#8c8c8c"),
     *("#9a6b3f", "#e07fb0", "#7d8ce0", "#9bbf3b", "#5f8f8f"),
 )
+# Beside the colour: who sees few colours still knows the curves.
+_DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _MOST_POINTS = 600
-_LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 70, 12, 8, 36, 15
-_CENTRE = Qt.AlignmentFlag.AlignCenter
+_SAMPLE = (26, 10)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a plot; ``faint`` is drawn thin and pale, ``dots`` mark its points."""
+    """One line of a plot.
+
+    Attributes
+    ----------
+    colour : its place in `COLOURS`, which chooses the dashes as well.
+    faint : drawn thin and pale, such as the values behind a mean.
+    dots : its points are marked.
+    tip : what it shows, at its name in the legend.
+    """
 
     name: str
     x: np.ndarray
     y: np.ndarray
-    colour: str
+    colour: int
     faint: bool = False
     dots: bool = False
+    tip: str = ""
+
+    @property
+    def pen(self) -> QPen:
+        """How it is drawn."""
+        colour, dash = QColor(COLOURS[self.colour % len(COLOURS)]), _DASHES[self.colour % len(_DASHES)]
+        if self.faint:
+            colour.setAlphaF(0.35)
+        # Qt takes very long for wide dashed lines.
+        wide = not self.faint and dash == Qt.PenStyle.SolidLine
+        pen = QPen(colour, 2.0 if wide else 1.0, Qt.PenStyle.SolidLine if self.faint else dash)
+        pen.setCosmetic(True)  # in pixels, not in units of the axes
+        return pen
 
 
 class Plot(QWidget):
-    """Curves over common axes, with a legend whose entries hide and show a curve when they are clicked.
+    """Curves over common axes. A wheel zooms, a right click exports, hovering tells the values.
 
     Parameters
     ----------
     x_label, y_label : with units.
-    y_text : how a tick of the y axis reads.
+    logarithmic : whether the y axis has decades.
     height : in pixels, legend not included.
     """
 
-    def __init__(
-        self, x_label: str, y_label: str, y_text: Callable[[float], str] = "{:.3g}".format, height: int = 145
-    ) -> None:
+    #: The smallest range of the y axis, in units of the axis: noise of a flat curve does not fill the plot.
+    LEAST_RANGE: ClassVar[float | None] = None
+
+    def __init__(self, x_label: str, y_label: str, *, logarithmic: bool = False, height: int = 145) -> None:
         super().__init__()
-        self._x_label, self._y_label, self._y_text = x_label, y_label, y_text
-        self._height = height
-        self._legend: list[tuple[QRectF, str]] = []
+        self._x_label, self._y_label = x_label, y_label
+        self._logarithmic, self._height = logarithmic, height
+        self._axes: Any = None
+        self._lines: dict[tuple[str, bool], Any] = {}
+        self._buttons: dict[str, QToolButton] = {}
         self.hidden_curves: set[str] = set()
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+        self._legend = QWidget()
+        self._flow = QFlowLayout(self._legend)
+        self._flow.setContentsMargins(4, 0, 0, 0)
+        self._flow.setSpacing(2)
+        self._layout.addWidget(self._legend)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(height)
-        self.setToolTip("Click a name to hide or show its curve")
 
     # Not abc's abstract methods: a QWidget has a metaclass of its own.
     def curves(self) -> Sequence[Curve]:
         """Return what there is to draw."""
         raise NotImplementedError
 
-    def ranges(self, shown: Sequence[Curve]) -> tuple[float, float, float, float]:
-        """Return (left, right, bottom, top) of the axes."""
-        raise NotImplementedError
+    def refresh(self) -> None:
+        """Draw the curves as they are now, if somebody sees them."""
+        if self.isVisible():
+            self._draw()
 
-    def draw_marks(self, painter: QPainter, place: Callable[[float, float], QPointF], field: QRectF) -> None:
-        """Draw what else there is to draw, over the curves."""
+    def mark(self, x: float, text: str) -> None:
+        """Draw a vertical line with a text."""
+        import pyqtgraph
 
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        for box, name in self._legend:
-            if event is not None and box.contains(event.position()):
-                self.hidden_curves ^= {name}
-                self.update()
-                return
-        super().mousePressEvent(event)
+        if self._axes is not None:
+            pen = QPen(self.palette().color(self.foregroundRole()), 1.0, Qt.PenStyle.DashLine)
+            options = {"position": 0.9, "anchors": [(1, 0.5), (1, 0.5)], "color": pen.color()}
+            line = pyqtgraph.InfiniteLine(x, pen=pen, label=text, labelOpts=options)
+            self._axes.addItem(line)
+            self._lines[text, True] = line
 
-    def paintEvent(self, _event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        curves = self.curves()
-        rows = self._lay_out_legend(painter, curves)
-        field = QRectF(
-            _LEFT, _TOP, max(20, self.width() - _LEFT - _RIGHT), self.height() - _TOP - _BOTTOM - rows * _LINE
-        )
-        shown = [c for c in curves if c.name not in self.hidden_curves and len(c.x)]
-        left, right, low, high = self.ranges(shown)
-        self._draw_axes(painter, field, left, right, low, high, bool(shown))
+    def clear(self) -> None:
+        """Take all curves and marks away."""
+        for line in self._lines.values():
+            self._axes.removeItem(line)
+        for button in self._buttons.values():
+            self._flow.removeWidget(button)
+            button.deleteLater()
+        self._lines, self._buttons = {}, {}
 
-        def place(x: float, y: float) -> QPointF:
-            return QPointF(
-                field.left() + field.width() * (x - left) / (right - left),
-                field.bottom() - field.height() * (y - low) / (high - low),
-            )
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self._draw()
 
-        for curve in shown:
-            _draw_curve(painter, curve, place)
-        self.draw_marks(painter, place, field)
-        self._draw_legend(painter, curves)
-        painter.end()
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._colour_axes()
 
-    def _lay_out_legend(self, painter: QPainter, curves: Sequence[Curve]) -> int:
-        """Place the legend's entries below the axes; return how many rows they take."""
-        self._legend = []
-        x, row = float(_LEFT), 0
-        for name in dict.fromkeys(c.name for c in curves):
-            width = painter.fontMetrics().horizontalAdvance(name) + 24.0
-            if x + width > self.width() - 2 and x > _LEFT:
-                x, row = float(_LEFT), row + 1
-            self._legend.append((QRectF(x, row, width, _LINE), name))
-            x += width
-        rows = row + 1 if self._legend else 0
-        wanted = self._height + rows * _LINE
-        if wanted != self.height():
-            self.setFixedHeight(wanted)
-        top = self.height() - rows * _LINE - 2
-        self._legend = [(QRectF(b.x(), top + b.y() * _LINE, b.width(), _LINE), n) for b, n in self._legend]
-        return rows
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        # Scrolling the dock must not zoom the plot that it passes over: a click takes the wheel.
+        if event is not None and event.type() == QEvent.Type.Wheel and not self._axes.hasFocus():
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
 
-    def _draw_legend(self, painter: QPainter, curves: Sequence[Curve]) -> None:
-        colours = {c.name: c.colour for c in curves}
-        for box, name in self._legend:
-            painter.setOpacity(0.35 if name in self.hidden_curves else 1.0)
-            painter.setPen(QPen(QColor(colours[name]), 3.0))
-            middle = box.center().y()
-            painter.drawLine(QPointF(box.left(), middle), QPointF(box.left() + 12, middle))
-            painter.setPen(self.palette().color(self.foregroundRole()))
-            left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(box.adjusted(16, 0, 0, 0), left, name)
-        painter.setOpacity(1.0)
+    def _build(self) -> None:
+        # Imported here: it takes a quarter of a second, and a dock opens without a curve.
+        import pyqtgraph
 
-    def _draw_axes(
-        self, painter: QPainter, field: QRectF, left: float, right: float, low: float, high: float, numbers: bool
-    ) -> None:
+        class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no type hints
+            def logTickStrings(self, values: Any, scale: float, spacing: Any) -> list[str]:
+                # All nine of a decade would lie over each other.
+                numbers = super().logTickStrings(values, scale, spacing)
+                leading = [f"{10.0 ** float(value):e}"[0] for value in values]
+                return [n if first in "125" else "" for n, first in zip(numbers, leading, strict=True)]
+
+        self._axes = pyqtgraph.PlotWidget(self, background=None, axisItems={"left": Axis("left")})
+        self._axes.setFixedHeight(self._height)
+        self._axes.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._axes.setAccessibleName(f"Plot of {self._y_label}")
+        self._axes.setToolTip("Click, then turn the wheel to zoom; drag to move; right click to export")
+        item = self._axes.getPlotItem()
+        item.setLogMode(y=self._logarithmic)
+        item.getViewBox().setLimits(minYRange=self.LEAST_RANGE)
+        for menu in (item.ctrlMenu, item.getViewBox().menu):
+            # Without a parent they would be left behind when the dock closes.
+            menu.setParent(self, menu.windowFlags())
+        self._axes.viewport().installEventFilter(self)
+        self._axes.scene().sigMouseMoved.connect(self._on_hover)
+        self._layout.insertWidget(0, self._axes)
+        self._colour_axes()
+
+    def _colour_axes(self) -> None:
+        if self._axes is None:
+            return
         # The theme's text colour, as napari's style sheet left it in the palette.
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        painter.drawLine(field.bottomLeft(), field.bottomRight())
-        painter.drawLine(field.bottomLeft(), field.topLeft())
-        for value in round_values(left, right, 5):
-            x = field.left() + field.width() * (value - left) / (right - left)
-            painter.drawLine(QPointF(x, field.bottom()), QPointF(x, field.bottom() + 3))
-            painter.drawText(QRectF(x - 40, field.bottom() + 3, 80, 15), _CENTRE, f"{value:g}")
-        to_the_right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if numbers:
-            for value in np.linspace(low, high, 4):
-                y = field.bottom() - field.height() * (value - low) / (high - low)
-                painter.drawLine(QPointF(field.left() - 3, y), QPointF(field.left(), y))
-                box = QRectF(14, y - 8, field.left() - 20, 16)
-                painter.drawText(box, to_the_right, self._y_text(float(value)))
-        painter.drawText(QRectF(field.left(), field.bottom() + 17, field.width(), 16), _CENTRE, self._x_label)
-        painter.translate(0, field.center().y())
-        painter.rotate(-90)
-        painter.drawText(QRectF(-60, 0, 120, 15), _CENTRE, self._y_label)
-        painter.resetTransform()
+        colour = self.palette().color(self.foregroundRole())
+        for side, label in (("bottom", self._x_label), ("left", self._y_label)):
+            axis = self._axes.getAxis(side)
+            axis.setPen(colour)
+            axis.setTextPen(colour)
+            # Units such as k would be put before a label that has its unit.
+            axis.enableAutoSIPrefix(False)
+            axis.setLabel(label)
+
+    def _draw(self) -> None:
+        if self._axes is None:
+            self._build()
+        curves = [curve for curve in self.curves() if len(curve.x)]
+        names = {curve.name: curve for curve in curves if not curve.faint}
+        if not self._buttons.keys() <= names.keys():
+            self.clear()
+        for curve in curves:
+            key = curve.name, curve.faint
+            if key not in self._lines:
+                self._lines[key] = self._axes.plot(symbol="o" if curve.dots else None, symbolSize=5)
+            line = self._lines[key]
+            line.setData(curve.x, curve.y)
+            line.setPen(curve.pen)
+            if curve.dots:
+                line.setSymbolBrush(curve.pen.color())
+                line.setSymbolPen(curve.pen.color())
+            line.setVisible(curve.name not in self.hidden_curves)
+        for name, curve in names.items():
+            if name not in self._buttons:
+                self._buttons[name] = self._button(curve)
+                self._flow.addWidget(self._buttons[name])
+
+    def _button(self, curve: Curve) -> QToolButton:
+        button = QToolButton()
+        button.setText(curve.name)
+        button.setToolTip(f"{curve.tip}\nClick to hide or show the curve.".strip())
+        button.setCheckable(True)
+        button.setChecked(curve.name not in self.hidden_curves)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setIcon(_sample(curve))
+        button.setIconSize(QSize(*_SAMPLE))
+        button.setStyleSheet("QToolButton { border: none; padding: 0; } QToolButton:!checked { color: gray; }")
+        button.toggled.connect(lambda shown, name=curve.name: self._show(name, shown))
+        return button
+
+    def _show(self, name: str, shown: bool) -> None:
+        (self.hidden_curves.discard if shown else self.hidden_curves.add)(name)
+        self.refresh()
+
+    def _on_hover(self, place: Any) -> None:
+        """Say the value of each curve below the mouse."""
+        box = self._axes.getPlotItem().getViewBox()
+        if not box.sceneBoundingRect().contains(place):
+            return
+        x = float(box.mapSceneToView(place).x())
+        shown = [c for c in self.curves() if len(c.x) and not c.faint and c.name not in self.hidden_curves]
+        if shown:
+            words = [f"{c.name}: {float(c.y[int(np.abs(c.x - x).argmin())]):.4g}" for c in shown]
+            QToolTip.showText(QCursor.pos(), "\n".join([f"{self._x_label}: {x:.4g}", *words]), self._axes)
 
 
-def _draw_curve(painter: QPainter, curve: Curve, place: Callable[[float, float], QPointF]) -> None:
-    colour = QColor(curve.colour)
-    if curve.faint:
-        colour.setAlphaF(0.35)
-    painter.setPen(QPen(colour, 1.0 if curve.faint else 2.0))
-    points = [place(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
-    painter.drawPolyline(QPolygonF(points))
+def _sample(curve: Curve) -> QIcon:
+    """Return a piece of a curve, for the legend."""
+    picture = QPixmap(*_SAMPLE)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setPen(QPen(curve.pen.color(), 2.0, curve.pen.style()))
+    painter.drawLine(0, _SAMPLE[1] // 2, _SAMPLE[0], _SAMPLE[1] // 2)
     if curve.dots:
-        painter.setBrush(colour)
-        for point in points:
-            painter.drawEllipse(point, 2.5, 2.5)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setBrush(curve.pen.color())
+        painter.drawEllipse(_SAMPLE[0] // 2 - 3, _SAMPLE[1] // 2 - 3, 6, 6)
+    painter.end()
+    return QIcon(picture)
 
 
 HELD_OUT = "held-out"
-# What a term is called here: said by what it compares, not by its name in the literature.
-_PLAIN_LABELS = {
-    "total": "loss",
-    "bsp": "hidden pixels",
-    "anchor": "distance to start",
-    "bootstrap": "simulated image",
+# What a curve is called here, by what it compares and not by its name in the literature; and what it shows.
+_PLAIN = {
+    "total": ("loss", "What training makes small: the sum of the others"),
+    HELD_OUT: (HELD_OUT, "Error at pixels that training never sees"),
+    "bsp": ("hidden pixels", "Error at pixels that were hidden from the network in this step (blind spot)"),
+    "anchor": ("distance to start", "How far the result has moved from that of the initial weights (anchor)"),
+    "bootstrap": (
+        "simulated image",
+        "Error for an image simulated from the reference result, whose truth is known (bootstrap)",
+    ),
+    "tv": ("total variation", "How rough the result is"),
 }
-_MEANINGS = (
-    "loss: what training makes small, the sum of the others",
-    "held-out: error at pixels that training never sees",
-    "hidden pixels: error at pixels that were hidden from the network in this step (blind spot)",
-    "total variation: how rough the result is",
-    "simulated image: error for an image made of the first result, whose truth is known (bootstrap)",
-    "distance to start: how far the result has moved from that of the initial weights (anchor)",
-    "Click a name to hide or show its curve.",
-)
 
 
 class LossPlot(Plot):
     """Total loss, each term and the held-out error against the training step, on a logarithmic axis."""
 
+    LEAST_RANGE = 0.1
+
     def __init__(self) -> None:
-        super().__init__("training step", "loss", lambda logarithm: f"{10.0**logarithm:.2g}")
-        self.setToolTip("\n".join(_MEANINGS))
+        super().__init__("training step", "loss", logarithmic=True)
         self._steps = 1
         self._series: dict[str, tuple[list[int], list[float]]] = {}
         self.ended_at: int | None = None
@@ -211,7 +279,9 @@ class LossPlot(Plot):
     def restart(self, steps: int) -> None:
         """Forget the last run; the axis is laid out for ``steps``."""
         self._steps, self._series, self.ended_at = max(1, steps), {}, None
-        self.update()
+        self.clear()
+        if self._axes is not None:
+            self._axes.setXRange(0, self._steps, padding=0.02)
 
     def add(self, step: int, losses: Mapping[str, float], held_out: float | None = None) -> None:
         """Add a point to each curve; a loss that has no logarithm is left out."""
@@ -219,73 +289,44 @@ class LossPlot(Plot):
         for name, value in values.items():
             if not (math.isfinite(value) and value > 0):
                 continue
-            steps, logarithms = self._series.setdefault(name, ([], []))
+            steps, series = self._series.setdefault(name, ([], []))
             steps.append(step)
-            logarithms.append(math.log10(value))
+            series.append(value)
             if len(steps) > _MOST_POINTS:
-                self._series[name] = (steps[::2], logarithms[::2])
-        self.update()
+                self._series[name] = (steps[::2], series[::2])
+        self.refresh()
 
     def mark_end(self, step: int) -> None:
         """Mark the step at which training ended by itself."""
         self.ended_at = step
-        self.update()
+        self.mark(step, "stopped by itself")
 
     def curves(self) -> list[Curve]:
         order = ["total", HELD_OUT, *[name for name in self._series if name not in ("total", HELD_OUT)]]
+        known = ["total", HELD_OUT, *LOSS_TERMS]
         found = []
         for name in (n for n in order if n in self._series):
-            colour = _colour(name)
-            steps, logarithms = (np.asarray(values, float) for values in self._series[name])
-            text = _PLAIN_LABELS.get(name) or (LOSS_TERMS[name].label if name in LOSS_TERMS else name)
+            # The same colour in every run, whatever else is drawn.
+            colour = known.index(name) if name in known else len(COLOURS) - 1
+            steps, values = (np.asarray(series, float) for series in self._series[name])
+            text, tip = _PLAIN.get(name) or (LOSS_TERMS[name].label if name in LOSS_TERMS else name, "")
             if name == HELD_OUT:
-                found.append(Curve(text, steps, logarithms, colour, dots=True))
+                found.append(Curve(text, steps, values, colour, dots=True, tip=tip))
             else:
-                found.append(Curve(text, steps, logarithms, colour, faint=True))
-                found.append(Curve(text, steps, running_mean(list(logarithms)), colour))
+                found.append(Curve(text, steps, values, colour, faint=True))
+                found.append(Curve(text, steps, running_mean(values), colour, tip=tip))
         return found
 
-    def ranges(self, shown: Sequence[Curve]) -> tuple[float, float, float, float]:
-        return (0.0, float(self._steps), *loss_range([value for curve in shown for value in curve.y]))
-
-    def draw_marks(self, painter: QPainter, place: Callable[[float, float], QPointF], field: QRectF) -> None:
-        if self.ended_at is None:
-            return
-        x = place(self.ended_at, 0.0).x()
-        painter.setPen(QPen(self.palette().color(self.foregroundRole()), 1.0, Qt.PenStyle.DashLine))
-        painter.drawLine(QPointF(x, field.top()), QPointF(x, field.bottom()))
-        text = QRectF(x - 128, field.top(), 124, 15)
-        painter.drawText(text, Qt.AlignmentFlag.AlignRight, "stopped by itself")
+    def _build(self) -> None:
+        super()._build()
+        self._axes.setXRange(0, self._steps, padding=0.02)
 
 
-def _colour(name: str) -> str:
-    """Return the colour of a curve: the same one in every run, whatever else is drawn."""
-    known = ["total", HELD_OUT, *LOSS_TERMS]
-    return COLOURS[known.index(name) % len(COLOURS)] if name in known else COLOURS[-1]
-
-
-def loss_range(logarithms: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of the loss axis: all values fit, and a flat curve is not blown up to noise."""
-    if not len(logarithms):
-        return -1.0, 0.0
-    low, high = min(logarithms), max(logarithms)
-    margin = max(0.05 * (high - low), 0.02)
-    return low - margin, high + margin
-
-
-def round_values(low: float, high: float, most: int) -> list[float]:
-    """Return at most ``most`` + 1 round numbers from ``low`` to ``high``, evenly spaced."""
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    spacing = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    return [spacing * i for i in range(math.ceil(low / spacing), math.floor(high / spacing + 1e-9) + 1)]
-
-
-def running_mean(values: Sequence[float]) -> np.ndarray:
-    """Return the mean over a tenth of the values around each, so that the trend of a noisy loss is seen."""
+def running_mean(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the geometric mean over a tenth of the values around each, so that the trend of a loss is seen."""
     half = len(values) // 20
-    sums = np.concatenate(([0.0], np.cumsum(values)))
+    sums = np.concatenate(([0.0], np.cumsum(np.log(values))))
     index = np.arange(len(values))
     low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
-    means: np.ndarray = (sums[high] - sums[low]) / (high - low)
+    means: np.ndarray = np.exp((sums[high] - sums[low]) / (high - low))
     return means

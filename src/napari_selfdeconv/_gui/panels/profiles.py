@@ -10,7 +10,7 @@ from napari.layers import Image, Shapes
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, looked_at, voxel_um
 from napari_selfdeconv._gui.layers.tiles import LINE
-from napari_selfdeconv._gui.panels.plots import COLOURS, Curve, Plot
+from napari_selfdeconv._gui.panels.plots import Curve, Plot
 
 LINE_NAME = "profile line"
 _MOST_SAMPLES = 1000
@@ -26,19 +26,12 @@ class ProfilePlot(Plot):
     def show_profiles(self, profiles: Sequence[tuple[str, np.ndarray, np.ndarray]], unit: str) -> None:
         """Show (name, distance, intensity) of each layer."""
         self._x_label = f"along the line, {unit}"
-        self._curves = [Curve(name, x, y, COLOURS[i % len(COLOURS)]) for i, (name, x, y) in enumerate(profiles)]
-        self.update()
+        self._curves = [Curve(name, x, y, i) for i, (name, x, y) in enumerate(profiles)]
+        self._colour_axes()
+        self.refresh()
 
     def curves(self) -> list[Curve]:
         return self._curves
-
-    def ranges(self, shown: Sequence[Curve]) -> tuple[float, float, float, float]:
-        if not shown:
-            return 0.0, 1.0, 0.0, 1.0
-        right = max(float(c.x[-1]) for c in shown)
-        low, high = min(float(c.y.min()) for c in shown), max(float(c.y.max()) for c in shown)
-        margin = 0.04 * (high - low) or 1.0
-        return 0.0, right or 1.0, low - margin, high + margin
 
 
 class ProfileLine:
