@@ -209,7 +209,7 @@ def test_no_qt_binding_is_required() -> None:
 
 def test_library_and_command_work_without_napari_and_qt(tmp_path: Path) -> None:
     """As after `pip install napari-selfdeconv`: what only the extra `napari` brings cannot be imported."""
-    blocked = ["napari", "qtpy", "superqt", "magicgui", "npe2", "vispy", "PyQt6", "PyQt5", "PySide6", "pint"]
+    blocked = ["napari", "pyqtgraph", "qtpy", "superqt", "magicgui", "npe2", "vispy", "PyQt6", "pint"]
     code = f"""
 import sys
 class Blocked:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_selfdeconv._gui.docks.batch import BatchWidget
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.panels.plots import LossPlot
@@ -41,7 +42,7 @@ def controls(dock: QWidget) -> list[Any]:
 
 def test_every_control_has_a_tooltip_and_a_name(open_dock: Callable[..., Any]) -> None:
     main = open_dock()
-    docks = [main, open_compare(main.viewer), open_psf(main.viewer)]
+    docks = [main, open_compare(main.viewer), open_psf(main.viewer), BatchWidget(main.viewer)]
     found = [control for dock in docks for control in controls(dock)]
     assert len(found) > 100
     for control in found:

@@ -12,11 +12,12 @@ from npe2 import PluginManager
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_selfdeconv._gui.docks.base import PLUGIN, TITLE
+from napari_selfdeconv._gui.docks.batch import BatchWidget
 from napari_selfdeconv._gui.docks.compare import CompareWidget, open_compare
 from napari_selfdeconv._gui.docks.deconvolve import DeconvolveWidget
 from napari_selfdeconv._gui.docks.psf import PsfWidget, open_psf
 
-KINDS = (DeconvolveWidget, CompareWidget, PsfWidget)
+KINDS = (DeconvolveWidget, CompareWidget, PsfWidget, BatchWidget)
 
 
 def open_from_menu(viewer: Any, command: str) -> None:
@@ -29,21 +30,21 @@ def docks(viewer: Any) -> list[Any]:
     return [widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, KINDS)]
 
 
-def test_three_docks_from_the_menu_are_tabs(make_napari_viewer: Callable[..., Any]) -> None:
+def test_docks_from_the_menu_are_tabs(make_napari_viewer: Callable[..., Any]) -> None:
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.ones((8, 8), np.float32))
-    for command in ("deconvolve", "compare", "psf"):
+    for command in ("deconvolve", "compare", "psf", "batch"):
         open_from_menu(viewer, command)
     main, *others = docks(viewer)
     window = viewer.window._qt_window
     assert {type(dock) for dock in (main, *others)} == set(KINDS)
-    assert len(window.tabifiedDockWidgets(main.parentWidget())) == 2
+    assert len(window.tabifiedDockWidgets(main.parentWidget())) == 3
     assert [dock.parentWidget().windowTitle() for dock in (main, *others)] == [kind.NAME for kind in KINDS]
     # The newest lies on top, and a button that opens a dock finds the one that the menu has opened.
     assert others[-1].isVisible()
     assert open_compare(viewer) is others[0]
     assert open_psf(viewer) is others[1]
-    assert len(docks(viewer)) == 3
+    assert len(docks(viewer)) == 4
 
 
 def test_the_menu_finds_the_dock_that_a_button_opened(make_napari_viewer: Callable[..., Any]) -> None:
