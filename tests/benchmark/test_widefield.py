@@ -10,7 +10,8 @@ import pytest
 
 from napari_selfdeconv.benchmark.widefield import score
 from napari_selfdeconv.cli import main
-from napari_selfdeconv.simulate.widefield import OFFSET, simulate_stack
+from napari_selfdeconv.physics.mask import find_unmeasured
+from napari_selfdeconv.simulate.widefield import OFFSET, Defect, simulate_stack
 
 FIELD = (6, 28, 28)
 
@@ -32,6 +33,37 @@ def test_a_confocal_stack_has_less_haze_and_fewer_photons() -> None:
     assert np.array_equal(wide.truth, confocal.truth)
     assert confocal.image.max() < wide.image.max()
     assert score(confocal.image, wide.truth)["correlation"] > score(wide.image, wide.truth)["correlation"]
+
+
+@pytest.mark.parametrize("defect", ["star", "column", "quadrant"])
+def test_a_defect_spoils_its_pixels_alone_and_is_found(defect: Defect) -> None:
+    sample = simulate_stack(0, field=(6, 48, 48), defect=defect)
+    assert 0 < sample.spoiled.mean() < 0.3
+    np.testing.assert_array_equal(sample.image[~sample.spoiled], sample.sound[~sample.spoiled])
+    assert not np.isin(sample.image[sample.spoiled], sample.sound[sample.spoiled]).all()
+    np.testing.assert_array_equal(find_unmeasured(sample.image).any, sample.spoiled)
+
+
+def test_the_command_measures_light_beside_defects(tmp_path: Path) -> None:
+    words = [
+        "--field",
+        "6",
+        "40",
+        "40",
+        "--seeds",
+        "0",
+        "--methods",
+        "rl:4",
+        "--defects",
+        "column",
+        "--device",
+        "cpu",
+    ]
+    assert main(["benchmark", "widefield", *words, "--out", str(tmp_path)]) == 0
+    with (tmp_path / "widefield.csv").open(encoding="utf-8") as file:
+        plain, column = csv.DictReader(file)
+    assert (plain["beside"], column["stack"]) == ("", "widefield, column")
+    assert abs(float(column["beside"])) < 0.1
 
 
 def test_gain_and_offset_do_not_count_and_haze_does() -> None:

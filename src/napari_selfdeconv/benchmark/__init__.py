@@ -2,7 +2,16 @@
 
 from napari_selfdeconv.benchmark.quality import run_quality
 from napari_selfdeconv.benchmark.real import run_real
+from napari_selfdeconv.benchmark.references import Recorded, frame_pairs, run_references
 from napari_selfdeconv.benchmark.validation import run_validation
 from napari_selfdeconv.benchmark.widefield import run_widefield
 
-__all__ = ["run_quality", "run_real", "run_validation", "run_widefield"]
+__all__ = [
+    "Recorded",
+    "frame_pairs",
+    "run_quality",
+    "run_real",
+    "run_references",
+    "run_validation",
+    "run_widefield",
+]

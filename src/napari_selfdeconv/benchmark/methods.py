@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api import METHODS, Border, Classical, benchmark_names, iter_classical, iter_deconvolve
+from napari_selfdeconv.api import (
+    METHODS,
+    Border,
+    Classical,
+    Weights,
+    benchmark_names,
+    iter_classical,
+    iter_deconvolve,
+)
 from napari_selfdeconv.benchmark.smooth_tv import iter_smooth_tv
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.presets import preset
@@ -32,7 +40,10 @@ _SMOOTH_TV = "tv-cg"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One result: ``label`` names it in the tables, rows of one ``family`` differ in a fixed setting only."""
+    """One result: ``label`` names it in the tables, rows of one ``family`` differ in a fixed setting only.
+
+    ``background`` was taken off the image: with it the result is in the units of the image.
+    """
 
     label: str
     family: str
@@ -40,6 +51,7 @@ class Measured:
     seconds: float
     device: str
     held_out: float | None = None
+    background: float = 0.0
 
 
 def labels(method: str) -> list[str]:
@@ -159,6 +171,7 @@ def measure(
     stop: StopToken,
     *,
     border: Border = "reflect",
+    weights: Weights = None,
 ) -> Generator[Event, None, list[Measured]]:
     """Run one method on one image; what a stop cut short is left out.
 
@@ -168,15 +181,17 @@ def measure(
     noisy, psf : 2D or 3D.
     device_name, stop : as elsewhere.
     border : of the classical methods that know it. The protocol's images continue by reflection.
+    weights : as in `iter_deconvolve`. All pixels of the protocol's images are measurements.
     """
     if method == "input":
         return [Measured(label="input", family="input", image=noisy, seconds=0.0, device="-")]
     name, values = _fixed(method)
     if name in benchmark_names():
-        return (yield from _classical(_settings(name, values, border), noisy, psf, device_name, stop))
+        return (yield from _classical(_settings(name, values, border), noisy, psf, device_name, stop, weights))
     if name == _SMOOTH_TV:
         return (yield from _smooth_tv(values, noisy, psf, device_name, stop))
-    result = yield from iter_deconvolve(noisy, psf, network(method, noisy.ndim, device_name), stop=stop)
+    config = network(method, noisy.ndim, device_name)
+    result = yield from iter_deconvolve(noisy, psf, config, weights=weights, stop=stop)
     # A network cut short by the user is no measurement of the preset.
     if result.stopped:
         return []
@@ -216,14 +231,19 @@ def classical_families() -> set[str]:
 
 
 def _classical(
-    methods: Sequence[Classical], noisy: NDArray[np.float32], psf: NDArray[Any], device_name: str, stop: StopToken
+    methods: Sequence[Classical],
+    noisy: NDArray[np.float32],
+    psf: NDArray[Any],
+    device_name: str,
+    stop: StopToken,
+    weights: Weights,
 ) -> Generator[Event, None, list[Measured]]:
     """Measure each method; counts of one method are one run, and each has its share of the run's time."""
     counts = METHODS[methods[0].method].shown == "iterations"
     found = []
     for run in [methods] if counts else [[method] for method in methods]:
         start = time.perf_counter()
-        results = yield from iter_classical(noisy, psf, run, device_name=device_name, stop=stop)
+        results = yield from iter_classical(noisy, psf, run, weights=weights, device_name=device_name, stop=stop)
         seconds = time.perf_counter() - start
         if stop.stopped:
             break
@@ -235,6 +255,7 @@ def _classical(
                 image=result.image,
                 seconds=seconds * result.provenance["iterations"] / last if counts else seconds,
                 device=result.provenance["device"],
+                background=result.provenance.get("background", {}).get("mean", 0.0),
             )
             for asked, result in zip(run, results, strict=True)
         ]

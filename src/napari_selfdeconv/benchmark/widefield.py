@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import csv
-import os
-import platform
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.api import benchmark_names
+from napari_selfdeconv.benchmark.machine import describe_machine
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.psf.generate import psf_for_image
 from napari_selfdeconv.psf.stack import psf_for_stack
-from napari_selfdeconv.simulate.widefield import FIELD, Microscope, simulate_stack
+from napari_selfdeconv.simulate.widefield import FIELD, Defect, Microscope, simulate_stack
 from napari_selfdeconv.stop_token import StopToken
 
 # Where the truth is below this share of its highest value it is empty, and light there is haze.
@@ -29,7 +30,11 @@ _EMPTY = 0.01
 
 @dataclass(frozen=True)
 class Row:
-    """One result. ``psnr`` in dB after the best gain and offset; ``haze`` is the share of light where is none."""
+    """One result. ``psnr`` in dB after the best gain and offset; ``haze`` is the share of light where is none.
+
+    ``beside`` is by how much the mean light two pixels beside a defect differs from that in the result for the
+    same stack without it, as a share of the mean light of that result. It is None if the stack has no defect.
+    """
 
     stack: str
     seed: int
@@ -38,6 +43,7 @@ class Row:
     psnr: float
     correlation: float
     haze: float
+    beside: float | None
     seconds: float
     device: str
     machine: str
@@ -56,6 +62,7 @@ def run_widefield(
     say: Callable[[str], None],
     drain: Callable[[Generator[Event, None, list[Measured]]], list[Measured]],
     field: Sequence[int] = FIELD,
+    defects: Sequence[Defect] = (),
 ) -> None:
     """Run ``methods`` on simulated stacks, each with the PSF that it would get; write widefield.csv and .md.
 
@@ -65,6 +72,7 @@ def run_widefield(
     methods : as `run_quality`. Classical methods have an open border and `psf_for_stack`, networks
         `psf_for_image`.
     microscope, field : as `simulate_stack`.
+    defects : of stacks that are measured beside the one without; pixels that are no measurement are found.
     device_name, out, stop, say, drain : as `run_quality`; rows are written as they are measured.
 
     Raises
@@ -76,27 +84,54 @@ def run_widefield(
         labels(method)
     out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    for seed in seeds:
-        sample = simulate_stack(seed, microscope, field)
+    for seed, defect in product(seeds, (None, *defects)):
+        sample = simulate_stack(seed, microscope, field, defect)
         whole, _ = psf_for_stack(sample.optics, sample.voxel_um, sample.image.shape)
         compact, _ = psf_for_image(sample.optics, sample.voxel_um, sample.image.shape)
         for method in methods:
             if stop.stopped:
                 break
             psf = whole if method.partition(":")[0] in benchmark_names() else compact
-            found = drain(measure(method, sample.image, psf, device_name, stop, border="open"))
-            for one in found:
+            found = drain(measure(method, sample.image, psf, device_name, stop, border="open", weights="auto"))
+            sound = found
+            if defect is not None:
+                sound = drain(measure(method, sample.sound, psf, device_name, stop, border="open", weights=None))
+            for one, other in zip(found, sound, strict=False):
+                ratio = None
+                if defect is not None:
+                    ratio = round(light_beside(one.image, other.image, sample.spoiled), 4)
                 row = Row(
-                    stack=microscope, seed=seed, method=one.label, psf="x".join(map(str, psf.shape)),
-                    **score(one.image, sample.truth), seconds=round(one.seconds, 1), device=one.device,
-                    machine=f"{platform.machine()}, {os.cpu_count()} cores", version=__version__,
-                    date=f"{datetime.now(UTC):%Y-%m-%d}",
+                    stack=microscope if defect is None else f"{microscope}, {defect}", seed=seed,
+                    method=one.label, psf="x".join(map(str, psf.shape)), **score(one.image, sample.truth),
+                    beside=ratio, seconds=round(one.seconds, 1), device=one.device, machine=describe_machine(),
+                    version=__version__, date=f"{datetime.now(UTC):%Y-%m-%d}",
                 )  # fmt: skip
                 rows.append(row)
-                say(f"{microscope} {seed} {row.method}: {row.psnr:.2f} dB, haze {row.haze:.2f}, {row.seconds} s")
+                beside = "" if ratio is None else f", beside the defect {ratio:+.1%}"
+                say(
+                    f"{row.stack} {seed} {row.method}: {row.psnr:.2f} dB, haze {row.haze:.2f}{beside}, "
+                    f"{row.seconds} s"
+                )
             _write(out, rows)
     if rows:
         say(f"wrote {out / 'widefield.csv'} and {out / 'widefield.md'}")
+
+
+def light_beside(result: NDArray[Any], sound: NDArray[Any], spoiled: NDArray[np.bool_]) -> float:
+    """Return how much more light a result has two pixels beside a defect than that of the sound stack.
+
+    It is a share of the mean light of the latter.
+
+    Examples
+    --------
+    >>> spoiled = np.zeros((1, 9, 9), bool); spoiled[:, 4, 4] = True
+    >>> round(light_beside(np.full((1, 9, 9), 2.2), np.full((1, 9, 9), 2.0), spoiled), 3)
+    0.1
+    """
+    square = np.ones((1, 3, 3), bool)
+    ring = binary_dilation(spoiled, square, iterations=2) & ~binary_dilation(spoiled, square)
+    more = result[ring].mean(dtype=np.float64) - sound[ring].mean(dtype=np.float64)
+    return float(more / sound.mean(dtype=np.float64))
 
 
 def score(result: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
@@ -126,7 +161,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
     Examples
     --------
-    >>> row = Row("widefield", 0, "RL auto", "9x9x9", 24.09, 0.891, 0.16, 20.0, "cpu", "x", "1", "2026-01-01")
+    >>> row = Row("widefield", 0, "RL auto", "9x9x9", 24.09, 0.891, 0.16, None, 20.0, "cpu", "x", "1", "today")
     >>> print(markdown([row]))
     | stack | method | PSNR, dB / correlation / haze, seed 0 | seconds |
     |---|---|---|---|
@@ -149,7 +184,8 @@ def _cell(row: Row) -> str:
     correlation, haze = (
         f"{value:.{digits}f}".lstrip("0") for value, digits in ((row.correlation, 3), (row.haze, 2))
     )
-    return f"{row.psnr:.2f} / {correlation} / {haze}"
+    beside = "" if row.beside is None else f" / {row.beside:+.1%}"
+    return f"{row.psnr:.2f} / {correlation} / {haze}{beside}"
 
 
 def _write(out: Path, rows: Sequence[Row]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from napari_selfdeconv.cli.options import template_of
 from napari_selfdeconv.cli.terminal import say, watch
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.stop_token import StopToken
@@ -40,11 +41,26 @@ def run_validation(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_real(args: argparse.Namespace, token: StopToken) -> None:
-    _check_out(args, images=args.images, psf=args.psf)
     from napari_selfdeconv import benchmark
 
+    template = template_of(args)
+    psf = None if template.psf.file is None else Path(template.psf.file)
+    _check_out(args, images=args.images, psf=psf, pairs=args.pairs, lines=args.lines, stack=args.stack)
+    recorded = [] if args.pairs is None else list(benchmark.frame_pairs(args.pairs))
+    for kind, path in (("lines", args.lines), ("stack", args.stack)):
+        recorded += [] if path is None else [benchmark.Recorded(kind, path.stem, path)]
+    if recorded:
+        if args.images is not None or args.crop is not None:
+            raise ConfigError("--pairs, --lines and --stack go without --images and --crop")
+        benchmark.run_references(
+            recorded, template, methods=args.methods, device_name=args.device, out=args.out, stop=token, say=say,
+            drain=watch,
+        )  # fmt: skip
+        return
+    if args.images is None or psf is None:
+        raise ConfigError("give --images and --psf, or images with a reference: --pairs, --lines or --stack")
     benchmark.run_real(
-        args.images, args.psf, methods=args.methods, crop=args.crop, device_name=args.device, out=args.out,
+        args.images, psf, methods=args.methods, crop=args.crop, device_name=args.device, out=args.out,
         stop=token, say=say, drain=watch,
     )  # fmt: skip
 
@@ -53,6 +69,6 @@ def run_widefield(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import benchmark
 
     benchmark.run_widefield(
-        args.seeds, methods=args.methods, microscope=args.microscope, field=args.field, device_name=args.device,
-        out=args.out, stop=token, say=say, drain=watch,
+        args.seeds, methods=args.methods, microscope=args.microscope, field=args.field, defects=args.defects,
+        device_name=args.device, out=args.out, stop=token, say=say, drain=watch,
     )  # fmt: skip

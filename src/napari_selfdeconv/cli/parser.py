@@ -357,8 +357,23 @@ def _add_validation(p: argparse.ArgumentParser) -> None:
 
 
 def _add_real(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--images", type=Path, required=True, metavar="DIR", help="recorded images (PNG, TIFF or NPY)")
-    p.add_argument("--psf", type=Path, required=True, help="the PSF they were recorded with")
+    p.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="recorded images (PNG, TIFF or NPY), to predict held-out pixels of",
+    )
+    p.add_argument(
+        "--pairs", type=Path, metavar="DIR",
+        help="images NAME_1frame.tif, each beside the mean of many frames of the same field, NAME_400frames.tif",
+    )  # fmt: skip
+    p.add_argument(
+        "--lines", type=Path, metavar="FILE", help="image of parallel lines: their contrast against grain"
+    )
+    p.add_argument("--stack", type=Path, metavar="FILE", help="stack with darkness above and below the object")
+    add_part(p, "image", "series", "axes", "voxel_um")
+    add_part(p, "psf", "file")
+    add_part(p, "optics")
     p.add_argument(
         "--methods", nargs="+", default=["input", "rl-auto", "tv-auto", "quick"],
         help="as for quality; default: input rl-auto tv-auto quick",
@@ -370,6 +385,10 @@ def _add_real(p: argparse.ArgumentParser) -> None:
 def _add_widefield(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     p.add_argument("--microscope", choices=("widefield", "confocal"), default="widefield")
+    p.add_argument(
+        "--defects", nargs="+", choices=("star", "column", "quadrant"), default=[],
+        help="also stacks with a saturated body, a dead column, or a black quadrant, and the light beside it",
+    )  # fmt: skip
     p.add_argument(
         "--field", type=int, nargs=3, default=(40, 112, 112), metavar=("Z", "Y", "X"), help="default: 40 112 112"
     )

@@ -34,7 +34,7 @@ _EDGE = 0.3
 # A pixel whose neighbours have less than this share of its light stands alone.
 _NEIGHBOUR = 0.25
 # A hot pixel is this many usual deviations off its surroundings, in the median of these many frames.
-_HOT = 10.0
+_HOT, _HOT_SHARE = 10.0, 0.2
 LEAST_FRAMES, MOST_FRAMES = 5, 16
 # More pixels than this say no more about a median.
 _MOST_SAMPLES = 2**18
@@ -212,14 +212,17 @@ def find_hot_pixels(frames: NDArray[Any]) -> NDArray[np.bool_]:
         return np.zeros(frames.shape[1:], bool)
     some = np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int)
     middle = np.median(np.nan_to_num(frames[some].astype(np.float32)), axis=0)
-    excess = middle - median_filter(middle, 5)
+    local = median_filter(middle, 5)
+    excess, light = middle - local, local - local.min()
     usual = 1.4826 * float(np.median(np.abs(excess)))
     around = np.ones((3, 3), bool)
     around[1, 1] = False
     hot = np.zeros(middle.shape, bool)
     for sign in (1, -1):
         beside = maximum_filter(sign * excess, footprint=around)
-        hot |= (sign * excess > _HOT * usual) & (beside < _NEIGHBOUR * sign * excess)
+        # The noise grows with the light, and pixels differ in their gain by some percent.
+        far = (sign * excess > _HOT * usual) & (sign * excess > _HOT_SHARE * light)
+        hot |= far & (beside < _NEIGHBOUR * sign * excess)
     return hot if usual > 0 else np.zeros(middle.shape, bool)
 
 

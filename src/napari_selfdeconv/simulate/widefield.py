@@ -19,11 +19,16 @@ from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.psf.models import model_of
 
 Microscope = Literal["widefield", "confocal"]
+#: "star": a body so bright that its middle saturates, at half its blurred peak. "column": a dead column of the
+#: camera. "quadrant": a quarter of the field of view that a mosaic left black.
+Defect = Literal["star", "column", "quadrant"]
 
 VOXEL_UM = (0.3, 0.12, 0.12)
 FIELD = (40, 112, 112)
 OFFSET = 100.0
 _READ_NOISE = 2.0
+# Peak of a blurred star, as a share of the brightest light of the scene; half of it saturates the camera.
+_STAR, _STAR_VOXELS = 8.0, (1.5, 5.0, 5.0)
 _BODIES, _CURVES, _STEPS = 14, 60, 500
 _MICROSCOPES: dict[Microscope, tuple[Optics, float]] = {
     "widefield": (Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33), 200.0),
@@ -51,16 +56,23 @@ class StackSample:
     image : float32, (z, y, x); counts of the camera, `OFFSET` where there is no light.
     truth : float32, as large; the same field, 1 at its brightest.
     voxel_um, optics : of the microscope.
+    sound : the image without its defect; the same as ``image`` if it has none.
+    spoiled : boolean, as large; the pixels of the defect.
     """
 
     image: NDArray[np.float32]
     truth: NDArray[np.float32]
     voxel_um: tuple[float, float, float]
     optics: Optics
+    sound: NDArray[np.float32]
+    spoiled: NDArray[np.bool_]
 
 
 def simulate_stack(
-    seed: int = 0, microscope: Microscope = "widefield", field: Sequence[int] = FIELD
+    seed: int = 0,
+    microscope: Microscope = "widefield",
+    field: Sequence[int] = FIELD,
+    defect: Defect | None = None,
 ) -> StackSample:
     """Return a stack of textured bodies, as of nuclei, and thin curves.
 
@@ -69,6 +81,7 @@ def simulate_stack(
     seed : of the scene; the noise has the next one.
     microscope : with 200 photons at the brightest pixel, or "confocal" with 30.
     field : shape of the stack; the scene is twice as large on every axis.
+    defect : what spoils some of the pixels; None spoils none.
 
     Examples
     --------
@@ -83,9 +96,48 @@ def simulate_stack(
     blurred = np.maximum(fftconvolve(scene, psf, mode="same"), 0)
     middle = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, field, strict=True))
     truth, light = scene[middle], blurred[middle]
+    scale = photons / light.max()
+    if defect == "star":
+        star = _star(shape)
+        spread = fftconvolve(star, psf, mode="same")[middle]
+        height = _STAR * light.max() / spread.max()
+        truth, light = truth + height * star[middle], light + height * np.maximum(spread, 0)
     random = np.random.default_rng(seed + 1)
-    image = random.poisson(light / light.max() * photons) + OFFSET + random.normal(0, _READ_NOISE, light.shape)
-    return StackSample(image=image.astype(np.float32), truth=truth, voxel_um=VOXEL_UM, optics=optics)
+    image = random.poisson(light * scale) + OFFSET + random.normal(0, _READ_NOISE, light.shape)
+    sound = image.astype(np.float32)
+    spoiled, spoils = _spoiled(sound, defect, OFFSET + 0.5 * _STAR * photons)
+    return StackSample(
+        image=spoils,
+        truth=truth.astype(np.float32),
+        voxel_um=VOXEL_UM,
+        optics=optics,
+        sound=sound,
+        spoiled=spoiled,
+    )
+
+
+def _star(shape: Sequence[int]) -> NDArray[np.float32]:
+    """Return a body with a soft edge in the middle of a scene."""
+    away = [(np.arange(n) - n // 2) / width for n, width in zip(shape, _STAR_VOXELS, strict=True)]
+    z, y, x = (np.exp(-0.5 * distance**2) for distance in away)
+    star: NDArray[np.float32] = (z[:, None, None] * y[:, None] * x).astype(np.float32)
+    return star
+
+
+def _spoiled(
+    sound: NDArray[np.float32], defect: Defect | None, full: float
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return where a defect lies, and the image with it; ``full`` is the highest value of the camera."""
+    where = np.zeros(sound.shape, bool)
+    _, ny, nx = sound.shape
+    if defect == "star":
+        where = sound >= full
+        return where, np.minimum(sound, np.float32(full))
+    if defect == "column":
+        where[:, :, nx // 3] = True
+    if defect == "quadrant":
+        where[:, ny // 2 :, nx // 2 :] = True
+    return where, np.where(where, np.float32(0), sound)
 
 
 def make_scene(shape: Sequence[int], seed: int) -> NDArray[np.float32]:

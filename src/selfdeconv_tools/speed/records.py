@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from napari_selfdeconv._version import __version__
+from napari_selfdeconv.benchmark.machine import cpu_name
 from napari_selfdeconv.errors import ConfigError
 from selfdeconv_tools.speed.figure import Figure, Result
 
@@ -29,7 +29,7 @@ def machine(device: str) -> Row:
     """Return what is computed with, as columns."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": str(os.cpu_count()),
         "torch": str(torch.__version__),
         "threads": str(torch.get_num_threads()),
@@ -105,15 +105,6 @@ def has_figure(rows: Sequence[Row], figure: Figure, where: Mapping[str, str]) ->
 def same_machine(row: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Say whether seconds of two rows can be compared."""
     return all(row[column] == other[column] for column in _MACHINE)
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _number(value: float | None) -> str:
