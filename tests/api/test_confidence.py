@@ -126,5 +126,5 @@ def test_a_recipe_needs_a_provenance() -> None:
     command = reproduce.as_command({"settings": settings}, "a.tif", "p.tif")
     assert command == (
         "selfdeconv classical a.tif --psf p.tif --method tv --iterations 5 --regularisation 0.02 --median-guard "
-        "--boundary reflect --out result.ome.tif"
+        "--boundary reflect --out result.ome.tif --mask none"
     )

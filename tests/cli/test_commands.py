@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +229,36 @@ def test_json_tells_infinite_from_undefined(folder: Path, capsys: pytest.Capture
     assert set(json.loads(capsys.readouterr().out)) >= {"whiteness", "frc_resolution"}
 
 
+def test_a_result_without_its_background_is_scored_with_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Richardson-Lucy gives the light above the background of the image, which is 100 here."""
+    method = ("--method", "rl", "--iterations", 5)
+    assert run("classical", "plane.tif", *OPTICS, *method, "--out", "r.tif") == 0
+    assert run("classical", "plane.tif", *OPTICS, *method, "--dtype", "uint16", "--out", "whole.tif") == 0
+    capsys.readouterr()
+    told = {}
+    for name in ("r.tif", "whole.tif"):
+        assert run("evaluate", name, "--image", "plane.tif", *OPTICS, "--json") == 0
+        told[name] = json.loads(capsys.readouterr().out)
+    assert told["r.tif"]["residual_rms"] < 40
+    assert told["whole.tif"]["residual_rms"] == pytest.approx(told["r.tif"]["residual_rms"], rel=1e-2)
+
+
+def test_whole_numbers_that_were_scaled_are_read_as_values(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ome_tiff("unit.tif", np.random.default_rng(0).random((28, 32)), (0.1, 0.1))
+    words = (*OPTICS, "--method", "wiener", "--regularisation", 0.1, "--out")
+    assert run("classical", "unit.tif", *words, "float.tif") == 0
+    assert run("classical", "unit.tif", *words, "whole.tif", "--dtype", "uint16") == 0
+    assert "value = number x" in capsys.readouterr().err
+    for name in ("float", "whole"):
+        assert run("classical", f"{name}.tif", *words, f"{name}2.tif") == 0
+    first, second = (read_image(f"{name}2.tif").data for name in ("float", "whole"))
+    np.testing.assert_allclose(second, first, atol=2e-3)
+
+
 def test_batch_gives_a_table_and_a_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "day").mkdir()
     for number in range(3):
@@ -267,12 +296,11 @@ def test_quiet_and_verbose(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_help_and_version_are_at_hand_at_once() -> None:
-    """0.3 s on a quiet machine; a busy one is allowed three times that, of the best of three."""
-    code = "import sys; from napari_selfdeconv.cli import main; sys.exit(main(['--version']))"
-    bare, taken = [], []
-    for _ in range(3):
-        for times, source in ((bare, "pass"), (taken, code)):
-            began = time.perf_counter()
-            subprocess.run([sys.executable, "-c", source], check=True, capture_output=True)
-            times.append(time.perf_counter() - began)
-    assert min(taken) - min(bare) < 0.9
+    """0.2 s of a processor; it does not count the time that other processes take on a busy machine."""
+    code = (
+        "import time\n"
+        "from napari_selfdeconv.cli import main\n"
+        "try:\n    main(['--version'])\nexcept SystemExit:\n    print(time.process_time())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(done.stdout.splitlines()[-1]) < 0.6

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
         iter_richardson_lucy,
         richardson_lucy,
     )
-    from napari_selfdeconv.api.confidence import evaluate_without_truth, iter_uncertainty, residual, uncertainty
+    from napari_selfdeconv.api.confidence import (
+        background_of,
+        evaluate_without_truth,
+        iter_uncertainty,
+        residual,
+        uncertainty,
+    )
     from napari_selfdeconv.api.cost import PsfCost, psf_cost
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
     from napari_selfdeconv.api.inputs import (
@@ -179,6 +185,7 @@ __all__ = [
     "apply_model",
     "as_command",
     "as_python",
+    "background_of",
     "beads_psf",
     "benchmark_names",
     "channel_record",
@@ -304,7 +311,7 @@ _NAMES = {
     "api.cost": "PsfCost psf_cost",
     "api.reproduce": "as_command as_python kind_of settings_json",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
-    "api.confidence": "evaluate_without_truth iter_uncertainty residual uncertainty",
+    "api.confidence": "background_of evaluate_without_truth iter_uncertainty residual uncertainty",
     "inference.weigh": "Weights",
     "io.ome_zarr": "create_zarr is_unfinished new_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",

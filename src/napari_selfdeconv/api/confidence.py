@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.arrays.scaling import extremes
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.config.checks import check_voxel, check_whole
+from napari_selfdeconv.config.checks import check_number, check_voxel, check_whole
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError, UnusablePixels
 from napari_selfdeconv.events import Event, Finished, Warned, drain
@@ -68,6 +68,7 @@ def evaluate_without_truth(
     voxel_um: Sequence[float] | None = None,
     *,
     weights: Weights = None,
+    background: float = 0.0,
 ) -> dict[str, float]:
     """Score a result against the image it was made from.
 
@@ -77,6 +78,8 @@ def evaluate_without_truth(
     psf : as many axes; it is divided by its sum.
     voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
     weights : as in `iter_deconvolve`; pixels that are no measurement, or saturated, are not compared.
+    background : that the image has and the result has not, in the image's units; `background_of` finds it in the
+        record of a result.
 
     Returns
     -------
@@ -98,7 +101,23 @@ def evaluate_without_truth(
     voxel = None if voxel_um is None else check_voxel("voxel_um", voxel_um, problem.image.ndim)
     checked = _checked(result, problem)
     measured = None if problem.weights is None else problem.weights.measured
-    return evaluate_residual(checked, problem.image, _reblurred(checked, problem), voxel, measured)
+    level = np.float32(check_number("background", background, -1e30, 1e30))
+    return evaluate_residual(checked, problem.image, _reblurred(checked, problem) + level, voxel, measured)
+
+
+def background_of(record: Mapping[str, Any] | None) -> float:
+    """Return the background that a result was made without, by its record; 0 if it has that of its image.
+
+    Examples
+    --------
+    >>> background_of({"background": {"mean": 100.5}}), background_of(None)
+    (100.5, 0.0)
+    """
+    found = (record or {}).get("background")
+    if not isinstance(found, Mapping):
+        return 0.0
+    # Records of before backgrounds could vary have no mean.
+    return float(found.get("mean", found.get("constant", 0.0)))
 
 
 def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:

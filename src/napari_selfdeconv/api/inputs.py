@@ -86,7 +86,7 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     """
     choice = choice or ImageChoice()
     file = read_image(path, series=choice.series, axes=choice.axes)
-    data, axes, record = file.data, file.axes, file.record
+    data, axes, record = _values(file), file.axes, file.record
     assert record is not None  # read_image always makes one
     for letter, name, number in (("C", "channel", choice.channel), ("T", "time", choice.time)):
         if number is None:
@@ -112,6 +112,15 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     record = dataclasses.replace(record, axes=axes, shape=data.shape)
     voxel = _voxel_um(choice.voxel_um, record)
     return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
+
+
+def _values(file: ImageFile) -> NDArray[Any]:
+    """Return the intensities of a file: a result that was scaled to whole numbers says how."""
+    stored = (file.provenance or {}).get("stored")
+    if not isinstance(stored, dict) or (stored.get("scale"), stored.get("offset")) == (1.0, 0.0):
+        return file.data
+    scale, offset = float(stored.get("scale", 1.0)), float(stored.get("offset", 0.0))
+    return (file.data * scale + offset).astype(np.float32)
 
 
 def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:

@@ -29,7 +29,9 @@ def check_out(
 def say_stored(provenance: dict[str, Any]) -> None:
     """Say how whole numbers were scaled, where they were."""
     stored = provenance.get("stored")
-    if stored:
+    if stored and (stored["scale"], stored["offset"]) == (1.0, 0.0):
+        say("stored as uint16: rounded, not scaled")
+    elif stored:
         say(f"stored as uint16: value = number x {stored['scale']:.6g} + {stored['offset']:.6g}")
 
 

@@ -56,7 +56,8 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
     from napari_selfdeconv import api
 
     template = template_of(args)
-    result = api.check_one_image(api.read_selected(args.result), args.result)
+    scored = api.read_selected(args.result)
+    result = api.check_one_image(scored, args.result)
     if args.truth is not None:
         truth = api.check_one_image(read_input(args, template, args.truth), args.truth)
         return api.evaluate(result, truth, units=args.units)
@@ -67,4 +68,5 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
     chosen = api.choose_psf(file, template)
     for line in (*chosen.notes, *(f"warning: {warning}" for warning in chosen.warnings)):
         say(line)
-    return api.evaluate_without_truth(result, image, chosen.psf, file.voxel_um)
+    background = api.background_of(scored.provenance)
+    return api.evaluate_without_truth(result, image, chosen.psf, file.voxel_um, background=background)

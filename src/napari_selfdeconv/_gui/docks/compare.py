@@ -15,6 +15,7 @@ from napari_selfdeconv._gui.forms.layout import Section, in_a_row, scrolled
 from napari_selfdeconv._gui.forms.methods import MethodsForm
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.layers.exchange import (
+    METADATA_KEY,
     LayerSnapshot,
     about,
     add_result,
@@ -156,7 +157,7 @@ class CompareWidget(DockBase):
     def _measure(self, source: LayerSnapshot, psf: Psf) -> None:
         layer = source_layer(self.viewer, source)
         results = [] if layer is None else results_of(self.viewer, layer)
-        named = [(result.name, result.data) for result in results if role(result) != "truth"]
+        named = [(one.name, one.data, _background(one)) for one in results if role(one) != "truth"]
         if not named:
             self._refuse("There is no result of this image yet: press Run.")
             return
@@ -291,6 +292,13 @@ class CompareWidget(DockBase):
             in_a_row(self.measure_button, self.copy_button, self.csv_button), self.table, self.table_note
         )
         scrolled(self, *sections.values(), pinned=self.run_panel)
+
+
+def _background(layer: Image) -> float:
+    """Return the background that a result was made without."""
+    from napari_selfdeconv.api import background_of
+
+    return background_of(layer.metadata.get(METADATA_KEY))
 
 
 def open_compare(viewer: Any, image: Image | None = None, psf: Image | None = None) -> CompareWidget:

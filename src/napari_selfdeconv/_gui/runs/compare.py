@@ -77,11 +77,12 @@ def compare_job(
 
 
 def measure_job(
-    image: LayerSnapshot, psf: Psf, results: Sequence[tuple[str, Any]], truth: tuple[str, Any] | None
+    image: LayerSnapshot, psf: Psf, results: Sequence[tuple[str, Any, float]], truth: tuple[str, Any] | None
 ) -> Job:
     """Return the job that scores the image and every result; its value: `Row`s.
 
-    ``results`` and ``truth`` are (name, data). With a truth they are scored against it on its scale, without
+    ``results`` are (name, data, background that the data are without), ``truth`` is (name, data).
+    With a truth they are scored against it on its scale, without
     one against the image.
     """
 
@@ -93,11 +94,16 @@ def measure_job(
         yield from map(Warned, notes)
         data = np.asarray(image.data)
         rows: list[Row] = []
-        everything = [(image.name, data), *results]
-        for n, (name, array) in enumerate(everything, 1):
+        everything = [(image.name, data, 0.0), *results]
+        voxels = psf.voxels(image)
+        for n, (name, array, background) in enumerate(everything, 1):
             array = np.asarray(array)
             if truth is None:
-                scores = {} if n == 1 else api.evaluate_without_truth(array, data, kernel, psf.voxels(image))
+                scores = (
+                    {}
+                    if n == 1
+                    else api.evaluate_without_truth(array, data, kernel, voxels, background=background)
+                )
             else:
                 scores = against_truth(array, truth)
             if scores:
