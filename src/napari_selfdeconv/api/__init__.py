@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
     from napari_selfdeconv.api.memory import memory_outlook
     from napari_selfdeconv.api.provenance import applied_record
-    from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json
+    from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json, template_of_record
     from napari_selfdeconv.api.results import save_outcome, stem
     from napari_selfdeconv.api.run import Outcome, classical_of, is_network, iter_run, origin, weights_of
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
@@ -276,6 +276,7 @@ __all__ = [
     "stack_psf_shape",
     "stem",
     "suggest_psf_shape",
+    "template_of_record",
     "template_text",
     "translate_error",
     "uncertainty",
@@ -309,7 +310,7 @@ _NAMES = {
     "api.memory": "memory_outlook",
     "api.provenance": "applied_record",
     "api.cost": "PsfCost psf_cost",
-    "api.reproduce": "as_command as_python kind_of settings_json",
+    "api.reproduce": "as_command as_python kind_of settings_json template_of_record",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
     "api.confidence": "background_of evaluate_without_truth iter_uncertainty residual uncertainty",
     "inference.weigh": "Weights",

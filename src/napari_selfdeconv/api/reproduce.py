@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import ConfigError
 
 _HEAD = "from napari_selfdeconv.io import read_image, read_psf, write_ome_tiff\n"
@@ -100,6 +101,41 @@ def as_command(
 def settings_json(provenance: Mapping[str, Any]) -> str:
     """Return the settings of a network's run as JSON, for ``selfdeconv deconvolve --config``."""
     return json.dumps({"config": provenance["config"], "tiles": provenance.get("tiles")}, indent=2)
+
+
+def template_of_record(provenance: Mapping[str, Any]) -> Template:
+    """Return the settings of a run as a template for other images, from the record of its result.
+
+    It holds the method or the training of the network, and the optics if the PSF was computed from given ones.
+    Optics that stood in the file of the image are not in it: each file states its own.
+
+    Raises
+    ------
+    ConfigError
+        If the record does not say how the result was made.
+
+    Examples
+    --------
+    >>> told = {"settings": {"method": "tv", "iterations": 5}, "optics": {"na": 1.4, "sources": {"na": "given"}}}
+    >>> template = template_of_record(told)
+    >>> template.method.name, template.method.iterations, template.optics.na
+    ('tv', 5, 1.4)
+    """
+    parts: dict[str, Any] = {}
+    if "config" in provenance:
+        tiles = provenance.get("tiles") or {}
+        parts["training"] = {"run": dict(provenance["config"]), "tiles": {**tiles, "tile": None}}
+    elif "settings" in provenance:
+        settings = provenance["settings"]
+        names = ("iterations", "regularisation", "median_guard", "boundary", "background")
+        parts["method"] = {"name": settings["method"], **{name: settings.get(name) for name in names}}
+    else:
+        raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
+    optics = provenance.get("optics")
+    if isinstance(optics, Mapping):
+        given = [name for name, source in optics.get("sources", {}).items() if source == "given"]
+        parts["optics"] = {name: optics[name] for name in given if name in optics}
+    return Template.from_dict(parts)
 
 
 def kind_of(provenance: Mapping[str, Any]) -> str:
