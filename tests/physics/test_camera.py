@@ -139,5 +139,3 @@ def test_the_command_tells_photons_and_takes_camera_settings(
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Classical(method="rl", **bad)
-    with pytest.raises(ConfigError, match="has no offset"):
-        Classical(method="wiener", offset=1.0)

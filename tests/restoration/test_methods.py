@@ -153,11 +153,12 @@ def test_richardson_lucy_has_one_record(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     write_ome_tiff(tmp_path / "image.tif", image())
     np.save("psf.npy", PSF)
-    words = ["image.tif", "--psf", "psf.npy", "--iterations", "4", "--device", "cpu"]
+    words = ["image.tif", "--psf", "psf.npy", "--iterations", "4", "--mask", "none", "--device", "cpu"]
     assert main(["rl", *words, "--out", "counts"]) == 0
     assert main(["classical", *words, "--method", "rl", "--out", "one.tif"]) == 0
     for path in ("counts/image_rl_n0004.ome.tif", "one.tif"):
-        assert read_image(tmp_path / path).provenance == {**expected, "source": "image.tif"}
+        written = {key: value for key, value in read_image(tmp_path / path).provenance.items() if key != "camera"}
+        assert written == {**expected, "source": "image.tif"}
 
     class Kernel:
         def stack_kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:

@@ -32,8 +32,7 @@ _EMPTY = 0.01
 class Row:
     """One result. ``psnr`` in dB after the best gain and offset; ``haze`` is the share of light where is none.
 
-    ``beside`` is by how much the mean light two pixels beside a defect differs from that in the result for the
-    same stack without it, as a share of the mean light of that result. It is None if the stack has no defect.
+    ``beside`` is as `light_beside`, None if the stack has no defect.
     """
 
     stack: str
@@ -88,6 +87,8 @@ def run_widefield(
         sample = simulate_stack(seed, microscope, field, defect)
         whole, _ = psf_for_stack(sample.optics, sample.voxel_um, sample.image.shape)
         compact, _ = psf_for_image(sample.optics, sample.voxel_um, sample.image.shape)
+        # Under a star there is light to find; where there is no measurement, nobody can.
+        counts = np.ones(sample.truth.shape, bool) if defect == "star" else ~sample.spoiled
         for method in methods:
             if stop.stopped:
                 break
@@ -102,7 +103,8 @@ def run_widefield(
                     ratio = round(light_beside(one.image, other.image, sample.spoiled), 4)
                 row = Row(
                     stack=microscope if defect is None else f"{microscope}, {defect}", seed=seed,
-                    method=one.label, psf="x".join(map(str, psf.shape)), **score(one.image, sample.truth),
+                    method=one.label, psf="x".join(map(str, psf.shape)),
+                    **score(one.image[counts], sample.truth[counts]),
                     beside=ratio, seconds=round(one.seconds, 1), device=one.device, machine=describe_machine(),
                     version=__version__, date=f"{datetime.now(UTC):%Y-%m-%d}",
                 )  # fmt: skip
@@ -120,7 +122,7 @@ def run_widefield(
 def light_beside(result: NDArray[Any], sound: NDArray[Any], spoiled: NDArray[np.bool_]) -> float:
     """Return how much more light a result has two pixels beside a defect than that of the sound stack.
 
-    It is a share of the mean light of the latter.
+    It is a share of the mean light there in the latter, or of its mean light everywhere if that is more.
 
     Examples
     --------
@@ -130,8 +132,8 @@ def light_beside(result: NDArray[Any], sound: NDArray[Any], spoiled: NDArray[np.
     """
     square = np.ones((1, 3, 3), bool)
     ring = binary_dilation(spoiled, square, iterations=2) & ~binary_dilation(spoiled, square)
-    more = result[ring].mean(dtype=np.float64) - sound[ring].mean(dtype=np.float64)
-    return float(more / sound.mean(dtype=np.float64))
+    found, there, everywhere = (float(a.mean(dtype=np.float64)) for a in (result[ring], sound[ring], sound))
+    return (found - there) / max(there, everywhere)
 
 
 def score(result: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
