@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_selfdeconv.api.apply import apply_model, iter_apply_model, model_differences
-    from napari_selfdeconv.api.batch import (
-        BatchItem,
-        BatchResult,
-        FileFinished,
-        FileStarted,
-        Sharing,
-        find_images,
-        iter_batch,
-    )
+    from napari_selfdeconv.api.batch import BatchResult, FileFinished, FileStarted, Sharing, iter_batch
+    from napari_selfdeconv.api.batch_items import BatchItem, find_images
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
     from napari_selfdeconv.api.camera import estimate_background, report_camera
     from napari_selfdeconv.api.chromatic import add_shifts, iter_measure_shifts, unshift_channels
@@ -54,10 +47,11 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
     from napari_selfdeconv.api.memory import memory_outlook
+    from napari_selfdeconv.api.outcome import Outcome, origin
     from napari_selfdeconv.api.provenance import applied_record
     from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json, template_of_record
     from napari_selfdeconv.api.results import save_outcome, stem
-    from napari_selfdeconv.api.run import Outcome, classical_of, is_network, iter_run, origin, weights_of
+    from napari_selfdeconv.api.run import classical_of, is_network, iter_run, weights_of
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
@@ -295,9 +289,11 @@ _NAMES = {
     "psf.chromatic": "fit_shift unshift",
     "api.inputs": "ChosenPsf Stated channel_record check_one_image choose_psf complete_optics find_microscope "
     "open_input read_selected",
-    "api.run": "Outcome classical_of is_network iter_run origin weights_of",
+    "api.outcome": "Outcome origin",
+    "api.run": "classical_of is_network iter_run weights_of",
     "api.results": "save_outcome stem",
-    "api.batch": "BatchItem BatchResult FileFinished FileStarted Sharing find_images iter_batch",
+    "api.batch": "BatchResult FileFinished FileStarted Sharing iter_batch",
+    "api.batch_items": "BatchItem find_images",
     "config.template": "Template",
     "io.template_files": "read_template save_template template_text",
     "api.apply": "apply_model iter_apply_model model_differences",

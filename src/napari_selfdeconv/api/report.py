@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_selfdeconv.api.run import Outcome
+from napari_selfdeconv.api.outcome import Outcome
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.template_files import template_dict

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_selfdeconv.api.run import Outcome, completed_record
+from napari_selfdeconv.api.outcome import Outcome, completed_record
 from napari_selfdeconv.config.template import OutputChoice
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.ome_tiff import as_stored, write_ome_tiff

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +17,10 @@ from napari_selfdeconv.api.camera import report_camera
 from napari_selfdeconv.api.chromatic import shift_of, unshift_channels
 from napari_selfdeconv.api.classical import iter_classical
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
-from napari_selfdeconv.api.inputs import ChosenPsf, Stated, channel_record, choose_psf, find_microscope
+from napari_selfdeconv.api.inputs import ChosenPsf, channel_record, choose_psf, find_microscope
 from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
 from napari_selfdeconv.api.memory import memory_outlook
+from napari_selfdeconv.api.outcome import Outcome, completed_record, origin
 from napari_selfdeconv.api.provenance import applied_record
 from napari_selfdeconv.api.series import iter_deconvolve_series
 from napari_selfdeconv.config.checks import check_choice
@@ -33,7 +33,6 @@ from napari_selfdeconv.events import Event, Noted, Warned
 from napari_selfdeconv.inference.weigh import Weights, weighing_of
 from napari_selfdeconv.io.images import ImageFile, read_image
 from napari_selfdeconv.io.ome_zarr import record_provenance
-from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.camera import CameraReport
 from napari_selfdeconv.physics.illumination import Course, correct_light, measure_light
@@ -42,38 +41,6 @@ from napari_selfdeconv.stop_token import StopToken
 
 #: The name of the self-supervised network among the methods.
 NETWORK = "network"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run on a file gave.
-
-    Attributes
-    ----------
-    image, axes : the result, of the axes of the image.
-    voxel_um : of its z, y and x.
-    provenance : the record; with the optics, and where each of their values comes from.
-    models : one for each channel that a network was trained on or applied to.
-    psfs : one for each channel.
-    losses : history of the training of the first channel.
-    seconds : that the run took.
-    written : whether the result is in its file already.
-    """
-
-    image: Any
-    axes: str
-    voxel_um: tuple[float, ...] | None
-    provenance: dict[str, Any]
-    models: tuple[Model, ...] = ()
-    psfs: tuple[ChosenPsf, ...] = ()
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    seconds: float = 0.0
-    written: bool = False
-
-    @property
-    def stated(self) -> tuple[Stated, ...]:
-        """The values of the optics of the first channel, each with where it comes from."""
-        return self.psfs[0].stated if self.psfs else ()
 
 
 def classical_of(choice: MethodChoice) -> Classical:
@@ -212,26 +179,6 @@ def iter_run(
         written=done.written,
         seconds=time.perf_counter() - started,
     )
-
-
-def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord | None:
-    """Return what the file of a result states: the record of its image, completed by the optics of the run."""
-    record = file.record
-    if record is None:
-        return None
-    channels = list(record.channels)
-    for number, chosen in enumerate(psfs):
-        if chosen.optics is not None and number < len(channels):
-            channels[number] = dataclasses.replace(
-                channels[number],
-                emission_um=chosen.optics.wavelength_um,
-                excitation_um=chosen.optics.excitation_um or channels[number].excitation_um,
-            )
-    optics = next((chosen.optics for chosen in psfs if chosen.optics is not None), None)
-    record = dataclasses.replace(record, channels=tuple(channels))
-    if optics is None:
-        return record
-    return dataclasses.replace(record, na=optics.na, refractive_index=optics.refractive_index)
 
 
 def _evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course], dict[str, Any]]:
@@ -408,14 +355,3 @@ def _frame_file(file: ImageFile, channel: int, spatial: tuple[int, ...]) -> Imag
 
 def _device(template: Template) -> dict[str, str]:
     return {} if template.method.device is None else {"device": template.method.device}
-
-
-def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
-    """Return the name of the image and the optics, one or one for each channel, for the record of a result."""
-    made = [
-        {**chosen.optics.to_dict(), "sources": {one.name: one.source for one in chosen.stated}}
-        for chosen in psfs
-        if chosen.optics is not None
-    ]
-    found: dict[str, Any] = {} if file.record is None else {"source": file.record.file}
-    return found | ({"optics": made[0] if len(made) == 1 else made} if made else {})

@@ -1,0 +1,100 @@
+"""The files of a batch: those of a folder, of a pattern, or of a table that says what differs for each."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.errors import ConfigError, reason_of
+
+_IMAGES = (".tif", ".tiff", ".stk", ".lsm", ".nd2", ".lif", ".czi", ".npy", ".png", ".zarr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchItem:
+    """A file of a batch, and what differs from the template for it: (part, name, value)."""
+
+    path: Path
+    changes: tuple[tuple[str, str, Any], ...] = ()
+
+    def template(self, base: Template) -> Template:
+        """Return the template for this file."""
+        for part, name, value in self.changes:
+            base = base.part(part, **{name: value})
+        return base
+
+
+def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem]:
+    """Return the images of a folder, of a pattern or of a CSV table, in the order of their names or of the table.
+
+    Parameters
+    ----------
+    where : a folder; a pattern such as "day1/*.czi"; or a CSV file with the column "file", with paths
+        relative to the table. Further columns are named as fields of the template, such as "channel" or
+        "wavelength_um"; an empty cell leaves the value of the template.
+    recursive : whether files in folders of a folder count.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such place or no image in it, or the table has a column that is not known.
+    """
+    path = Path(where)
+    if path.suffix.lower() == ".csv":
+        return _from_table(path)
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        names: Iterable[Path] = path.rglob("*") if recursive else path.iterdir()
+        found = [one for one in names if one.suffix.lower() in _IMAGES and not one.name.startswith(".")]
+    else:
+        anchor = Path(path.anchor or ".")
+        found = list(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else str(path)))
+    # What lies in a zarr folder are not images of their own.
+    found = [one for one in found if not any(parent.suffix.lower() == ".zarr" for parent in one.parents)]
+    if not found:
+        kinds = ", ".join(_IMAGES)
+        raise ConfigError(f"there is no image in {where}", f"give a folder with {kinds} files, a pattern or a CSV")
+    return [BatchItem(path=one) for one in sorted(found)]
+
+
+def _from_table(path: Path) -> list[BatchItem]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"cannot read the table {path}: {reason_of(error)}") from error
+    if not rows or "file" not in rows[0]:
+        raise ConfigError(f"{path} is no table of images", "its first line must name columns, one of them 'file'")
+    return [
+        BatchItem(
+            path=path.parent / str(row["file"]),
+            changes=tuple(
+                _change(name, text.strip())
+                for name, text in row.items()
+                if name != "file" and text and text.strip()
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _change(column: str, text: str) -> tuple[str, str, Any]:
+    """Return what a cell changes in the template."""
+    import tomllib
+
+    for part in dataclasses.fields(Template):
+        kind = getattr(Template(), part.name)
+        if column not in {one.name for one in dataclasses.fields(kind)}:
+            continue
+        words = text.split()
+        try:
+            # Several numbers in a cell are an array.
+            value = tomllib.loads(f"v = {text}" if len(words) == 1 else f"v = [{', '.join(words)}]")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text if len(words) == 1 else tuple(words)
+        return part.name, column, tuple(value) if isinstance(value, list) else value
+    raise ConfigError(f"the table has a column {column!r}", "name columns as in a settings file, such as channel")

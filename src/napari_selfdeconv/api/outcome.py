@@ -1,0 +1,76 @@
+"""What a run on a file gave, and what its file says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_selfdeconv.api.inputs import ChosenPsf, Stated
+from napari_selfdeconv.io.images import ImageFile
+from napari_selfdeconv.io.record import ImageRecord
+from napari_selfdeconv.network.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run on a file gave.
+
+    Attributes
+    ----------
+    image, axes : the result, of the axes of the image.
+    voxel_um : of its z, y and x.
+    provenance : the record; with the optics, and where each of their values comes from.
+    models : one for each channel that a network was trained on or applied to.
+    psfs : one for each channel.
+    losses : history of the training of the first channel.
+    seconds : that the run took.
+    written : whether the result is in its file already.
+    """
+
+    image: Any
+    axes: str
+    voxel_um: tuple[float, ...] | None
+    provenance: dict[str, Any]
+    models: tuple[Model, ...] = ()
+    psfs: tuple[ChosenPsf, ...] = ()
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    written: bool = False
+
+    @property
+    def stated(self) -> tuple[Stated, ...]:
+        """The values of the optics of the first channel, each with where it comes from."""
+        return self.psfs[0].stated if self.psfs else ()
+
+
+def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord | None:
+    """Return what the file of a result states: the record of its image, completed by the optics of the run."""
+    record = file.record
+    if record is None:
+        return None
+    channels = list(record.channels)
+    for number, chosen in enumerate(psfs):
+        if chosen.optics is not None and number < len(channels):
+            channels[number] = dataclasses.replace(
+                channels[number],
+                emission_um=chosen.optics.wavelength_um,
+                excitation_um=chosen.optics.excitation_um or channels[number].excitation_um,
+            )
+    optics = next((chosen.optics for chosen in psfs if chosen.optics is not None), None)
+    record = dataclasses.replace(record, channels=tuple(channels))
+    if optics is None:
+        return record
+    return dataclasses.replace(record, na=optics.na, refractive_index=optics.refractive_index)
+
+
+def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
+    """Return the name of the image and the optics, one or one for each channel, for the record of a result."""
+    made = [
+        {**chosen.optics.to_dict(), "sources": {one.name: one.source for one in chosen.stated}}
+        for chosen in psfs
+        if chosen.optics is not None
+    ]
+    found: dict[str, Any] = {} if file.record is None else {"source": file.record.file}
+    return found | ({"optics": made[0] if len(made) == 1 else made} if made else {})
