@@ -100,7 +100,7 @@ def test_an_unknown_voxel_size_is_asked_for(open_dock: Callable[..., Any]) -> No
 def test_images_that_cannot_be_used_say_why_at_once(open_dock: Callable[..., Any]) -> None:
     dock = open_dock()
     dock.image_box.choose(dock.viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="photo"))
-    assert "'photo' is a colour picture: say what to do" in dock.axes_form.note.text()
+    assert "The result is a colour picture" in dock.axes_form.note.text()
     dock.image_box.choose(dock.viewer.add_image(np.zeros((2, 2, 8, 8)), name="film"))
     assert "Say what the axes of 'film' mean" in dock.axes_form.note.text()
     dock.run_panel.train_button.click()

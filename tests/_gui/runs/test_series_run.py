@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
@@ -13,7 +14,10 @@ import pytest
 from napari.settings import get_plugin_settings
 
 from napari_selfdeconv import api
+from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+from napari_selfdeconv._gui.layers.results import ColourResult
+from napari_selfdeconv._gui.runs.series import series_snapshot
 from napari_selfdeconv.api import series
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
@@ -136,14 +140,17 @@ def test_two_channels_with_two_psfs(with_layer: Callable[..., Any], finish: Call
         assert np.array_equal(result.data[channel], api.deconvolve(image[channel], psf, config).image)
 
 
-@pytest.mark.parametrize("choice", ["grey", "channels"])
-def test_colours_are_asked_about(with_layer: Callable[..., Any], finish: Callable[..., None], choice: str) -> None:
+@pytest.mark.parametrize("choice", ["picture", "grey", "channels"])
+def test_a_colour_picture_comes_back_as_the_dock_says_before(
+    with_layer: Callable[..., Any], finish: Callable[..., None], choice: str
+) -> None:
     picture = np.clip(noise((32, 36, 3)), 0, 255).astype(np.uint8)
     dock = with_layer(picture, rgb=True, scale=(0.2, 0.1), units=("um", "um"))
-    dock.train()
-    assert not dock.busy
-    assert "say what to do with its colours" in dock.run_panel.status.text()
+    assert dock.axes_form.colours.value() == "picture"
     answer(dock.axes_form.colours, choice)
+    assert ("no colour picture" in dock.axes_form.note.text()) == (choice != "picture")
+    axes: set[int] = set()
+    dock.viewer.layers.events.inserted.connect(lambda event: axes.add(event.value.ndim))
     dock.train()
     finish(dock)
     result = dock.viewer.layers["series [deconvolved]"]
@@ -152,10 +159,41 @@ def test_colours_are_asked_about(with_layer: Callable[..., Any], finish: Callabl
         expected = api.deconvolve(picture.mean(-1), psf, config).image
         assert np.array_equal(result.data, expected)
         assert tuple(result.scale) == (0.2, 0.1)
+        return
+    one = api.deconvolve(picture[..., 2], psf, config).image
+    assert result.rgb == (choice == "picture")
+    if choice == "picture":
+        assert (result.data.shape, result.data.dtype) == (picture.shape, picture.dtype)
+        assert np.array_equal(result.data[..., 2], np.clip(np.rint(one), 0, 255))
+        assert (tuple(result.scale), result.units) == ((0.2, 0.1), dock.viewer.layers["series"].units)
+        assert axes == {2}  # neither preview nor result bring a slider for the colours
+        assert "series [deconvolved]" in dock.run_panel.status.text()
     else:
         assert result.data.shape == (3, 32, 36)
-        assert np.array_equal(result.data[2], api.deconvolve(picture[..., 2], psf, config).image)
+        assert np.array_equal(result.data[2], one)
         assert tuple(result.scale) == (1, 0.2, 0.1)
+
+
+def test_a_colour_picture_is_not_written_to_disk(with_layer: Callable[..., Any]) -> None:
+    dock = with_layer(np.zeros((32, 36, 3), np.uint8), rgb=True)
+    dock.train_form.to_disk.setChecked(True)
+    dock.train()
+    assert not dock.busy
+    assert "on disk is no colour picture" in dock.run_panel.status.text()
+
+
+def test_a_picture_and_its_result_are_compared(with_layer: Callable[..., Any]) -> None:
+    dock = with_layer(np.full((32, 36, 3), 90, np.uint8), rgb=True)
+    image = dock.viewer.layers["series"]
+    result = ColourResult(dock.viewer, series_snapshot(image, dock.axes_form.plan(), grey=False))
+    result.finish(SimpleNamespace(image=np.full((3, 32, 36), 100.0), provenance={}))
+    compare = open_compare(dock.viewer, image)
+    compare.line_button.click()
+    assert [curve.y[0] for curve in compare.plot.curves()] == [90, 100]
+    compare.grid_button.click()
+    assert dock.viewer.canvas.grid.enabled
+    dock.before_after.button.click()
+    assert "series [before]" in dock.viewer.layers
 
 
 def test_cancelling_a_series_leaves_nothing(

@@ -14,8 +14,8 @@ from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, scroll_to, scrolled
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
-from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot, voxel_um
-from napari_selfdeconv._gui.layers.results import AddedLayers, FillingResult, WholeResult
+from napari_selfdeconv._gui.layers.exchange import add_result, snapshot, voxel_um
+from napari_selfdeconv._gui.layers.results import AddedLayers, ColourResult, FillingResult, WholeResult
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
@@ -87,6 +87,7 @@ class DeconvolveWidget(DockBase):
             ndim=ndim,
             plan=answer(self.axes_form.plan),
             grey=self.axes_form.grey(),
+            colour_picture=self.axes_form.colour_picture(),
             psfs=answer(self._psfs),
             config=answer(lambda: self.train_form.config(ndim)),
             tiles=answer(self.train_form.tiles),
@@ -190,8 +191,8 @@ class DeconvolveWidget(DockBase):
     def _launch(self, plan: RunPlan) -> None:
         if self.busy:
             return
-        self.preview_panel.start(plan.layer, plan.source)
-        result = self._result(plan.layer, plan.source, fills=plan.fills)
+        self.preview_panel.start(plan.layer, plan.source, flat=plan.colour_picture)
+        result = self._result(plan)
         events = plan.layer.events
         placing = (events.scale, events.translate, events.units, events.name)
 
@@ -226,14 +227,16 @@ class DeconvolveWidget(DockBase):
             event.connect(move)
         self.runs.start(request)
 
-    def _result(self, layer: Image, source: LayerSnapshot, *, fills: bool) -> FillingResult | WholeResult:
+    def _result(self, plan: RunPlan) -> FillingResult | WholeResult | ColourResult:
         def linked() -> bool:
             return self.preview_panel.linked
 
-        if not fills:
-            return WholeResult(self.viewer, source, linked)
-        low, high = layer.contrast_limits
-        return FillingResult(self.viewer, source, (float(low), float(high)), linked)
+        if plan.colour_picture:
+            return ColourResult(self.viewer, plan.source)
+        if not plan.fills:
+            return WholeResult(self.viewer, plan.source, linked)
+        low, high = plan.layer.contrast_limits
+        return FillingResult(self.viewer, plan.source, (float(low), float(high)), linked)
 
     def _on_image(self, layer: Image | None) -> None:
         self._watch(layer)

@@ -13,7 +13,17 @@ from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.errors import ConfigError
 
 _MEANINGS = [("choose", ""), ("time", "t"), ("channel", "c"), ("z (depth)", "z")]
-_COLOURS = [("choose", ""), ("one grey image (mean)", "grey"), ("each colour a channel", "channels")]
+_COLOURS = [
+    ("a colour picture", "picture"),
+    ("one grey image (mean)", "grey"),
+    ("three channels", "channels"),
+]
+# Said before anything starts.
+_COLOUR_RESULTS = {
+    "picture": "Each colour is deconvolved by its own network. The result is a colour picture.",
+    "grey": "The mean of the colours is deconvolved. The result is one grey image, no colour picture.",
+    "channels": "Each colour is deconvolved by its own network. The result is three channels, no colour picture.",
+}
 _MOST_PSFS = 6
 
 
@@ -31,8 +41,8 @@ class AxesForm(QWidget):
         self._layer: Image | None = None
         self.meanings = [ChoiceBox(_MEANINGS, "What this axis is") for _ in range(3)]
         self._labels = [QLabel() for _ in self.meanings]
-        self.colours = ChoiceBox(_COLOURS, "A colour picture is three images: say which you want")
-        self._colours_label = QLabel("Colours")
+        self.colours = ChoiceBox(_COLOURS, "A colour picture is three images: what the result is to be")
+        self._colours_label = QLabel("Result")
         self.train_on = ChoiceBox(
             [("this frame", "current"), ("frames spread over time", "sampled")], "What the network learns from"
         )
@@ -82,6 +92,10 @@ class AxesForm(QWidget):
         """Whether the mean of a picture's colours is wanted."""
         return bool(self._layer is not None and self._layer.rgb and self.colours.value() == "grey")
 
+    def colour_picture(self) -> bool:
+        """Whether the result is to be a colour picture."""
+        return bool(self._layer is not None and self._layer.rgb and self.colours.value() == "picture")
+
     def plan(self) -> SeriesPlan | None:
         """Return what the axes mean, None for one plain image; ConfigError while something is unanswered."""
         layer = self._layer
@@ -92,8 +106,6 @@ class AxesForm(QWidget):
         letters = self._letters()
         if "?" in letters:
             raise ConfigError(f"Say what the axes of '{layer.name}' mean: time, channel or depth.")
-        if layer.rgb and not self.colours.value():
-            raise ConfigError(f"'{layer.name}' is a colour picture: say what to do with its colours.")
         axes = letters + "yx"
         if layer.rgb and not self.grey():
             axes = "c" + axes
@@ -126,7 +138,7 @@ class AxesForm(QWidget):
         if layer is None:
             return 1
         if layer.rgb:
-            return 3 if self.colours.value() == "channels" else 1
+            return 1 if self.grey() else 3
         letters = self._letters()
         shape = layer.data[0].shape if layer.multiscale else layer.data.shape
         return int(shape[letters.index("c")]) if "c" in letters else 1
@@ -160,7 +172,7 @@ class AxesForm(QWidget):
         except ConfigError as error:
             self.note.say(str(error), "warning")
             return
-        self.note.say(_tell(plan, channels))
+        self.note.say(_COLOUR_RESULTS[self.colours.value()] if rgb else _tell(plan, channels))
 
     def _on_answer(self) -> None:
         self._show()

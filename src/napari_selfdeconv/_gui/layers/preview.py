@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     looked_at,
     window,
 )
-from napari_selfdeconv._gui.layers.voxels import place
+from napari_selfdeconv._gui.layers.voxels import place, without_channel_axis
 from napari_selfdeconv.events import Preview
 
 BOX_NAME = "preview box"
@@ -146,9 +147,14 @@ class PreviewLayer:
 
 
 class PreviewLayers:
-    """The preview, and where they are asked for the reblurred preview and the residual."""
+    """The preview, and where they are asked for the reblurred preview and the residual.
 
-    def __init__(self, viewer: Any, source: LayerSnapshot) -> None:
+    ``flat`` says that the image is a colour picture: its first axis, the colours, is left out.
+    """
+
+    def __init__(self, viewer: Any, source: LayerSnapshot, *, flat: bool = False) -> None:
+        self._flat = flat
+        source = self._seen(source)
         self._preview = PreviewLayer(viewer, source)
         self._reblurred = PreviewLayer(viewer, source, "preview reblurred")
         self._residual = PreviewLayer(viewer, source, "preview residual", signed=True)
@@ -158,6 +164,7 @@ class PreviewLayers:
     ) -> list[Callable[[], None]]:
         """Return what makes the layers that are wanted, hidden until there is something to show."""
         wanted = ((self._reblurred, reblurred), (self._residual, residual), (self._preview, True))
+        region = region[1:] if self._flat else region
         return [partial(layer.prepare, region) for layer, asked in wanted if asked]
 
     def updates(self, preview: Preview, *, reblurred: bool, residual: bool) -> list[Callable[[], None]]:
@@ -168,7 +175,9 @@ class PreviewLayers:
             (self._residual, preview.residual, residual),
             (self._preview, preview.image, True),
         ):
-            if wanted and image is not None:
+            if wanted and image is not None and self._flat:
+                calls.append(partial(layer.show, image[0], preview.offset[1:]))
+            elif wanted and image is not None:
                 calls.append(partial(layer.show, image, preview.offset))
             elif not wanted:
                 calls.append(layer.hide)
@@ -177,7 +186,10 @@ class PreviewLayers:
     def move(self, source: LayerSnapshot) -> None:
         """The image lies elsewhere now, or has another voxel size or name."""
         for layer in (self._preview, self._reblurred, self._residual):
-            layer.move(source)
+            layer.move(self._seen(source))
+
+    def _seen(self, source: LayerSnapshot) -> LayerSnapshot:
+        return replace(source, transform=without_channel_axis(source.transform)) if self._flat else source
 
     def blank(self) -> None:
         """Hide them until there is something new to show."""

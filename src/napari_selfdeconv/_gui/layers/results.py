@@ -17,7 +17,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     link_contrast,
     role,
 )
-from napari_selfdeconv._gui.layers.voxels import place
+from napari_selfdeconv._gui.layers.voxels import place, without_channel_axis
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
 _REFRESH_S = 0.25
@@ -82,6 +82,60 @@ class WholeResult:
         previews = [i for i, other in enumerate(layers) if isinstance(other, Image) and role(other) == "preview"]
         if previews:
             layers.move(layers.index(layer), min(previews))
+
+
+class ColourResult:
+    """Adds '<source> [deconvolved]' as a colour picture at the end.
+
+    Parameters
+    ----------
+    viewer : where the layer goes.
+    source : what it is computed from, its colours as a first axis.
+    """
+
+    def __init__(self, viewer: Any, source: LayerSnapshot) -> None:
+        self._viewer, self._source = viewer, source
+
+    def show_event(self, _event: Event) -> None:
+        """Show nothing before the end: two of the colours are still to come."""
+
+    def finish(self, result: Any) -> None:
+        """Put the three colours together again."""
+        source = self._source
+        about = {"role": "result", "source": source.name, "source_id": source.source_id, "linked": False}
+        self._viewer.add_image(
+            as_picture(result.image, source.data.dtype),
+            rgb=True,
+            name=f"{source.name} [deconvolved]",
+            metadata={METADATA_KEY: {**about, **result.provenance}},
+            blending=source.look["blending"],
+            **without_channel_axis(source.transform),
+        )
+
+    def move(self, source: LayerSnapshot) -> None:
+        """The image lies elsewhere now, or has another voxel size or name."""
+        self._source = source
+
+    def discard(self) -> None:
+        """There is nothing to take away."""
+
+
+def as_picture(channels: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return three colours (c, y, x) as a picture (y, x, c) of ``dtype``, cut off where that ends.
+
+    Examples
+    --------
+    >>> as_picture(np.array([[[-1.0]], [[2.6]], [[300.0]]]), np.dtype("uint8"))
+    array([[[  0,   3, 255]]], dtype=uint8)
+    """
+    picture: np.ndarray = np.moveaxis(channels, 0, -1)
+    if dtype.kind == "f":
+        # Between 0 and 1, as napari draws colours.
+        picture = np.clip(picture, 0, 1)
+    else:
+        limits = np.iinfo(dtype)
+        picture = np.clip(np.rint(picture), limits.min, limits.max)
+    return np.ascontiguousarray(picture, dtype)
 
 
 class FillingResult:

@@ -80,6 +80,20 @@ def with_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def without_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the transform of the picture that `with_channel_axis` was given the transform of."""
+    n = len(transform["scale"]) - 1
+    return {
+        "scale": transform["scale"][1:],
+        "translate": transform["translate"][1:],
+        "rotate": transform["rotate"][1:, 1:],
+        "shear": np.zeros(n * (n - 1) // 2),
+        "affine": transform["affine"][1:, 1:],
+        "units": transform["units"][1:],
+        "axis_labels": transform["axis_labels"][1:],
+    }
+
+
 def place(layer: Image, transform: Mapping[str, Any]) -> None:
     """Put a layer where ``transform`` says."""
     for name in _ALL:

@@ -63,10 +63,10 @@ class PreviewPanel(QWidget):
         """Another image is chosen in the dock: a box is made for it."""
         self._shown = image
 
-    def start(self, image: Image, source: LayerSnapshot) -> None:
-        """A run begins on ``image``."""
+    def start(self, image: Image, source: LayerSnapshot, *, flat: bool = False) -> None:
+        """A run begins on ``image``; ``flat`` as in `PreviewLayers`."""
         self._image, self._ndim = image, source.ndim
-        self._layers = PreviewLayers(self._viewer, source)
+        self._layers = PreviewLayers(self._viewer, source, flat=flat)
         self._update()
         if self._region is not None:
             self._waiting = self._layers.preparations(self._region, **self._wanted())

@@ -103,6 +103,8 @@ class ProfileLine:
         plane = tuple(int(np.clip(round(v), 0, n - 1)) for v, n in zip(first[:-2], data.shape, strict=False))
         # The plane in view alone is read: the rest may lie on disk.
         pixels = np.asarray(data[plane], np.float64)
+        if layer.rgb:
+            pixels = pixels[..., :3].mean(-1)
         places = first[-2:, None] + (last - first)[-2:, None] * share
         values = map_coordinates(pixels, places, order=1, mode="nearest")
         sizes = voxel_um(layer)

@@ -43,6 +43,7 @@ class RunInputs:
     ndim : axes of one image, or of one frame of a series.
     plan : what the axes mean; None for one plain image.
     grey : whether the mean of a picture's colours is wanted.
+    colour_picture : whether the result of a colour picture is to be one.
     psfs : one PSF for all channels, or one for each.
     config, tiles, device : how to train, how to predict, and where.
     folder : where the result is written; None for a result in memory.
@@ -55,6 +56,7 @@ class RunInputs:
     ndim: int
     plan: SeriesPlan | ConfigError | None
     grey: bool
+    colour_picture: bool
     psfs: tuple[Psf, ...] | ConfigError
     config: TrainConfig | ConfigError
     tiles: TileConfig | ConfigError

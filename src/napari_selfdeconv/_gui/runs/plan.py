@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A job, the layer it is for, and whether its result fills a layer while it comes."""
+    """A job, the layer it is for, whether its result fills a layer while it comes, and whether it is a picture."""
 
     job: Job
     layer: Image
     source: LayerSnapshot
     fills: bool = False
+    colour_picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,10 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
     psfs, config, tiles = required(inputs.psfs), required(inputs.config), required(inputs.tiles)
     if plan is not None:
         source = sized(series_snapshot(layer, plan, grey=inputs.grey), psfs[0])
+        if inputs.colour_picture and inputs.folder is not None:
+            raise ConfigError("A result on disk is no colour picture: choose three channels, or untick it.")
         job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder)
-        return RunPlan(job, layer, source, fills=True)
+        return RunPlan(job, layer, source, fills=True, colour_picture=inputs.colour_picture)
     source = sized(series_snapshot(layer, None, grey=True) if inputs.grey else snapshot(layer), psfs[0])
     folder = inputs.folder
     if folder is None and not fits_in_memory(source.data, inputs.memory_share):
