@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,13 @@ class Photographer:
 
     def take_all(self) -> None:
         """Make every picture."""
-        for session in (self.first_deconvolution, self.trust_and_compare, self.psf, self.series):
+        for session in (
+            self.first_deconvolution,
+            self.trust_and_compare,
+            self.microscope,
+            self.psf,
+            self.series,
+        ):
             self._clear()
             session()
 
@@ -94,6 +101,40 @@ class Photographer:
         compare.sections["Image and PSF"].heading.setChecked(False)
         self._shoot("compare")
         self.viewer.window.remove_dock_widget(compare)
+
+    def microscope(self) -> None:
+        """A file that states a part of the microscope: what is marked, what is asked for, what the camera says."""
+        from napari_selfdeconv._gui.docks.deconvolve import DOCK_NAME
+        from napari_selfdeconv.api import ChannelRecord, ImageRecord, sample_3d, write_ome_tiff
+
+        made = sample_3d()
+        stack = made.image.copy()
+        stack[:, :, 40] = 0  # a dead column
+        record = ImageRecord(
+            file="",
+            format="",
+            axes="ZYX",
+            shape=stack.shape,
+            dtype=str(stack.dtype),
+            na=made.optics.na,
+            immersion="water",
+            channels=(ChannelRecord(emission_um=made.optics.wavelength_um, modality="widefield"),),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "microtubules.ome.tif"
+            write_ome_tiff(path, stack, voxel_um=made.voxel_um, record=record)
+            self.viewer.open(str(path), plugin=PLUGIN)
+        _, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, DOCK_NAME)
+        dock.psf_form.index.setValue(0)
+        dock.run_panel.train_button.click()
+        self._shoot("microscope")
+        dock.psf_form.index.setValue(made.optics.refractive_index)
+        for name in ("network", "compare"):
+            dock.sections[name].heading.setChecked(False)
+        dock.sections["camera"].unfold()
+        camera, size = dock.camera_panel.report_note, dock.psf_form.size_note.note
+        self._until(lambda: bool(camera.text() and size.text()))
+        self._shoot("camera")
 
     def psf(self) -> None:
         """The three tabs of the PSF dock."""

@@ -27,6 +27,7 @@ from napari_selfdeconv._gui.layers.exchange import (
 )
 from napari_selfdeconv._gui.layers.results import AddedLayers
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
+from napari_selfdeconv._gui.panels.camera import CameraPanel
 from napari_selfdeconv._gui.panels.metrics_table import MetricsTable
 from napari_selfdeconv._gui.panels.profiles import ProfileLine, ProfilePlot
 from napari_selfdeconv._gui.panels.run import RunPanel
@@ -62,6 +63,7 @@ class CompareWidget(DockBase):
         self.use_truth = QCheckBox("Truth")
         self.use_truth.setToolTip("Score against a layer that holds the true image")
         self.truth_box = LayerBox(viewer, self._is_truth, "The layer that holds the truth")
+        self.camera_panel = CameraPanel(viewer)
         self.methods = MethodsForm()
         self.run_panel = RunPanel("Run", holds=False)
         self.grid_button = QPushButton("Side by side")
@@ -102,6 +104,7 @@ class CompareWidget(DockBase):
         """Refresh the layer boxes, the offer to train and the profiles."""
         for box in (self.image_box, self.psf_form.layer_box, self.truth_box):
             box.refresh()
+        self.camera_panel.refresh()
         self.before_after.refresh()
         self._offer_network()
         self._draw_profiles()
@@ -126,7 +129,7 @@ class CompareWidget(DockBase):
         try:
             source, psf = snapshot(layer), self.psf_form.psf(layer)
             source = sized(source, psf)
-            classical = self.methods.classical()
+            classical, weights = self.methods.classical(self.camera_panel.camera()), self.camera_panel.weights()
             trains = self.methods.network.isChecked()
             network = preset("quick", source.ndim, device=chosen.device) if trains else None
             tiles = TileConfig(memory_share=chosen.memory_share)
@@ -136,7 +139,7 @@ class CompareWidget(DockBase):
             self._refuse(error)
             return
         request = RunRequest(
-            job=compare_job(source, psf, classical, network, tiles, chosen.device),
+            job=compare_job(source, psf, classical, network, tiles, chosen.device, weights),
             what="Comparing",
             on_success=lambda results: self._add(source, results),
             then=lambda: self._measure(source, psf),
@@ -162,7 +165,12 @@ class CompareWidget(DockBase):
             self._refuse("There is no result of this image yet: press Run.")
             return
         truth = self.truth_box.layer if self.use_truth.isChecked() else None
-        job = measure_job(source, psf, named, None if truth is None else (truth.name, truth.data))
+        try:
+            weights = self.camera_panel.weights()
+        except ConfigError as error:
+            self._refuse(error)
+            return
+        job = measure_job(source, psf, named, None if truth is None else (truth.name, truth.data), weights)
         request = RunRequest(job=job, what="Measuring", on_success=lambda rows: self._show_table(source, rows))
         self._start(request)
 
@@ -200,6 +208,7 @@ class CompareWidget(DockBase):
 
     def _on_image(self, image: Image | None) -> None:
         self.psf_form.follow(image)
+        self.camera_panel.follow(image)
         self.before_after.follow(image)
         self.truth_box.refresh()
         truth = self.truth_box.layer
@@ -282,10 +291,12 @@ class CompareWidget(DockBase):
             button.setEnabled(False)
         self.truth_box.setEnabled(False)
         self.sections = sections = {
-            name: Section(name) for name in ("Image and PSF", "Methods", "Look", "Measure")
+            name: Section(name, folded=name == "Camera and pixels")
+            for name in ("Image and PSF", "Camera and pixels", "Methods", "Look", "Measure")
         }
         truth = in_a_row(self.use_truth, self.truth_box, stretch=(0, 1))
         sections["Image and PSF"].add(self.image_box, self.psf_form, truth)
+        sections["Camera and pixels"].add(self.camera_panel)
         sections["Methods"].add(self.methods)
         sections["Look"].add(in_a_row(self.grid_button, self.line_button), self.before_after, self.plot)
         sections["Measure"].add(

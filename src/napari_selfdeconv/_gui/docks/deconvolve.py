@@ -18,6 +18,7 @@ from napari_selfdeconv._gui.layers.exchange import add_result, snapshot, voxel_u
 from napari_selfdeconv._gui.layers.results import AddedLayers, ColourResult, FillingResult, WholeResult
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
+from napari_selfdeconv._gui.panels.camera import CameraPanel
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
 from napari_selfdeconv._gui.panels.memory_note import MemoryNote
 from napari_selfdeconv._gui.panels.model import ModelPanel
@@ -53,6 +54,7 @@ class DeconvolveWidget(DockBase):
         self.image_note = Note()
         self.axes_form = AxesForm(self.viewer)
         self.psf_form = PsfForm(self.viewer)
+        self.camera_panel = CameraPanel(self.viewer)
         self.train_form = TrainForm()
         self.memory_note = MemoryNote()
         self.run_panel = RunPanel()
@@ -96,6 +98,8 @@ class DeconvolveWidget(DockBase):
             cache_folder=chosen.cache_folder,
             memory_share=chosen.memory_share,
             previews=self.preview_panel.previews(),
+            weights=answer(self.camera_panel.weights),
+            camera=self.camera_panel.camera(),
         )
 
     def follow_layers(self) -> None:
@@ -103,6 +107,7 @@ class DeconvolveWidget(DockBase):
         self.image_box.refresh()
         self.psf_form.layer_box.refresh()
         self.axes_form.refresh()
+        self.camera_panel.refresh()
         self.before_after.refresh()
 
     def leave_viewer(self) -> None:
@@ -130,11 +135,11 @@ class DeconvolveWidget(DockBase):
         try:
             inputs = self.inputs()
             source, psf, counts = snapshot(inputs.layer), required(inputs.psfs)[0], self.compare.iterations()
-            source = sized(source, psf)
+            source, weights = sized(source, psf), required(inputs.weights)
         except ConfigError as error:
             self._refuse(error)
             return
-        job = richardson_lucy_job(source, psf, counts, inputs.device)
+        job = richardson_lucy_job(source, psf, counts, inputs.device, weights, inputs.camera)
 
         def add(value: dict[int, Any]) -> str:
             for count, (array, provenance) in value.items():
@@ -243,6 +248,7 @@ class DeconvolveWidget(DockBase):
         self._describe_image()
         self.model_panel.follow(layer)
         self.before_after.follow(layer)
+        self.camera_panel.follow(layer)
         if self.axes_form.open_question:
             scroll_to(self.axes_form)
         if not self.busy:
@@ -313,6 +319,7 @@ class DeconvolveWidget(DockBase):
         self.sections = {
             "image": Section("Image"),
             "psf": Section("Point spread function"),
+            "camera": Section("Camera and pixels", folded=True),
             "network": Section("Network"),
             "preview": Section("Preview", folded=True),
             "model": Section("Model and result", folded=True),
@@ -320,6 +327,7 @@ class DeconvolveWidget(DockBase):
         }
         self.sections["image"].add(self.image_box, self.image_note, self.axes_form)
         self.sections["psf"].add(self.psf_form)
+        self.sections["camera"].add(self.camera_panel)
         self.sections["network"].add(self.train_form, self.memory_note)
         self.sections["preview"].add(self.preview_panel)
         self.sections["model"].add(self.model_panel)

@@ -126,7 +126,9 @@ class LensFields(QWidget):
             label.setToolTip(f"From the file: {facts.sources[key]}" if same else "")
         parts = [f"{FROM_FILE.strip()} from the file {facts.file}"] if marked or facts.values else []
         if facts.file and facts.missing:
-            parts.append(f"The file does not state {_listed(facts.missing)}: type what is missing.")
+            known = all((optics.na, optics.wavelength_um, optics.refractive_index))
+            rest = "what stands there was typed" if known else "type what is missing"
+            parts.append(f"The file does not state {_listed(facts.missing)}: {rest}.")
         parts += [f"Check: {doubt}." for doubt in facts.doubts]
         self.file_note.say(". ".join(part.rstrip(".") for part in parts) + "." if parts else "")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox
@@ -48,8 +51,11 @@ class MethodsForm(QWidget):
         layout.addWidget(self.border, len(METHODS) + 1, 1)
         layout.addWidget(self.network, len(METHODS) + 2, 0, 1, 2)
 
-    def classical(self) -> list[Classical]:
-        """Return the classical methods that are ticked; ConfigError if a setting cannot be read."""
+    def classical(self, camera: Mapping[str, Any] | None = None) -> list[Classical]:
+        """Return the classical methods that are ticked; ConfigError if a setting cannot be read.
+
+        ``camera`` has what is given of it, for the methods that model it.
+        """
         chosen: list[Classical] = []
         for key, tick in self.ticks.items():
             if tick.isChecked():
@@ -58,6 +64,7 @@ class MethodsForm(QWidget):
                     method=key,
                     median_guard=method.least_squares and self.guard.isChecked(),
                     boundary=border if border != "open" and border in method.boundaries else None,
+                    **(camera if camera is not None and "open" in method.boundaries else {}),
                 )
                 chosen += _read(start, self.settings[key].text() if key in self.settings else "")
         return chosen

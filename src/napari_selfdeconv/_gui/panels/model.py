@@ -164,7 +164,12 @@ class ModelPanel(QWidget):
             raise ConfigError("Only a result that was trained can be run again here: take Copy as Python.")
         config = TrainConfig.from_dict(told["config"])
         tiles = TileConfig.from_dict(told.get("tiles") or {})
-        self.repeat.emit(Repetition(made.source, made.psf, config, tiles))
+        weights = told.get("mask", {}).get("from")
+        if weights == "given":
+            raise ConfigError(
+                "Pixels were left out by a Labels layer: choose it in 'Camera and pixels', and train."
+            )
+        self.repeat.emit(Repetition(made.source, made.psf, config, tiles, weights))
 
     def _adder(self, source: LayerSnapshot, tag: str, kind: str) -> Callable[[np.ndarray], str]:
         def add(image: np.ndarray) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.psf_choice import Psf
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import Classical
@@ -45,8 +46,12 @@ def compare_job(
     network: TrainConfig | None,
     tiles: TileConfig,
     device: str,
+    weights: Any = None,
 ) -> Job:
-    """Return the job that runs the classical methods, then the network if asked for; it gives `MethodResult`s."""
+    """Return the job that runs the classical methods, then the network if asked for; it gives `MethodResult`s.
+
+    ``weights`` say which pixels count.
+    """
 
     def job(token: StopToken) -> Generator[Event, None, list[MethodResult]]:
         from napari_selfdeconv import api
@@ -61,13 +66,21 @@ def compare_job(
             if group and not token.stopped:
                 kernel, notes = make(image)
                 yield from map(Warned, notes)
-                results = yield from api.iter_classical(data, kernel, group, stop=token, device_name=device)
+                results = yield from api.iter_classical(
+                    data, kernel, group, weights=weights_of(weights), stop=token, device_name=device
+                )
                 done += [MethodResult(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
         if network is not None and not token.stopped:
             kernel, notes = psf.kernel(image)
             yield from map(Warned, notes)
             result = yield from api.iter_deconvolve(
-                data, kernel, network, tiles=tiles, voxel_um=psf.voxels(image), stop=token
+                data,
+                kernel,
+                network,
+                weights=weights_of(weights),
+                tiles=tiles,
+                voxel_um=psf.voxels(image),
+                stop=token,
             )
             told = {**result.provenance, "psf": result.model.psf}
             done.append(MethodResult("deconvolved", result.image, told, result.model))
@@ -77,7 +90,11 @@ def compare_job(
 
 
 def measure_job(
-    image: LayerSnapshot, psf: Psf, results: Sequence[tuple[str, Any, float]], truth: tuple[str, Any] | None
+    image: LayerSnapshot,
+    psf: Psf,
+    results: Sequence[tuple[str, Any, float]],
+    truth: tuple[str, Any] | None,
+    weights: Any = None,
 ) -> Job:
     """Return the job that scores the image and every result; its value: `Row`s.
 
@@ -99,10 +116,11 @@ def measure_job(
         for n, (name, array, background) in enumerate(everything, 1):
             array = np.asarray(array)
             if truth is None:
+                alone, kept = api.evaluate_without_truth, weights_of(weights)
                 scores = (
                     {}
                     if n == 1
-                    else api.evaluate_without_truth(array, data, kernel, voxels, background=background)
+                    else alone(array, data, kernel, voxels, weights=kept, background=background)
                 )
             else:
                 scores = against_truth(array, truth)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import Psf
 from napari_selfdeconv._gui.runs.worker import Job
@@ -30,10 +31,11 @@ def deconvolve_job(
     tiles: TileConfig,
     previews: Previews,
     start_from: Model | None = None,
+    weights: Any = None,
 ) -> Job:
     """Return the job that trains on ``image``; its result is an `api.Deconvolution`.
 
-    ``start_from`` is a model to train further, or None.
+    ``start_from`` is a model to train further, or None; ``weights`` say which pixels count.
     """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
@@ -46,6 +48,7 @@ def deconvolve_job(
                 np.asarray(image.data),
                 kernel,
                 config,
+                weights=weights_of(weights),
                 tiles=tiles,
                 voxel_um=psf.voxels(image),
                 stop=token,
@@ -60,8 +63,18 @@ def deconvolve_job(
     return job
 
 
-def richardson_lucy_job(image: LayerSnapshot, psf: Psf, counts: Sequence[int], device: str) -> Job:
-    """Return the Richardson-Lucy job; its result maps iteration counts to (array, provenance)."""
+def richardson_lucy_job(
+    image: LayerSnapshot,
+    psf: Psf,
+    counts: Sequence[int],
+    device: str,
+    weights: Any = None,
+    camera: Mapping[str, Any] | None = None,
+) -> Job:
+    """Return the Richardson-Lucy job; its result maps iteration counts to (array, provenance).
+
+    ``weights`` say which pixels count, ``camera`` has what is given of it.
+    """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
@@ -69,8 +82,10 @@ def richardson_lucy_job(image: LayerSnapshot, psf: Psf, counts: Sequence[int], d
         kernel, notes = psf.stack_kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
-        methods = [api.Classical(method="rl", iterations=count) for count in counts]
-        results = yield from api.iter_classical(data, kernel, methods, stop=token, device_name=device)
+        methods = [api.Classical(method="rl", iterations=count, **(camera or {})) for count in counts]
+        results = yield from api.iter_classical(
+            data, kernel, methods, weights=weights_of(weights), stop=token, device_name=device
+        )
         return {r.settings.iterations: (r.image, {**r.provenance, "psf": kernel}) for r in results}
 
     return job

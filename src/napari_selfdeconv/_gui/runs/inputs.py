@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from napari.layers import Image
 
@@ -50,6 +50,8 @@ class RunInputs:
     cache_folder : where it is written if it does not fit into memory.
     memory_share : how much of the free memory a run may take.
     previews : what to show meanwhile.
+    weights : which pixels count, as `weights_of` takes it.
+    camera : what is given of the camera, as settings of a classical method.
     """
 
     layer: Image | None
@@ -65,6 +67,8 @@ class RunInputs:
     cache_folder: Path
     memory_share: float
     previews: Previews
+    weights: Any = None
+    camera: Mapping[str, Any] = field(default_factory=dict)
 
 
 def answer(read: Callable[[], _T]) -> _T | ConfigError:

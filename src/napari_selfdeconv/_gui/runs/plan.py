@@ -41,12 +41,13 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Repetition:
-    """An earlier run that is to be made again: its layer, PSF and settings."""
+    """An earlier run that is to be made again: its layer, PSF and settings, and how pixels were left out."""
 
     layer: Image
     psf: np.ndarray
     config: TrainConfig
     tiles: TileConfig
+    weights: str | None = None
 
 
 def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
@@ -59,25 +60,27 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
     if plan is not None and start_from is not None:
         raise ConfigError("A series starts with a new network: only a single image can continue a model.")
     psfs, config, tiles = required(inputs.psfs), required(inputs.config), required(inputs.tiles)
+    weights = required(inputs.weights)
     if plan is not None:
         source = sized(series_snapshot(layer, plan, grey=inputs.grey), psfs[0])
         if inputs.colour_picture and inputs.folder is not None:
             raise ConfigError("A result on disk is no colour picture: choose three channels, or untick it.")
-        job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder)
+        job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder, weights)
         return RunPlan(job, layer, source, fills=True, colour_picture=inputs.colour_picture)
     source = sized(series_snapshot(layer, None, grey=True) if inputs.grey else snapshot(layer), psfs[0])
     folder = inputs.folder
     if folder is None and not fits_in_memory(source.data, inputs.memory_share):
         folder = inputs.cache_folder
     if folder is not None:
-        job = large_job(source, psfs[0], config, tiles, inputs.previews, folder)
+        job = large_job(source, psfs[0], config, tiles, inputs.previews, folder, weights)
         return RunPlan(job, layer, source, fills=True)
-    job = deconvolve_job(source, psfs[0], config, tiles, inputs.previews, start_from)
+    job = deconvolve_job(source, psfs[0], config, tiles, inputs.previews, start_from, weights)
     return RunPlan(job, layer, source)
 
 
 def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:
     """Return the job of an earlier run, whatever the forms say now."""
     source = image_snapshot(asked.layer)
-    job = deconvolve_job(source, GivenPsf(asked.psf, source.voxel_um), asked.config, asked.tiles, previews)
+    psf = GivenPsf(asked.psf, source.voxel_um)
+    job = deconvolve_job(source, psf, asked.config, asked.tiles, previews, weights=asked.weights)
     return RunPlan(job, asked.layer, source)

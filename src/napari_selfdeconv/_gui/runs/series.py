@@ -15,6 +15,7 @@ from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, length_um, snapshot, snapshot_any
 from napari_selfdeconv._gui.layers.voxels import with_channel_axis
+from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import Psf
@@ -63,8 +64,12 @@ def series_job(
     tiles: TileConfig,
     previews: Previews,
     folder: Path | None,
+    weights: Any = None,
 ) -> Job:
-    """Return the job that deconvolves a series; with ``folder`` the result is a zarr array in it."""
+    """Return the job that deconvolves a series; with ``folder`` the result is a zarr array in it.
+
+    ``weights`` say which pixels of a frame count.
+    """
     frame = one_frame(source, plan)
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
@@ -83,6 +88,7 @@ def series_job(
                 kernels[0] if len(kernels) == 1 else kernels,
                 plan,
                 config,
+                weights=weights_of(weights),
                 out=out,
                 tiles=tiles,
                 voxel_um=voxel,
@@ -104,6 +110,7 @@ def large_job(
     tiles: TileConfig,
     previews: Previews,
     folder: Path,
+    weights: Any = None,
 ) -> Job:
     """Return the job that deconvolves one image that need not fit into memory, into a zarr array in ``folder``."""
 
@@ -112,6 +119,8 @@ def large_job(
 
         kernel, notes = psf.kernel(source)
         yield from map(Warned, notes)
+        if weights is not None:
+            yield Warned("In an image larger than memory every pixel counts, saturated and dead ones as well.")
         voxel = psf.voxels(source)
         with _out(api, source, folder, None, voxel) as (out, told):
             yield from told

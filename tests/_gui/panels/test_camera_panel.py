@@ -1,0 +1,103 @@
+"""The section 'Camera and pixels': it says and shows what was found, and what is chosen reaches the runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdeconv._gui.docks.compare import open_compare
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+
+
+def recorded() -> np.ndarray:
+    """Photons on an offset of 100, with a dead column and a saturated spot."""
+    random = np.random.default_rng(0)
+    light = 400 * gaussian_filter(random.random((64, 64)), 4) ** 2
+    image = (random.poisson(light) + random.normal(100, 2, light.shape)).astype(np.float32)
+    image[20:26, 40:46] = image.max() + 50
+    image[:, 7] = 0
+    return image
+
+
+@pytest.fixture
+def looked(open_dock: Callable[..., Any], qtbot: Any) -> Any:
+    """The main dock with its section open, when it has looked at the image."""
+    dock = open_dock(image=recorded(), show=True)
+    dock.sections["camera"].unfold()
+    panel = dock.camera_panel
+    qtbot.waitUntil(lambda: panel.report_note.text() != "", timeout=20_000)
+    return dock
+
+
+def test_pixels_are_counted_and_shown_as_a_layer(looked: Any) -> None:
+    panel = looked.camera_panel
+    assert re.search(r"3\d saturated", panel.count_note.text())
+    assert "64 in dead rows or columns" in panel.count_note.text()
+    assert "background 1" in panel.report_note.text().lower()
+    assert "photons a pixel in the mean" in panel.report_note.text()
+    panel.show_button.click()
+    layer = looked.viewer.layers["spots [no measurement]"]
+    image = looked.image_box.layer
+    assert layer.scale == pytest.approx(image.scale)
+    kinds = layer.metadata[METADATA_KEY]["kinds"]
+    assert np.count_nonzero(layer.data == 1 + kinds.index("in dead rows or columns")) == 64
+    assert panel.labels_box.layer is layer
+
+
+def test_what_is_known_of_the_camera_is_taken(looked: Any, qtbot: Any) -> None:
+    panel = looked.camera_panel
+    assert panel.camera() == {}
+    assert panel.numbers["gain"].text() == "auto"
+    before = panel.report_note.text()
+    panel.numbers["gain"].setValue(2.0)
+    panel.background.setCurrentIndex(1)
+    assert panel.camera() == {"gain": 2.0, "background": "varying"}
+    qtbot.waitUntil(lambda: panel.report_note.text() != before, timeout=20_000)
+    assert "2 a photon" in panel.report_note.text()
+
+
+def test_an_image_is_looked_at_only_when_the_section_is_open(open_dock: Callable[..., Any]) -> None:
+    dock = open_dock(image=recorded(), show=True)
+    assert not dock.camera_panel.isVisible()
+    assert not dock.camera_panel._timer.isActive()
+    assert not dock.camera_panel.runs.busy
+
+
+def test_the_pixels_reach_every_run(
+    open_dock: Callable[..., Any], script: Any, finish: Callable[..., None]
+) -> None:
+    dock = open_dock(image=recorded())
+    dock.train()
+    finish(dock)
+    assert script.calls[-1]["weights"] == "auto"
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:4] = 3
+    layer = dock.viewer.add_labels(labels, name="dust")
+    dock.camera_panel.pixels.setCurrentIndex(dock.camera_panel.pixels.findData("layer"))
+    assert dock.camera_panel.labels_box.layer is layer
+    for start in (dock.train, dock.run_richardson_lucy):
+        start()
+        finish(dock)
+        assert np.array_equal(script.calls[-1]["weights"], labels == 0)
+    dock.viewer.layers.remove(layer)
+    dock.train()
+    assert "Choose the Labels layer" in dock.run_panel.status.text()
+    compare = open_compare(dock.viewer, dock.image_box.layer)
+    compare.camera_panel.pixels.setCurrentIndex(compare.camera_panel.pixels.findData(None))
+    compare.methods.network.setChecked(True)
+    compare.compare()
+    finish(compare)
+    assert [call["weights"] for call in script.calls[-2:]] == [None, None]
+
+
+def test_methods_that_model_a_background_get_the_camera(open_dock: Callable[..., Any]) -> None:
+    methods = open_compare(open_dock().viewer).methods
+    for tick in methods.ticks.values():
+        tick.setChecked(True)
+    chosen = {method.method: method for method in methods.classical({"offset": 100.0})}
+    assert (chosen["rl"].offset, chosen["wiener"].offset) == (100.0, None)
