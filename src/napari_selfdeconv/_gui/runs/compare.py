@@ -117,11 +117,7 @@ def measure_job(
             array = np.asarray(array)
             if truth is None:
                 alone, kept = api.evaluate_without_truth, weights_of(weights)
-                scores = (
-                    {}
-                    if n == 1
-                    else alone(array, data, kernel, voxels, weights=kept, background=background)
-                )
+                scores = {} if n == 1 else alone(array, data, kernel, voxels, weights=kept, background=background)
             else:
                 scores = against_truth(array, truth)
             if scores:
