@@ -155,6 +155,7 @@ class Photographer:
         )
         dock.tabs.setCurrentWidget(dock.doctor)
         dock.doctor.psf_box.choose(self.viewer.layers["recorded PSF"])
+        self._until(lambda: not dock.doctor.busy)
         self._shoot("psf_check")
         self.viewer.layers.clear()
         self.viewer.open_sample(PLUGIN, "beads_3d")

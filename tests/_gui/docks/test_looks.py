@@ -92,6 +92,8 @@ def form(open_dock: Callable[..., Any], qtbot: Any) -> Callable[[str], QWidget]:
             dock.train_form.advanced.setChecked(True)
             for section in dock.sections.values():
                 section.unfold()
+            camera = dock.camera_panel
+            qtbot.waitUntil(lambda: camera.report_note.text() != "" and not camera.runs.busy, timeout=30_000)
         if state in ("training", "finished"):
             panel.start("Training", trains=True)
             panel.show_event(
