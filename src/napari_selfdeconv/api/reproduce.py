@@ -95,12 +95,7 @@ def as_command(
                 words += [f"--{key.replace('_', '-')}", str(settings[key])]
         words += ["--median-guard"] * bool(settings.get("median_guard"))
         words += ["--boundary", settings["boundary"], "--out", out]
-    mask = _mask(provenance)
-    if kind == "applied":
-        if mask is not None:
-            raise ConfigError("the command apply leaves no pixels out: copy this result as Python")
-        return shlex.join(["selfdeconv", *words])
-    return shlex.join(["selfdeconv", *words, "--mask", mask or "none"])
+    return shlex.join(["selfdeconv", *words, "--mask", _mask(provenance) or "none"])
 
 
 def settings_json(provenance: Mapping[str, Any]) -> str:

@@ -219,7 +219,7 @@ def _add_apply(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
     add_config(p)
     add_part(p, "image")
-    add_part(p, "method", "device")
+    add_part(p, "method", "mask", "device")
     _add_result(p)
     p.set_defaults(run=deconvolve.run_apply, interrupt="discard")
 
@@ -230,7 +230,7 @@ def _add_uncertainty(p: argparse.ArgumentParser) -> None:
     add_part(p, "image")
     p.add_argument("--masks", type=int, default=4, metavar="N", help="random masks for each view; default: 4")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the masks; default: 0")
-    add_part(p, "method", "device")
+    add_part(p, "method", "mask", "device")
     _add_result(p)
     p.set_defaults(run=deconvolve.run_uncertainty, interrupt="discard")
 
