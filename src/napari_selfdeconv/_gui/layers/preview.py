@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,6 @@ from napari_selfdeconv.events import Preview
 
 BOX_NAME = "preview box"
 PREVIEW = "preview"
-#: Of the frame around the preview, and of the word in the corner.
-FRAME_COLOUR = "#2fb5b5"
 _BLANK = 64
 Limits = tuple[float, float]
 
@@ -62,6 +61,8 @@ class PreviewLayer:
             return
         self._offset = offset
         limits, translate = self._fitting_limits(image), self._translate(offset)
+        if self._preview_of is not None:
+            image = framed(image, limits[1])
         if self._layer is None:
             self._add(image, translate, limits)
             return
@@ -117,16 +118,8 @@ class PreviewLayer:
             **look,
         )
         self._limits, self._blank = tuple(self._layer.contrast_limits), not visible
-        if self._preview_of is not None:
-            self._frame(self._layer)
         # The user's layer stays selected: a preview must not take the controls away.
         self._viewer.layers.selection = selected & set(self._viewer.layers)
-
-    def _frame(self, layer: Image) -> None:
-        """Show where the preview ends, and that it is one: a box in 3D, a rectangle in a plane."""
-        box, label = layer.bounding_box, layer.name_overlay
-        box.line_color, box.line_thickness, box.points, box.visible = FRAME_COLOUR, 1.5, False, True
-        label.color, label.font_size, label.visible = FRAME_COLOUR, 9, True
 
     def blank(self) -> None:
         """Hide the layer until there is something new to show: what it shows is of another view."""
@@ -144,6 +137,23 @@ class PreviewLayer:
     def _on_removed(self, event: Any) -> None:
         if event.value is self._layer:
             self._layer, self._dismissed = None, True
+
+
+def framed(image: np.ndarray, value: float) -> np.ndarray:
+    """Return ``image`` with a line of ``value``, one voxel wide: around each plane, and along all edges of a box.
+
+    A frame in the data, because the program ends in some OpenGL drivers after napari has deleted an overlay.
+    """
+    image = image.copy()
+    plane = image.ndim != 3 or image.shape[0] <= PREVIEW_PLANES
+    pairs = [(-2,), (-1,)] if plane else [(0, 1), (0, 2), (1, 2)]
+    for axes in pairs:
+        for ends in product((0, -1), repeat=len(axes)):
+            edge: list[slice | int] = [slice(None)] * image.ndim
+            for axis, end in zip(axes, ends, strict=True):
+                edge[axis] = end
+            image[tuple(edge)] = value
+    return image
 
 
 class PreviewLayers:

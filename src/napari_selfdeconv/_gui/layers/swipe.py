@@ -17,7 +17,6 @@ from qtpy.QtCore import QObject, QTimer
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, SWIPE, role, snapshot_any
 from napari_selfdeconv._gui.layers.voxels import place
 
-LINE_COLOUR = "#e8833a"
 _LINKED = ("contrast_limits", "gamma", "colormap")
 _UPDATE_AFTER_MS = 15
 # How near to the line a press takes hold of it, in pixels of the screen.
@@ -177,8 +176,6 @@ class Swipe(QObject):
             metadata={METADATA_KEY: {"role": SWIPE}},
             **snapshot_any(before).transform,
         )
-        box = self._curtain.bounding_box
-        box.line_color, box.line_thickness, box.points, box.visible = LINE_COLOUR, 2, False, True
         layers.link_layers([before, self._curtain], _LINKED)
         layers.selection = selected & set(layers)
 
