@@ -13,13 +13,13 @@ from scipy.ndimage import gaussian_filter
 from skimage.restoration import richardson_lucy as skimage_lucy
 
 from napari_selfdeconv import api, preset
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute import memory_budget
 from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Finished, Preview, Progress, Started, Warned
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, limit_region
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.network.model import Model, build_network
@@ -188,8 +188,8 @@ def test_a_preview_is_limited_and_inside():
 def test_a_large_preview_is_predicted_in_tiles_and_can_be_cancelled(monkeypatch):
     monkeypatch.setattr("napari_selfdeconv.inference.preview._TILE_VOXELS", 32 * 32)
     network, image = build_network(tiny(2), gaussian_psf(2)).eval(), blobs((96, 96))
-    scale, choice, stop = Standardizer.of(image), choose_device("cpu", "float32"), StopToken()
-    preview = Previewer(scale.apply(image), scale, choice, tiny(2), gaussian_psf(2), 0.0)
+    choice, stop = choose_device("cpu", "float32"), StopToken()
+    preview = Previewer(Problem.of(image, gaussian_psf(2)), choice, tiny(2), 0.0)
     first = preview.make_preview(1, network, stop)
     assert first.image.size <= 32 * 32
     second = preview.make_preview(2, network, stop)
@@ -431,9 +431,6 @@ def test_the_preview_leaves_the_network_training():
     network = build_network(tiny(2), gaussian_psf(2))
     network.train()
     image = blobs((24, 24))
-    scale = Standardizer.of(image)
-    preview = Previewer(
-        scale.apply(image), scale, choose_device("cpu", "float32"), tiny(2), gaussian_psf(2), 0.0, None
-    )
+    preview = Previewer(Problem.of(image, gaussian_psf(2)), choose_device("cpu", "float32"), tiny(2), 0.0)
     assert preview.make_preview(1, network).image.shape == (24, 24)
     assert network.training

@@ -56,7 +56,11 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "residual": lambda psf: api.residual(IMAGE, RESULT, psf),
     "richardson_lucy": lambda psf: api.richardson_lucy(IMAGE, psf, 3),
 }
-PAIRS = {"iter_deconvolve": "deconvolve", "iter_richardson_lucy": "richardson_lucy"}
+PAIRS = {
+    "iter_deconvolve": "deconvolve",
+    "iter_evaluate_without_truth": "evaluate_without_truth",
+    "iter_richardson_lucy": "richardson_lucy",
+}
 # These look at the scale on purpose: the PSF doctor names a sum that is not 1, and changes what it is told to.
 # The others are records and files, or compare PSFs (see test_a_scaled_psf_is_the_same_psf).
 ABOUT_SCALE = {"examine_psf", "repair_psf", "write_psf", "as_command", "as_python", "model_differences"}

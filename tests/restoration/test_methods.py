@@ -161,7 +161,7 @@ def test_richardson_lucy_has_one_record(tmp_path: Path, monkeypatch: pytest.Monk
         assert written == {**expected, "source": "image.tif"}
 
     class Kernel:
-        def stack_kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        def kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
             return PSF, []
 
     class Layer:

@@ -18,11 +18,14 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.full_reference import psnr
 from napari_selfdeconv.network import initial_weights
 from napari_selfdeconv.network.unet import UNet
+from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.simulate import degrade
 from selfdeconv_tools.pretraining import __main__ as pretraining
 from selfdeconv_tools.pretraining.deeper import deepened
+from selfdeconv_tools.pretraining.hazy import HazyProblems
 from selfdeconv_tools.pretraining.kernels import kernel
 from selfdeconv_tools.pretraining.scenes import scene
+from selfdeconv_tools.pretraining.stacks import Group, make_group
 
 FEW: dict[str, Any] = {
     "batch_size": 2,
@@ -177,3 +180,24 @@ def test_what_holds_on_needs_something_to_hold_on_to(name: str) -> None:
     config = preset("quick", 2, loss=LossWeights(**{"bsp": 1.0, name: 1.0}), steps=1, pretrained=False)
     with pytest.raises(ConfigError, match=rf"{name} \(1\) needs weights to begin with"):
         api.deconvolve(noisy, psf, config)
+
+
+def test_widefield_stacks_are_images_of_their_truth_through_the_compact_psf(tmp_path: Path) -> None:
+    group = make_group(4, (8, 24, 24))
+    group.save(tmp_path / "00004.npz")
+    again = Group.load(tmp_path / "00004.npz")
+    assert len(again.pairs) == len(group.pairs) > 0
+    for image, truth in again.pairs:
+        assert image.std() == pytest.approx(1, rel=0.01)
+        assert truth.min() >= 0
+        expected = convolved(Blur(again.near), truth)
+        assert np.corrcoef(image.ravel(), expected.ravel())[0, 1] > 0.5
+    problems = HazyProblems(preset("quick", 3), tmp_path, 0)
+    inputs, truths, contrasts = problems.batch()
+    assert inputs.shape == (4, 4, 8, 24, 24)
+    assert (truths.shape, contrasts.shape) == ((4, 1, 8, 24, 24), (4, 1, 1, 1, 1))
+
+
+def test_without_stacks_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="make them"):
+        HazyProblems(preset("quick", 3), tmp_path, 0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Finished, Warned, drain
-from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device, without_far_light
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.network.model import Model, psf_hash
@@ -43,8 +43,9 @@ def iter_apply_model(
     problem = Problem.of_model(model, image, weights)
     choice = device.choose_device(device_name, model.config.compute.precision)
     yield from map(Warned, problem.notes)
+    problem = yield from without_far_light(problem, model.config, stop := stop or StopToken())
     with on_device(model, choice):
-        result, _ = yield from deconvolve_whole(model, problem, choice, tiles or TileConfig(), stop or StopToken())
+        result, _ = yield from deconvolve_whole(model, problem, choice, tiles or TileConfig(), stop)
     yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)
     return result
 
@@ -77,8 +78,8 @@ def model_differences(model: Model, psf: NDArray[Any] | None, voxel_um: Sequence
     Sentences for the user; none where all is the same (voxel sizes to 1 %).
     """
     found = []
-    if psf is not None and psf_hash(check_psf(psf, [10**9] * psf.ndim)[0]) != psf_hash(model.psf):
-        sizes = [" x ".join(map(str, shape)) for shape in (model.psf.shape, psf.shape)]
+    if psf is not None and psf_hash(check_psf(psf, [10**9] * psf.ndim)[0]) != psf_hash(model.given_psf):
+        sizes = [" x ".join(map(str, shape)) for shape in (model.given_psf.shape, psf.shape)]
         found.append(
             f"The model was trained with another PSF ({sizes[0]} voxels; the one chosen has {sizes[1]}): "
             "its result is that of its own PSF."

@@ -15,16 +15,18 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.checks import check_number, check_voxel, check_whole
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError, UnusablePixels
-from napari_selfdeconv.events import Event, Finished, Warned, drain
+from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
-from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with
+from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with, without_far_light
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.checks import as_array
 from napari_selfdeconv.metrics.scores import evaluate_residual
 from napari_selfdeconv.network.model import Model
-from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.physics.blur import Blur, convolved
+from napari_selfdeconv.psf.near import has_far_light
+from napari_selfdeconv.restoration.far_light import estimate_scene
 from napari_selfdeconv.stop_token import StopToken
 
 Tile = NDArray[np.float32]
@@ -35,6 +37,9 @@ def residual(
     image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any], *, weights: Weights = None
 ) -> NDArray[np.float32]:
     """Return x - g(result), in the image's units: what the result does not explain.
+
+    With a PSF that has far light (longer than 65 voxels, or than the image) light from outside the image is
+    estimated, and a constant background is fitted.
 
     Parameters
     ----------
@@ -53,8 +58,9 @@ def residual(
     >>> float(np.abs(residual(image, image, np.ones((1, 1)))).max()) < 1e-6
     True
     """
-    problem = Problem.of(image, psf, weights=weights)
-    reblurred = _reblurred(_checked(result, problem), problem)
+    problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=True)
+    checked = _checked(result, problem)
+    reblurred = drain(report_progress(_reblurring(problem), "reblur", StopToken()))(checked, 0.0)
     left: NDArray[np.float32] = (problem.image.astype(np.float64) - reblurred).astype(np.float32)
     if problem.weights is not None:
         left[~problem.weights.measured] = 0
@@ -97,12 +103,42 @@ def evaluate_without_truth(
     >>> round(found["residual_rms"], 6)
     0.0
     """
-    problem = Problem.of(image, psf, weights=weights)
+    work = iter_evaluate_without_truth([result], image, psf, voxel_um, weights=weights, backgrounds=[background])
+    return drain(work)[0]
+
+
+def iter_evaluate_without_truth(
+    results: Sequence[NDArray[Any]],
+    image: NDArray[Any],
+    psf: NDArray[Any],
+    voxel_um: Sequence[float] | None = None,
+    *,
+    weights: Weights = None,
+    backgrounds: Sequence[float] | None = None,
+    stop: StopToken | None = None,
+) -> Generator[Event, None, list[dict[str, float]]]:
+    """Score several results of one image; see `evaluate_without_truth`.
+
+    Parameters
+    ----------
+    backgrounds : that of each result; None is 0 for all. With a PSF that has far light, 0 fits a constant.
+
+    Raises
+    ------
+    ConfigError, Cancelled
+        As `evaluate_without_truth`, and after ``stop.cancel()``.
+    """
+    problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=True)
     voxel = None if voxel_um is None else check_voxel("voxel_um", voxel_um, problem.image.ndim)
-    checked = _checked(result, problem)
+    checked = [_checked(result, problem) for result in results]
     measured = None if problem.weights is None else problem.weights.measured
-    level = np.float32(check_number("background", background, -1e30, 1e30))
-    return evaluate_residual(checked, problem.image, _reblurred(checked, problem) + level, voxel, measured)
+    levels = [0.0] * len(checked) if backgrounds is None else backgrounds
+    levels = [check_number("background", level, -1e30, 1e30) for level in levels]
+    reblur = yield from report_progress(_reblurring(problem), "reblur", stop or StopToken())
+    return [
+        evaluate_residual(result, problem.image, reblur(result, level), voxel, measured)
+        for result, level in zip(checked, levels, strict=True)
+    ]
 
 
 def background_of(record: Mapping[str, Any] | None) -> float:
@@ -132,13 +168,23 @@ def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:
     return data
 
 
-def _reblurred(result: NDArray[Any], problem: Problem) -> NDArray[np.float32]:
-    """Return g(result)."""
+def _reblurring(problem: Problem) -> Generator[Tick, None, Callable[[NDArray[Any], float], NDArray[np.float32]]]:
+    """Return the function from a result and its background to g(result)."""
+    if has_far_light(problem.psf.shape, problem.image.shape):
+        scene = yield from estimate_scene(problem.image, problem.psf, torch.device("cpu"), StopToken())
+
+        def seen(result: NDArray[Any], level: float) -> NDArray[np.float32]:
+            expected = scene.expected(result)
+            expected += np.float32(level or (problem.image - expected).mean(dtype=np.float64))
+            return expected
+
+        return seen
+    if any(k > n for k, n in zip(problem.psf.shape, problem.image.shape, strict=True)):
+        raise ConfigError(f"the PSF {problem.psf.shape} is larger than the image {problem.image.shape}: crop it")
     # A copy: torch takes no array that is mirrored or must not be written to.
-    with torch.inference_mode():
-        blurred = Blur(problem.psf)(torch.as_tensor(np.array(result, np.float32, order="C"))[None, None])
-    out: NDArray[np.float32] = blurred[0, 0].numpy()
-    return out
+    return lambda result, level: (
+        convolved(Blur(problem.psf), np.array(result, np.float32, order="C")) + np.float32(level)
+    )
 
 
 def iter_uncertainty(
@@ -176,9 +222,10 @@ def iter_uncertainty(
     started = time.perf_counter()
     check_whole("masks", masks, 1, 64)
     problem = Problem.of_model(model, image, weights)
-    choice, standard = device.choose_device(device_name, model.config.compute.precision), problem.standard
+    choice = device.choose_device(device_name, model.config.compute.precision)
     tiles, stop = tiles or TileConfig(), stop or StopToken()
     yield from map(Warned, problem.notes)
+    problem = yield from without_far_light(problem, model.config, stop)
     gain = 1.0
     with on_device(model, choice):
         if model.config.result.calibrate:
@@ -186,9 +233,10 @@ def iter_uncertainty(
             gain = line.gain
         views = predictors(model, choice, average=True)
         members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]
-        spread, _ = yield from predict_with([_spread(members)], model, standard, choice, tiles, stop)
+        spread, _ = yield from predict_with([_spread(members)], model, problem.standard, choice, tiles, stop)
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
-    scaled: NDArray[np.float32] = (gain * problem.scale.std * spread).astype(np.float32)
+    share = 1.0 if problem.far is None else problem.far.share
+    scaled: NDArray[np.float32] = (gain * problem.scale.std / share * spread).astype(np.float32)
     return scaled
 
 

@@ -12,10 +12,15 @@ from napari_selfdeconv.compute.memory_budget import outlook
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.psf.generate import suggest_psf_shape
+from napari_selfdeconv.psf.near import has_far_light
 from napari_selfdeconv.psf.stack import share_in_stack
+from napari_selfdeconv.restoration.far_light import ITERATIONS
 
 # Blurs of a patch in a training step, and of the whole image in prediction and refinement.
 _OF_PATCH, _OF_IMAGE = 2, 40
+# Memory that far light takes, in float32 volumes of the image and of the PSF.
+_FAR_VOLUMES = 12
 # Larger volumes are not blurred to be timed: their time grows as their size, border included.
 _TIMED = 2**18
 
@@ -74,15 +79,21 @@ def psf_cost(
     True
     """
     share = share_in_stack(psf_shape, optics, voxel_um, image_shape)
+    inner = tuple(psf_shape)
+    seconds, far = 0.0, 0
+    if has_far_light(psf_shape, image_shape):
+        inner = suggest_psf_shape(optics, voxel_um, image_shape)
+        seconds = ITERATIONS * _seconds(image_shape, psf_shape)
+        far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
     optimiser = config.optimiser
     patch = [min(optimiser.patch, n) for n in image_shape]
-    seconds = _OF_PATCH * optimiser.steps * optimiser.batch_size * _seconds(patch, psf_shape)
-    memory = outlook(config, image_shape, psf_shape, TileConfig(), precision="float32", free_bytes=None)
+    seconds += _OF_PATCH * optimiser.steps * optimiser.batch_size * _seconds(patch, inner)
+    memory = outlook(config, image_shape, inner, TileConfig(), precision="float32", free_bytes=None)
     return PsfCost(
         shape=tuple(psf_shape),
         share=share,
-        seconds=seconds + _OF_IMAGE * _seconds(image_shape, psf_shape),
-        memory_bytes=max(memory.training_bytes, memory.result_bytes),
+        seconds=seconds + _OF_IMAGE * _seconds(image_shape, inner),
+        memory_bytes=max(memory.training_bytes, memory.result_bytes, far),
     )
 
 

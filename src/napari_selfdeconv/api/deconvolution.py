@@ -16,7 +16,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Event, Finished, drain
-from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device, without_far_light
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
@@ -78,7 +78,10 @@ def iter_deconvolve(
     ----------
     image : 2D or 3D array of any real dtype and size.
     psf : array with the same number of axes and the same voxel size, and its centre at ``n // 2``. It is divided
-        by its sum and otherwise used as it is. See `prepare_psf` for a measured one.
+        by its sum and otherwise used as it is. See `prepare_psf` for a measured one. In 3D it may be larger than
+        the image, as a widefield stack needs (`psf_for_stack`). Where it is longer than 65 voxels or than the
+        image, background and light from far planes and from outside the image are estimated and taken off first,
+        and the result is the light above them, never negative.
     config : settings, by default ``preset("quick", image.ndim)``.
     weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
         saturated pixels, dead rows and columns, black areas and NaN, and says how many (`find_unmeasured`). None
@@ -112,6 +115,7 @@ def iter_deconvolve(
     config = settings_for(image, config)
     problem = Problem.of(image, psf, config, weights=weights)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
+    problem = yield from without_far_light(problem, config, stop)
     refiner: Refiner | None = None
     used = tiles
 

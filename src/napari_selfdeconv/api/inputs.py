@@ -165,7 +165,7 @@ def choose_psf(
     file: ImageFile,
     template: Template,
     *,
-    whole: bool = False,
+    whole: bool = True,
     frame_shape: Sequence[int] | None = None,
 ) -> ChosenPsf:
     """Return the PSF of an image: read from a file, or computed from the optics.
@@ -174,7 +174,8 @@ def choose_psf(
     ----------
     file : the image, with one channel.
     template : its PSF and its optics are what is given; the rest is taken from the record of the file.
-    whole : whether the PSF is as large as the light of the stack (for the classical methods) or compact.
+    whole : whether the PSF is as large as the light of the stack, or compact as methods without an open border
+        need it.
     frame_shape : shape of one frame; by default the file's.
 
     Raises

@@ -21,16 +21,16 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped, report_progress
-from napari_selfdeconv.inference.calibrate import calibrate
 from napari_selfdeconv.inference.predict import (
     CLIPPED,
     choose_refinement,
-    deconvolve_whole,
     fill_in_tile,
     on_device,
+    predict_and_fit,
     predict_with,
+    without_far_light,
 )
-from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for
+from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for, to_light
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Light, Refiner, refinement_reach
 from napari_selfdeconv.inference.views import predictors
@@ -38,6 +38,11 @@ from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.stop_token import StopToken
+
+COMPACT = (
+    "The image is too large to estimate the light from far planes. The compact part of the PSF is used, and such "
+    "light stays in the result as haze. To remove it, deconvolve a part of the image."
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -184,11 +189,15 @@ def fill_tiles(
     data = np.asarray(image[block])
     config, whole = settings_for(data, config), data.shape == shape
     # The border of a block is not the border of the image: only that of the whole image can be evened.
-    problem = Problem.of(data, psf, config if whole else None)
-    earlier = place.earlier(problem.image, problem.psf)
+    problem = Problem.of(data, psf, config if whole else config.replace(even_border=False))
+    earlier = place.earlier(problem.image, problem.given_psf)
     if whole:
+        problem = yield from without_far_light(problem, config, stop)
         image = problem.image
-    elif earlier is None:
+    elif problem.whole_psf is not None:
+        yield Warned(COMPACT)
+        problem = problem.with_compact_psf()
+    if not whole and earlier is None:
         yield from report_progress(check_pieces(image), "check", stop)
         where = ", ".join(f"{s.start} to {s.stop}" for s in block)
         yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
@@ -304,6 +313,8 @@ class TileWork:
     gain, offset : of the result, in standardised units.
     chosen : iterations and black of the refinement; None without.
     light : of the image, for the refinement.
+    light_factor : what a result without negative values is multiplied by where far light was taken off
+        (`Problem.light_factor`); None elsewhere.
     """
 
     scale: Standardizer
@@ -311,6 +322,7 @@ class TileWork:
     offset: float = 0.0
     chosen: tuple[int, float] | None = None
     light: Light | None = None
+    light_factor: float | None = None
 
     @property
     def iterations(self) -> int | None:
@@ -327,7 +339,7 @@ class TileWork:
                 # A tile of background alone has not the noise of the image: what the block has is taken.
                 for _ in refiner(result, self.scale.undo(tile), model.psf, model.config.boundary, self.light):
                     stop.raise_if_cancelled()
-            return result
+            return result if self.light_factor is None else to_light(result, self.light_factor, self.scale.std)
 
         return finished
 
@@ -345,6 +357,7 @@ class TileWork:
             offset=values["offset"],
             chosen=None if chosen is None else (int(chosen[0]), float(chosen[1])),
             light=None if light is None else Light(**light),
+            light_factor=values.get("light_factor"),
         )
 
 
@@ -352,27 +365,22 @@ def _tile_work(
     model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
 ) -> Generator[Event, None, TileWork]:
     """Choose what is done to every tile on the training block."""
-    config = model.config
-    gain, offset = 1.0, 0.0
-    scale = problem.scale
-    if not (config.result.calibrate or config.result.refine):
+    config, scale = model.config, problem.scale
+    refines = problem.may_be_refined(config)
+    if not (config.result.calibrate or refines or problem.far is not None):
         return TileWork(scale=scale)
-    plain = replace(model, config=config.replace(calibrate=False, refine=False))
-    whole, _ = yield from deconvolve_whole(plain, problem, choice, tiles, stop)
-    block = scale.apply(whole)
-    if config.result.calibrate:
-        gain, offset, cut_off = calibrate(
-            block, problem.standard, model.psf, config.boundary, weights=problem.weights
-        )
-        if cut_off:
-            yield Warned(CLIPPED)
-    if not config.result.refine:
-        return TileWork(scale=scale, gain=float(gain), offset=float(offset))
-    refiner = Refiner(choice.device)
+    block, line, _ = yield from predict_and_fit(model, problem, choice, tiles, stop)
+    if line.cut_off:
+        yield Warned(CLIPPED)
+    gain, offset = float(line.gain), float(line.offset)
     unrefined = scale.undo(gain * block + offset)
+    factor = None if problem.far is None else problem.light_factor(unrefined)
+    if not refines:
+        return TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor)
+    refiner = Refiner(choice.device)
     yield from choose_refinement(refiner, unrefined, problem, model, stop)
     light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
-    return TileWork(scale=scale, gain=float(gain), offset=float(offset), chosen=refiner.chosen, light=light)
+    return TileWork(scale=scale, gain=gain, offset=offset, chosen=refiner.chosen, light=light, light_factor=factor)
 
 
 def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:

@@ -96,6 +96,7 @@ def run_record(
         "stopped": stopped,
         "converged": converged,
         **_mask(problem),
+        **({} if problem.far is None else {"background": _background(problem.far.background)}),
     }
 
 
@@ -174,12 +175,7 @@ def classical_record(
         **_mask(problem),
     }
     if background is not None:
-        record["background"] = {
-            "constant": background.constant,
-            "level": background.level,
-            "mean": background.mean,
-            "gain": background.gain,
-        }
+        record["background"] = _background(background)
     return record
 
 
@@ -200,3 +196,12 @@ def _mask(problem: Problem) -> Mapping[str, Any]:
 
 def _psf(psf: NDArray[np.float32]) -> Mapping[str, Any]:
     return {"psf_sha256": psf_hash(psf), "psf_shape": list(psf.shape)}
+
+
+def _background(background: Background) -> Mapping[str, float]:
+    return {
+        "constant": background.constant,
+        "level": background.level,
+        "mean": background.mean,
+        "gain": background.gain,
+    }

@@ -130,7 +130,7 @@ def iter_run(
     ]
     for number in range(0 if models else channels):
         one = _frame_file(file, number, spatial)
-        whole = method is not None and method.border == "open"
+        whole = method is None or method.border == "open"
         chosen = choose_psf(one, template, whole=whole, frame_shape=spatial)
         of = f"channel {number}: " if channels > 1 else ""
         said += [Noted(f"{of}{stated}") for stated in chosen.stated if stated.source != "given"]

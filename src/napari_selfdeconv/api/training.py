@@ -59,7 +59,8 @@ def iter_train(
 
     Parameters
     ----------
-    problems : frames of one shape with one PSF; each has its own scale. Previews show the first one.
+    problems : frames of one shape with one PSF, without far light. Each has its own scale. Previews show the first
+        one.
     config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
         `iter_deconvolve`.
     deconvolve : deconvolves the whole image with a model. It is called when `StopToken.request_result` asks for an
@@ -76,16 +77,17 @@ def iter_train(
     first = problems[0]
     voxel = None if voxel_um is None else check_voxel_um(voxel_um, first.image.ndim)
     shape, psf, notes = first.image.shape, first.psf, list(first.notes)
+    given = psf if first.whole_psf is None else first.whole_psf
     if any(problem.image.shape != shape for problem in problems):
         shapes = sorted({problem.image.shape for problem in problems})
         raise ConfigError(f"all frames must have one shape, got {shapes}")
     if start_from is not None:
-        notes += _check_start(start_from, config, psf)
+        notes += _check_start(start_from, config, given)
     weights: Mapping[str, Tensor] | None = None
     if start_from is not None:
         weights = start_from.network.state_dict()
     elif config.start.pretrained:
-        weights = initial_weights(config, len(shape))
+        weights = initial_weights(config, len(shape), hazy=first.whole_psf is not None)
     elif asks := _asks_for_weights(config):
         raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
     choice = device.choose_device(config.compute.device, config.compute.precision)
@@ -95,9 +97,11 @@ def iter_train(
 
     def make_model(used: TrainConfig, network: Deconvolver, steps: int, selected: SelectedWeights) -> Model:
         provenance = training_record(
-            used, psf, choice, steps_done=steps, selected=selected, voxel_um=voxel, continued=start_from
+            used, given, choice, steps_done=steps, selected=selected, voxel_um=voxel, continued=start_from
         )
-        return Model(config=used, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
+        return Model(
+            config=used, psf=psf, network=network, voxel_um=voxel, provenance=provenance, whole_psf=first.whole_psf
+        )
 
     fitted = fit_training(
         config,
@@ -117,15 +121,15 @@ def iter_train(
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
         previewer = None
         if preview_every_s is not None:
-            previewer = Previewer(
-                standard[0], first.scale, choice, attempt, psf, preview_every_s, preview_region, preview_extra
-            )
+            previewer = Previewer(first, choice, attempt, preview_every_s, preview_region, preview_extra)
         shown = attempt if interim_refined else attempt.replace(refine=False)
         observer = TrainingObserver(previewer, deconvolve, partial(make_model, shown), stop, choice)
         bounds = min(lows), max(highs)
-        work = _translated(
-            train(standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights, pixels=pixels)
+        hazy = first.far is not None
+        work = train(
+            standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights, pixels=pixels, cautious=hazy
         )
+        work = _translated(work)
         return (yield from observe_steps(work, observer))
 
     run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
@@ -177,6 +181,6 @@ def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) ->
             raise ConfigError(
                 f"the model cannot be trained further with these settings: its {name} is {had!r}, not {wanted!r}"
             )
-    if psf_hash(model.psf) != psf_hash(psf):
+    if psf_hash(model.given_psf) != psf_hash(psf):
         return ["The model was trained with another PSF than the one it is now trained further with."]
     return []

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.api import benchmark_names
 from napari_selfdeconv.benchmark.machine import describe_machine
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.events import Event
-from napari_selfdeconv.psf.generate import psf_for_image
 from napari_selfdeconv.psf.stack import psf_for_stack
 from napari_selfdeconv.simulate.widefield import FIELD, Defect, Microscope, simulate_stack
 from napari_selfdeconv.stop_token import StopToken
@@ -68,8 +66,7 @@ def run_widefield(
     Parameters
     ----------
     seeds : of the stacks.
-    methods : as `run_quality`. Classical methods have an open border and `psf_for_stack`, networks
-        `psf_for_image`.
+    methods : as `run_quality`. All have `psf_for_stack`, and the classical methods an open border.
     microscope, field : as `simulate_stack`.
     defects : of stacks that are measured beside the one without; pixels that are no measurement are found.
     device_name, out, stop, say, drain : as `run_quality`; rows are written as they are measured.
@@ -85,14 +82,12 @@ def run_widefield(
     rows: list[Row] = []
     for seed, defect in product(seeds, (None, *defects)):
         sample = simulate_stack(seed, microscope, field, defect)
-        whole, _ = psf_for_stack(sample.optics, sample.voxel_um, sample.image.shape)
-        compact, _ = psf_for_image(sample.optics, sample.voxel_um, sample.image.shape)
+        psf, _ = psf_for_stack(sample.optics, sample.voxel_um, sample.image.shape)
         # Under a star there is light to find; where there is no measurement, nobody can.
         counts = np.ones(sample.truth.shape, bool) if defect == "star" else ~sample.spoiled
         for method in methods:
             if stop.stopped:
                 break
-            psf = whole if method.partition(":")[0] in benchmark_names() else compact
             found = drain(measure(method, sample.image, psf, device_name, stop, border="open", weights="auto"))
             sound = found
             if defect is not None:

@@ -16,6 +16,7 @@ from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
 from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import Line, calibrate
@@ -159,10 +160,20 @@ def predict_and_fit(
     result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop, most_views)
     if not np.isfinite(result.sum(dtype=np.float64)):
         raise ComputeError("the network's result has values that are not finite", "train again with another seed")
-    if not model.config.result.calibrate:
+    # Without far light black is known, and the light is brought to the image's by `Problem.in_units`.
+    if not model.config.result.calibrate or problem.far is not None:
         return result, Line(1.0, 0.0, False), tiles
-    line = calibrate(result, problem.image, model.psf, model.config.boundary, problem.scale.apply, problem.weights)
+    line = calibrate(
+        result, problem.image, problem.psf, model.config.boundary, problem.scale.apply, problem.weights
+    )
     return result, line, tiles
+
+
+def without_far_light(problem: Problem, config: TrainConfig, stop: StopToken) -> Generator[Event, None, Problem]:
+    """Return the problem without far light (`Problem.without_far_light`), computed where ``config`` says."""
+    choice = device.choose_device(config.compute.device, config.compute.precision)
+    with computing():
+        return (yield from problem.without_far_light(config.boundary, choice, stop))
 
 
 def deconvolve_whole(
@@ -176,6 +187,8 @@ def deconvolve_whole(
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
     """Deconvolve an image with a trained model, in its own units; ``refiner`` serves all frames of a series.
 
+    Far light was taken off the problem before (`Problem.without_far_light`).
+
     With ``most_views`` the network's result is the mean of no more views than that.
 
     The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
@@ -188,12 +201,12 @@ def deconvolve_whole(
     result *= line.gain
     result += line.offset
     problem.scale.undo(result, out=result)
-    if model.config.result.refine:
+    if problem.may_be_refined(model.config):
         refiner = refiner or Refiner(choice.device)
         yield from choose_refinement(refiner, result, problem, model, stop)
         work = refiner(result, problem.image, model.psf, model.config.boundary, weights=problem.weights)
         yield from report_progress(work, "refine", stop)
-    return result, tiles
+    return problem.in_units(result), tiles
 
 
 @contextmanager

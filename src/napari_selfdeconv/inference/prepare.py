@@ -7,7 +7,7 @@ hands it on, so no entry can forget a part.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -17,17 +17,25 @@ from numpy.typing import NDArray
 from napari_selfdeconv.arrays.chunks import stored_pieces
 from napari_selfdeconv.arrays.out_of_core import Mapped
 from napari_selfdeconv.arrays.scaling import Standardizer, extremes
+from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.config.training import Boundary, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Tick
+from napari_selfdeconv.events import Event, Tick, report_progress
 from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
+from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
 from napari_selfdeconv.psf.validate import check_psf
+from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
+from napari_selfdeconv.stop_token import StopToken
 
+# Of the image's standard deviation: what is below 0 in a result becomes at most this much light.
+_DARK = 1e-4
+#: Name of the stage in which the far light is estimated, in `Progress`.
+HAZE_STAGE = "haze"
 DARK_BORDER = (
     "The image gets dark towards its border as if no light came from beyond it. It was made as bright there as "
     "further in, because the setting 'Even border' is on."
@@ -50,6 +58,9 @@ class Problem:
     notes : sentences for the user about the image, its pixels and the PSF.
     weights : how much each pixel counts; None if all are measurements.
     weighing : "auto", "auto+nan", "given", or None: where the weights come from (`weigh_pixels`).
+    whole_psf : the PSF as it was given, sum 1, where it is too large for a training patch (`has_far_light`);
+        ``psf`` is then its compact part. None elsewhere.
+    far : the light that `without_far_light` took off the image; None before, and without ``whole_psf``.
 
     Examples
     --------
@@ -65,6 +76,8 @@ class Problem:
     notes: tuple[str, ...] = ()
     weights: PixelWeights | None = None
     weighing: str | None = None
+    whole_psf: NDArray[np.float32] | None = None
+    far: FarLight | None = None
 
     @classmethod
     def of(
@@ -83,7 +96,8 @@ class Problem:
         ----------
         image : 2D or 3D, any real dtype.
         psf : as many axes, at most as large unless it may be larger; it is divided by its sum.
-        config : says whether a dark border is evened; None leaves the border as it is.
+        config : of a training run, which may have a larger PSF in 3D; says whether a dark border is evened. None
+            leaves the border and the PSF as they are.
         weights, hot : as in `weigh_pixels`.
         psf_may_be_larger : as in `check_psf`.
 
@@ -94,7 +108,11 @@ class Problem:
         """
         image = as_array("the image", image)
         check_layout("the image", image)
-        kernel, notes = check_psf(psf, image.shape, may_be_larger=psf_may_be_larger)
+        larger = psf_may_be_larger or (config is not None and image.ndim == 3)
+        kernel, notes = check_psf(psf, image.shape, may_be_larger=larger)
+        if config is not None and has_far_light(kernel.shape, image.shape):
+            near, _ = near_part(kernel, near_shape(kernel, image.shape))
+            return replace(cls._made(image, near, False, weights, tuple(notes), hot), whole_psf=kernel)
         may_be_evened = config is not None and config.result.even_border
         return cls._made(image, kernel, None if may_be_evened else False, weights, tuple(notes), hot)
 
@@ -111,6 +129,8 @@ class Problem:
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+        if model.whole_psf is not None:
+            return replace(cls._made(image, model.psf, False, weights), whole_psf=model.whole_psf)
         return cls._made(image, model.psf, None if model.config.result.even_border else False, weights)
 
     def like(self, image: NDArray[Any], weights: Weights = None, hot: NDArray[np.bool_] | None = None) -> Self:
@@ -125,7 +145,64 @@ class Problem:
         """
         image = as_array("the image", image)
         check_layout("the image", image)
-        return self._made(image, self.psf, self.border_evened, weights, hot=hot)
+        made = self._made(image, self.psf, self.border_evened, weights, hot=hot)
+        return replace(made, whole_psf=self.whole_psf)
+
+    def without_far_light(
+        self, boundary: Boundary, choice: Choice, stop: StopToken
+    ) -> Generator[Event, None, Self]:
+        """Return the problem of the compact PSF: background and far light are taken off the image.
+
+        Without ``whole_psf`` the problem is returned as it is. Parameters as in `estimate_far_light`.
+
+        Raises
+        ------
+        Cancelled
+            After ``stop.cancel()``.
+        """
+        if self.whole_psf is None or self.far is not None:
+            return self
+        work = estimate_far_light(
+            self.image, self.whole_psf, self.psf.shape, boundary, choice.device, stop, weights=self.weights
+        )
+        far = yield from report_progress(work, HAZE_STAGE, stop)
+        near = self.image - far.light
+        return replace(self, image=near, scale=_scale_of(near, self.weights), far=far)
+
+    @property
+    def given_psf(self) -> NDArray[np.float32]:
+        """The PSF that was given, sum 1."""
+        return self.psf if self.whole_psf is None else self.whole_psf
+
+    def with_compact_psf(self) -> Self:
+        """Return the problem with the compact part of the PSF alone: far light stays in the result as haze."""
+        return replace(self, whole_psf=None, far=None)
+
+    def light_factor(self, result: NDArray[np.float32]) -> float:
+        """Return what a result of the compact PSF is multiplied by, once it has no negative values.
+
+        Its light becomes that of the image, and then that of the whole PSF.
+        """
+        if self.far is None:
+            return 1.0
+        light = float(np.maximum(result, 0).mean(dtype=np.float64))
+        return (self.scale.mean / light if self.scale.mean > 0 < light else 1.0) / self.far.share
+
+    def may_be_refined(self, config: TrainConfig) -> bool:
+        """Return whether Richardson-Lucy may refine a result; it would fit the errors of far light."""
+        return config.result.refine and self.far is None
+
+    def in_units(self, result: NDArray[np.float32], factor: float | None = None) -> NDArray[np.float32]:
+        """Bring a result of the compact PSF to the light of the whole one, in place, and return it.
+
+        Parameters
+        ----------
+        result : of the compact PSF, units of the image.
+        factor : of the whole image, where ``result`` is a part of it; None takes `light_factor` of ``result``.
+        """
+        if self.far is None:
+            return result
+        return to_light(result, self.light_factor(result) if factor is None else factor, self.scale.std)
 
     @classmethod
     def _made(
@@ -159,6 +236,8 @@ class Problem:
     @cached_property
     def standard(self) -> NDArray[np.float32]:
         """The standardised image, computed at the first use and then kept: training needs all of it."""
+        if self.whole_psf is not None and self.far is None:
+            raise RuntimeError("the far light of this image was not taken off: call without_far_light first")
         return self.scale.apply(self.image)
 
     @property
@@ -167,11 +246,34 @@ class Problem:
 
         A model that is applied needs one tile at a time, so no second array of the image's size is made.
         """
-        return self.standard if "standard" in vars(self) else Mapped(self.image, self.scale.apply)
+        if "standard" in vars(self) or self.whole_psf is not None:
+            return self.standard
+        return Mapped(self.image, self.scale.apply)
 
 
 def _scale_of(image: NDArray[Any], weights: PixelWeights | None) -> Standardizer:
     return Standardizer.of(image if weights is None else image[weights.values > 0])
+
+
+def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> NDArray[np.float32]:
+    """Make a result positive and multiply it by ``factor``, in place: light is never negative.
+
+    What noise took below 0 becomes less than a ten-thousandth of ``deviation``, the image's standard deviation, in
+    the same order: dark places have no flat patches.
+
+    Examples
+    --------
+    >>> to_light(np.array([-1, 2], np.float32), 3.0, 1.0).round(4).tolist()
+    [0.0, 6.0003]
+    """
+    dark = np.minimum(result, 0)
+    np.maximum(result, 0, out=result)
+    dark /= np.float32(deviation)
+    np.exp(dark, out=dark)
+    dark *= np.float32(_DARK * deviation)
+    result += dark
+    result *= np.float32(factor)
+    return result
 
 
 def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.tiling import predict_tiled
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Preview, Tick
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.physics.blur import Blur
@@ -39,26 +39,24 @@ class Previewer:
 
     Parameters
     ----------
-    standard : the whole image, standardised by ``scale``.
+    problem : the image, without far light.
     region : asked for the slices to predict (None: the centre).
     extra : asked whether g(f(x)) and x - g(f(x)) are wanted as well.
     """
 
     def __init__(
         self,
-        standard: NDArray[np.float32],
-        scale: Standardizer,
+        problem: Problem,
         choice: Choice,
         config: TrainConfig,
-        psf: NDArray[np.float32],
         every_s: float,
         region: Callable[[], Region | None] | None = None,
         extra: Callable[[], bool] | None = None,
     ) -> None:
-        self._standard, self._scale, self._choice = standard, scale, choice
-        self._config, self._psf = config, psf
+        self._problem, self._standard, self._scale = problem, problem.standard, problem.scale
+        self._choice, self._config, self._psf = choice, config, problem.psf
         self._every_s, self._region, self._extra = every_s, region, extra
-        self._blur = Blur(psf, boundary=config.boundary)
+        self._blur = Blur(problem.psf, boundary=config.boundary)
         self._next = -np.inf
         self._most = _TILE_VOXELS
         self._shown: tuple[Any, ...] = ()
@@ -109,13 +107,15 @@ class Previewer:
         finally:
             network.train()
         offset = tuple(s.start for s in where)
-        image = self._scale.undo(f[inside])
+        image = self._problem.in_units(self._scale.undo(f[inside]))
         if not extra:
             return Preview(step=step, image=image, offset=offset)
         with torch.inference_mode():
             g = self._blur(torch.from_numpy(f)[None, None])[0, 0].numpy()
         reblurred = self._scale.undo(g[inside])
         residual = self._scale.undo(self._standard[where]) - reblurred
+        if self._problem.far is not None:
+            reblurred += self._problem.far.light[where]
         return Preview(step=step, image=image, offset=offset, reblurred=reblurred, residual=residual)
 
 

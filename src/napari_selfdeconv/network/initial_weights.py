@@ -16,15 +16,22 @@ from napari_selfdeconv.errors import ConfigError
 _FOLDER = Path(__file__).parent / "weights"
 
 
-def initial_weights(config: TrainConfig, ndim: int) -> dict[str, Tensor]:
+def initial_weights(config: TrainConfig, ndim: int, *, hazy: bool = False) -> dict[str, Tensor]:
     """Return the weights shipped with the package for this architecture, float32.
+
+    Parameters
+    ----------
+    config : of the run.
+    ndim : 2 or 3.
+    hazy : whether far light was taken off the volume (`restoration.far_light`): those weights learned on generated
+        widefield stacks that were treated so.
 
     Raises
     ------
     ConfigError
         If there are none for this number of axes or this architecture.
     """
-    name = f"unet{ndim}d.safetensors"
+    name = f"unet{ndim}d{'_widefield' if hazy else ''}.safetensors"
     if not (_FOLDER / name).is_file():
         raise ConfigError(f"there are no pre-trained weights for {ndim}D images: set pretrained=False")
     header, state = _read(name)
@@ -53,7 +60,7 @@ def architecture(config: TrainConfig) -> dict[str, Any]:
     return {key: values[key] for key in ARCHITECTURE}
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _read(name: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     with safetensors.safe_open(_FOLDER / name, framework="pt", device="cpu") as file:
         return file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -59,7 +59,9 @@ class Model:
     Attributes
     ----------
     config : the settings it was trained with.
-    psf : float32, unit sum.
+    psf : float32, unit sum; of the network.
+    whole_psf : the PSF that was given, unit sum, where it is too large for a training patch: ``psf`` is then its
+        compact part. None elsewhere.
     network : in evaluation mode, float32 weights.
     voxel_um : voxel size of image and PSF, um, in axis order; None where unknown.
     provenance : JSON-ready record of the training run.
@@ -70,6 +72,12 @@ class Model:
     network: Deconvolver
     voxel_um: tuple[float, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    whole_psf: NDArray[np.float32] | None = None
+
+    @property
+    def given_psf(self) -> NDArray[np.float32]:
+        """The PSF that the model was trained for."""
+        return self.psf if self.whole_psf is None else self.whole_psf
 
 
 def unet_of(config: TrainConfig, ndim: int) -> UNet:

@@ -27,6 +27,8 @@ from napari_selfdeconv.network.model import Deconvolver, Model, unet_of
 from napari_selfdeconv.psf.validate import check_psf
 
 FORMAT = "napari-selfdeconv model 1"
+# Tensor of a PSF whose compact part is that of the network.
+_WHOLE = "whole_psf"
 # How far the sum of a stored PSF may be from 1: float32 rounds.
 _SUM_TOLERANCE = 1e-3
 
@@ -46,6 +48,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     state = model.network.state_dict()
     tensors = {f"network.{k}": v.detach().cpu().contiguous().clone() for k, v in state.items()}
     tensors["psf"] = torch.from_numpy(np.ascontiguousarray(model.psf, np.float32).copy())
+    if model.whole_psf is not None:
+        tensors[_WHOLE] = torch.from_numpy(np.ascontiguousarray(model.whole_psf, np.float32).copy())
     header = {
         "format": FORMAT,
         "version": __version__,
@@ -98,7 +102,12 @@ def _read(file: Any, header: Mapping[str, str]) -> Model:
     except ConfigError as error:
         raise _Damaged(str(error)) from error
     provenance = _json(header, "provenance")
-    psf = _read_psf(file)
+    psf = _read_psf(file, "psf")
+    whole = _read_psf(file, _WHOLE) if _WHOLE in file.keys() else None  # noqa: SIM118
+    if whole is not None and not (
+        whole.ndim == psf.ndim and all(n <= k for n, k in zip(psf.shape, whole.shape, strict=True))
+    ):
+        raise _Damaged(f"its PSF has shape {psf.shape} and cannot be part of one of shape {whole.shape}")
     voxel = _voxel(header, psf.ndim)
     wanted = _sizes(config, psf.ndim)
     _check_sizes({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, wanted)  # noqa: SIM118
@@ -106,7 +115,7 @@ def _read(file: Any, header: Mapping[str, str]) -> Model:
     network = Deconvolver(config, psf)
     network.load_state_dict({name: _read_weights(file, name) for name in wanted})
     network.eval()
-    return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance)
+    return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance, whole_psf=whole)
 
 
 def _json(header: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -128,15 +137,15 @@ def _voxel(header: Mapping[str, str], ndim: int) -> tuple[float, ...] | None:
     return checked  # type: ignore[no-any-return]
 
 
-def _read_psf(file: Any) -> NDArray[np.float32]:
-    if "psf" not in file.keys():  # noqa: SIM118
+def _read_psf(file: Any, name: str) -> NDArray[np.float32]:
+    if name not in file.keys():  # noqa: SIM118
         raise _Damaged("it has no PSF")
-    stored = file.get_slice("psf")
+    stored = file.get_slice(name)
     shape = tuple(stored.get_shape())
     if stored.get_dtype() != "F32" or len(shape) not in (2, 3):
         raise _Damaged(f"its PSF must be 2D or 3D and float32, got shape {shape} and {stored.get_dtype()}")
     # A copy: the tensor is the file itself, and reading it after the file was cut would end the process.
-    psf: NDArray[np.float32] = file.get_tensor("psf").numpy().copy()
+    psf: NDArray[np.float32] = file.get_tensor(name).numpy().copy()
     try:
         check_psf(psf, psf.shape)
     except ConfigError as error:
@@ -155,7 +164,9 @@ def _sizes(config: TrainConfig, ndim: int) -> dict[str, tuple[int, ...]]:
 
 
 def _check_sizes(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    names = {f"network.{name}": shape for name, shape in wanted.items()} | {"psf": found["psf"]}
+    names = {f"network.{name}": shape for name, shape in wanted.items()} | {
+        name: found[name] for name in ("psf", _WHOLE) if name in found
+    }
     if missing := sorted(set(names) - set(found)):
         raise _Damaged(f"its settings ask for weights that it does not hold ({cut(', '.join(missing))})")
     if unknown := sorted(set(found) - set(names)):

@@ -69,7 +69,7 @@ def psf_for_image(
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Compute a compact PSF of a size that suits the image and the network.
 
-    The initial weights have seen no other sizes. The classical methods are better off with `psf_for_stack`.
+    A widefield stack is better off with `psf_for_stack`; classical methods without an open border need this one.
 
     Parameters
     ----------

@@ -23,19 +23,19 @@ _MEASURED = 2**20
 
 
 def psf_for_stack(
-    optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int], *, inside: bool = False
+    optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int]
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Compute the PSF of an image for the classical methods: as large as the light that it spreads.
+    """Compute the PSF of an image: as large as the light that it spreads.
 
     A widefield plane never loses light, it only spreads it. The PSF covers twice the depth of the stack and the
-    cone there (`stack_psf_shape`). The network is trained with the compact PSF of `psf_for_image`, which it needs.
+    cone there (`stack_psf_shape`). The network is trained with its compact part, on an image whose other light was
+    taken off (`iter_deconvolve`).
 
     Parameters
     ----------
     optics : the microscope.
     voxel_um : voxel size in um, (dz, dy, dx) or (dy, dx).
     image_shape : shape of the image in the same order.
-    inside : whether it must be no larger than the image, as the network needs it.
 
     Returns
     -------
@@ -52,20 +52,18 @@ def psf_for_stack(
     >>> psf_for_stack(optics, (1.0, 0.3, 0.3), (5, 40, 40))[0].shape
     (9, 33, 33)
     """
-    shape = stack_psf_shape(optics, voxel_um, image_shape, inside=inside)
+    shape = stack_psf_shape(optics, voxel_um, image_shape)
     psf, notes, _ = model_of(optics).compute(shape, voxel_um, optics)
     if _spreads(optics, image_shape) and (share := share_in_stack(shape, optics, voxel_um, image_shape)) < ENOUGH:
-        why = "a larger one does not fit into the stack" if inside else "a larger one lacks memory"
         notes = [
             *notes,
-            f"The PSF holds {share:.0%} of the light inside the stack, and {why}: some haze stays",
+            f"The PSF holds {share:.0%} of the light inside the stack, as a larger one takes too much memory: "
+            "some haze stays",
         ]
     return psf, notes
 
 
-def stack_psf_shape(
-    optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int], *, inside: bool = False
-) -> tuple[int, ...]:
+def stack_psf_shape(optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int]) -> tuple[int, ...]:
     """Return the size of `psf_for_stack`: odd, and larger than the image where the cone is.
 
     Along z it is twice the depth of the stack. Laterally it is as wide as the cone there, twice the image at most.
@@ -77,8 +75,6 @@ def stack_psf_shape(
     >>> optics = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
     >>> stack_psf_shape(optics, (0.3, 0.12, 0.12), (40, 112, 112))
     (79, 223, 223)
-    >>> stack_psf_shape(optics, (0.3, 0.12, 0.12), (40, 112, 112), inside=True)
-    (39, 111, 111)
     """
     model = model_of(optics)
     if not _spreads(optics, image_shape):
@@ -94,7 +90,7 @@ def stack_psf_shape(
     while math.prod(shape) > most and max(shape[1:]) > _LEAST_SIDE:
         widest = 1 if shape[1] * voxel[1] >= shape[2] * voxel[2] else 2
         shape[widest] = max(_LEAST_SIDE, (int(shape[widest] * 0.97) - 1) // 2 * 2 + 1)
-    return tuple(min(k, (n - 1) // 2 * 2 + 1) if inside else k for k, n in zip(shape, sizes, strict=True))
+    return tuple(shape)
 
 
 def share_in_stack(

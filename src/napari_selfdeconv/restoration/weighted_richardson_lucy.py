@@ -20,8 +20,9 @@ from napari_selfdeconv.stop_token import StopToken
 
 # A voxel that the image sees this much less than the best seen one of its grid changes more slowly.
 _LEAST_SEEN = 1e-3
-# A grid that holds no light divides by this.
-_TINY = 1e-30
+# A grid that hardly any light comes from divides by this share of what the best seen voxel has: rounding errors of
+# the transforms must not become light there.
+_TINY = 1e-4
 # Extrapolation never takes more than this share of a voxel's light.
 _LEAST_KEPT = 1e-3
 _LEAST_DIVISOR = 0.1
@@ -127,7 +128,8 @@ class _Run:
         self._weights = None if self._all_weights is None else bare(self._all_weights)
         self._sight, self._f, self._y = bare(sight), bare(f), bare(y)
         self._grids = [
-            _Grid(part.numel(), max(_LEAST_SEEN * float(part.max()), _TINY)) for part in operator.grids(sight)
+            _Grid(part.numel(), max(_LEAST_SEEN * float(part.max()), _TINY * float(sight.max())))
+            for part in operator.grids(sight)
         ]
         self._background, self._floor, self._tv = background, floor, tv
         self._level: Any = background.level

@@ -16,6 +16,22 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
+def load_between(network: nn.Module, initial: Mapping[str, Tensor], share: float) -> None:
+    """Load weights that lie ``share`` of the way from the initial to the trained ones.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(1, 1, bias=False)
+    >>> _ = layer.load_state_dict({"weight": torch.tensor([[3.0]])})
+    >>> load_between(layer, {"weight": torch.tensor([[1.0]])}, 0.25)
+    >>> float(layer.weight)
+    1.5
+    """
+    trained = copy_weights(network)
+    mixed = {n: v.lerp(initial[n], 1 - share) if v.is_floating_point() else v for n, v in trained.items()}
+    network.load_state_dict(mixed)
+
+
 def load_better(
     network: nn.Module, initial: Mapping[str, Tensor], measure_errors: Callable[[], NDArray[np.float32]]
 ) -> float:

@@ -78,6 +78,7 @@ def train(
     stop: StopToken,
     weights: Mapping[str, Tensor] | None = None,
     pixels: Sequence[PixelWeights] | None = None,
+    cautious: bool = False,
 ) -> Generator[Event | StepDone, None, Trained]:
     """Train one network on standardised images of one shape.
 
@@ -89,6 +90,7 @@ def train(
     stop : read after every step.
     weights : initial weights; None for random ones.
     pixels : how much the pixels of each frame count; None if all are measurements.
+    cautious : as `TrainingRun`.
 
     Yields
     ------
@@ -101,7 +103,7 @@ def train(
     Cancelled
         If ``stop.cancel()`` was called.
     """
-    run = TrainingRun(frames, psf, config, choice, bounds, weights, pixels)
+    run = TrainingRun(frames, psf, config, choice, bounds, weights, pixels, cautious)
     yield run.describe()
     # A process that holds on to freed memory takes more of it, so only where there is plenty.
     roomy = choice.device.type == "cpu" and _ROOMY * run.peak_bytes < free_memory_bytes(choice.device)

@@ -13,7 +13,7 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.training.convergence import HeldOutCurve
-from napari_selfdeconv.training.initial_or_trained import copy_weights, load_better
+from napari_selfdeconv.training.initial_or_trained import copy_weights, load_better, load_between
 from napari_selfdeconv.training.validation import Validator
 
 
@@ -33,6 +33,8 @@ class ModelSelector:
     validator : measures the held-out error; None if no pixel is held out.
     blur : from f(x) to the expected image.
     initial : weights that the run began with, to interpolate to; None to use the trained weights as they are.
+    share : of the way from ``initial`` to the trained weights that is always taken. None lets held-out pixels
+        decide.
 
     Attributes
     ----------
@@ -46,9 +48,11 @@ class ModelSelector:
         blur: ClippedBlur,
         config: TrainConfig,
         initial: Mapping[str, Tensor] | None,
+        share: float | None = None,
     ) -> None:
         self.curve = HeldOutCurve(config.optimiser.steps)
         self._network, self._validator, self._blur = network, validator, blur
+        self._share = share
         self._returns_to_best, self._initial = config.optimiser.auto_stop, initial
         self._best: dict[str, Tensor] = {}
 
@@ -72,7 +76,10 @@ class ModelSelector:
             self._network.load_state_dict(self._best)
             step = self.curve.best_step
         share = 1.0
-        if self._initial is not None and self._validator is not None and self._validator.count:
+        if self._initial is not None and self._share is not None:
+            share = self._share
+            load_between(self._network, self._initial, share)
+        elif self._initial is not None and self._validator is not None and self._validator.count:
             measure_errors = partial(self._validator.measure_errors, self._network, self._blur)
             share = load_better(self._network, self._initial, measure_errors)
         self._network.eval()

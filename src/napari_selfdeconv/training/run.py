@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ _INSPECT_EVERY = 20
 _GRACE_STEPS = 20
 # Where torch has an optimiser that goes through memory once.
 _FUSED = ("cpu", "cuda")
+# With far light: a thirteenth of the learning rate, and half of the way. At full rate the haze that the first
+# estimate left came back as light: on a simulated stack haze was .51 where it is .44, with 0.35 dB less.
+_CAUTIOUS_RATE, _CAUTIOUS_SHARE = 0.075, 0.5
 
 
 class TrainingRun:
@@ -49,6 +53,8 @@ class TrainingRun:
     bounds : minimum and maximum of the frames, standardised units.
     weights : the initial weights; None for random ones.
     pixels : how much the pixels of each frame count; None if all are measurements.
+    cautious : learn slowly, and return weights half way between the initial and the trained ones. For images with
+        smooth errors of their own, which blind spots take for light: those whose far light was taken off.
 
     Attributes
     ----------
@@ -71,6 +77,7 @@ class TrainingRun:
         bounds: tuple[float, float],
         weights: Mapping[str, Tensor] | None,
         pixels: Sequence[PixelWeights] | None = None,
+        cautious: bool = False,
     ) -> None:
         self.config, self.choice = config, choice
         self.peak_bytes = training_bytes(
@@ -100,13 +107,19 @@ class TrainingRun:
         if config.start.model_clipping and validator is not None:
             self.blur = validator.estimate_clipping(self.network, blur)
         self.blind_spot = BlindSpot(self.network, self.blur, reference, config, choice, bounds, masks)
-        initial = copy_weights(self.network) if config.start.weight_interpolation and weights is not None else None
-        self.selector = ModelSelector(self.network, validator, self.blur, config, initial)
+        cautious &= weights is not None
+        mixes = cautious or (config.start.weight_interpolation and weights is not None)
+        initial = copy_weights(self.network) if mixes else None
+        share = _CAUTIOUS_SHARE if cautious else None
+        self.selector = ModelSelector(self.network, validator, self.blur, config, initial, share)
         self.network.train()
+        settings = config.optimiser
+        if cautious:
+            settings = replace(settings, learning_rate=_CAUTIOUS_RATE * settings.learning_rate)
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=config.optimiser.learning_rate, fused=choice.device.type in _FUSED
+            self.network.parameters(), lr=settings.learning_rate, fused=choice.device.type in _FUSED
         )
-        self.schedule = Schedule(self.optimizer, config.optimiser)
+        self.schedule = Schedule(self.optimizer, settings)
         self.history: dict[str, list[float]] = {}
         self.converged = False
         self._first_loss = math.nan

@@ -1,4 +1,7 @@
-"""Train the weights to start from: ``python -m selfdeconv_tools.pretraining --steps 12000 --out FILE``."""
+"""Train the weights to start from: ``python -m selfdeconv_tools.pretraining --steps 12000 --out FILE``.
+
+Those of widefield stacks: ``--ndim 3 --stacks DIR --begin unet3d.safetensors --learning-rate 1.5e-3``.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ from napari_selfdeconv.network.model import autocast, build_network, place
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.wiener import wiener_kernel
 from selfdeconv_tools.pretraining.deeper import deepened
+from selfdeconv_tools.pretraining.hazy import HazyProblems
 from selfdeconv_tools.pretraining.kernels import kernel
 from selfdeconv_tools.pretraining.scenes import packed_scene
 
@@ -123,6 +127,8 @@ def main() -> None:
     parser.add_argument("--kernels", type=int, default=500)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--levels", type=int, help="resolutions of the network (default: those of the preset)")
+    parser.add_argument("--stacks", type=Path, metavar="DIR", help="learn from these widefield stacks (3D)")
+    parser.add_argument("--begin", type=Path, metavar="FILE", help="begin with these weights")
     parser.add_argument("--deepen", type=Path, metavar="FILE", help="begin with weights of one level less")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
@@ -131,11 +137,18 @@ def main() -> None:
     config = preset("quick", args.ndim)
     config = config.replace(levels=args.levels or config.network.levels)
     choice = device.choose_device(args.device, config.compute.precision)
-    problems = Problems(config, args.ndim, args.scenes, args.kernels, args.seed)
+    problems: Problems | HazyProblems
+    if args.stacks:
+        problems = HazyProblems(config, args.stacks, args.seed)
+    else:
+        problems = Problems(config, args.ndim, args.scenes, args.kernels, args.seed)
     network = build_network(config, np.ones((1,) * args.ndim, np.float32))
     if args.deepen:
         learned = {name.removeprefix("unet."): value for name, value in load_file(args.deepen).items()}
         network.unet.load_state_dict(deepened(network.unet, learned))
+    if args.begin:
+        learned = load_file(args.begin)
+        network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in learned.items()})
     place(network, choice, args.ndim)
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=args.learning_rate)
@@ -167,7 +180,7 @@ def main() -> None:
 def _save(network: torch.nn.Module, config: TrainConfig, args: argparse.Namespace, step: int) -> None:
     about = {"version": __version__, "steps": f"{step} of {args.steps}",
              "scenes": str(args.scenes), "kernels": str(args.kernels), "seed": str(args.seed),
-             "began_as": args.deepen.name if args.deepen else "random"}  # fmt: skip
+             "began_as": (args.begin or args.deepen or Path("random")).name}  # fmt: skip
     write_weights(args.out, network.state_dict(), config, about)
 
 

@@ -282,14 +282,18 @@ def test_the_light_held_is_said_and_the_whole_stack_offered(open_dock: Callable[
     size = form.size_note
     qtbot.waitUntil(lambda: "%" in size.note.text(), timeout=20_000)
     assert re.search(
-        r"holds \d+% of the light inside the stack. Whole stack: \d+%, about \d+ s and", size.note.text()
+        r"holds \d+% of the light inside the stack. A compact one would hold \d+%; this one takes about \d+ s and",
+        size.note.text(),
     )
     image = main.image_box.layer
-    assert not form.psf(image).whole_stack
-    size.whole.click()
     assert form.psf(image).whole_stack
     kernel, _ = form.psf(image).kernel(snapshot(image))
-    assert kernel.shape == (15, 23, 23)
+    assert kernel.shape == (31, 47, 47)
+    size.whole.click()
+    assert not form.psf(image).whole_stack
+    assert re.search(r"holds \d+% of the light inside the stack. Whole stack: \d+%, about", size.note.text())
+    compact, _ = form.psf(image).kernel(snapshot(image))
+    assert compact.shape == form.psf(image).compact_kernel(snapshot(image))[0].shape < kernel.shape
     # Another microscope loses the light of other planes: there is nothing to offer.
     microscope_of(main.viewer).set_optics(
         replace(

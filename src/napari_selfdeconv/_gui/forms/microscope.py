@@ -107,7 +107,7 @@ class PsfSource:
     generated: bool
     layer_id: str | None = None
     clean: bool = False
-    whole_stack: bool = False
+    whole_stack: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,11 +26,14 @@ class PsfSizeNote(QWidget):
         super().__init__()
         self.note = Note()
         self.whole = QCheckBox("Whole stack")
+        self.whole.setChecked(True)
         self.whole.setToolTip(
-            "Train with a PSF as large as the stack: it holds the light that a widefield microscope spreads far "
-            "through it. Richardson-Lucy and its relatives always take one as large as they need."
+            "Take off the light that a widefield microscope spreads far through the stack, before the network is "
+            "trained. Without this it is faster, and haze stays. Richardson-Lucy and its relatives always do this."
         )
         self.runs = RunController(self)
+        self.whole.toggled.connect(self._say)
+        self._found: PsfSizes | None = None
         self._asked: tuple[Optics, tuple[float, ...], tuple[int, ...]] | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -58,7 +61,8 @@ class PsfSizeNote(QWidget):
         self.setVisible(asked is not None)
         self.runs.cancel()
         self.note.say("")
-        self.whole.setVisible(asked is not None and self.whole.isChecked())
+        self._found = None
+        self.whole.setVisible(asked is not None)
         if asked is None:
             self._timer.stop()
         else:
@@ -70,11 +74,22 @@ class PsfSizeNote(QWidget):
             self.runs.start_newest(RunRequest(job=job, what="PSF", on_success=self._show))
 
     def _show(self, found: PsfSizes) -> str:
-        automatic, whole = found.automatic, found.whole
-        size = " × ".join(map(str, automatic.shape))
-        held = f"The PSF of {size} voxels holds {automatic.share:.0%} of the light inside the stack."
-        more = f" Whole stack: {whole.share:.0%}, {whole.more_than(automatic)}."
-        larger = whole.share > automatic.share + 0.01
-        self.whole.setVisible(larger or self.whole.isChecked())
-        self.note.say(held + (more if larger else ""), "warning" if automatic.share < _ENOUGH else "")
-        return held
+        self._found = found
+        self._say()
+        return self.note.text()
+
+    def _say(self) -> None:
+        """Say what the chosen size holds, and what the other one would change."""
+        if self._found is None:
+            return
+        compact, whole = self._found.automatic, self._found.whole
+        larger = whole.share > compact.share + 0.01
+        self.whole.setVisible(larger)
+        chosen = whole if larger and self.whole.isChecked() else compact
+        size = " × ".join(map(str, chosen.shape))
+        text = f"The PSF of {size} voxels holds {chosen.share:.0%} of the light inside the stack."
+        if larger and chosen is whole:
+            text += f" A compact one would hold {compact.share:.0%}; this one takes {whole.more_than(compact)}."
+        elif larger:
+            text += f" Whole stack: {whole.share:.0%}, {whole.more_than(compact)}."
+        self.note.say(text, "warning" if chosen.share < _ENOUGH else "")

@@ -7,7 +7,7 @@ import psutil
 
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.runs.inputs import RunInputs, required
-from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf
+from napari_selfdeconv._gui.runs.psf_choice import MeasuredPsf
 from napari_selfdeconv._gui.runs.warm_up import usual_device
 from napari_selfdeconv.api import outlook
 from napari_selfdeconv.errors import ConfigError
@@ -40,10 +40,6 @@ def memory_sentence(inputs: RunInputs) -> str:
     psf = None if isinstance(inputs.psfs, ConfigError) else inputs.psfs[0]
     if isinstance(psf, MeasuredPsf) and psf.source.ndim == ndim:
         psf_shape = psf.source.data.shape
-    elif isinstance(psf, GeneratedPsf) and psf.whole_stack:
-        from napari_selfdeconv.api import stack_psf_shape  # brings scipy
-
-        psf_shape = stack_psf_shape(psf.optics, psf.voxel_um, shape, inside=True)
     device, precision = usual_device(config.compute.device)
     if config.compute.precision != "auto":
         precision = config.compute.precision

@@ -121,7 +121,7 @@ class ModelPanel(QWidget):
 
         model = self.model = api.load_model(path)
         steps = model.provenance.get("steps_done", "?")
-        size = " × ".join(map(str, model.psf.shape))
+        size = " × ".join(map(str, model.given_psf.shape))
         self.note.say(f"Loaded: {model.psf.ndim}D, {steps} steps, PSF {size}.", "good")
 
     def apply(self) -> None:
@@ -133,7 +133,7 @@ class ModelPanel(QWidget):
         job = apply_job(model, source, psf, required(inputs.tiles), inputs.device)
 
         def add(image: np.ndarray) -> str:
-            about = {**model.provenance, "applied_to": source.name, "psf": model.psf, "model": model}
+            about = {**model.provenance, "applied_to": source.name, "psf": model.given_psf, "model": model}
             add_result(self._viewer, source, image, "applied", about, link=self._linked())
             return "Applied"
 

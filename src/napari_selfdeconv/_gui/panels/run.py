@@ -19,6 +19,7 @@ _STOPPING = "Stopping …"
 _TELLS_FROM = 5
 _STAGES = {
     "check": "Checking the image",
+    "haze": "Finding light from far planes",
     "train": "Training",
     "predict": "Deconvolving",
     "choose": "Choosing the refinement",

@@ -58,10 +58,10 @@ def compare_job(
 
         data = np.asarray(image.data)
         done: list[MethodResult] = []
-        # A PSF as large as the stack is for the methods whose border is open, and for no other.
+        # Without an open border there is no room for a PSF as large as the stack.
         for group, make in (
-            ([method for method in methods if method.border == "open"], psf.stack_kernel),
-            ([method for method in methods if method.border != "open"], psf.kernel),
+            ([method for method in methods if method.border == "open"], psf.kernel),
+            ([method for method in methods if method.border != "open"], psf.compact_kernel),
         ):
             if group and not token.stopped:
                 kernel, notes = make(image)
@@ -82,7 +82,7 @@ def compare_job(
                 voxel_um=psf.voxels(image),
                 stop=token,
             )
-            told = {**result.provenance, "psf": result.model.psf}
+            told = {**result.provenance, "psf": result.model.given_psf}
             done.append(MethodResult("deconvolved", result.image, told, result.model))
         return done
 
@@ -111,18 +111,21 @@ def measure_job(
         yield from map(Warned, notes)
         data = np.asarray(image.data)
         rows: list[Row] = []
-        everything = [(image.name, data, 0.0), *results]
-        voxels = psf.voxels(image)
-        for n, (name, array, background) in enumerate(everything, 1):
-            array = np.asarray(array)
-            if truth is None:
-                alone, kept = api.evaluate_without_truth, weights_of(weights)
-                scores = {} if n == 1 else alone(array, data, kernel, voxels, weights=kept, background=background)
-            else:
-                scores = against_truth(array, truth)
-            if scores:
-                rows.append(Row(name, scores))
-            yield Tick(n, len(everything))
+        if truth is None:
+            found = yield from api.iter_evaluate_without_truth(
+                [np.asarray(array) for _, array, _ in results],
+                data,
+                kernel,
+                psf.voxels(image),
+                weights=weights_of(weights),
+                backgrounds=[background for _, _, background in results],
+            )
+            rows = [Row(name, scores) for (name, _, _), scores in zip(results, found, strict=True)]
+        else:
+            everything = [(image.name, data, 0.0), *results]
+            for n, (name, array, _) in enumerate(everything, 1):
+                rows.append(Row(name, against_truth(np.asarray(array), truth)))
+                yield Tick(n, len(everything))
         yield Finished(seconds=time.perf_counter() - started, steps_done=len(rows), stopped=False)
         return rows
 

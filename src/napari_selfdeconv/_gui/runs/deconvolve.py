@@ -79,7 +79,7 @@ def richardson_lucy_job(
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
-        kernel, notes = psf.stack_kernel(image)
+        kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
         data = np.asarray(image.data)
         methods = [api.Classical(method="rl", iterations=count, **(camera or {})) for count in counts]

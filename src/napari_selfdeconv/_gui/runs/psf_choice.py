@@ -16,26 +16,27 @@ from napari_selfdeconv.errors import ConfigError
 class GeneratedPsf:
     """A PSF to compute for the image's voxels (z, y, x; as many as the image has axes).
 
-    With ``whole_stack`` the network's PSF is as large as the stack.
+    With ``whole_stack`` the network's PSF is as large as the light that it spreads; else it is compact, and light
+    from far planes stays as haze.
     """
 
     optics: Optics
     voxel_um: tuple[float, ...]
-    whole_stack: bool = False
+    whole_stack: bool = True
 
     def kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the PSF, and what the user should know about it."""
-        from napari_selfdeconv import api
-
-        if self.whole_stack:
-            return api.psf_for_stack(self.optics, self.voxel_um, image.data.shape, inside=True)
-        return api.psf_for_image(self.optics, self.voxel_um, image.data.shape)
-
-    def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
-        """Return the PSF of the methods with an open border: as large as the light that it spreads."""
+        if not self.whole_stack:
+            return self.compact_kernel(image)
         from napari_selfdeconv import api
 
         return api.psf_for_stack(self.optics, self.voxel_um, image.data.shape)
+
+    def compact_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the PSF of classical methods without an open border, which must fit into the image."""
+        from napari_selfdeconv import api
+
+        return api.psf_for_image(self.optics, self.voxel_um, image.data.shape)
 
     def voxels(self, _image: LayerSnapshot) -> tuple[float, ...]:
         """Return the voxel size of the image and the PSF, um."""
@@ -53,7 +54,7 @@ class GivenPsf:
         """Return the PSF; there is nothing to say about it."""
         return self.array, []
 
-    def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+    def compact_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the same as `kernel`."""
         return self.kernel(image)
 
@@ -90,7 +91,7 @@ class MeasuredPsf:
         prepared, report = api.prepare_psf(psf, voxel_um=own, target_voxel_um=wanted, max_shape=image.data.shape)
         return prepared, [*report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
 
-    def stack_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+    def compact_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the same as `kernel`."""
         return self.kernel(image)
 

@@ -36,7 +36,7 @@ def sizes_job(
         found = []
         for shape in (
             api.suggest_psf_shape(optics, voxel_um, image_shape),
-            api.stack_psf_shape(optics, voxel_um, image_shape, inside=True),
+            api.stack_psf_shape(optics, voxel_um, image_shape),
         ):
             token.raise_if_cancelled()
             found.append(api.psf_cost(shape, optics, voxel_um, image_shape, config))

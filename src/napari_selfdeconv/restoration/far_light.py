@@ -1,0 +1,139 @@
+"""Light that a training patch cannot hold: from far planes, and from outside the image.
+
+The PSF of a widefield stack is as large as the stack. It is the sum of a compact part and a far part, and what the
+far part adds to the image is smooth: haze. Accelerated Richardson-Lucy with the whole PSF and an open border gives
+a first estimate F of the whole scene. What it expects of the image beyond the light of the compact part,
+``h * F - near * F_inside``, is taken off the image. What is left is an image of the compact part alone, which the
+network deconvolves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdeconv.config.training import Boundary
+from napari_selfdeconv.events import Tick
+from napari_selfdeconv.physics.blur import Blur, convolved
+from napari_selfdeconv.physics.camera import Background, estimate_background
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
+from napari_selfdeconv.psf.near import near_part
+from napari_selfdeconv.restoration.open_operator import OpenOperator
+from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
+from napari_selfdeconv.stop_token import StopToken
+
+#: Iterations of the first estimate: the haze of 30 to 60 is the same within its own error.
+ITERATIONS = 40
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FarLight:
+    """What was taken off an image so that a compact PSF is left.
+
+    Attributes
+    ----------
+    light : float32, as large as the image and in its units: background of the camera and far light.
+    share : of the light of the whole PSF that is in the compact part, 0 to 1.
+    background : of the camera, as it was estimated.
+    """
+
+    light: NDArray[np.float32]
+    share: float
+    background: Background
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """A first estimate of all light that reaches an image.
+
+    Attributes
+    ----------
+    operator : A, from the scene to the image.
+    light : of the scene, inside and outside the image; float32, (1, 1, voxels).
+    background : of the camera.
+    """
+
+    operator: OpenOperator
+    light: Tensor
+    background: Background
+
+    def expected(self, result: NDArray[Any]) -> NDArray[np.float32]:
+        """Return A f with ``result`` inside the image and the estimate outside, float32, without background."""
+        with torch.inference_mode():
+            light = self.light.clone()
+            self.operator.crop(light).copy_(torch.from_numpy(np.array(result, np.float32))[None, None])
+            image: NDArray[np.float32] = self.operator.forward(light)[0, 0].numpy()
+        return image
+
+
+def estimate_scene(
+    image: NDArray[Any],
+    psf: NDArray[np.float32],
+    device: torch.device,
+    stop: StopToken,
+    *,
+    weights: PixelWeights | None = None,
+    iterations: int = ITERATIONS,
+) -> Generator[Tick, None, Scene]:
+    """Estimate the scene by accelerated Richardson-Lucy with an open border; see `estimate_far_light`."""
+    background = estimate_background(image, None if weights is None else weights.values)
+    operator = OpenOperator(psf, image.shape)
+    estimates = yield from iterate_weighted_richardson_lucy(
+        image, operator, (iterations,), device=device, stop=stop, weights=weights, background=background
+    )
+    (light,) = estimates.values()
+    return Scene(operator=operator, light=light, background=background)
+
+
+def estimate_far_light(
+    image: NDArray[Any],
+    psf: NDArray[np.float32],
+    near_shape: Sequence[int],
+    boundary: Boundary,
+    device: torch.device,
+    stop: StopToken,
+    *,
+    weights: PixelWeights | None = None,
+    iterations: int = ITERATIONS,
+) -> Generator[Tick, None, FarLight]:
+    """Estimate the background and the far light of a stack; yield a `Tick` an iteration.
+
+    Parameters
+    ----------
+    image : 3D, finite; x.
+    psf : 3D, sum 1, of any size.
+    near_shape : of its compact part (`psf.near.near_shape`).
+    boundary : of the compact part, "reflect" or "zero".
+    device, stop : as elsewhere; a stop ends the iterations early.
+    weights : how much each pixel counts; None is 1 everywhere.
+    iterations : of accelerated Richardson-Lucy, >= 1.
+
+    Examples
+    --------
+    >>> z, y, x = np.mgrid[-7:8, -10:11, -10:11]
+    >>> psf = np.exp(-(y**2 + x**2) / (2 + 2 * z**2)) / (2 + 2 * z**2)
+    >>> image = 100 + np.random.default_rng(0).poisson(50, (8, 20, 20))
+    >>> work = estimate_far_light(image, (psf / psf.sum()).astype(np.float32), (5, 5, 5), "reflect",
+    ...                           torch.device("cpu"), StopToken(), iterations=2)
+    >>> while True:
+    ...     try:
+    ...         done = next(work)
+    ...     except StopIteration as end:
+    ...         break
+    >>> done, end.value.light.shape, 0 < end.value.share < 1
+    (Tick(done=2, total=2), (8, 20, 20), True)
+    """
+    near, share = near_part(psf, near_shape)
+    scene = yield from estimate_scene(image, psf, device, stop, weights=weights, iterations=iterations)
+    with torch.inference_mode():
+        light: NDArray[np.float32] = scene.operator.forward(scene.light)[0, 0].numpy()
+        inside = scene.operator.crop(scene.light)[0, 0].numpy()
+    light += np.float32(scene.background.constant)
+    light -= np.float32(share) * convolved(Blur(near, boundary=boundary), inside)
+    return FarLight(light=light, share=share, background=scene.background)

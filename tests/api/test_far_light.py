@@ -1,0 +1,104 @@
+"""The network with a PSF as large as the stack: far light is taken off, and a compact PSF is left."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import fftconvolve
+
+from napari_selfdeconv import api
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Preview, Progress, drain
+from napari_selfdeconv.inference.predict import without_far_light
+from napari_selfdeconv.inference.prepare import HAZE_STAGE, Problem
+
+SHAPE = (8, 24, 24)
+CONFIG = api.preset("quick", 3, steps=3, patch=16, batch_size=1, precision="float32")
+
+
+def make() -> tuple[np.ndarray, np.ndarray]:
+    z, y, x = np.mgrid[-7:8, -20:21, -20:21]
+    width = 1.5 + 1.5 * abs(z)
+    psf = np.exp(-(y**2 + x**2) / (2 * width**2)) / width**2
+    psf /= psf.sum()
+    light = np.zeros(SHAPE)
+    light[3:5, 8:14, 8:14] = 30_000
+    blurred = np.maximum(fftconvolve(light, psf, mode="same"), 0)
+    return (np.random.default_rng(0).poisson(blurred) + 100).astype(np.float32), psf.astype(np.float32)
+
+
+def test_a_psf_larger_than_the_stack_gives_light_that_is_never_negative() -> None:
+    image, psf = make()
+    events: list[object] = []
+    result = api.deconvolve(image, psf, CONFIG, on_event=events.append)
+    assert result.image.shape == SHAPE
+    assert result.image.min() >= 0
+    assert result.model.whole_psf is not None
+    assert result.model.psf.shape < result.model.whole_psf.shape
+    assert result.provenance["psf_shape"] == list(psf.shape)
+    assert any(isinstance(event, Progress) and event.stage == HAZE_STAGE for event in events)
+
+
+def test_a_model_of_a_whole_psf_is_saved_and_applied_with_it(tmp_path: Path) -> None:
+    image, psf = make()
+    result = api.deconvolve(image, psf, CONFIG)
+    path = tmp_path / "model.safetensors"
+    api.save_model(path, result.model)
+    again = api.apply_model(api.load_model(path), image)
+    np.testing.assert_allclose(again, result.image, rtol=1e-4, atol=1e-4 * result.image.max())
+    assert not api.model_differences(result.model, psf, None)
+
+
+def test_previews_explain_the_image_together_with_the_far_light() -> None:
+    image, psf = make()
+    previews: list[Preview] = []
+    work = api.iter_deconvolve(image, psf, CONFIG, preview_every_s=0.0, preview_extra=lambda: True)
+    drain(work, lambda event: previews.append(event) if isinstance(event, Preview) else None)
+    shown = previews[-1]
+    assert shown.reblurred is not None
+    assert shown.residual is not None
+    assert shown.image.min() >= 0
+    np.testing.assert_allclose(shown.reblurred + shown.residual, image, rtol=1e-3)
+
+
+def test_an_image_whose_far_light_was_not_taken_off_is_not_used() -> None:
+    problem = Problem.of(*make(), CONFIG)
+    with pytest.raises(RuntimeError, match="without_far_light"):
+        _ = problem.standard
+
+
+def test_a_result_of_the_compact_psf_gets_the_light_of_the_whole_one() -> None:
+    problem = drain(without_far_light(Problem.of(*make(), CONFIG), CONFIG, api.StopToken()))
+    assert problem.far is not None
+    compact = problem.scale.std * np.random.default_rng(0).normal(1, 2, SHAPE).astype(np.float32)
+    whole = problem.in_units(compact.copy())
+    assert 0 <= whole.min() < 1e-3 * whole.mean()
+    assert whole.sum() == pytest.approx(problem.image.sum() / problem.far.share, rel=1e-3)
+    # In the same order, so that dark places have no flat patches.
+    assert len(np.unique(whole)) > 0.99 * whole.size
+    # A tile with the factor of the whole is a part of the whole.
+    tile = problem.in_units(compact[2:5].copy(), problem.light_factor(compact))
+    np.testing.assert_array_equal(tile, whole[2:5])
+
+
+def test_light_is_kept_where_negative_values_are_set_to_zero() -> None:
+    image, psf = make()
+    result = api.deconvolve(image, psf, CONFIG)
+    alone = api.classical_method(image, psf, api.Classical(method="rl", iterations=20))
+    assert result.image.sum() == pytest.approx(alone.image.sum(), rel=0.25)
+
+
+def test_the_residual_of_a_whole_psf_counts_light_from_outside() -> None:
+    image, psf = make()
+    result = api.classical_method(image, psf, api.Classical(method="rl", iterations=20)).image
+    left = api.residual(image, result, psf)
+    assert abs(left.mean()) < 1e-3 * image.mean()
+    assert left.std() < 0.5 * image.std()
+    assert api.evaluate_without_truth(result, image, psf)["residual_rms"] == pytest.approx(left.std(), rel=0.05)
+
+
+def test_a_plane_still_refuses_a_larger_psf() -> None:
+    with pytest.raises(ConfigError, match="larger than the image"):
+        api.deconvolve(np.eye(16), np.ones((33, 33)), api.preset("quick", 2))
+    with pytest.raises(ConfigError, match="larger than the image"):
+        api.residual(np.eye(16), np.eye(16), np.ones((33, 33)))
