@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from napari_selfdeconv.api import (
-    benchmark_names,
     check_one_image,
     choose_psf,
     open_input,
-    psf_for_image,
     psf_for_stack,
     read_image,
     report_camera,
@@ -90,17 +88,14 @@ def draw_sections(
     return sheet
 
 
-def deconvolved(
-    image: Stack, psfs: tuple[NDArray[Any], NDArray[Any]], methods: Sequence[str], device: str
-) -> dict[str, Stack]:
+def deconvolved(image: Stack, psf: NDArray[Any], methods: Sequence[str], device: str) -> dict[str, Stack]:
     """Return the results of methods, light above the background of the image.
 
-    ``psfs`` are the one as large as the light of the stack, for classical methods, and that of networks.
+    ``psf`` is as large as the light of the stack.
     """
     background = np.float32(report_camera(image, weights="auto").offset)
     found: dict[str, Stack] = {}
     for method in methods:
-        psf = psfs[0] if method.partition(":")[0] in benchmark_names() else psfs[1]
         for one in drain(measure(method, image, psf, device, StopToken(), border="open", weights="auto")):
             found["image" if one.label == "input" else one.label] = (
                 one.image + np.float32(one.background) - background
@@ -132,8 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sample = simulate_stack(args.seed, field=args.field)
         image, voxel = sample.image, sample.voxel_um
         whole, _ = psf_for_stack(sample.optics, voxel, image.shape)
-        compact, _ = psf_for_image(sample.optics, voxel, image.shape)
-        stacks = deconvolved(image, (whole, compact), args.methods, args.device)
+        stacks = deconvolved(image, whole, args.methods, args.device)
         light = float(np.mean([stack.sum(dtype=np.float64) for stack in stacks.values()]))
         stacks["truth"] = sample.truth * np.float32(light / sample.truth.sum(dtype=np.float64))
     else:
@@ -143,8 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if file.voxel_um is None or len(file.voxel_um) != 3:
             parser.error("a stack with three voxel sizes is needed: give --voxel-um")
         voxel = (file.voxel_um[0], file.voxel_um[1], file.voxel_um[2])
-        psfs = choose_psf(file, template, whole=True).psf, choose_psf(file, template, whole=False).psf
-        stacks = deconvolved(image, psfs, args.methods, args.device)
+        stacks = deconvolved(image, choose_psf(file, template).psf, args.methods, args.device)
     for word in args.saved:
         label, _, path = word.partition("=")
         stacks[label] = np.asarray(read_image(path).data, np.float32)

@@ -37,7 +37,8 @@ class Script:
         self.calls: list[dict[str, Any]] = []
 
     def model(self) -> Any:
-        return SimpleNamespace(psf=np.full((5, 5), 0.04, np.float32), provenance={"steps_done": 3}, voxel_um=None)
+        psf = np.full((5, 5), 0.04, np.float32)
+        return SimpleNamespace(psf=psf, given_psf=psf, provenance={"steps_done": 3}, voxel_um=None)
 
     def run(self, value: Any, settings: dict[str, Any], filling: Any = None) -> Generator[Event, None, Any]:
         self.calls.append(settings)

@@ -17,6 +17,7 @@ from napari_selfdeconv.api import (
     Border,
     Classical,
     Weights,
+    background_of,
     benchmark_names,
     iter_classical,
     iter_deconvolve,
@@ -202,6 +203,7 @@ def measure(
             image=result.image,
             seconds=result.seconds,
             device=f"{result.device} {result.precision}",
+            background=background_of(result.provenance),
             held_out=result.held_out[-1][1] if result.held_out else None,
         )
     ]
@@ -255,7 +257,7 @@ def _classical(
                 image=result.image,
                 seconds=seconds * result.provenance["iterations"] / last if counts else seconds,
                 device=result.provenance["device"],
-                background=result.provenance.get("background", {}).get("mean", 0.0),
+                background=background_of(result.provenance),
             )
             for asked, result in zip(run, results, strict=True)
         ]

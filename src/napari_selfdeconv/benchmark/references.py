@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.api import benchmark_names, check_one_image, choose_psf, open_input, report_camera
+from napari_selfdeconv.api import check_one_image, choose_psf, open_input, report_camera
 from napari_selfdeconv.benchmark.machine import describe_machine
 from napari_selfdeconv.benchmark.methods import Measured, labels, measure
 from napari_selfdeconv.config.template import Template
@@ -88,8 +88,7 @@ def run_references(
     ----------
     recorded : of `frame_pairs`, and images of lines and stacks.
     template : voxel size, PSF or optics; they are the same for all of them.
-    methods : as `run_quality`. Classical methods have an open border and the PSF of the whole stack, networks the
-        compact one.
+    methods : as `run_quality`. All have the PSF of the whole stack, and the classical methods an open border.
     device_name, out, stop, say, drain : as `run_quality`. Rows that are in the table already stay, unless they are
         measured again.
 
@@ -106,11 +105,10 @@ def run_references(
     for one in recorded:
         file = open_input(one.path, template)
         image = np.asarray(check_one_image(file, one.path), np.float32)
-        psfs = [choose_psf(file, template, whole=whole).psf for whole in (True, False)]
+        psf = choose_psf(file, template).psf
         for method in methods:
             if stop.stopped:
                 break
-            psf = psfs[0] if method.partition(":")[0] in benchmark_names() else psfs[1]
             found = drain(measure(method, image, psf, device_name, stop, border="open", weights="auto"))
             for result in found:
                 scores = score(one, image, result.image + np.float32(result.background), psf, result.label)
