@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import napari
 
 
+# No session of the docks takes longer.
+_PATIENCE_S = 300.0
 #: The part of the 2D sample that wanders through the movie.
 MOVIE = (slice(128, 384), slice(128, 384))
 
@@ -202,8 +204,11 @@ class Photographer:
         self._wait(0.2)
 
     def _until(self, done: Callable[[], bool]) -> None:
+        started = time.perf_counter()
         while not done():
             self._wait(0.05)
+            if time.perf_counter() - started > _PATIENCE_S:
+                raise TimeoutError(f"nothing came of it in {_PATIENCE_S:.0f} s")
 
     def _wait(self, seconds: float) -> None:
         from qtpy.QtWidgets import QApplication

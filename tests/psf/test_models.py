@@ -94,10 +94,16 @@ def test_a_row_of_the_registry_is_known_to_the_command_line(
 
 @pytest.mark.usefixtures("light_sheet")
 def test_a_row_of_the_registry_is_known_to_the_form(qtbot: Any) -> None:
-    from napari_selfdeconv._gui.forms.optics import OpticsForm
+    from napari.components import ViewerModel
 
-    form = OpticsForm()
-    qtbot.addWidget(form)
+    from napari_selfdeconv._gui.forms.microscope import SharedMicroscope
+    from napari_selfdeconv._gui.forms.optics import OpticsForm
+    from napari_selfdeconv._gui.forms.voxels import VoxelFields
+
+    shared, voxels = SharedMicroscope(), VoxelFields(ViewerModel())
+    form = OpticsForm(shared, voxels)
+    for widget in (voxels, form):
+        qtbot.addWidget(widget)
     optics = make_optics("light-sheet", {"sheet_um": 3.5}, **SHARED)
     form.fill(optics)
     assert form.model.currentText() == "Light sheet"

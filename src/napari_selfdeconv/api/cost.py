@@ -83,7 +83,7 @@ def psf_cost(
     seconds, far = 0.0, 0
     if has_far_light(psf_shape, image_shape):
         inner = suggest_psf_shape(optics, voxel_um, image_shape)
-        seconds = ITERATIONS * _seconds(image_shape, psf_shape)
+        seconds = ITERATIONS * _far_seconds(image_shape, psf_shape)
         far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
     optimiser = config.optimiser
     patch = [min(optimiser.patch, n) for n in image_shape]
@@ -119,3 +119,21 @@ def _seconds(shape: Sequence[int], psf_shape: Sequence[int]) -> float:
         torch.autograd.backward(blur(image).sum())
         taken.append(time.perf_counter() - started)
     return larger * taken[-1]
+
+
+def _far_seconds(shape: Sequence[int], psf_shape: Sequence[int]) -> float:
+    """Return how long one iteration of the estimate of far light takes."""
+    import numpy as np
+    import torch
+
+    from napari_selfdeconv.restoration.open_operator import OpenOperator
+
+    timed = list(shape)
+    while math.prod(timed) > _TIMED:
+        timed[timed.index(max(timed))] //= 2
+    sizes = tuple(min(k, 2 * n - 1) for k, n in zip(psf_shape, timed, strict=True))
+    operator = OpenOperator(np.full(sizes, 1 / math.prod(sizes), np.float32), timed)
+    light = torch.ones((1, 1, *operator.estimate_shape))
+    started = time.perf_counter()
+    operator.adjoint(operator.forward(light))
+    return (time.perf_counter() - started) * math.prod(shape) / math.prod(timed)

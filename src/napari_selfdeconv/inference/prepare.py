@@ -263,8 +263,8 @@ def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> ND
 
     Examples
     --------
-    >>> to_light(np.array([-1, 2], np.float32), 3.0, 1.0).round(4).tolist()
-    [0.0, 6.0003]
+    >>> to_light(np.array([-1, 2], np.float32), 3.0, 1.0).round(1).tolist()
+    [0.0, 6.0]
     """
     dark = np.minimum(result, 0)
     np.maximum(result, 0, out=result)

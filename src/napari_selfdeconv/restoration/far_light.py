@@ -116,6 +116,8 @@ def estimate_far_light(
 
     Examples
     --------
+    >>> import torch
+    >>> from napari_selfdeconv import StopToken
     >>> z, y, x = np.mgrid[-7:8, -10:11, -10:11]
     >>> psf = np.exp(-(y**2 + x**2) / (2 + 2 * z**2)) / (2 + 2 * z**2)
     >>> image = 100 + np.random.default_rng(0).poisson(50, (8, 20, 20))
@@ -125,8 +127,9 @@ def estimate_far_light(
     ...     try:
     ...         done = next(work)
     ...     except StopIteration as end:
+    ...         far = end.value
     ...         break
-    >>> done, end.value.light.shape, 0 < end.value.share < 1
+    >>> done, far.light.shape, 0 < far.share < 1
     (Tick(done=2, total=2), (8, 20, 20), True)
     """
     near, share = near_part(psf, near_shape)

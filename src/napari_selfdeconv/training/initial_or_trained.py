@@ -21,11 +21,12 @@ def load_between(network: nn.Module, initial: Mapping[str, Tensor], share: float
 
     Examples
     --------
-    >>> layer = nn.Linear(1, 1, bias=False)
+    >>> import torch
+    >>> layer = torch.nn.Linear(1, 1, bias=False)
     >>> _ = layer.load_state_dict({"weight": torch.tensor([[3.0]])})
     >>> load_between(layer, {"weight": torch.tensor([[1.0]])}, 0.25)
-    >>> float(layer.weight)
-    1.5
+    >>> layer.weight.tolist()
+    [[1.5]]
     """
     trained = copy_weights(network)
     mixed = {n: v.lerp(initial[n], 1 - share) if v.is_floating_point() else v for n, v in trained.items()}
