@@ -127,6 +127,7 @@ class Photographer:
             write_ome_tiff(path, stack, voxel_um=made.voxel_um, record=record)
             self.viewer.open(str(path), plugin=PLUGIN)
         _, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, DOCK_NAME)
+        dock.psf_form.generated.click()
         dock.psf_form.index.setValue(0)
         dock.run_panel.train_button.click()
         self._shoot("microscope")
