@@ -7,7 +7,14 @@ import pytest
 from napari.layers import Image
 
 from napari_selfdeconv._gui.forms.fields import looks_like_input, looks_like_psf
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, snapshot, voxel_um, window
+from napari_selfdeconv._gui.layers.exchange import (
+    METADATA_KEY,
+    display_limits,
+    length_um,
+    snapshot,
+    voxel_um,
+    window,
+)
 from napari_selfdeconv.errors import ConfigError
 
 
@@ -91,3 +98,9 @@ def test_psf_is_told_from_input_by_name_and_role() -> None:
     assert not looks_like_psf(Image(np.zeros((4, 4)), name="capsflat"))
     result = Image(np.zeros((4, 4)), name="a", metadata={METADATA_KEY: {"role": "result"}})
     assert not looks_like_input(result)
+
+
+def test_lengths_are_read_from_units_and_from_their_names() -> None:
+    layer = Image(np.zeros((4, 4)), scale=(0.5, 0.25), units=("um", "um"))
+    assert length_um(layer.scale, layer.units) == length_um((0.5, 0.25), ("um", "micrometer")) == (0.5, 0.25)
+    assert length_um((0.5, 0.25), ("s", "um")) is None

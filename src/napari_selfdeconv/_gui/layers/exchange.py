@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pint
 from napari.layers import Image
 
 from napari_selfdeconv.errors import ConfigError
@@ -60,9 +61,14 @@ def voxel_um(layer: Image) -> tuple[float, ...] | None:
 
 
 def length_um(scales: Sequence[float], units: Sequence[Any]) -> tuple[float, ...] | None:
-    """Return ``scales`` in um; None if a unit is no length, or all are exactly 1."""
+    """Return ``scales`` in um; None if a unit is no length, or all are exactly 1.
+
+    ``units`` are pint's, or their names: a voxel size that was typed has names.
+    """
+    registry = pint.get_application_registry()  # type: ignore[no-untyped-call]
     sizes = []
-    for scale, unit in zip(scales, units, strict=True):
+    for scale, given in zip(scales, units, strict=True):
+        unit = registry.Unit(given) if isinstance(given, str) else given
         if not unit.is_compatible_with("micrometer"):
             return None
         sizes.append(abs(float((float(scale) * unit).to("micrometer").magnitude)))
