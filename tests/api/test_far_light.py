@@ -61,6 +61,15 @@ def test_previews_explain_the_image_together_with_the_far_light() -> None:
     np.testing.assert_allclose(shown.reblurred + shown.residual, image, rtol=1e-3)
 
 
+def test_the_preview_of_a_dark_corner_is_dark() -> None:
+    image, psf = make()
+    previews: list[Preview] = []
+    corner = (slice(0, 8), slice(17, 24), slice(17, 24))
+    work = api.iter_deconvolve(image, psf, CONFIG, preview_every_s=0.0, preview_region=lambda: corner)
+    result = drain(work, lambda event: previews.append(event) if isinstance(event, Preview) else None)
+    assert previews[-1].image.mean() < 0.5 * result.image.mean()
+
+
 def test_an_image_whose_far_light_was_not_taken_off_is_not_used() -> None:
     problem = Problem.of(*make(), CONFIG)
     with pytest.raises(RuntimeError, match="without_far_light"):

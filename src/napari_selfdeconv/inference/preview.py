@@ -107,15 +107,17 @@ class Previewer:
         finally:
             network.train()
         offset = tuple(s.start for s in where)
-        image = self._problem.in_units(self._scale.undo(f[inside]))
+        far = self._problem.far
+        # A part has not the light of the whole image, so it is not brought to it.
+        image = self._problem.in_units(self._scale.undo(f[inside]), None if far is None else 1 / far.share)
         if not extra:
             return Preview(step=step, image=image, offset=offset)
         with torch.inference_mode():
             g = self._blur(torch.from_numpy(f)[None, None])[0, 0].numpy()
         reblurred = self._scale.undo(g[inside])
         residual = self._scale.undo(self._standard[where]) - reblurred
-        if self._problem.far is not None:
-            reblurred += self._problem.far.light[where]
+        if far is not None:
+            reblurred += far.light[where]
         return Preview(step=step, image=image, offset=offset, reblurred=reblurred, residual=residual)
 
 
