@@ -52,10 +52,11 @@ lint: $(STAMP)  ## ruff and mypy
 docs: $(STAMP)  ## the documentation as HTML in docs/_build; a warning is an error
 	@$(PY) -c "import furo, myst_parser" 2>/dev/null || \
 	  $(PY) -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[docs]"
+	$(PY) -m selfdeconv_tools.pages docs
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build
 	@echo "docs/_build/index.html"
 
-screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images anew
+screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images
 	@if [ -z "$(MAC)" ] && command -v xvfb-run >/dev/null 2>&1; then \
 	  $(XVFB) $(PY) -m selfdeconv_tools.screenshots docs/images; \
 	else \

@@ -28,6 +28,7 @@ def test_names_that_scripts_import_exist(page: Path) -> None:
 def test_source_files_that_a_page_names_exist(page: Path) -> None:
     for name in re.findall(r"`([\w/]+\.py)`", page.read_text("utf-8")):
         found = [(ROOT / "src" / below / name).is_file() for below in ("", "napari_selfdeconv")]
+        found.append((ROOT / name).is_file())
         assert any(found), f"{page.name}: there is no {name}"
 
 
