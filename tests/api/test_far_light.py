@@ -1,5 +1,6 @@
 """The network with a PSF as large as the stack: far light is taken off, and a compact PSF is left."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Preview, Progress, drain
 from napari_selfdeconv.inference.predict import without_far_light
 from napari_selfdeconv.inference.prepare import HAZE_STAGE, Problem
+from napari_selfdeconv.psf.near import near_part, near_shape
 
 SHAPE = (8, 24, 24)
 CONFIG = api.preset("quick", 3, steps=3, patch=16, batch_size=1, precision="float32")
@@ -104,6 +106,22 @@ def test_the_residual_of_a_whole_psf_counts_light_from_outside() -> None:
     assert abs(left.mean()) < 1e-3 * image.mean()
     assert left.std() < 0.5 * image.std()
     assert api.evaluate_without_truth(result, image, psf)["residual_rms"] == pytest.approx(left.std(), rel=0.05)
+
+
+def test_haze_is_left_in_the_residual_of_the_whole_psf() -> None:
+    image, psf = make()
+    compact, _ = near_part(psf, near_shape(psf, SHAPE))
+    rl = partial(api.Classical, method="rl", iterations=100, background=100.0)
+    clean = api.classical_method(image, psf, rl()).image
+    hazy = api.classical_method(image, compact, rl(boundary="reflect")).image
+    scores = [api.evaluate_without_truth(result, image, psf, background=100.0) for result in (clean, hazy)]
+    assert scores[0]["whiteness"] > 0.9
+    assert scores[1]["whiteness"] < 0.1
+    # With the PSF that it was made with, the hazy one explains the image five times better.
+    assert scores[1]["residual_rms"] > 3 * api.residual(image, hazy, compact, background=100.0).std()
+    np.testing.assert_allclose(
+        api.residual(image, hazy, psf, background=100.0).std(), scores[1]["residual_rms"], rtol=0.3
+    )
 
 
 def test_a_plane_still_refuses_a_larger_psf() -> None:

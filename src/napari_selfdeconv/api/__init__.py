@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         background_of,
         evaluate_without_truth,
         iter_evaluate_without_truth,
+        iter_residual,
         iter_uncertainty,
         residual,
         uncertainty,
@@ -223,6 +224,7 @@ __all__ = [
     "iter_deconvolve_zarr",
     "iter_evaluate_without_truth",
     "iter_measure_shifts",
+    "iter_residual",
     "iter_richardson_lucy",
     "iter_run",
     "iter_uncertainty",
@@ -310,8 +312,8 @@ _NAMES = {
     "api.cost": "PsfCost psf_cost",
     "api.reproduce": "as_command as_python kind_of settings_json template_of_record",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
-    "api.confidence": "background_of evaluate_without_truth iter_evaluate_without_truth iter_uncertainty residual "
-    "uncertainty",
+    "api.confidence": "background_of evaluate_without_truth iter_evaluate_without_truth iter_residual "
+    "iter_uncertainty residual uncertainty",
     "inference.weigh": "Weights",
     "io.ome_zarr": "create_zarr is_unfinished new_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",

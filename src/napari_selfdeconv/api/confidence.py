@@ -33,24 +33,53 @@ Tile = NDArray[np.float32]
 _LARGEST = 1e37
 
 
-def residual(
-    image: NDArray[Any], result: NDArray[Any], psf: NDArray[Any], *, weights: Weights = None
-) -> NDArray[np.float32]:
+def iter_residual(
+    image: NDArray[Any],
+    result: NDArray[Any],
+    psf: NDArray[Any],
+    *,
+    weights: Weights = None,
+    background: float = 0.0,
+    stop: StopToken | None = None,
+) -> Generator[Event, None, NDArray[np.float32]]:
     """Return x - g(result), in the image's units: what the result does not explain.
 
     With a PSF that has far light (longer than 65 voxels, or than the image) light from outside the image is
-    estimated, and a constant background is fitted.
+    estimated, and without a background a constant one is fitted.
 
     Parameters
     ----------
     image : the recorded image; result : deconvolved from it, the same shape.
-    psf : as many axes.
+    psf : as many axes; the whole one. A PSF that was cropped hides the haze of a widefield stack: the result has
+        it, the cropped PSF keeps it, and the residual is white.
     weights : as in `iter_deconvolve`; where a pixel is no measurement the residual is 0.
+    background : as in `evaluate_without_truth`.
 
     Raises
     ------
-    ConfigError
-        If the shapes differ, a value is not finite, or the PSF cannot be used.
+    ConfigError, Cancelled
+        If the shapes differ, a value is not finite, or the PSF cannot be used; and after ``stop.cancel()``.
+    """
+    problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=True)
+    checked = _checked(result, problem)
+    level = check_number("background", background, -1e30, 1e30)
+    stop = stop or StopToken()
+    reblurred = (yield from report_progress(_reblurring(problem, stop), "reblur", stop))(checked, level)
+    left: NDArray[np.float32] = (problem.image.astype(np.float64) - reblurred).astype(np.float32)
+    if problem.weights is not None:
+        left[~problem.weights.measured] = 0
+    return left
+
+
+def residual(
+    image: NDArray[Any],
+    result: NDArray[Any],
+    psf: NDArray[Any],
+    *,
+    weights: Weights = None,
+    background: float = 0.0,
+) -> NDArray[np.float32]:
+    """Return x - g(result), what the result does not explain; see `iter_residual`.
 
     Examples
     --------
@@ -58,13 +87,7 @@ def residual(
     >>> float(np.abs(residual(image, image, np.ones((1, 1)))).max()) < 1e-6
     True
     """
-    problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=True)
-    checked = _checked(result, problem)
-    reblurred = drain(report_progress(_reblurring(problem), "reblur", StopToken()))(checked, 0.0)
-    left: NDArray[np.float32] = (problem.image.astype(np.float64) - reblurred).astype(np.float32)
-    if problem.weights is not None:
-        left[~problem.weights.measured] = 0
-    return left
+    return drain(iter_residual(image, result, psf, weights=weights, background=background))
 
 
 def evaluate_without_truth(
@@ -81,7 +104,7 @@ def evaluate_without_truth(
     Parameters
     ----------
     result, image : 2D or 3D, the same shape and intensity units.
-    psf : as many axes; it is divided by its sum.
+    psf : as many axes; it is divided by its sum. It should be whole, as in `iter_residual`.
     voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
     weights : as in `iter_deconvolve`; pixels that are no measurement, or saturated, are not compared.
     background : that the image has and the result has not, in the image's units; `background_of` finds it in the
@@ -134,7 +157,8 @@ def iter_evaluate_without_truth(
     measured = None if problem.weights is None else problem.weights.measured
     levels = [0.0] * len(checked) if backgrounds is None else backgrounds
     levels = [check_number("background", level, -1e30, 1e30) for level in levels]
-    reblur = yield from report_progress(_reblurring(problem), "reblur", stop or StopToken())
+    stop = stop or StopToken()
+    reblur = yield from report_progress(_reblurring(problem, stop), "reblur", stop)
     return [
         evaluate_residual(result, problem.image, reblur(result, level), voxel, measured)
         for result, level in zip(checked, levels, strict=True)
@@ -168,14 +192,19 @@ def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:
     return data
 
 
-def _reblurring(problem: Problem) -> Generator[Tick, None, Callable[[NDArray[Any], float], NDArray[np.float32]]]:
+def _reblurring(
+    problem: Problem, stop: StopToken
+) -> Generator[Tick, None, Callable[[NDArray[Any], float], NDArray[np.float32]]]:
     """Return the function from a result and its background to g(result)."""
     if has_far_light(problem.psf.shape, problem.image.shape):
-        scene = yield from estimate_scene(problem.image, problem.psf, torch.device("cpu"), StopToken())
+        scene = yield from estimate_scene(
+            problem.image, problem.psf, torch.device("cpu"), stop, weights=problem.weights
+        )
 
         def seen(result: NDArray[Any], level: float) -> NDArray[np.float32]:
             expected = scene.expected(result)
-            expected += np.float32(level or (problem.image - expected).mean(dtype=np.float64))
+            measured = ... if problem.weights is None else problem.weights.measured
+            expected += np.float32(level or (problem.image - expected)[measured].mean(dtype=np.float64))
             return expected
 
         return seen

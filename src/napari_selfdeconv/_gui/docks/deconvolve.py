@@ -239,7 +239,7 @@ class DeconvolveWidget(DockBase):
         if plan.colour_picture:
             return ColourResult(self.viewer, plan.source)
         if not plan.fills:
-            return WholeResult(self.viewer, plan.source, linked)
+            return WholeResult(self.viewer, plan.source, linked, plan.about)
         low, high = plan.layer.contrast_limits
         return FillingResult(self.viewer, plan.source, (float(low), float(high)), linked)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,10 +50,13 @@ class WholeResult:
     ----------
     viewer, source : where the layers go, and what they are computed from.
     linked : asked whenever a layer is added: does it share the contrast limits of the image?
+    about : what its record says beside its provenance.
     """
 
-    def __init__(self, viewer: Any, source: LayerSnapshot, linked: Callable[[], bool]) -> None:
-        self._viewer, self._source, self._linked = viewer, source, linked
+    def __init__(
+        self, viewer: Any, source: LayerSnapshot, linked: Callable[[], bool], about: Mapping[str, Any]
+    ) -> None:
+        self._viewer, self._source, self._linked, self._about = viewer, source, linked, about
 
     def show_event(self, event: Event) -> None:
         """Add the result of 'Use now' as a layer of its own."""
@@ -63,8 +66,9 @@ class WholeResult:
 
     def finish(self, result: Any) -> None:
         """Add the result of the run."""
-        # The PSF as it was used: what it takes to run this again, or to reblur it.
-        self._add(result.image, "deconvolved", {**result.provenance, "psf": result.model.psf})
+        # The PSF as it was given: what it takes to run this again, or to reblur it.
+        told = {**result.provenance, **self._about, "psf": result.model.given_psf}
+        self._add(result.image, "deconvolved", told)
 
     def move(self, source: LayerSnapshot) -> None:
         """The image lies elsewhere now, or has another voxel size or name."""

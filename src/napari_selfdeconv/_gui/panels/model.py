@@ -144,7 +144,7 @@ class ModelPanel(QWidget):
         made, result = self._selected()
         source = image_snapshot(made.source)
         tag = f"residual of {result.name.removeprefix(source.name).strip(' []')}"
-        job = residual_job(source, result.data, made.psf)
+        job = residual_job(source, result.data, made.psf, made.provenance)
         add = self._adder(source, tag, "residual")
         self.asked.emit(RunRequest(job=job, what="Residual", on_success=add))
 

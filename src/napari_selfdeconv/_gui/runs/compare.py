@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.runs.camera import weights_of
-from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.psf_choice import Psf, optics_record
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.api import Classical
 from napari_selfdeconv.config.tiles import TileConfig
@@ -69,7 +69,8 @@ def compare_job(
                 results = yield from api.iter_classical(
                     data, kernel, group, weights=weights_of(weights), stop=token, device_name=device
                 )
-                done += [MethodResult(r.label, r.image, {**r.provenance, "psf": kernel}) for r in results]
+                told = {**optics_record(psf), "psf": kernel}
+                done += [MethodResult(r.label, r.image, {**r.provenance, **told}) for r in results]
         if network is not None and not token.stopped:
             kernel, notes = psf.kernel(image)
             yield from map(Warned, notes)
@@ -82,7 +83,7 @@ def compare_job(
                 voxel_um=psf.voxels(image),
                 stop=token,
             )
-            told = {**result.provenance, "psf": result.model.given_psf}
+            told = {**result.provenance, **optics_record(psf), "psf": result.model.given_psf}
             done.append(MethodResult("deconvolved", result.image, told, result.model))
         return done
 
@@ -107,11 +108,11 @@ def measure_job(
         from napari_selfdeconv import api
 
         started = time.perf_counter()
-        kernel, notes = psf.kernel(image)
-        yield from map(Warned, notes)
         data = np.asarray(image.data)
         rows: list[Row] = []
         if truth is None:
+            kernel, notes = psf.whole_kernel(image)
+            yield from map(Warned, notes)
             found = yield from api.iter_evaluate_without_truth(
                 [np.asarray(array) for _, array, _ in results],
                 data,

@@ -10,7 +10,7 @@ import numpy as np
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.inputs import Previews
-from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.psf_choice import Psf, optics_record
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -86,7 +86,8 @@ def richardson_lucy_job(
         results = yield from api.iter_classical(
             data, kernel, methods, weights=weights_of(weights), stop=token, device_name=device
         )
-        return {r.settings.iterations: (r.image, {**r.provenance, "psf": kernel}) for r in results}
+        told = {**optics_record(psf), "psf": kernel}
+        return {r.settings.iterations: (r.image, {**r.provenance, **told}) for r in results}
 
     return job
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
-from napari_selfdeconv._gui.runs.psf_choice import Psf
+from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, Psf
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError
@@ -48,14 +48,31 @@ def _differences(model: Model, image: LayerSnapshot, psf: Psf | ConfigError) -> 
     return api.model_differences(model, kernel, psf.voxels(image))
 
 
-def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray) -> Job:
-    """Return the job that computes x − g(result)."""
+def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray, record: Mapping[str, Any]) -> Job:
+    """Return the job that computes x − g(result), with the whole PSF and the background of the result's record.
 
-    def job(_token: StopToken) -> Generator[Event, None, Any]:
+    The PSF that a result was made with may be the compact part of one that is known from the optics.
+    """
+
+    def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
-        yield from ()
-        return api.residual(np.asarray(image.data), np.asarray(result), psf)
+        voxel = record.get("voxel_um") or image.voxel_um
+        kernel = psf
+        if "optics" in record and voxel:
+            optics = api.Optics.from_dict(record["optics"])
+            kernel, _ = GeneratedPsf(optics, tuple(voxel)).whole_kernel(image)
+        weights = record.get("mask", {}).get("from")
+        return (
+            yield from api.iter_residual(
+                np.asarray(image.data),
+                np.asarray(result),
+                kernel,
+                weights=None if weights == "given" else weights,
+                background=api.background_of(record),
+                stop=token,
+            )
+        )
 
     return job
 

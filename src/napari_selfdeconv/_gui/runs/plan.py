@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
@@ -11,7 +12,7 @@ from napari.layers import Image
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, check_image, snapshot
 from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews, RunInputs, required
-from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, sized
+from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, optics_record, sized
 from napari_selfdeconv._gui.runs.series import (
     fits_in_memory,
     image_snapshot,
@@ -30,13 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A job, the layer it is for, whether its result fills a layer while it comes, and whether it is a picture."""
+    """A job, the layer it is for, whether its result fills a layer while it comes, and whether it is a picture.
+
+    ``about`` is what the record of the result says of its optics.
+    """
 
     job: Job
     layer: Image
     source: LayerSnapshot
     fills: bool = False
     colour_picture: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
         job = large_job(source, psfs[0], config, tiles, inputs.previews, folder, weights)
         return RunPlan(job, layer, source, fills=True)
     job = deconvolve_job(source, psfs[0], config, tiles, inputs.previews, start_from, weights)
-    return RunPlan(job, layer, source)
+    return RunPlan(job, layer, source, about=optics_record(psfs[0]))
 
 
 def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,10 @@ class GeneratedPsf:
 
         return api.psf_for_stack(self.optics, self.voxel_um, image.data.shape)
 
+    def whole_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the PSF that residuals and scores are computed with: a compact one hides haze."""
+        return replace(self, whole_stack=True).kernel(image)
+
     def compact_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the PSF of classical methods without an open border, which must fit into the image."""
         from napari_selfdeconv import api
@@ -53,6 +58,10 @@ class GivenPsf:
     def kernel(self, _image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the PSF; there is nothing to say about it."""
         return self.array, []
+
+    def whole_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the same as `kernel`."""
+        return self.kernel(image)
 
     def compact_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the same as `kernel`."""
@@ -91,6 +100,10 @@ class MeasuredPsf:
         prepared, report = api.prepare_psf(psf, voxel_um=own, target_voxel_um=wanted, max_shape=image.data.shape)
         return prepared, [*report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
 
+    def whole_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
+        """Return the same as `kernel`."""
+        return self.kernel(image)
+
     def compact_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the same as `kernel`."""
         return self.kernel(image)
@@ -101,6 +114,11 @@ class MeasuredPsf:
 
 
 Psf = GeneratedPsf | MeasuredPsf | GivenPsf
+
+
+def optics_record(psf: Psf) -> dict[str, Any]:
+    """Return what the record of a result says of the optics; nothing if the PSF was not computed from them."""
+    return {"optics": psf.optics.to_dict()} if isinstance(psf, GeneratedPsf) else {}
 
 
 def sized(image: LayerSnapshot, psf: Psf) -> LayerSnapshot:
