@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,25 @@ import torch
 from safetensors.torch import load_file
 
 from napari_selfdeconv import api
+from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.loss_terms import LossWeights
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.full_reference import psnr
 from napari_selfdeconv.network import initial_weights
+from napari_selfdeconv.network.model import build_network
 from napari_selfdeconv.network.unet import UNet
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.simulate import degrade
 from selfdeconv_tools.pretraining import __main__ as pretraining
+from selfdeconv_tools.pretraining import problems
 from selfdeconv_tools.pretraining.deeper import deepened
 from selfdeconv_tools.pretraining.hazy import HazyProblems
-from selfdeconv_tools.pretraining.kernels import kernel
+from selfdeconv_tools.pretraining.kernels import broad_kernel, kernel
+from selfdeconv_tools.pretraining.recording import NoiseRange, recorded
 from selfdeconv_tools.pretraining.scenes import scene
 from selfdeconv_tools.pretraining.stacks import Group, make_group
+from selfdeconv_tools.pretraining.training import Schedule, Source, train
 
 FEW: dict[str, Any] = {
     "batch_size": 2,
@@ -62,12 +68,12 @@ def test_kernels_are_psfs(ndim: int) -> None:
 
 def test_problems_are_solvable_and_look_like_a_users_image() -> None:
     config = preset("quick", 2)
-    problems = pretraining.Problems(config, 2, scenes=4, kernels=2, seed=0)
-    inputs, truths, contrasts = problems.batch()
+    drawn = problems.Problems(config, 2, scenes=4, kernels=2, seed=0)
+    inputs, truths, contrasts = drawn.batch(0)
     assert inputs.shape == (16, 1 + len(config.network.inverse_channels), 96, 96)
     assert truths.shape == (16, 1, 96, 96)
     assert torch.isfinite(inputs).all()
-    # The noise has no mean and the specks are few: image and truth share their level.
+    # The noise has no mean and the hot pixels are few: image and truth share their level.
     level = ((inputs[:, :1] - truths) / contrasts).mean((1, 2, 3))
     assert level.abs().median() < 0.1
 
@@ -75,8 +81,7 @@ def test_problems_are_solvable_and_look_like_a_users_image() -> None:
 def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny = {**pretraining._SIZES, 2: (64, 24, 1, 2)}
-    monkeypatch.setattr(pretraining, "_SIZES", tiny)
+    monkeypatch.setattr(problems, "SIZES", {2: (64, 24, 1, 2)})
     out = tmp_path / "unet2d.safetensors"
     arguments = ["--steps", "3", "--scenes", "2", "--kernels", "1", "--device", "cpu", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["pretraining", *arguments])
@@ -92,7 +97,7 @@ def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
 
 
 def test_a_network_that_learned_goes_on_with_a_level_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretraining, "_SIZES", {2: (64, 24, 1, 2)})
+    monkeypatch.setattr(problems, "SIZES", {2: (64, 24, 1, 2)})
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     few = ["--scenes", "2", "--kernels", "1", "--device", "cpu"]
     for arguments in (
@@ -124,6 +129,71 @@ def test_settings_that_do_not_fit_the_learned_weights_are_refused_when_those_are
     wrong = preset("quick", 2).replace(features=8)
     with pytest.raises(ConfigError, match=r"features=8, not 24.*set pretrained=False"):
         initial_weights.initial_weights(wrong, 2)
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problems, "SIZES", {2: (64, 24, 1, 2)})
+    config = preset("quick", 2, features=4, levels=2, pretrained=False)
+    drawn = problems.Problems(config, 2, scenes=2, kernels=1, seed=0)
+    choice = device.choose_device("cpu", "float32")
+
+    class Interrupted(Exception):
+        pass
+
+    class Interrupting:
+        validation = drawn.validation
+
+        def batch(self, number: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            if number == 3:
+                raise Interrupted
+            return drawn.batch(number)
+
+    def run(source: Source, name: str) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        network = build_network(config, np.ones((1, 1), np.float32))
+        train(network, source, choice, Schedule(5, 1e-3, tmp_path / f"{name}.checkpoint", validate_every_s=0))
+        return network.state_dict()
+
+    whole = run(drawn, "whole")
+    with pytest.raises(Interrupted):
+        run(Interrupting(), "parts")
+    parts = run(drawn, "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    # A run that ended gets another cycle, and its validation curve goes on.
+    again = run(drawn, "whole")
+    assert any(not torch.equal(whole[name], again[name]) for name in whole)
+    rows = list(csv.DictReader((tmp_path / "whole.csv").open()))
+    assert [int(row["steps"]) for row in rows] == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]
+    assert all(float(row[f"{name} (dB)"]) for row in rows for name in drawn.validation())
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_validation_images_lie_outside_what_training_draws(ndim: int) -> None:
+    random = np.random.default_rng(0)
+    width = [np.sqrt((broad_kernel(random, ndim) * _square_radius(ndim)).sum() / ndim) for _ in range(4)]
+    assert min(width) > 3.2  # pixels: the broadest Gaussian of training
+
+
+def _square_radius(ndim: int) -> Any:
+    half = 16 if ndim == 2 else 10
+    return ((np.indices((2 * half + 1,) * ndim) - half) ** 2).sum(0)
+
+
+@pytest.mark.parametrize(("field", "lag_one"), [("correlated", 0.3), ("striped", 0.15)])
+def test_a_share_of_the_images_has_noise_that_is_no_noise_of_single_pixels(field: str, lag_one: float) -> None:
+    flat = torch.full((16, 1, 64, 64), 0.5)
+
+    def correlation(share: float) -> float:
+        noise = NoiseRange(
+            with_photons=0, with_hot_pixels=0, clipped=0, **{"correlated": 0, "striped": 0, field: share}
+        )
+        image = recorded(flat, noise, np.random.default_rng(0), torch.Generator().manual_seed(0)) - 0.5
+        return float((image[..., 1:] * image[..., :-1]).mean((1, 2, 3)).div(image.square().mean((1, 2, 3))).mean())
+
+    assert abs(correlation(0)) < 0.02
+    assert correlation(1) > lag_one
 
 
 def problem() -> tuple[Any, Any, Any]:
@@ -186,6 +256,7 @@ def test_what_holds_on_needs_something_to_hold_on_to(name: str) -> None:
 
 def test_widefield_stacks_are_images_of_their_truth_through_the_compact_psf(tmp_path: Path) -> None:
     group = make_group(4, (8, 24, 24))
+    group.save(tmp_path / "00003.npz")
     group.save(tmp_path / "00004.npz")
     again = Group.load(tmp_path / "00004.npz")
     assert len(again.pairs) == len(group.pairs) > 0
@@ -194,10 +265,12 @@ def test_widefield_stacks_are_images_of_their_truth_through_the_compact_psf(tmp_
         assert truth.min() >= 0
         expected = convolved(Blur(again.near), truth)
         assert np.corrcoef(image.ravel(), expected.ravel())[0, 1] > 0.5
-    problems = HazyProblems(preset("quick", 3), tmp_path, 0)
-    inputs, truths, contrasts = problems.batch()
+    drawn = HazyProblems(preset("quick", 3), tmp_path, 0)
+    inputs, truths, contrasts = drawn.batch(0)
     assert inputs.shape == (4, 4, 8, 24, 24)
     assert (truths.shape, contrasts.shape) == ((4, 1, 8, 24, 24), (4, 1, 1, 1, 1))
+    (examples,) = drawn.validation().values()
+    assert {inputs.shape for inputs, _ in examples} == {(1, 4, 8, 24, 24)}
 
 
 def test_without_stacks_there_is_nothing_to_learn_from(tmp_path: Path) -> None:

@@ -42,6 +42,21 @@ def kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
     return np.asarray(psf / psf.sum(), np.float32)
 
 
+def broad_kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
+    """Return a Gaussian PSF broader than any that `kernel` draws: for validation outside the range of training.
+
+    Examples
+    --------
+    >>> broad_kernel(np.random.default_rng(0), 2).shape
+    (33, 33)
+    """
+    half = 16 if ndim == 2 else 10
+    shape = (2 * half + 1,) * ndim
+    offset = (np.indices(shape) - half) / random.uniform(3.6, 4.6)
+    psf = np.exp(-0.5 * (offset**2).sum(0))
+    return np.asarray(psf / psf.sum(), np.float32)
+
+
 def _gaussian(
     random: np.random.Generator, shape: tuple[int, ...], low: float = 0.6, high: float = 3.2
 ) -> NDArray[np.float64]:

@@ -1,0 +1,91 @@
+"""Noise and defects of a generated image: what a camera adds to the blurred scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NoiseRange:
+    """How images are recorded. Brightness 1 is the brightest voxel of the scene.
+
+    Parameters
+    ----------
+    read_noise : lowest and highest standard deviation of the read noise.
+    photon_variance : lowest and highest variance of the photon noise at brightness 1; 0.3 is three photons.
+    with_photons, with_hot_pixels, clipped, correlated, striped : share of the images that have each, 0 to 1.
+    """
+
+    read_noise: tuple[float, float] = (0.008, 0.2)
+    photon_variance: tuple[float, float] = (1e-4, 0.1)
+    with_photons: float = 0.6
+    with_hot_pixels: float = 0.4
+    clipped: float = 0.4
+    correlated: float = 0.1
+    striped: float = 0.08
+
+
+# Noise that no training image has: for validation.
+STRONGER = NoiseRange((0.2, 0.35), (0.1, 0.3), with_photons=1.0)
+CORRELATED = NoiseRange(correlated=1.0, with_hot_pixels=0, clipped=0)
+
+
+def recorded(
+    blurred: Tensor, noise: NoiseRange, random: np.random.Generator, generator: torch.Generator
+) -> Tensor:
+    """Return images with photon noise, read noise, stripes, hot pixels and clipped values.
+
+    Parameters
+    ----------
+    blurred : images (batch, 1, *shape), float32, brightness 0 to 1.
+
+    Examples
+    --------
+    >>> flat = torch.full((2, 1, 16, 16), 0.5)
+    >>> image = recorded(flat, NoiseRange(), np.random.default_rng(0), torch.Generator().manual_seed(0))
+    >>> image.shape == flat.shape, bool(image.std() > 0.005)
+    (True, True)
+    """
+    n = len(blurred)
+
+    def column(values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (blurred.ndim - 1))
+
+    def some(share: float) -> NDArray[np.bool_]:
+        return random.random(n) < share
+
+    sigma = column(_log_uniform(random, noise.read_noise, n))
+    variance = column(_log_uniform(random, noise.photon_variance, n) * some(noise.with_photons))
+    white = torch.randn(blurred.shape, generator=generator)
+    photons = torch.sqrt(variance * blurred.clamp(min=0)) * white
+    read = torch.randn(blurred.shape, generator=generator)
+    for index in np.flatnonzero(some(noise.correlated)):
+        read[index] = _correlated(read[index], random.uniform(0.4, 0.9))
+    image = blurred + photons + sigma * read
+    rows = torch.randn((*blurred.shape[:-1], 1), generator=generator)
+    image = image + column(some(noise.striped) * random.uniform(0.2, 1, n)) * sigma * rows
+    hot = torch.rand(image.shape, generator=generator) < column(
+        random.uniform(0, 0.02, n) * some(noise.with_hot_pixels)
+    )
+    image = torch.where(hot, torch.rand(image.shape, generator=generator), image)
+    return torch.where(column(some(noise.clipped)).bool(), image.clamp(0, 1), image)
+
+
+def _correlated(noise: Tensor, sigma: float) -> Tensor:
+    """Smooth each plane of (1, *shape), as interpolation and sCMOS cameras do; the deviation stays 1."""
+    width = [0.0] * (noise.ndim - 2) + [sigma, sigma]
+    smooth = gaussian_filter(noise.numpy(), width)
+    return torch.from_numpy(smooth / max(float(smooth.std()), 1e-6))
+
+
+def _log_uniform(random: np.random.Generator, limits: tuple[float, float], n: int) -> NDArray[np.float64]:
+    low, high = limits
+    return np.exp(random.uniform(math.log(low), math.log(high), n))
