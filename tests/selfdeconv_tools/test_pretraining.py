@@ -164,7 +164,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     # A run that ended gets another cycle, and its validation curve goes on.
     again = run(drawn, "whole")
     assert any(not torch.equal(whole[name], again[name]) for name in whole)
-    rows = list(csv.DictReader((tmp_path / "whole.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "whole.csv").read_text().splitlines()))
     assert [int(row["steps"]) for row in rows] == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]
     assert all(float(row[f"{name} (dB)"]) for row in rows for name in drawn.validation())
 
