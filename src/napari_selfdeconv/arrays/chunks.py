@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
-# Voxels of a chunk: up to here the whole array is one.
+# An array of at most this many voxels is one chunk.
 _CHUNK_SIZE = 2**23
 
 
 def chunks(shape: Sequence[int], margin: int) -> Iterator[tuple[slice, slice]]:
     """Yield (core, wide) slices of the first axis: the cores cover it, the wide ones reach ``margin`` further.
 
-    A core is at least four margins long, but for the last one.
+    Each core but the last is at least four margins long.
 
     Examples
     --------

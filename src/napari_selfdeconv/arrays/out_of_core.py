@@ -25,7 +25,7 @@ class Mapped:
 
 
 def training_block(image: Any, *, seed: int = 0, most: int = TRAINING_VOXELS) -> tuple[slice, ...]:
-    """Return the block of an image to train on: of a few random ones that with the most contrast.
+    """Return the block of an image to train on: the one with the most contrast among a few random ones.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def tile_spans(n: int, tile: int, context: int, align: int = 1) -> list[Span]:
     count = -(-n // tile)
     size = -(-n // (count * align)) * align
     margin = -(-context // align) * align
-    # Where a tile would read nearly all, it reads all, and is the only one.
+    # If a tile would read nearly the whole axis, one tile reads all of it.
     last = (n - size - 2 * margin) // align * align
     if last <= 0:
         return [Span(slice(0, n), slice(0, n))]
@@ -109,12 +109,12 @@ def predict_tiled(
     Parameters
     ----------
     functions : each maps a float32 tile to a float32 tile of the same shape; their mean is taken.
-    image : any shape; only the tile at hand is read from an array on disk.
+    image : any shape; only the current tile is read from an array on disk.
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.
     finish : called with the mean of ``functions`` over what was read, and with what was read; the core of what it
         returns is written.
-    is_there : whether the core of a tile is in ``out`` already; such a tile is left out.
+    is_there : whether the core of a tile is in ``out`` already; such a tile is skipped.
 
     Examples
     --------

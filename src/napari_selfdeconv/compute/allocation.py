@@ -43,7 +43,7 @@ def check_allocation(what: str, needed_bytes: float, remedy: str) -> None:
 
 
 def size_words(count: float) -> str:
-    """Return bytes as people say them.
+    """Return a number of bytes in a readable unit.
 
     Examples
     --------

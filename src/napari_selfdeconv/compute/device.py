@@ -30,7 +30,7 @@ class Choice(NamedTuple):
 def self_test(name: str) -> str:
     """Compare FFT, strided and transposed 3D convolutions with the CPU; "" if they agree.
 
-    Apple's MPS has returned wrong numbers for some of these, or none at all.
+    Apple's MPS has returned wrong numbers for some of these, or raised errors.
     """
     device = torch.device(name)
     generator = torch.Generator().manual_seed(0)
@@ -79,14 +79,14 @@ def choose_device(device: str, precision: Precision) -> Choice:
 def free_memory_bytes(device: torch.device) -> int:
     """Return the memory that a computation on ``device`` may still take."""
     if device.type == "cuda":
-        # What torch keeps for later is taken, for the driver; for us it is free.
+        # Memory that torch caches counts as used for the driver; we can still use it.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
     return free_bytes()
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what torch keeps of the device's memory for later."""
+    """Release the memory of the device that torch caches."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -95,7 +95,7 @@ def release_memory(device: torch.device) -> None:
 
 @contextmanager
 def repeatable(device: torch.device, *, exact: bool = False) -> Iterator[None]:
-    """Compute so that the same numbers come out each time; with ``exact`` in full float32, without TF32.
+    """Compute repeatably inside the block; ``exact`` asks for full float32, without TF32.
 
     On CUDA only cuDNN has a choice; elsewhere this does nothing.
     """
@@ -107,19 +107,19 @@ def repeatable(device: torch.device, *, exact: bool = False) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether a computation failed for want of memory, on the device or on the computer."""
+    """Say whether a computation failed because memory ran out, on the device or on the computer."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     words = (
         "can't allocate memory", "not enough memory", "out of memory",
-        "alloc_failed", "unable to find a valid cudnn algorithm",  # cuFFT, cuBLAS and cuDNN say it so
+        "alloc_failed", "unable to find a valid cudnn algorithm",  # the words of cuFFT, cuBLAS and cuDNN
     )  # fmt: skip
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _auto() -> tuple[torch.device, str]:
     if torch.cuda.is_available():
-        # A card for which this build of PyTorch has no kernels is here, too, but of no use.
+        # A card for which this build of PyTorch has no kernels is found as well, but cannot be used.
         problem = self_test("cuda")
         if not problem:
             return torch.device("cuda"), f"a CUDA GPU is here ({torch.cuda.get_device_name()})"

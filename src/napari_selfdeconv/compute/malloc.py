@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _NEVER = -1
-# What glibc itself arrives at once a process has freed large blocks; it no longer adapts after a mallopt.
+# The values that glibc adapts to after large blocks were freed. After a mallopt it does not adapt.
 _USUAL = {_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: 32 * 2**20, _M_TRIM_THRESHOLD: 64 * 2**20}
 
 _lock = threading.Lock()

@@ -22,7 +22,7 @@ _LEAST_PATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a run is expected to take beyond what the process holds; ``free_bytes`` is None where not known."""
+    """What a run is expected to take beyond what the process holds; ``free_bytes`` may be unknown (None)."""
 
     training_bytes: int
     result_bytes: int

@@ -70,7 +70,7 @@ def reference_result_bytes(
 
 def tile_bytes(config: TrainConfig, tile: Sequence[int], psf_shape: Sequence[int], *, precision: str) -> int:
     """Return the memory that deconvolving one tile takes at its peak, in bytes; the image and the result aside."""
-    # What puts the network's grid at its phase is added to each axis: less than a cell, then up to a whole one.
+    # Each axis is padded to put the network's grid at its phase: by less than a cell, then up to a whole one.
     cell = 2 ** (config.network.levels - 1)
     sizes = [-(-(n + cell - 1) // cell) * cell for n in tile]
     # A block at full resolution: its input, twice as wide with the skip, both ReLUs and both convolutions.

@@ -38,7 +38,7 @@ class Microscope(Settings):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from `to_dict`'s output; files of before there were shifts have none."""
+        """Build from `to_dict`'s output; older files have no shifts."""
         if isinstance(values, Mapping) and isinstance(values.get("shifts"), list):
             values = {**values, "shifts": tuple(ChromaticShift.from_dict(one) for one in values["shifts"])}
         return super().from_dict(values)

@@ -296,7 +296,7 @@ class OutputChoice(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Template(Settings):
-    """All that a run needs beside the image. Nothing that is None is decided here.
+    """All that a run needs beside the image. A field of value None is decided later.
 
     Examples
     --------

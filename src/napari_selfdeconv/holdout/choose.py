@@ -1,7 +1,7 @@
-"""How many iterations, how much regularisation: what held-out pixels can tell apart, no truth needed.
+"""The number of iterations or the regularisation, chosen by held-out pixels without a truth.
 
 Noise in what the PSF suppresses costs next to nothing in the reblurred image, so the least held-out error alone
-takes too many iterations and too little regularisation. Taken is the smoothest setting that is not measurably
+takes too many iterations and too little regularisation. So the smoothest setting is taken that is not measurably
 worse than the best (`held_out.first_not_worse`).
 """
 
@@ -31,7 +31,7 @@ Solve = Callable[[float], Generator[Event, None, Tensor]]
 class HeldOutError:
     """The error of a reblurred estimate at the held-out pixels.
 
-    Squares up to three robust standard deviations of the pixels' own scatter, linear beyond: outliers do not lead.
+    Errors count as squares up to three robust standard deviations of the pixels' own scatter, and linearly beyond.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is random in a training step: blind-spot masks, the noise put in their place, a measurement repeated."""
+"""The random parts of a training step: blind-spot masks, the noise in masked pixels, a repeated measurement."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stratified_mask(batch: int, size: Sequence[int], percent: float, generator: 
         where = cell * side - shift + torch.randint(side, shape, generator=generator, device=device)
         inside &= (where >= 0) & (where < n)
         index = index * n + where.clamp(0, n - 1)
-    # What lies outside goes to one voxel too many: picking what lies inside would wait for the device.
+    # Pixels outside are written to one extra voxel: selecting those inside would wait for the device.
     voxels = batch * math.prod(size)
     mask = torch.zeros(voxels + 1, dtype=torch.bool, device=device)
     mask.scatter_(0, torch.where(inside, index, voxels).reshape(-1), True)

@@ -54,7 +54,7 @@ class Column:
     score : from a `TruthPair` if ``needs_truth``, else from a `Residual`.
     better : 1 if more is better, -1 if less is, 0 if neither.
     digits : format of the number, as in ``f"{value:.2f}"``.
-    unit : empty if there is none.
+    unit : empty for a number without a unit.
     note : a sentence for the reader of the table.
     """
 

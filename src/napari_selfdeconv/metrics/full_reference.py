@@ -52,7 +52,7 @@ def psnr(result: ArrayLike, truth: ArrayLike) -> float:
     """
     a, b = _pair(result, truth)
     if np.array_equal(a, b):
-        return math.inf  # scikit-image gets there too, by a division by zero and a warning
+        return math.inf  # scikit-image returns this as well, by a division by zero and with a warning
     return float(peak_signal_noise_ratio(b, a, data_range=1.0))  # type: ignore[no-untyped-call]
 
 

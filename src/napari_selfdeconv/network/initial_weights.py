@@ -23,8 +23,8 @@ def initial_weights(config: TrainConfig, ndim: int, *, hazy: bool = False) -> di
     ----------
     config : of the run.
     ndim : 2 or 3.
-    hazy : whether far light was taken off the volume (`restoration.far_light`): those weights learned on generated
-        widefield stacks that were treated so.
+    hazy : whether far light was subtracted from the volume (`restoration.far_light`). These weights learned on
+        generated widefield stacks that were treated in the same way.
 
     Raises
     ------

@@ -128,7 +128,7 @@ def _json(header: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def _voxel(header: Mapping[str, str], ndim: int) -> tuple[float, ...] | None:
-    """Return the voxel size; it is None where it is not known."""
+    """Return the voxel size, or None if it is not known."""
     try:
         value = parse_value(header.get("voxel_um", ""), "its voxel size cannot be read")
         checked = Maybe(Each(Number(0.0, 1000.0, open_low=True), (ndim,))).checked("voxel_um", value)

@@ -16,10 +16,10 @@ _OWN_KERNEL_UP_TO = 20480
 
 
 class _Conv3d(nn.Conv3d):
-    """A convolution that goes around two faults on the processor.
+    """A convolution that avoids two faults on the processor.
 
     For exactly two planes oneDNN's bfloat16 gradient of 3^3 weights holds memory that it never wrote (3.12.0, the
-    kernel for AVX512-BF16): wrong without a sign of it, or NaN. Stacks of 3 to 8 planes come down to two. They are
+    kernel for AVX512-BF16): wrong without any sign, or NaN. Stacks of 3 to 8 planes come down to two. They are
     computed in float32.
 
     PyTorch's own kernel for small float32 volumes writes out every neighbourhood: 27 times the memory of its
@@ -47,7 +47,7 @@ _NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 def _normed(conv: Any, norm: Any, x: Tensor) -> Tensor:
-    """Return norm(conv(x)); statistics that stay as they are go into the convolution's weights."""
+    """Return norm(conv(x)); statistics that do not change go into the convolution's weights."""
     if norm.training:
         return norm(conv(x))  # type: ignore[no-any-return]
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -58,7 +58,7 @@ def _normed(conv: Any, norm: Any, x: Tensor) -> Tensor:
 class ResidualBlock(nn.Module):
     """BN-ReLU-Conv-BN-ReLU-Conv plus the input through a 1x1 convolution.
 
-    The 1x1 convolution is there at equal widths too: only so the parameter counts are the paper's.
+    The 1x1 convolution is also there at equal widths: the parameter counts of the paper need it.
     """
 
     def __init__(self, ndim: int, width_in: int, width: int, momentum: float) -> None:
@@ -88,7 +88,7 @@ class UNet(nn.Module):
     features : width at full resolution, doubled at every level.
     levels : number of resolutions (3 in the paper: two down-samplings).
     skip : "concat" or "add".
-    bn_momentum : of the batch-norm statistics; with 0 they stay as they are, and training uses them, too.
+    bn_momentum : of the batch-norm statistics; with 0 they do not change, and training uses them as well.
     """
 
     def __init__(

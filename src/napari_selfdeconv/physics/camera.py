@@ -52,7 +52,7 @@ class Background:
 
     Attributes
     ----------
-    subtracted : what is taken off every pixel. What is left may be negative, and is used so.
+    subtracted : from every pixel. The difference may be negative, and is used as it is.
     level : light that the model has everywhere. It stands for the variance of the read noise, so that dark pixels
         weigh no more than they can: Poisson's law with ``level`` added is near that of photons and camera.
     gain : intensity of a photon; 0 where the noise does not grow with the light.
@@ -80,7 +80,7 @@ class Background:
         return self.constant if self.field is None else self.field + np.float32(self.constant)
 
 
-#: Nothing but the light of objects.
+#: Only the light of objects.
 NO_BACKGROUND = Background(0.0, 0.0, 0.0)
 
 
@@ -195,7 +195,7 @@ def estimate_background(
     offset = known.offset if given is None else given
     zero = None
     if known.gain is not None or (gain > 0 and gain * (mean - line.dark) > line.read):
-        # Where the variance has fallen to 0 the camera sees nothing, not even its read noise.
+        # Where the variance is 0 there is neither light nor read noise.
         zero = line.dark - line.read / gain
         if known.read_noise is not None and known.offset is not None:
             zero = known.offset - known.read_noise**2 / gain

@@ -1,7 +1,7 @@
-"""What is recorded of f(x) in the mean: g(f(x)), and what noise that is cut off at black adds in the dark.
+"""The expected image of f(x): g(f(x)), plus the bias of noise that is clipped at the lowest value.
 
-Where a camera, or whoever took the background off, has made everything below black black, a dark pixel is brighter
-in the mean than its light. Compared with g(f(x)) alone, a network would learn that light.
+If the image is clipped at its lowest value, by the camera or by a subtraction, the mean of a dark pixel is above
+its light. If the data were compared with g(f(x)) alone, the network would learn this bias as background.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from napari_selfdeconv.physics.noise import clipping_bias
 
 @dataclass(frozen=True)
 class ClippedBlur:
-    """From f(x), (batch, 1, *space), to what is recorded of it, standardised units.
+    """From f(x), (batch, 1, *space), to the expected image, standardised units.
 
     Attributes
     ----------
     blur : g.
     black : lowest value that is recorded.
-    sigma : standard deviation of the noise that is cut off there, 0 where it is not.
+    sigma : standard deviation of the noise that is clipped there, 0 if it is not clipped.
     """
 
     blur: Callable[[Tensor], Tensor]
@@ -36,12 +36,12 @@ class ClippedBlur:
         return g + clipping_bias(g, self.black, self.sigma) if self.sigma else g
 
     def record(self, f: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return one record, with Gaussian noise as strong as that of ``x`` about ``f``, patch by patch.
+        """Return one simulated image, with Gaussian noise as strong as in ``x``, patch by patch.
 
         Parameters
         ----------
-        f : what is recorded.
-        x : an earlier record of it.
+        f : the object.
+        x : a recorded image of it.
         generator : source of randomness, on their device.
         """
         residual = (x - self(f)).flatten(1)

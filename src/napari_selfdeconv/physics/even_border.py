@@ -1,8 +1,7 @@
-"""Images that get dark towards their border because nothing beyond it sends light: made as if something did.
+"""Images that get dark towards their border because no light comes from beyond it: they are brightened there.
 
-The field of view of a microscope ends, the sample does not, and the scene is taken to go on as its mirror image.
-A simulated blur knows of nothing beyond the border: light is missing there, and a deconvolution that expects some
-invents darkness, by as much as the rest of the image gains.
+A deconvolution assumes that the scene continues beyond the field of view, as its mirror image. A simulated blur
+often has no light from beyond the border. A deconvolution that expects this light makes the border too dark.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-# How much is missing of what nothing beyond the border takes away: all is 1, none 0. All sides together, and each.
+# The missing light, as a share of what is missing if nothing lies beyond the border: all sides, and each side.
 _MISSING, _MISSING_AT_A_SIDE = (0.6, 1.4), (0.3, 1.7)
 _SIDES = 0.75
-# A side says something if its light is at least this share of the image's mean.
+# A side is looked at if its light is at least this share of the image's mean.
 _LIGHT = 0.25
 _LEAST_LOSS = 0.02
 
@@ -25,10 +24,10 @@ Array = NDArray[np.float32]
 
 
 def ends_in_darkness(image: NDArray[Any], psf: NDArray[Any]) -> bool:
-    """Say whether ``image`` gets dark at its border as a scene does beyond which there is nothing.
+    """Say whether ``image`` gets dark at its border as if no light came from beyond it.
 
-    What is missing at each side is compared with what the PSF would take away there, against a straight line
-    through what lies further in: a specimen that fades towards the border is none.
+    The missing light at each side is measured against a straight line through the pixels further in, and compared
+    with what the PSF would take away there. A specimen that merely fades towards the border does not count.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def ends_in_darkness(image: NDArray[Any], psf: NDArray[Any]) -> bool:
 
 
 def even_border_of(image: NDArray[Any], psf: NDArray[Any]) -> Array:
-    """Return ``image`` divided by what a uniform scene would look like that ends at its border; float32."""
+    """Return ``image`` divided by the image of a uniform scene that ends at its border; float32."""
     kernel = np.pad(np.asarray(psf, np.float64), [(0, 1 - k % 2) for k in psf.shape])
     small = [min(n, 2 * k + 1) for n, k in zip(image.shape, kernel.shape, strict=True)]
     response = fftconvolve(np.ones(small), kernel / kernel.sum(), mode="same").astype(np.float32)

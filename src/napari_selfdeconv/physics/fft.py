@@ -1,4 +1,4 @@
-"""Fourier transforms of large volumes: quick on a processor, and little held beside their input and output."""
+"""Fourier transforms of large volumes: fast on a processor, with little memory beside input and output."""
 
 from __future__ import annotations
 

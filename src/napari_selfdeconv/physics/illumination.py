@@ -22,7 +22,7 @@ _DARK = 0.01
 _FEWEST = 7
 # Planes whose light is smoothed together; more would take the object for flicker.
 _WINDOW = 7
-# Planes that jump by so many robust standard deviations are left out of the smooth course.
+# Planes that jump by this many robust standard deviations are left out of the smooth course.
 _JUMP = 4.0
 
 
@@ -81,7 +81,7 @@ class Course:
 
     @property
     def matters(self) -> bool:
-        """Whether the course is worth a word: a tenth of the light is lost, or it jumps by 2 % (5 % along z).
+        """Whether a user should be told: a tenth of the light is lost, or it jumps by 2 % (5 % along z).
 
         Along z thin objects look like flicker.
         """
@@ -92,7 +92,7 @@ class Course:
     def factors(self, what: Correction) -> Float:
         """Return what each time point or plane is multiplied by, above the background.
 
-        The first time point stays what it is, but for its flicker. Along z only flicker is corrected: a course
+        The first time point changes by its flicker alone. Along z only flicker is corrected: a course
         that is smooth along z may be that of the object.
         """
         check_choice("what", what, ("bleaching", "flicker", "both"))

@@ -20,11 +20,11 @@ from scipy.ndimage import (
 
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
-# So many pixels at the highest value are no coincidence.
+# This many pixels at the highest value are no coincidence.
 _LEAST_SATURATED = 3
-# A line that is off those on either side by so many of the usual differences is dead.
+# A line that differs from both neighbours by this many usual differences is dead.
 _DEAD_NOISY = 32.0
-# A line that is constant besides needs less.
+# A constant line needs a smaller difference.
 _DEAD_CONSTANT = 3.0
 # A dark area that is narrower may be dark background with few photons.
 _WIDTH = 9
@@ -45,8 +45,8 @@ _MOST_LINE_PIXELS = 2**22
 class Unmeasured:
     """Pixels of an image that hold no measurement, as boolean arrays; a pixel is in one of them at most.
 
-    ``saturated`` pixels say something: there is at least as much light. ``hot`` ones are bright or dark in every
-    plane or frame, whatever lies there.
+    At ``saturated`` pixels there is at least as much light as was recorded. ``hot`` pixels are bright or dark in
+    every plane or frame, whatever the object is.
     """
 
     saturated: NDArray[np.bool_]
@@ -177,7 +177,7 @@ def find_saturated(image: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def find_black_areas(image: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return areas of exactly the lowest value, 9 pixels wide or more in a plane: what a mosaic left empty.
+    """Return areas of exactly the lowest value, 9 pixels wide or more in a plane: the empty areas of a mosaic.
 
     Such an area has no islands, and it ends at an edge: the pixels beside it are well above it. Darkness from
     which a background was subtracted ends gradually, so it stays a measurement. So does a plane that is black
@@ -202,7 +202,7 @@ def find_hot_pixels(frames: NDArray[Any]) -> NDArray[np.bool_]:
 
     Parameters
     ----------
-    frames : (n, y, x), of a series or a stack; fewer than 5 say nothing. Of many, 16 are looked at.
+    frames : (n, y, x), of a series or a stack. At least 5 are needed, and 16 are enough.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Kinds of noise that move the mean of an image: specks, and noise that is cut off at black."""
+"""Kinds of noise that move the mean of an image: outliers, and noise that is clipped at the lowest value."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
-# A pixel this many robust standard deviations of its like off g is a speck; of Gaussian noise 6 in 100 000 are, of
-# few photons 2 in 10 000. An image with more than this share of them has outliers.
-_SPECK, _SPECKS = 4.0, 1e-3
-# It is compared with so many pixels on either side, too: what a blur leaves unexplained does not end within five.
+# A pixel this many robust standard deviations away from g is an outlier. Gaussian noise gives 6 in 100 000, few
+# photons 2 in 10 000. An image with more than this share of them has outliers.
+_FAR, _MANY = 4.0, 1e-3
+# An outlier also differs from this many pixels on either side: a misfit of the blur is wider than five pixels.
 _BESIDE = 2
-# Where there are some, residuals beyond this many robust standard deviations are left aside.
+# In an image with outliers, residuals beyond this many robust standard deviations are ignored.
 _USUAL = 3.0
 _QUARTILE = 0.6745  # of a normal distribution, in standard deviations
 _MOST_BINS, _LEAST_IN_BIN = 20, 250
-# Where more than this share of the pixels lies at the image's limits, noise is cut off, and has no such width.
-_CUT_OFF = 0.1
-# Where fewer than this do, next to nothing is cut off.
+# Where more than this share of the pixels lies at the image's limits, noise is clipped and has no such width.
+_CLIPPED = 0.1
+# Where fewer than this do, hardly anything is clipped.
 _CLEAR = 0.02
 # A variance that is wrong by this factor, as a logarithm, is not explained.
 _POOR = 0.35
@@ -31,8 +31,8 @@ _POOR = 0.35
 def has_outliers(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     """Say whether ``image`` has outliers: more pixels far off ``expected`` than the usual kinds of noise give.
 
-    Pixels are compared with those of the same expected brightness only, because photon noise grows with it; and a
-    speck is alone. Where an image without noise fits badly, whole neighbourhoods are far off in the same way.
+    Pixels are compared with those of the same expected brightness only, because photon noise grows with it. An
+    outlier is alone. If the expected image fits badly, whole neighbourhoods are far off in the same way.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def has_outliers(image: NDArray[Any], expected: NDArray[Any]) -> bool:
     looked_at, suspects, widths = 0, [], []
     for group in np.array_split(order, bins):
         values = image[group]
-        if np.isin(values, limits).mean() > _CUT_OFF:
+        if np.isin(values, limits).mean() > _CLIPPED:
             continue
         low, middle, high = np.quantile(residual[group], (0.25, 0.5, 0.75))
-        # Of few photons the quartiles are whole numbers: a step more, and they do not come out too near.
+        # With few photons the quartiles are whole numbers: one step more keeps the width from being too small.
         width = (high - low + np.diff(np.unique(values)).min(initial=np.ptp(values))) / 1.349
-        far = group[np.abs(residual[group] - middle) > _SPECK * width]
+        far = group[np.abs(residual[group] - middle) > _FAR * width]
         suspects.append(far)
         widths.append(np.full(len(far), width))
         looked_at += len(group)
@@ -66,15 +66,15 @@ def has_outliers(image: NDArray[Any], expected: NDArray[Any]) -> bool:
         return False
     suspect = np.concatenate(suspects)
     around = residual[np.clip(suspect[:, None] + np.arange(-_BESIDE, _BESIDE + 1), 0, residual.size - 1)]
-    alone = np.abs(residual[suspect] - np.median(around, axis=1)) > _SPECK * np.concatenate(widths)
-    return int(np.count_nonzero(alone)) > _SPECKS * looked_at
+    alone = np.abs(residual[suspect] - np.median(around, axis=1)) > _FAR * np.concatenate(widths)
+    return int(np.count_nonzero(alone)) > _MANY * looked_at
 
 
 def clipped_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Return the standard deviation of noise that is cut off at the image's lowest value; 0 if it is not.
+    """Return the standard deviation of noise that is clipped at the image's lowest value; 0 if it is not clipped.
 
-    Few photons leave many pixels at zero, too, and are no brighter for it: but they vary less than noise that is
-    cut off to the same share of zeros at the same mean.
+    Few photons also leave many pixels at zero, but do not make the image brighter. They vary less than clipped
+    noise with the same share of zeros and the same mean.
 
     Parameters
     ----------
@@ -93,32 +93,32 @@ def clipped_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:
     image, expected = image.ravel(), expected.ravel()
     black, order = float(image.min()), np.argsort(expected, kind="stable")
     bins = max(1, min(_MOST_BINS, image.size // _LEAST_IN_BIN))
-    as_cut_off, as_photons, sigmas = [], [], []
+    as_clipped, as_photons, sigmas = [], [], []
     for group in np.array_split(order, bins):
         values = image[group].astype(np.float64) - black
         share, mean = float((values == 0).mean()), float(values.mean())
         variance = float((values - expected[group]).var())
-        if not _CLEAR < share < 1 - _CUT_OFF or variance == 0:
+        if not _CLEAR < share < 1 - _CLIPPED or variance == 0:
             continue
-        # From the share of black pixels and the mean follows the variance, for either kind of noise.
+        # The share of lowest pixels and the mean determine the variance, for either kind of noise.
         as_photons.append(math.log(variance / (mean**2 / -math.log(share))))
         t = float(-ndtri(share))
         density = math.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
         sigma = mean / (t * (1 - share) + density)
         cut_off = sigma**2 * ((t**2 + 1) * (1 - share) + t * density) - mean**2
-        as_cut_off.append(math.log(variance / cut_off))
+        as_clipped.append(math.log(variance / cut_off))
         sigmas.append(sigma)
     if not as_photons:
         return 0.0
-    misfits = [float(np.median(np.abs(logs))) for logs in (as_cut_off, as_photons)]
+    misfits = [float(np.median(np.abs(logs))) for logs in (as_clipped, as_photons)]
     return float(np.median(sigmas)) if misfits[0] < min(misfits[1], _POOR) else 0.0
 
 
 class Noise(NamedTuple):
     """Which kinds of noise an image has.
 
-    Residuals from ``low`` to ``high`` are no specks; infinite where there are none. ``sigma`` is the standard
-    deviation of noise that is cut off at black, 0 where it is not.
+    Residuals from ``low`` to ``high`` are not outliers; the limits are infinite in an image without outliers.
+    ``sigma`` is the standard deviation of noise that is clipped at the lowest value, 0 if it is not clipped.
     """
 
     low: float
@@ -140,7 +140,7 @@ def noise_of(image: NDArray[Any], expected: NDArray[Any]) -> Noise:
 
 
 def clipping_bias(expected: Tensor, black: float, sigma: float) -> Tensor:
-    """Return by how much noise of ``sigma`` that is cut off at ``black`` raises the mean of each pixel.
+    """Return by how much noise of ``sigma`` that is clipped at ``black`` raises the mean of each pixel.
 
     Examples
     --------

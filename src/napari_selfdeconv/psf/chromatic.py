@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 # Beads further than this many robust standard deviations from the fit are pairs of different beads.
 _FAR = 4.0
 _ROUNDS = 3
-# Rotation and zoom need some beads; a shift alone is had from one.
+# Rotation and zoom need some beads; one is enough for a shift alone.
 _FEWEST = 4
 
 

@@ -82,7 +82,7 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     Raises
     ------
     ConfigError
-        If it is no such array, nothing in it is bright, or the voxel size has not one number an axis.
+        If it is no such array, nothing in it is bright, or the voxel size does not have one number for each axis.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def repair_psf(
         data = np.nan_to_num(real_psf(array), posinf=0.0, neginf=0.0)
         dark = dark or has_background(data, background_level(data, "auto"))
     target = context.image_voxel_um if "voxels" in keys else None
-    # With other voxels an array of a good size can become too large: its size is chosen anew.
+    # With other voxels an array of a good size can become too large: its size is chosen again.
     resized = target is not None or "large" in keys
     limits = context.image_shape if "larger" in keys else None
     prepared, report = prepare_psf(

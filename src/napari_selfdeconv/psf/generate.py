@@ -29,8 +29,8 @@ def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics:
 
     Returns
     -------
-    float32 array of ``shape``, >= 0, sum 1, peak at ``n // 2`` on every axis (unless defocused): with layers,
-    too, z counts from the plane in which the centre is brightest (`focus_shift`).
+    float32 array of ``shape``, >= 0, sum 1, peak at ``n // 2`` on every axis (unless defocused).
+    With layers, z also counts from the plane in which the centre is brightest (`focus_shift`).
 
     Raises
     ------

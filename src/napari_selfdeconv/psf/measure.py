@@ -12,7 +12,7 @@ from scipy.interpolate import make_interp_spline
 from napari_selfdeconv.config.checks import check_number
 
 Float = NDArray[np.float64]
-_BACKGROUND = 0.005  # of the peak, below which a level is no background
+_BACKGROUND = 0.005  # of the peak: a lower level is not a background
 _RISE = 0.3  # of the level, by which light rises within a voxel from the border and a background does not
 
 

@@ -1,4 +1,4 @@
-"""The part of a PSF that fits into a training patch; the light beyond it is handled apart (`far_light`)."""
+"""The part of a PSF that fits into a training patch; `far_light` handles the light beyond it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IN_FOCUS = 0.05
 
 
 def has_far_light(psf_shape: Sequence[int], image_shape: Sequence[int]) -> bool:
-    """Return whether a PSF is too large for a patch: longer than 65 voxels, or larger than the image; 3D alone.
+    """Return whether a PSF is too large for a patch: longer than 65 voxels, or larger than the image; only in 3D.
 
     Examples
     --------

@@ -28,8 +28,8 @@ def psf_for_stack(
     """Compute the PSF of an image: as large as the light that it spreads.
 
     A widefield plane never loses light, it only spreads it. The PSF covers twice the depth of the stack and the
-    cone there (`stack_psf_shape`). The network is trained with its compact part, on an image whose other light was
-    taken off (`iter_deconvolve`).
+    cone there (`stack_psf_shape`). The network is trained with its compact part, after the other light was
+    subtracted from the image (`iter_deconvolve`).
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def share_in_stack(
 ) -> float:
     """Return the share of the light inside a stack that a PSF of some size holds.
 
-    Counted is light that goes from any voxel of the stack to any other: each displacement as often as it fits in.
+    The share counts light that goes from any voxel of the stack to any other. Each displacement counts as often as
+    it fits in.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ def share_in_stack(
         np.maximum(n - np.abs(np.arange(m) - m // 2) * s, 0).astype(np.float32)
         for n, m, s in zip(sizes, grid, (1, step, step), strict=True)
     ]
-    # Of the pixels at the edge of the PSF a part is inside.
+    # A part of each pixel at the edge of the PSF is inside.
     held = [
         np.clip((k / 2 - np.abs(np.arange(m) - m // 2) * s) / s + 0.5, 0, 1).astype(np.float32)
         for k, m, s in zip(psf_shape, grid, (1, step, step), strict=True)

@@ -1,4 +1,4 @@
-"""Is this array a PSF that can be used as it is?"""
+"""The check of a PSF that is used without preparation."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _centre_warnings(data: Float) -> list[str]:
 
 
 def real_psf(psf: ArrayLike) -> Float:
-    """Return a 2D or 3D array of real numbers as float64, or say why it is none (ConfigError)."""
+    """Return a 2D or 3D array of real numbers as float64; ConfigError with the reason for anything else."""
     data = as_array("the PSF", psf)
     if data.ndim not in (2, 3) or data.size == 0:
         raise ConfigError(f"the PSF must have 2 or 3 axes and no empty one, got shape {data.shape}")

@@ -87,7 +87,7 @@ def _place(
     psf: NDArray[np.floating], positions: NDArray[np.float64], brightness: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the image of points: the PSF moved by phases, exact for parts of a voxel."""
-    # The PSF's own size is added to the image's: nothing comes round to the other side.
+    # The PSF's own size is added to the image's: nothing wraps around to the other side.
     shape = [fft.next_fast_len(n + k, real=True) for n, k in zip(_SHAPE, psf.shape, strict=True)]
     frequencies = [fft.fftfreq(n) for n in shape]
     frequencies[-1] = fft.rfftfreq(shape[-1])

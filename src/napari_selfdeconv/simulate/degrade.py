@@ -58,7 +58,7 @@ def degrade(truth: ArrayLike, psf: ArrayLike, seed: int = 0, salt: bool = True) 
     ------
     ConfigError
         For a truth that is constant or not 2D or 3D, values that are not finite, or a PSF that has other
-        axes, is larger than the truth or sums to nothing.
+        axes, is larger than the truth or has no positive sum.
 
     References
     ----------
@@ -79,7 +79,7 @@ def degrade(truth: ArrayLike, psf: ArrayLike, seed: int = 0, salt: bool = True) 
 def measure(
     truth: ArrayLike, psf: ArrayLike, *, sigma: float = 0.0, photons: float | None = None, seed: int = 0
 ) -> Array:
-    """Blur an image and give it the noise of a camera: photons, and what is read out; nothing is cut off.
+    """Blur an image and give it the noise of a camera: photon noise and read noise, without clipping.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _blur(image: Array, kernel: NDArray[np.float64]) -> Array:
     if image.ndim == 2:
         blurred = convolve2d(image, kernel, mode="same")
     else:
-        # In float64 the FFT equals the direct sum to 1e-16: the rounding to 1/1024 cannot tell them apart.
+        # In float64 the FFT equals the direct sum to 1e-16: the rounding to 1/1024 gives the same.
         blurred = fftconvolve(image.astype(np.float64), kernel, mode="same")
     return np.asarray(blurred, dtype=np.float32)
 

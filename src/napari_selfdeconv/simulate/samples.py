@@ -59,7 +59,7 @@ def sample_3d(seed: int = 0) -> Sample:
     ((64, 128, 128), (13, 31, 31), (0.3, 0.13, 0.13))
     """
     optics = Optics(na=1.0, wavelength_um=0.52, refractive_index=1.33)
-    # Thicker than the benchmark's, so that a person sees something in the noisy image.
+    # Thicker than the benchmark's, so that they are visible in the noisy image.
     truth = microtubules_3d((76, 158, 158), seed, count=72, sigma=2.0)
     return _sample(truth, (13, 31, 31), (0.3, 0.13, 0.13), optics, seed, salt=False)
 

@@ -1,6 +1,6 @@
 """A stack as a microscope records it, with its truth: light from outside the field and from other planes.
 
-The PSF is as large as the scene, so nothing is cut off; the camera adds photon noise, read noise and an offset.
+The PSF is as large as the scene, so no light is lost; the camera adds photon noise, read noise and an offset.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 def candidates(
     spots: Spots, points: NDArray[Any] | None, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], Float, list[str]]:
-    """Return indices of the spots to look at, the points where there is none, and what the user should know."""
+    """Return indices of the spots to look at, the points without a spot, and sentences for the user."""
     if points is None:
         chosen = np.flatnonzero(spots.is_bead)
         if not len(chosen):

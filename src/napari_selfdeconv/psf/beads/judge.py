@@ -75,7 +75,7 @@ def judge(
 
     Notes
     -----
-    Looks at each bead alone; outliers are told from the average later.
+    Each bead is judged alone. Outliers are found later, by comparison with the average.
     """
     dim = settings.min_brightness * spots.typical
     threshold = 0.0 if settings.threshold is None else settings.threshold

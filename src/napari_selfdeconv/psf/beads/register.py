@@ -16,7 +16,7 @@ Float = NDArray[np.float64]
 _MARGIN = 6  # voxels around a window that a cubic spline still feels
 _CORE = 0.1  # of the peak: where beads are compared
 _CLIP = 4.0  # robust standard deviations beyond which the mean leaves a voxel of a bead out
-_FEWEST = 5  # beads from which on outliers, of beads or of voxels, can be told
+_FEWEST = 5  # beads that are needed to find outliers among beads or voxels
 _LOWEST_CORRELATION = 0.6
 _FURTHEST = 1.0
 
@@ -63,7 +63,7 @@ class Stack:
         self.windows[index] = (self.windows[index] - level) / scale
 
     def _hold(self, index: int) -> None:
-        # A bead that wanders off is none; it stays near its maximum and is told by its shape.
+        # A spot that wanders off is not a bead: it is kept near its maximum and rejected by its shape.
         low, high = self.positions[index] - 2, self.positions[index] + 2
         self.centres[index] = np.clip(self.centres[index], low, high)
 

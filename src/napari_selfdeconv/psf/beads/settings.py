@@ -1,4 +1,4 @@
-"""What may be set for beads, and what comes out."""
+"""The settings for beads, and the result."""
 
 from __future__ import annotations
 
