@@ -35,7 +35,7 @@ class TickGaps(QObject):
         self._timer.timeout.connect(self._tick)
 
     def start(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self.gaps_ms = []
         self._clock.start()
         self._timer.start()

@@ -52,9 +52,9 @@ class FileFinished:
     Attributes
     ----------
     file : the input; with its series where it holds several images.
-    status : what became of it.
+    status : how it ended.
     seconds : that it took.
-    output, report : files that were written; None where there is none.
+    output, report : files that were written; None if no file was written.
     message : why it failed, or its warnings in one line.
     """
 

@@ -117,7 +117,7 @@ def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
     Raises
     ------
     ConfigError
-        For an unknown preset, loss or field, or a seed that is none.
+        For an unknown preset, loss or field, or a seed that is not a number.
     """
     rest, *changes = _split_fields(method)
     rest, _, seed = rest.partition("@")
@@ -142,7 +142,7 @@ def network(method: str, ndim: int, device_name: str = "auto") -> TrainConfig:
 
 
 def _split_fields(method: str) -> list[str]:
-    """Split at the commas that begin a field: lists have commas, too."""
+    """Split at the commas that begin a field, not at those inside lists."""
     return re.split(r",(?=[a-z_.]+=)", method)
 
 

@@ -48,7 +48,7 @@ def run_quality(
     out : folder, made if it is not there.
     say : called with one line per measurement.
     drain : runs a method to its end, showing its events.
-    volume : shape of a generated volume of microtubules to measure too, beside or in place of ``images``.
+    volume : shape of a generated volume of microtubules that is measured as well, beside or instead of ``images``.
     noise : see `benchmark.truths.Noise`.
 
     Raises

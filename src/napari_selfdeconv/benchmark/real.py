@@ -1,7 +1,7 @@
 """Images without a truth: how well each method's result, blurred again, predicts pixels that no method saw.
 
-What the blur removes is not seen, and where noise is cut off at black the recorded pixels hold light that is not
-there: a figure to compare results with as they explain the image, not as they look.
+The figure compares how well results explain the image, not how they look. It does not see what the blur removes.
+Where noise is clipped at the lowest value, the recorded pixels are brighter than their light.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def generated(shape: Sequence[int] | None) -> Iterator[Truth]:
 
 
 def files(folder: Path | None, psf_path: Path | None) -> Iterator[Truth]:
-    """Yield the images of a folder; the PSF is none if it lies among them, nor are real numbers that sum to 1.
+    """Yield the images of a folder, without PSFs: the one that is given, and real numbers that sum to 1.
 
     Raises
     ------

@@ -28,7 +28,8 @@ _EMPTY = 0.01
 
 @dataclass(frozen=True)
 class Row:
-    """One result. ``psnr`` in dB after the best gain and offset; ``haze`` is the share of light where is none.
+    """One result. ``psnr`` in dB after the best gain and offset; ``haze`` is the share of the light
+    that lies where the truth is empty.
 
     ``beside`` is as `light_beside`, None if the stack has no defect.
     """

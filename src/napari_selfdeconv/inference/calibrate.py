@@ -60,13 +60,13 @@ def calibrate(
 
     Returns
     -------
-    Its gain, its offset, and whether the noise of the image is cut off at black.
+    Its gain, its offset, and whether the noise of the image is clipped at the lowest value.
 
     gain : robust (Huber, delta one robust standard deviation of the residual); 1 where the best one is within 0.1
         of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
-    offset : the mean of the residual, so that the light is kept; its median where the image's mean is not that of
-        the light because it has outliers (salt and pepper, hot pixels); where noise is cut off at black, the one
-        with which the mean is that of the light and of what the cut adds to it.
+    offset : the mean of the residual, so that the light is kept. It is the median if the image has outliers (salt
+        and pepper, hot pixels). If the noise is clipped, it is the one with which the mean is that of the light
+        plus the clipping bias.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def calibrate(
 
 
 def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool]:
-    """Return the offset of x = g + offset, and whether the noise of x is cut off at black."""
+    """Return the offset of x = g + offset, and whether the noise of x is clipped at the lowest value."""
     low, high, sigma = noise_of(x, g)
     residual = x - g
     if not sigma:
@@ -100,7 +100,7 @@ def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool
     black, usual = float(x.min()), (residual >= low) & (residual <= high)
     seen, recorded = torch.from_numpy(g[usual]), torch.from_numpy(x[usual])
     offset = 0.0
-    # The slope of what is recorded of some light is 0.5 at black and 1 far above.
+    # The expected value of a clipped pixel rises with the light by 0.5 at the lowest value and by 1 far above.
     for _ in range(_ROUNDS):
         light = seen + offset
         offset += float((recorded - light - clipping_bias(light, black, sigma)).mean())

@@ -30,20 +30,20 @@ from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
 #: Iterations that are compared; the next is tried only if the one before it helped.
 COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 _HELD_OUT_PERCENT = 4.0
-# The iterations go on while the held-out error falls, and are taken if it is then lower by three times its own
-# standard error than it was without: is there anything but noise in the residual?
+# The iterations continue while the held-out error falls. They are used if it is then lower than without them
+# by three standard errors: then it is not noise that they fit.
 _SURE = 3.0
 # The total variation: without it 50 iterations brought grain into smooth places, which held-out pixels do not
-# see; with three times as much those become plates.
+# see; with three times as much they become flat patches.
 _TV = 1e-3
 _MOST_VOXELS = 1_500_000
-# Richardson-Lucy multiplies, and cannot leave 0: it begins with no less than this share of the mean light.
+# Richardson-Lucy multiplies and cannot leave 0, so no voxel begins below this share of the mean light.
 _LEAST = 0.1
-# Black is 0, or what the darkest of g(f(x)) is, unless that is 0 but for so many ranges of g(f(x)), which f has
-# overshot.
+# The background level is 0 unless this quantile of g(f(x)) lies outside this part of its range. Then the quantile
+# is tried as well; small negative values are overshoot.
 _DARKEST, _NEAR_ZERO = 1e-3, (-0.1, 0.02)
-# A chunk is continued by so many widths of the PSF into its neighbours: what lies further away was seen to change
-# 0.002 % of the range in the mean, and no voxel by more than 0.2 %.
+# A chunk is read with this many widths of the PSF of its neighbours. Light from further away changed a voxel by
+# 0.002 % of the range in the mean, and by 0.2 % at most.
 _WIDTHS = 3
 
 Array = NDArray[np.float32]
@@ -60,10 +60,10 @@ _NOTHING = _Choice(0, 0.0)
 
 @dataclass(frozen=True)
 class Light:
-    """What of an image is light: without specks, and without what noise adds where it is cut off at black.
+    """The light of an image, without outliers and without the bias of noise that is clipped at the lowest value.
 
-    Residuals are cut at ``low`` and ``high``, or specks would be brought back as stars; then they have the mean
-    ``level``. ``mean`` is the image's.
+    Residuals are clipped at ``low`` and ``high``, because the iterations would turn outliers into stars. Their
+    mean is then ``level``. ``mean`` is the image's.
     """
 
     low: float

@@ -31,7 +31,7 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
 
 
 def to_array(name: str, value: ArrayLike) -> NDArray[Any]:
-    """Return ``value`` as an array of any type; ConfigError, with the name, if it is none or its rows differ."""
+    """Return ``value`` as an array of any type; ConfigError, with the name, if that is not possible."""
     if value is None or isinstance(value, (str, bytes, os.PathLike)):
         raise ConfigError(
             f"{name} must be an array of numbers, got {shown(value)}", "read_image(path).data is one"

@@ -41,7 +41,7 @@ class ImageFile:
     voxel_um : tuple of float or None
         Voxel size in micrometres along the Z, Y, X among ``axes``, in that order; None unless all are known.
     note : str
-        Where the voxel size comes from, or why there is none; for the user.
+        Where the voxel size comes from, or why it is missing; for the user.
     description : str
         The file's own text, if it has one that is not provenance.
     provenance : dict or None

@@ -102,7 +102,7 @@ class ImageRecord:
 
     @property
     def voxel_note(self) -> str:
-        """Where the voxel size comes from, or why there is none; a line for the user."""
+        """Where the voxel size comes from, or why it is missing; a line for the user."""
         spatial = [axis for axis in self.axes if axis in "ZYX"]
         known = [axis for axis in spatial if self._size(axis) is not None]
         origin = ", ".join(dict.fromkeys(self.sources[f"voxel_{axis.lower()}_um"] for axis in known))

@@ -40,7 +40,7 @@ def iterate_richardson_lucy(
     image : 2D or 3D; negative values count as 0.
     operator : the blur, with its border.
     iterations : counts, each >= 1.
-    stop : when set, the counts reached so far are returned (the current one if there is none).
+    stop : when set, the counts reached so far are returned, or the current one if none was reached.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1; 0 is plain Richardson-Lucy.
     each : called with the count and the estimate, which it must not keep, after every iteration; the run ends
         when it returns True.

@@ -45,7 +45,7 @@ def minimise_total_variation(
     regularisation : lambda > 0 for an image whose range is 1; the image is scaled to that, so the same number
         works for any camera. With a background it is meant for a compact PSF, and less is taken for a wider one.
     iterations : counts of the primal-dual method, each >= 1; 100 to 300 are usual.
-    stop : when set, the counts reached so far are returned (the current one if there is none).
+    stop : when set, the counts reached so far are returned, or the current one if none was reached.
     weights : how much each pixel counts; None is 1 everywhere.
     background : light that reaches every pixel of the image, a number or (y, x). If it is given, the estimate is
         light above it and stays at 0 or above. None leaves the estimate free.

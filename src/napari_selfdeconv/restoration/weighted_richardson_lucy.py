@@ -53,7 +53,7 @@ def iterate_weighted_richardson_lucy(
     image : 2D or 3D; x. Noise may take x - s below 0, and it is used so.
     operator : A, with what lies beyond the border.
     iterations : counts, each >= 1.
-    stop : when set, the counts reached so far are returned (the current one if there is none).
+    stop : when set, the counts reached so far are returned, or the current one if none was reached.
     weights : w; None is 1 everywhere. A saturated pixel has its weight as long as the model has less light there
         than was recorded, and then weight 0.
     background : s is its ``subtracted``, b its ``level`` and its field.

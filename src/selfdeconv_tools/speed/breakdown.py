@@ -117,7 +117,7 @@ def group_of(names: Sequence[str]) -> str:
 
 
 def _operations(events: Iterable[Any]) -> list[Any]:
-    """Leave out the accelerator's own events: their time is that of the operations that launched them, too."""
+    """Leave out the accelerator's own events: their time counts for the operations that launched them."""
     return [event for event in events if event.device_type.name == "CPU"]
 
 

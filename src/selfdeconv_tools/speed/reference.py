@@ -1,7 +1,7 @@
 """The baselines: the same networks and the same maths, written plainly.
 
 float32 in torch's default layout, one pass through the network for each input, the transfer function computed
-anew at every convolution, plain Adam. Networks, patches, masks and loss terms are the library's own: they are
+again at every convolution, plain Adam. Networks, patches, masks and loss terms are the library's own: they are
 not what is compared.
 """
 
@@ -120,7 +120,7 @@ class PlainStep:
 
 
 def make_plain(network: Deconvolver) -> None:
-    """Let the network filter its input plainly, too, and lie in memory as torch puts it."""
+    """Let the network filter its input plainly, and lie in memory as torch puts it."""
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     inverses: list[Any] = [PlainBlur(inverse.psf, inverse.boundary) for inverse in network.inverses]
     network.inverses = inverses

@@ -16,8 +16,8 @@ _NOISE_S = 0.01
 def find_regressions(old: Path, new: Path, tolerance: float = 0.15) -> tuple[list[str], int]:
     """Compare two tables, figure by figure.
 
-    Where there is a baseline the median ratios are compared: they hold from machine to machine. Where there is
-    none the seconds are, on the same machine only. Shares of a profile are not speed, and are left out.
+    With a baseline the median ratios are compared, because they hold from machine to machine. Without one the
+    seconds are compared, on the same machine only. Shares of a profile are not speed, and are left out.
 
     Parameters
     ----------

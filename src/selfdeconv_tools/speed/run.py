@@ -38,8 +38,8 @@ def run_speed(
     repeats : pairs of measurements a figure.
     small : at sizes that test the code and say nothing about speed.
     stop, say : as in `run_quality`; ``stop`` ends the benchmark with the current figure, which is dropped: Ctrl-C
-        reaches the processes that measure its memory, too.
-    images, psf_path : folder of truth images on which to find, too, how soon Richardson-Lucy is beaten.
+        also reaches the processes that measure its memory.
+    images, psf_path : folder of truth images on which to find how soon Richardson-Lucy is beaten.
 
     Raises
     ------

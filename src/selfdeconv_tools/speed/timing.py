@@ -22,7 +22,7 @@ Around = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a call of ours and of the baseline, pair by pair; ``baseline_s`` is empty where there is none."""
+    """Seconds a call of ours and of the baseline, pair by pair; ``baseline_s`` is empty without a baseline."""
 
     ours_s: tuple[float, ...]
     baseline_s: tuple[float, ...] = ()
@@ -58,10 +58,10 @@ def alternate(
 
     Parameters
     ----------
-    ours, baseline : called again and again; each returns when its work is done (on an accelerator, too).
+    ours, baseline : called again and again; each returns when its work is done, also on an accelerator.
     repeats : pairs to measure; fewer, but at least 3, where that many would take more than three minutes.
     clock : returns seconds.
-    around : what ``ours`` runs in, as it does in the middle of a long run. It is entered anew for every
+    around : what ``ours`` runs in, as it does in the middle of a long run. It is entered again for every
         measurement, which the baseline must not see, and a call of either side that does not count comes first.
 
     Returns

@@ -133,7 +133,7 @@ class DockBase(QWidget):
         return box.clickedButton() is end
 
     def _delete_if_closed(self) -> None:
-        # napari's dock keeps the widget alive for ever otherwise.
+        # Otherwise napari's dock would keep the widget alive.
         if self.parent() is None and not self._closed:
             self._closed = True
             self.leave_viewer()

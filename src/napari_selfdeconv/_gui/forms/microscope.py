@@ -99,7 +99,7 @@ class PsfSource:
     Attributes
     ----------
     generated : computed from the optics, or taken from a layer.
-    layer_id : napari's id of that layer; None if there is none yet.
+    layer_id : napari's id of that layer; None if no layer is chosen yet.
     clean : prepare the layer as a measured bead needs it.
     whole_stack : make a generated PSF as large as the light of the stack.
     """
@@ -116,7 +116,7 @@ class FileFacts:
 
     Attributes
     ----------
-    file : its name; "" if there is none, or nothing could be read.
+    file : its name; "" without a file, or if nothing could be read.
     values, sources : numbers by the names of `TypedOptics`' fields and "voxel z" to "voxel x"; where they stand.
     emissions_um : one for each channel; None where it is not stated.
     model, model_values : of a PSF, where the file states the kind of microscope.

@@ -42,7 +42,7 @@ class TrainForm(QWidget):
         losses = [("preset's own", None), *((loss.label, name) for name, loss in LOSSES.items())]
         self.loss = ChoiceBox(losses, "What the network is trained to minimise")
         self.seed = WholeBox("The same seed gives the same result")
-        self.steps = WholeBox("Training steps, in place of the preset's", "preset's")
+        self.steps = WholeBox("Training steps, instead of the preset's", "preset's")
         self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
         self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
         self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")

@@ -23,7 +23,7 @@ def record_of(layer: Image) -> ImageRecord | None:
 
 
 def file_of(layer: Image) -> Path | None:
-    """Return the file or folder that a layer was opened from, by whichever reader; None if there is none."""
+    """Return the file or folder that a layer was opened from, by whichever reader; None for other layers."""
     source = layer.source.path
     if not isinstance(source, str):
         return None

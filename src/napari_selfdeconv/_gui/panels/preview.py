@@ -34,7 +34,7 @@ class PreviewPanel(QWidget):
         self.link.setChecked(True)
         self.link.setToolTip("Results share the image's contrast limits: change one, and all follow")
         self.box_button = QPushButton("Preview a box")
-        self.box_button.setToolTip("Preview a rectangle that you can move, in place of what is on the screen")
+        self.box_button.setToolTip("Preview a rectangle that you can move, instead of what is on the screen")
         self.box = PreviewBox(viewer, self._on_box)
         self._shown: Image | None = None
         self._image: Image | None = None

@@ -325,5 +325,5 @@ def _stays(names: Sequence[str]) -> str:
 def _kept(share: float) -> str:
     """Say how much of the training was kept, and why."""
     if share == 0:
-        return "Held-out pixels were not predicted better after training: the weights it began with were kept"
-    return f"Of what training changed {share:.0%} was kept: with more, held-out pixels are not predicted better"
+        return "Fine-tuning did not improve the prediction of held-out pixels: the initial weights were used"
+    return f"Far light was subtracted: the weights are {share:.0%} of the way from the initial to the trained ones"

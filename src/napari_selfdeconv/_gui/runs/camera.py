@@ -25,7 +25,7 @@ class Seen:
 
 
 def weights_of(choice: Any) -> Any:
-    """Return weights as `iter_deconvolve` takes them: of labels 1 where there is none; a word or None as it is."""
+    """Return weights as `iter_deconvolve` takes them: 1 where labels are 0; a word or None unchanged."""
     if choice is None or isinstance(choice, str):
         return choice
     return (np.asarray(choice) == 0).astype(np.float32)

@@ -45,8 +45,7 @@ def ingredients(viewer: Any, result: Image | None) -> Ingredients:
 def write_files(made: Ingredients, folder: str) -> tuple[str, str]:
     """Write image, PSF and settings into ``folder``; return the paths of image and PSF, or of image and model.
 
-    An image that was opened from a file and an array that is that file's are not told apart here: the layer's data
-    are written, whatever the file holds now.
+    The data of the layer are written, whatever the file holds that the layer was opened from.
     """
     from napari_selfdeconv.api import write_ome_tiff
 

@@ -1,6 +1,6 @@
 """The border between the computation's thread and the window.
 
-A napari generator worker swallows RuntimeErrors and runs for ever, throws results away when it is asked
+A napari generator worker swallows RuntimeErrors and then never ends, throws results away when it is asked
 to quit, and queues every yielded array. So nothing is ever raised across this border: the guard turns
 every error into a returned `Failure`, our own token stops the run, and previews wait in a slot that
 holds the newest one only.

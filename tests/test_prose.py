@@ -1,0 +1,107 @@
+"""How the project writes: no sentence of the pages is long, and no phrase of the old dialect comes back."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(set((ROOT / "docs").glob("*.md")) - {ROOT / "docs" / "benchmarks.md"})]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+MOST_WORDS = 35
+# What is written instead stands beside each phrase.
+BANNED = {
+    r", too[,.;:)]": "also, or nothing",
+    r"\bin place of\b": "instead of",
+    r"\banew\b": "again",
+    r"\breckon(s|ed|ing)?\b": "estimate, compute",
+    r"\btold apart\b": "distinguished",
+    r"\bspecks?\b": "outliers, hot pixels",
+    r"\bis none\b": "is not, is missing",
+    r"\bcut off at black\b": "clipped at the lowest value",
+    r"\b[Ll]ucy[- ][Rr]ichardson\b": "Richardson-Lucy",
+    r"\bfor ever\b": "endlessly, permanently",
+    r"\b(Taken|Counted|Kept|Said) (is|are)\b": "the subject first",
+    r"\bfor want of\b": "because of missing",
+}
+WORD = re.compile(r"[\w'’°µ]+(?:[-/.,×^]\w+)*")
+
+
+def plain_text(page: str) -> Iterator[str]:
+    """Yield what a page says, a paragraph, list item or cell at a time: no code, no formulas, no addresses."""
+    text = re.sub(r"^(`{3,}|:{3,}).*?^\1[`:]*$", "", page, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"\1.", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"`[^`]*`|\$[^$]*\$", "code", text)
+    for block in re.split(r"\n\s*\n|^(?=\s*(?:[-*]|\d+\.|#+|\|) ?)", text, flags=re.MULTILINE):
+        yield from (part for part in block.split("|") if part.strip())
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Split a paragraph into sentences; an abbreviation or a decimal point does not end one."""
+    joined = " ".join(text.split())
+    joined = re.sub(r"\b(e\.g|i\.e|cf|al|Fig|vs|no)\.", r"\1", joined)
+    yield from (part for part in re.split(r"(?<=[.!?])[)*_\"']*\s+", joined) if part)
+
+
+def spoken(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each comment and string of a source file: docstrings, messages, help, tooltips."""
+    source = path.read_text("utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def banned_in(text: str) -> list[str]:
+    """Return the banned phrases of a text, each with what to write."""
+    joined = " ".join(text.split())
+    found = [(re.search(phrase, joined), instead) for phrase, instead in BANNED.items()]
+    return [f"{match[0]!r}: write {instead}" for match, instead in found if match]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_sentence_of_a_page_is_longer_than_35_words(page: Path) -> None:
+    long = [
+        f"{len(WORD.findall(one))} words: {one}"
+        for part in plain_text(page.read_text("utf-8"))
+        for one in sentences(part)
+        if len(WORD.findall(one)) > MOST_WORDS
+    ]
+    assert not long, "\n".join(long)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.stem)
+def test_pages_are_free_of_banned_phrases(page: Path) -> None:
+    assert not banned_in(page.read_text("utf-8"))
+
+
+def test_sources_are_free_of_banned_phrases() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {said}"
+        for path in SOURCES
+        for line, text in spoken(path)
+        for said in banned_in(text)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_check_finds_what_it_looks_for() -> None:
+    assert banned_in("It is slow,\n too.")
+    assert not banned_in("It is too slow, and None is None.")
+    long = " ".join(["word"] * (MOST_WORDS + 1)) + ". Short."
+    assert [len(WORD.findall(one)) for one in sentences(long)] == [MOST_WORDS + 1, 1]
+    assert list(plain_text("A [link](page.md).\n\n```\ncode, too.\n```\n\n| a | b |\n")) == [
+        "A link.",
+        " a ",
+        " b ",
+    ]
