@@ -20,7 +20,7 @@ REPORT_EVERY_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """Training is about to begin.
+    """The network is there, and training is about to begin if there are ``steps``.
 
     Attributes
     ----------
@@ -85,7 +85,8 @@ class Interim:
     """The whole image as the model deconvolves it at ``step``, asked for with `StopToken.request_result`.
 
     Training goes on. ``image`` and ``provenance`` are as those of the final result, or the network's own result
-    without refinement (``quick_interim`` of `iter_deconvolve`).
+    without refinement (``quick_interim`` of `iter_deconvolve`). With ``step`` 0 it is the instant result, that of
+    the initial weights, which comes before training (``instant_first``).
     """
 
     step: int

@@ -48,7 +48,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wavelength-um", type=float, default=0.525)
     parser.add_argument("--refractive-index", type=float, default=1.515)
     parser.add_argument("--voxel-um", type=float, nargs="+", help="voxel size, if the file does not say it")
-    parser.add_argument("--preset", choices=("quick", "standard", "paper"), default="quick")
+    parser.add_argument("--preset", choices=("instant", "quick", "standard", "paper"), default="quick")
     parser.add_argument("--steps", type=int, default=0, help="training steps instead of the preset's")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture and the result")
     parser.add_argument("--headless", action="store_true", help="end when done instead of staying open")

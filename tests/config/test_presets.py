@@ -20,7 +20,7 @@ FILES = sorted(Path(presets.__file__).parent.glob("*.toml"))
 
 
 def test_there_is_one_file_for_each_preset_and_number_of_axes() -> None:
-    assert preset_names() == ("quick", "standard", "paper", "ssi")
+    assert preset_names() == ("instant", "quick", "standard", "paper", "ssi")
     assert {f.stem for f in FILES} == {f"{name}_{ndim}d" for name in preset_names() for ndim in (2, 3)}
 
 
@@ -46,7 +46,9 @@ def test_a_new_preset_is_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["paper", "ssi"])
 def test_learned_weights_that_do_not_fit_are_refused_at_once(name: str, ndim: int) -> None:
     features = preset("quick", ndim).network.features
-    with pytest.raises(ConfigError, match=rf"for features={features}, .*use the preset quick or standard"):
+    with pytest.raises(
+        ConfigError, match=rf"for features={features}, .*use the preset instant, quick or standard"
+    ):
         preset(name, ndim, pretrained=True)
     quick = preset("quick", ndim).network
     fits = {key: getattr(quick, key) for key in ARCHITECTURE}
@@ -67,7 +69,7 @@ def test_a_file_says_every_setting_once(path: Path) -> None:
     assert {k: v for k, v in told["loss"]["weights"].items() if v} == written["loss"]["weights"]
     told["loss"]["weights"] = written["loss"]["weights"]
     assert told == written
-    assert (random is not None) == config.start.pretrained
+    assert (random is not None) == (config.start.pretrained and config.optimiser.steps > 0)
     for part, inner in (random or {}).items():
         assert all(written[part][key] != value for key, value in inner.items()), part
 
@@ -108,6 +110,22 @@ def test_a_network_that_does_not_fit_the_learned_weights_is_refused(
     assert random == preset(name, ndim, pretrained=False).replace(**{key: value})
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_instant_is_quick_without_steps(ndim: int) -> None:
+    quick = preset("quick", ndim)
+    assert preset("instant", ndim) == quick.replace(name="instant", steps=0)
+    assert preset("instant", ndim, steps=quick.optimiser.steps).replace(name="quick") == quick
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [({"pretrained": False}, "random initial weights"), ({"loss": "noise2self"}, "another loss")],
+)
+def test_instant_does_not_train(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=f"the preset instant does not train: for {words} use the preset quick"):
+        preset("instant", 2, **asked)
+
+
 def test_a_network_that_fits_may_be_named() -> None:
     assert preset("quick", 2, features=24, levels=4, inverse_channels=[0.01, 0.1, 1]) == preset("quick", 2)
 
@@ -125,7 +143,7 @@ def test_another_loss_asks_which_weights_to_start_from() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: preset("fast", 2), "preset must be one of quick, standard, paper, ssi, got 'fast'"),
+        (lambda: preset("fast", 2), "preset must be one of instant, quick, standard, paper, ssi, got 'fast'"),
         (lambda: preset("quick", 4), "2 or 3 axes here, got 4"),
         (lambda: preset("quick", 2, stepz=1), "unknown setting for TrainConfig: stepz"),
         (lambda: preset("paper", 2, loss="l2"), "loss must be one of noise2self"),

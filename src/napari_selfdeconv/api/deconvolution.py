@@ -71,6 +71,7 @@ def iter_deconvolve(
     preview_extra: Callable[[], bool] | None = None,
     start_from: Model | None = None,
     quick_interim: bool = False,
+    instant_first: bool = False,
 ) -> Generator[Event, None, Deconvolution]:
     """Train on one image, then predict it in tiles; yield events, return the result.
 
@@ -96,6 +97,8 @@ def iter_deconvolve(
     start_from : a model to train further, of the same architecture.
     quick_interim : whether an `Interim` is the network's own result, in seconds: without refinement, and for a
         large image the mean of fewer views. By default it is what stopping at that step gives.
+    instant_first : whether the result of the initial weights is yielded before training, as an `Interim` of
+        step 0. It is what the preset "instant" gives. Stopping then keeps it.
 
     Notes
     -----
@@ -118,6 +121,7 @@ def iter_deconvolve(
     problem = yield from without_far_light(problem, config, stop)
     refiner: Refiner | None = None
     used = tiles
+    initial: NDArray[np.float32] | None = None
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal refiner, used
@@ -125,6 +129,11 @@ def iter_deconvolve(
         refiner = Refiner(choice.device)
         result, used = yield from deconvolve_whole(model, problem, choice, used, stop, refiner)
         return result
+
+    def instant(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+        nonlocal initial
+        initial = yield from whole(model)
+        return initial
 
     def network_only(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         choice = device.choose_device(model.config.compute.device, model.config.compute.precision)
@@ -144,10 +153,14 @@ def iter_deconvolve(
         memory_share=tiles.memory_share,
         deconvolve=network_only if quick_interim else whole,
         interim_refined=not quick_interim,
+        instant=instant if instant_first else None,
     )
     run, model = training.run, training.model
-    with on_device(model, training.choice):
-        result = yield from whole(model)
+    if initial is not None and (run.steps_done == 0 or run.selected.share == 0):
+        result = initial.copy()
+    else:
+        with on_device(model, training.choice):
+            result = yield from whole(model)
     seconds = time.perf_counter() - started
     yield Finished(
         seconds=seconds,
@@ -165,7 +178,7 @@ def iter_deconvolve(
         held_out=run.held_out,
         seconds=seconds,
         device=str(training.choice.device),
-        precision=str(training.choice.dtype).removeprefix("torch."),
+        precision=training.choice.precision,
         steps_done=run.steps_done,
         provenance=run_record(
             model,

@@ -133,7 +133,7 @@ class _ZarrPlace:
             "work": trained.work.to_dict(),
             "tiles": trained.tiles.to_dict(),
             "device": str(trained.choice.device),
-            "precision": str(trained.choice.dtype).removeprefix("torch."),
+            "precision": trained.choice.precision,
             "outcome": dict(trained.outcome),
         }
         with whole_or_not_at_all(folder / _STATE) as temporary:

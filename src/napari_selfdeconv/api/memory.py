@@ -38,7 +38,7 @@ def memory_outlook(
         shape,
         psf_shape,
         tiles or TileConfig(),
-        precision=str(choice.dtype).removeprefix("torch."),
+        precision=choice.precision,
         free_bytes=device.free_memory_bytes(choice.device),
         frames=frames,
     )

@@ -59,7 +59,7 @@ def training_record(
         **_psf(psf),
         "voxel_um": None if voxel_um is None else [float(v) for v in voxel_um],
         "device": str(choice.device),
-        "precision": str(choice.dtype).removeprefix("torch."),
+        "precision": choice.precision,
         "steps_done": steps_done,
         "kept_step": selected.step,
         "kept_share": selected.share,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.loop import StepDone, Trained, train
 from napari_selfdeconv.training.model_selection import SelectedWeights
 from napari_selfdeconv.training.restarts import train_with_restarts
+from napari_selfdeconv.training.untrained import build_initial, use_initial
+
+_E = TypeVar("_E", Event, Event | StepDone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,7 @@ def iter_train(
     preview_extra: Callable[[], bool] | None = None,
     deconvolve: DeconvolveWhole | None = None,
     interim_refined: bool = True,
+    instant: DeconvolveWhole | None = None,
     memory_share: float = TileConfig.memory_share,
 ) -> Generator[Event, None, Training]:
     """Train one model on frames of one shape; yield events, return the model.
@@ -66,6 +71,8 @@ def iter_train(
     deconvolve : deconvolves the whole image with a model. It is called when `StopToken.request_result` asks for an
         `Interim`.
     interim_refined : whether the model that ``deconvolve`` gets may refine; otherwise its settings forbid it.
+    instant : deconvolves the whole image with the initial weights. It is called before training, and an `Interim`
+        of step 0 holds the result. None leaves it out, and so do random initial weights.
     memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
         patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
 
@@ -91,7 +98,6 @@ def iter_train(
     elif asks := _asks_for_weights(config):
         raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
     choice = device.choose_device(config.compute.device, config.compute.precision)
-    standard = [problem.standard for problem in problems]
     pixels = _pixel_weights(problems)
     lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
@@ -107,7 +113,7 @@ def iter_train(
         config,
         shape,
         psf.shape,
-        precision=str(choice.dtype).removeprefix("torch."),
+        precision=choice.precision,
         frames=len(problems),
         free_bytes=device.free_memory_bytes(choice.device),
         memory_share=memory_share,
@@ -119,6 +125,9 @@ def iter_train(
         choice = device.choose_device(config.compute.device, fitted.config.compute.precision)
 
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
+        # Whoever has the instant result may stop before the first step.
+        if weights is not None and (not attempt.optimiser.steps or (instant is not None and stop.stopped)):
+            return (yield from _translated(use_initial(psf, attempt, choice, weights)))
         previewer = None
         if preview_every_s is not None:
             previewer = Previewer(first, choice, attempt, preview_every_s, preview_region, preview_extra)
@@ -127,11 +136,21 @@ def iter_train(
         bounds = min(lows), max(highs)
         hazy = first.far is not None
         work = train(
-            standard, psf, attempt, choice, bounds=bounds, stop=stop, weights=weights, pixels=pixels, cautious=hazy
+            [problem.standard for problem in problems],
+            psf,
+            attempt,
+            choice,
+            bounds=bounds,
+            stop=stop,
+            weights=weights,
+            pixels=pixels,
+            cautious=hazy,
         )
-        work = _translated(work)
-        return (yield from observe_steps(work, observer))
+        return (yield from observe_steps(_translated(work), observer))
 
+    if instant is not None and weights is not None and fitted.config.optimiser.steps:
+        network = build_initial(psf, fitted.config, choice, weights)
+        yield from TrainingObserver(None, instant, partial(make_model, fitted.config), stop, choice).begin(network)
     run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
     # With a share of 0 the result has the initial weights, whatever the step.
     if run.selected.step < run.steps_done and run.selected.share > 0:
@@ -147,9 +166,7 @@ def iter_train(
     )
 
 
-def _translated(
-    work: Generator[Event | StepDone, None, Trained],
-) -> Generator[Event | StepDone, None, Trained]:
+def _translated(work: Generator[_E, None, Trained]) -> Generator[_E, None, Trained]:
     """Train with the errors of torch translated: those of training only, because it waits while others look."""
     with translate_errors():
         return (yield from work)
@@ -164,6 +181,8 @@ def _pixel_weights(problems: Sequence[Problem]) -> list[PixelWeights] | None:
 
 def _asks_for_weights(config: TrainConfig) -> str:
     """Return what in the settings makes no sense for a random start, or ""."""
+    if not config.optimiser.steps:
+        return "a run of 0 steps"
     if name := config.loss.weights.term_with_reference:
         return f"the loss weight {name} ({config.loss.weights.active[name]:g})"
     if config.network.bn_momentum == 0:

@@ -87,7 +87,8 @@ def watch(work: Generator[Event, None, _T]) -> _T:
         elif isinstance(event, Noted):
             say(event.message)
         elif isinstance(event, Started):
-            say(f"training {event.steps} steps on {event.device} ({event.precision}; {event.device_reason})")
+            what = f"training {event.steps} steps" if event.steps else "initial weights, no training,"
+            say(f"{what} on {event.device} ({event.precision}; {event.device_reason})")
         progress(event)
 
     return drain(work, show)

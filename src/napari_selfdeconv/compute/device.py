@@ -25,6 +25,11 @@ class Choice(NamedTuple):
     reason: str
     remedy: str = ""
 
+    @property
+    def precision(self) -> str:
+        """Name of the precision: "float32" or "bfloat16"."""
+        return str(self.dtype).removeprefix("torch.")
+
 
 @functools.cache
 def self_test(name: str) -> str:

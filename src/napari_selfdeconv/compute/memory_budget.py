@@ -31,9 +31,8 @@ class Outlook:
     @property
     def sentence(self) -> str:
         """The outlook in words, for one line."""
-        text = (
-            f"about {size_words(self.training_bytes)} for training, {size_words(self.result_bytes)} for the result"
-        )
+        training = f"{size_words(self.training_bytes)} for training, " if self.training_bytes else ""
+        text = f"about {training}{size_words(self.result_bytes)} for the result"
         return text if self.free_bytes is None else f"{text} ({size_words(self.free_bytes)} free)"
 
 

@@ -26,6 +26,8 @@ def training_bytes(
 ) -> int:
     """Return the memory that training takes at its peak beyond what the process holds before, in bytes.
 
+    It is 0 without a training step.
+
     Parameters
     ----------
     config : settings of the run.
@@ -41,6 +43,8 @@ def training_bytes(
     >>> sizes[1] > 4 * sizes[0]
     True
     """
+    if not config.optimiser.steps:
+        return 0
     ndim = len(shape)
     patch = [min(n, config.optimiser.patch) for n in shape]
     batch = config.optimiser.batch_size * passes(config.loss.weights) + config.simulated_patches

@@ -60,7 +60,7 @@ class OptimiserSettings(Settings):
 
     Attributes
     ----------
-    steps : number of optimiser steps.
+    steps : number of optimiser steps; 0 uses the initial weights as they are.
     batch_size : patches a step.
     patch : side of a patch in voxels; less on an axis that is shorter.
     learning_rate : of Adam; the highest one of the schedule.
@@ -69,7 +69,7 @@ class OptimiserSettings(Settings):
     auto_stop : end when the error of the held-out pixels no longer falls, and use the best weights.
     """
 
-    steps: Annotated[int, Whole(1, 10_000_000)] = 300
+    steps: Annotated[int, Whole(0, 10_000_000)] = 300
     batch_size: Annotated[int, Whole(1, 4096)] = 8
     patch: Annotated[int, Whole(8, 4096)] = 128
     learning_rate: Annotated[float, Number(0.0, 1.0, open_low=True)] = 1e-3

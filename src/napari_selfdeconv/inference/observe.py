@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.compute.device import Choice, release_memory
 from napari_selfdeconv.compute.failures import translate_errors
+from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import INTERIM_STAGE, Event, Interim, Progress, Warned, mapped
 from napari_selfdeconv.inference.preview import Previewer
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.loop import StepDone
-from napari_selfdeconv.training.model_selection import SelectedWeights
+from napari_selfdeconv.training.model_selection import INITIAL, SelectedWeights
 
 DeconvolveWhole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 _T = TypeVar("_T")
@@ -47,6 +49,13 @@ class TrainingObserver:
         self._previewer, self._deconvolve = previewer, deconvolve
         self._make_model, self._stop, self._choice = make_model, stop, choice
 
+    def begin(self, network: Deconvolver) -> Iterator[Event]:
+        """Yield the result of the initial weights, which ``network`` has, as the interim result of step 0."""
+        if self._deconvolve is not None:
+            done = StepDone(step=0, network=network, use_selected=lambda: nullcontext(INITIAL))
+            with retained_memory():
+                yield from self._make_interim(done, self._deconvolve)
+
     def observe(self, done: StepDone) -> Iterator[Event]:
         """Yield a preview when it is time for one, and the interim result if it was asked for."""
         yield from self._preview(done)
@@ -71,7 +80,8 @@ class TrainingObserver:
             model = self._make_model(done.network, done.step, selected)
             try:
                 with translate_errors():
-                    image = yield from mapped(deconvolve(model), _as_interim)
+                    work = deconvolve(model)
+                    image = yield from mapped(work, _as_interim) if done.step else work
             except ComputeError as error:
                 problem = error.problem
         if image is not None:

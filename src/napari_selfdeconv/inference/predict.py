@@ -110,7 +110,7 @@ def _tile(
         model.psf.shape,
         tiles,
         context,
-        precision=str(choice.dtype).removeprefix("torch."),
+        precision=choice.precision,
         free_bytes=device.free_memory_bytes(choice.device),
     )
 

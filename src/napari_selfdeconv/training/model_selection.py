@@ -24,6 +24,10 @@ class SelectedWeights(NamedTuple):
     share: float
 
 
+#: Of a run without a training step.
+INITIAL = SelectedWeights(0, 1.0)
+
+
 class ModelSelector:
     """Follows a network in training by its held-out error, and selects the weights that are returned.
 

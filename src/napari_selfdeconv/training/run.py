@@ -81,7 +81,7 @@ class TrainingRun:
     ) -> None:
         self.config, self.choice = config, choice
         self.peak_bytes = training_bytes(
-            config, frames[0].shape, psf.shape, precision=_precision(choice), frames=len(frames)
+            config, frames[0].shape, psf.shape, precision=choice.precision, frames=len(frames)
         )
         self.symmetries = psf_symmetries(psf) if config.optimiser.augment else (IDENTITY,)
         # Places of patches are drawn on the CPU, masks and noise on the device: nothing is copied in a step.
@@ -129,7 +129,7 @@ class TrainingRun:
         return Started(
             device=str(self.choice.device),
             device_reason=self.choice.reason,
-            precision=_precision(self.choice),
+            precision=self.choice.precision,
             parameters=sum(p.numel() for p in self.network.parameters()),
             steps=self.config.optimiser.steps,
             symmetries=len(self.symmetries),
@@ -188,10 +188,6 @@ class TrainingRun:
         for name, number in losses.items():
             self.history.setdefault(name, []).append(number)
         return losses
-
-
-def _precision(choice: Choice) -> str:
-    return str(choice.dtype).removeprefix("torch.")
 
 
 def _hold_out(

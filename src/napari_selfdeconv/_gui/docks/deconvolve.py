@@ -219,13 +219,13 @@ class DeconvolveWidget(DockBase):
 
         request = RunRequest(
             job=plan.job,
-            what="Training",
+            what="Training" if plan.trains else "Deconvolving",
             on_success=finish,
             on_event=result.show_event,
             on_preview=self.preview_panel.show_preview,
             on_discard=result.discard,
             on_end=end,
-            trains=True,
+            trains=plan.trains,
             interim=not plan.fills,
         )
         for event in placing:

@@ -14,6 +14,7 @@ from napari_selfdeconv.config.presets import preset, preset_cost, preset_names
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 
+DEFAULT = "quick"
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
 
 
@@ -25,7 +26,8 @@ def offered() -> list[str]:
 def describe(name: str, ndim: int) -> str:
     """Return one line about what a preset costs."""
     config = preset(name, ndim)
-    return f"{config.optimiser.steps} steps, {config.network.features} features: {preset_cost(name, ndim)}."
+    steps = f"{config.optimiser.steps} steps" if config.optimiser.steps else "No training step"
+    return f"{steps}, {config.network.features} features: {preset_cost(name, ndim)}."
 
 
 class TrainForm(QWidget):
@@ -39,6 +41,7 @@ class TrainForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.preset = ChoiceBox([(name, name) for name in offered()], "How much to spend on training")
+        self.preset.setCurrentIndex(self.preset.findData(DEFAULT))
         losses = [("preset's own", None), *((loss.label, name) for name, loss in LOSSES.items())]
         self.loss = ChoiceBox(losses, "What the network is trained to minimise")
         self.seed = WholeBox("The same seed gives the same result")
@@ -54,7 +57,7 @@ class TrainForm(QWidget):
         self.pretrained = _switch(
             "Pre-trained start",
             "Learned on computer-generated scenes, no photograph and no micrograph among them: better and sooner. "
-            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'.",
+            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'; 'instant' has it.",
         )
         self.refine = _switch(
             "Refine",
@@ -91,26 +94,35 @@ class TrainForm(QWidget):
 
     def config(self, ndim: int) -> TrainConfig:
         """Return the settings; ConfigError if one is out of range."""
-        numbers = {"steps": self.steps.value(), "patch": self.patch.value()}
+        numbers = {"steps": self.steps.value(), "patch": self.patch.value()} if self.trains else {}
         chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value}
         switches = {
             "auto_stop": self.auto_stop,
             "pretrained": self.pretrained,
             "refine": self.refine,
         }
-        chosen |= {name: False for name, box in switches.items() if not box.isChecked()}
+        trains = self.trains
+        chosen |= {
+            name: False for name, box in switches.items() if not box.isChecked() and (trains or box.isEnabled())
+        }
         if self.even_border.isChecked():
             chosen["even_border"] = True
-        if self.loss.value() is not None:
+        loss = self.loss.value() if trains else None
+        if loss is not None:
             chosen["pretrained"] = False
         return preset(
             self.preset.value(),
             ndim,
-            loss=self.loss.value(),
+            loss=loss,
             seed=self.seed.value(),
             device=self.device.value(),
             **chosen,
         )
+
+    @property
+    def trains(self) -> bool:
+        """Whether the preset makes training steps."""
+        return preset(self.preset.value(), self._ndim).optimiser.steps > 0
 
     def tiles(self) -> TileConfig:
         """Return how to tile the result; ConfigError if the tile is too small."""
@@ -158,11 +170,17 @@ class TrainForm(QWidget):
 
     def _describe(self) -> None:
         own = preset(self.preset.value(), self._ndim)
-        self.auto_stop.setEnabled(own.optimiser.auto_stop)
+        for field in (self.loss, self.steps, self.patch, self.seed):
+            field.setEnabled(self.trains)
+        self.auto_stop.setEnabled(self.trains and own.optimiser.auto_stop)
         self.refine.setEnabled(own.result.refine)
-        self.pretrained.setEnabled(own.start.pretrained and self.loss.value() is None)
+        self.pretrained.setEnabled(self.trains and own.start.pretrained and self.loss.value() is None)
         config = own
-        if own.start.pretrained and not (self.pretrained.isEnabled() and self.pretrained.isChecked()):
+        if (
+            self.trains
+            and own.start.pretrained
+            and not (self.pretrained.isEnabled() and self.pretrained.isChecked())
+        ):
             config = preset(self.preset.value(), self._ndim, pretrained=False)
             longer = ": two to three times as long" if config.optimiser.steps > 2 * own.optimiser.steps else ""
             self.note.say(f"{config.optimiser.steps} steps from a random start{longer}.")

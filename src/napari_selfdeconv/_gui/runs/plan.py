@@ -31,9 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A job, the layer it is for, whether its result fills a layer while it comes, and whether it is a picture.
+    """A job and the layer it is for.
 
-    ``about`` is what the record of the result says of its optics.
+    Attributes
+    ----------
+    fills : whether the result fills a layer while it comes.
+    colour_picture : whether the result is a colour picture.
+    about : what the record of the result says of its optics.
+    trains : whether there are training steps.
     """
 
     job: Job
@@ -42,6 +47,7 @@ class RunPlan:
     fills: bool = False
     colour_picture: bool = False
     about: Mapping[str, Any] = field(default_factory=dict)
+    trains: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,22 +71,22 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
     if plan is not None and start_from is not None:
         raise ConfigError("A series starts with a new network: only a single image can continue a model.")
     psfs, config, tiles = required(inputs.psfs), required(inputs.config), required(inputs.tiles)
-    weights = required(inputs.weights)
+    weights, trains = required(inputs.weights), config.optimiser.steps > 0
     if plan is not None:
         source = sized(series_snapshot(layer, plan, grey=inputs.grey), psfs[0])
         if inputs.colour_picture and inputs.folder is not None:
             raise ConfigError("A result on disk is no colour picture: choose three channels, or untick it.")
         job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder, weights)
-        return RunPlan(job, layer, source, fills=True, colour_picture=inputs.colour_picture)
+        return RunPlan(job, layer, source, fills=True, colour_picture=inputs.colour_picture, trains=trains)
     source = sized(series_snapshot(layer, None, grey=True) if inputs.grey else snapshot(layer), psfs[0])
     folder = inputs.folder
     if folder is None and not fits_in_memory(source.data, inputs.memory_share):
         folder = inputs.cache_folder
     if folder is not None:
         job = large_job(source, psfs[0], config, tiles, inputs.previews, folder, weights)
-        return RunPlan(job, layer, source, fills=True)
+        return RunPlan(job, layer, source, fills=True, trains=trains)
     job = deconvolve_job(source, psfs[0], config, tiles, inputs.previews, start_from, weights)
-    return RunPlan(job, layer, source, about=optics_record(psfs[0]))
+    return RunPlan(job, layer, source, about=optics_record(psfs[0]), trains=trains)
 
 
 def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:
@@ -88,4 +94,4 @@ def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:
     source = image_snapshot(asked.layer)
     psf = GivenPsf(asked.psf, source.voxel_um)
     job = deconvolve_job(source, psf, asked.config, asked.tiles, previews, weights=asked.weights)
-    return RunPlan(job, asked.layer, source)
+    return RunPlan(job, asked.layer, source, trains=asked.config.optimiser.steps > 0)

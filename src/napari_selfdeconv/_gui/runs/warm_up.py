@@ -38,7 +38,7 @@ def _import_api() -> None:
         torch.optim.Adam([torch.zeros(1, requires_grad=True)])
         for name in ("auto", "cpu"):
             choice = choose_device(name, "auto")
-            _usual[choice.device.type] = str(choice.dtype).removeprefix("torch.")
+            _usual[choice.device.type] = choice.precision
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)

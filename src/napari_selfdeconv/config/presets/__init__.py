@@ -32,7 +32,7 @@ def preset_names() -> tuple[str, ...]:
     Examples
     --------
     >>> preset_names()[:2]
-    ('quick', 'standard')
+    ('instant', 'quick')
     """
     names = {path.stem.removesuffix("_2d") for path in _FOLDER.glob("*_2d.toml")}
     return tuple(sorted(names, key=lambda name: (_read(name, 2, False).optimiser.steps, name)))
@@ -46,13 +46,14 @@ def preset_cost(name: str, ndim: int) -> str:
 def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
     """Return the settings of a preset for a 2D or 3D image.
 
-    The presets "quick" and "standard" start from learned initial weights. With ``pretrained=False`` they start
-    from random weights, with the steps, learning rate and loss that suit that.
+    The preset "instant" uses the learned initial weights as they are. "quick" and "standard" train from there.
+    With ``pretrained=False`` these two start from random weights, with the steps, learning rate and loss that suit
+    that.
 
     Parameters
     ----------
-    name : "quick", "standard" (longer), "paper" (the paper's settings exactly; hours to days on a processor) or
-        "ssi" (the recipe of Kobayashi et al. 2020). Times: docs/benchmarks.md.
+    name : "instant" (no training), "quick", "standard" (longer), "paper" (the paper's settings exactly; hours to
+        days on a processor) or "ssi" (the recipe of Kobayashi et al. 2020). Times: docs/benchmarks.md.
     ndim : 2 or 3.
     loss : the paper's "noise2self", "noise2same" or "noise2same_d", or weights; None means the preset's own.
     **overrides : settings by their flat names, such as ``steps``, ``features`` or ``device``.
@@ -61,7 +62,8 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     ------
     ConfigError
         For an unknown preset, loss or setting, a value out of range, or a setting that does not fit the learned
-        initial weights: another network, or another loss unless ``pretrained`` is given.
+        initial weights: another network, or another loss unless ``pretrained`` is given. "instant" accepts neither
+        another loss nor random weights.
 
     Examples
     --------
@@ -78,6 +80,9 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     pretrained = check_flag("pretrained", overrides["pretrained"]) if "pretrained" in overrides else None
     base = _read(name, ndim, pretrained is False)
     config = base.replace(**overrides)
+    if not base.optimiser.steps and (pretrained is False or config.loss.weights != base.loss.weights):
+        what = "random initial weights" if pretrained is False else "another loss"
+        raise ConfigError(f"the preset {name} does not train: for {what} use the preset {LEARNED_LIKE}")
     if pretrained and not base.start.pretrained:
         _check_learned(name, ndim, config)
     if base.start.pretrained:
@@ -93,7 +98,7 @@ def _check_learned(name: str, ndim: int, config: TrainConfig) -> None:
         learned = [other for other in preset_names() if _read(other, ndim, False).start.pretrained]
         raise ConfigError(
             f"the preset {name} starts from random weights: the learned initial weights are for {fits}. Leave "
-            f"pretrained out, or use the preset {' or '.join(learned)}"
+            f"pretrained out, or use the preset {', '.join(learned[:-1])} or {learned[-1]}"
         )
 
 
