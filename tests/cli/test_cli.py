@@ -185,7 +185,7 @@ BAD = {
     ),
     "voxel count": (("image.ome.tif", *GOOD, "--voxel-um", "1", "1", "1"), "--voxel-um needs 2 numbers"),
     "device": (("image.ome.tif", "--psf", "psf.tif", "--steps", "2", "--device", "gpu"), "device must be"),
-    "steps": (("image.ome.tif", "--psf", "psf.tif", "--steps", "0"), "steps must be"),
+    "steps": (("image.ome.tif", "--psf", "psf.tif", "--steps=-1"), "steps must be"),
     "preset": (("image.ome.tif", *GOOD, "--preset", "fast"), "--preset"),
 }
 

@@ -14,7 +14,7 @@ from napari_selfdeconv.errors import ConfigError
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: preset("quick", 2, steps=0), r"steps must be a whole number from 1 to 10000000, got 0"),
+        (lambda: preset("quick", 2, steps=-1), r"steps must be a whole number from 0 to 10000000, got -1"),
         (lambda: BlindSpotSettings(mask_percent=float("nan")), "mask_percent .* got nan"),
         (lambda: LossWeights(tv=1.0), "nothing else looks at the data"),
         (lambda: TileConfig(tile=8), r"tile must be a whole number from 16 to 65536, got 8"),
