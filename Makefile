@@ -17,6 +17,8 @@ IMAGE ?=
 PSF ?=
 PYTHON ?=
 PYTEST_ARGS ?=
+# Test processes: one a core, at most four (each takes about 1 GB). make test WORKERS=1 runs in one process.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -le 4 ] || n=4; echo $$n)
 # More for the demo, such as the optics of your image: DEMO_ARGS="--na 1.4 --voxel-um 0.3 0.1 0.1".
 DEMO_ARGS ?=
 export SAMPLE IMAGE PSF PYTHON
@@ -37,12 +39,15 @@ demo: system-libs-window $(STAMP)  ## napari with a sample, or IMAGE=path [PSF=p
 	[ -z "$$PSF" ] || set -- "$$@" --psf "$$PSF"; \
 	$(if $(HAS_DISPLAY),,set -- "$$@" --headless; $(XVFB)) $(PY) -m selfdeconv_tools.demo "$$@" $(DEMO_ARGS)
 
+# Each process has its own virtual screen, so no window takes the focus of another, and one thread for numbers.
+test: export OMP_NUM_THREADS := 1
 test: system-libs-test $(STAMP)  ## the whole test suite
-	@if [ -n "$(HAS_DISPLAY)$$QT_QPA_PLATFORM" ] || ! command -v xvfb-run >/dev/null 2>&1; then \
-	  $(PY) -m pytest $(PYTEST_ARGS); \
-	else \
-	  $(XVFB) $(PY) -m pytest $(PYTEST_ARGS); \
-	fi
+	@if [ -n "$(HAS_DISPLAY)$$QT_QPA_PLATFORM" ] || ! command -v xvfb-run >/dev/null 2>&1; then screen=; \
+	else screen='$(XVFB) '; fi; \
+	if [ "$(WORKERS)" -gt 1 ]; then \
+	  $(PY) -m pytest --dist loadfile --tx "$(WORKERS)*popen//python=$$screen$(PY)" $(PYTEST_ARGS); \
+	elif [ -n "$$screen" ]; then $(XVFB) $(PY) -m pytest $(PYTEST_ARGS); \
+	else $(PY) -m pytest $(PYTEST_ARGS); fi
 
 lint: $(STAMP)  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -21,6 +21,7 @@ GUI_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qtbot", "qapp
 # Platforms of Qt that have no OpenGL context.
 NO_CANVAS = ("offscreen", "minimal")
 WORKERS_MSECS = 20_000
+MANY_OBJECTS = 100_000
 GUI_TESTS = Path(__file__).parent / "_gui"
 # Of the image that `open_dock` shows.
 SCALE = (0.2, 0.1)
@@ -97,6 +98,37 @@ def _pretend_opengl(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
             for name, answer in answers.items():
                 if name in vars(module):
                     monkeypatch.setattr(module, name, answer)
+
+
+@pytest.fixture(scope="session")
+def _manifests() -> tuple[Any, ...]:
+    """Every plugin of the environment, looked up once."""
+    from npe2 import PluginManifest
+
+    return tuple(PluginManifest.discover())
+
+
+@pytest.fixture(autouse=True)
+def _discover_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer finds the plugins that were looked up once: reading all manifests takes 0.3 s a viewer."""
+    if not _is_gui(request):
+        return
+    from npe2 import PluginManifest
+
+    found = request.getfixturevalue("_manifests")
+    monkeypatch.setattr(PluginManifest, "discover", lambda **_: iter(found))
+
+
+@pytest.fixture(autouse=True)
+def _collect_new_objects_only(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The garbage collections of the next viewer do not search the objects of imported modules.
+
+    There are half a million of them, and napari collects when a viewer closes: half a second a test.
+    """
+    yield
+    if _is_gui(request) and len(gc.get_objects()) > MANY_OBJECTS:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -98,13 +98,15 @@ class SideBySide(QObject):
         self._grid_before = {name: getattr(self._grid, name) for name in ("enabled", "stride", "shape", "spacing")}
         compared = [layer for layer in tiles if role(layer) not in _OWN_LIMITS]
         limits = _common_limits(compared)
-        for layer in layers:
-            layer.visible = layer in tiles
-        for layer in compared:
-            layer.contrast_limits = limits
-        layers.link_layers(compared, _LINKED)
-        self._captions = captions = Captions(viewer, dict(zip(tiles, short_names(tiles), strict=True)))
-        _put_first(layers, captions.in_pairs())
+        # One update of the canvas instead of one a layer: each collects garbage and draws.
+        with layers.batched_update():
+            for layer in layers:
+                layer.visible = layer in tiles
+            for layer in compared:
+                layer.contrast_limits = limits
+            layers.link_layers(compared, _LINKED)
+            self._captions = captions = Captions(viewer, dict(zip(tiles, short_names(tiles), strict=True)))
+            _put_first(layers, captions.in_pairs())
         self._grid.stride, self._grid.shape, self._grid.spacing = 2, (-1, -1), 0.02
         self._grid.enabled = True
         self._zoomed = float((np.array(viewer.canvas.viewbox_size(layers)) / size).min())
@@ -120,13 +122,14 @@ class SideBySide(QObject):
         before, self._before = self._before, {}
         shown = [layer for layer, state in before.items() if len(state) > 1 and layer in layers]
         layers.unlink_layers([layer for layer in shown if role(layer) not in _OWN_LIMITS], _LINKED)
-        if captions is not None:
-            captions.remove()
-        _put_first(layers, [layer for layer in self._order if layer in layers])
-        for layer, state in before.items():
-            if layer in layers:
-                for name, value in state.items():
-                    setattr(layer, name, value)
+        with layers.batched_update():
+            if captions is not None:
+                captions.remove()
+            _put_first(layers, [layer for layer in self._order if layer in layers])
+            for layer, state in before.items():
+                if layer in layers:
+                    for name, value in state.items():
+                        setattr(layer, name, value)
         for name, value in self._grid_before.items():
             setattr(self._grid, name, value)
         if not set(layers.selection):  # it was a caption
