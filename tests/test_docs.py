@@ -39,3 +39,23 @@ def test_modules_that_commands_start_exist() -> None:
         found = importlib.util.find_spec(name)
         assert found is not None, name
         assert not found.submodule_search_locations or importlib.util.find_spec(f"{name}.__main__"), name
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    listed = re.findall(r"^\.\. auto(?:function|class|data):: (\w+)$", page, re.MULTILINE)
+    api = importlib.import_module("napari_selfdeconv.api")
+    errors = {name for name in api.__all__ if isinstance(getattr(api, name), type)} & set(
+        vars(importlib.import_module("napari_selfdeconv.errors"))
+    )
+    assert sorted(listed) == sorted(set(api.__all__) - errors)
+
+
+def test_every_common_function_says_what_it_takes_and_has_an_example() -> None:
+    package = importlib.import_module("napari_selfdeconv")
+    found = {name: getattr(package, name) for name in package.__all__}
+    for name, one in found.items():
+        if not isinstance(one, type):
+            text = one.__doc__ or ""
+            assert "Examples\n" in text, name
+            assert "Parameters\n" in text, name

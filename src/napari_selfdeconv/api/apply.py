@@ -29,15 +29,35 @@ def iter_apply_model(
     stop: StopToken | None = None,
     device_name: str = "auto",
 ) -> Generator[Event, None, NDArray[np.float32]]:
-    """Deconvolve another image with a trained model, in tiles; yield Progress, return float32.
+    """Deconvolve another image with a trained model, without training; yield events, return the result.
 
-    The image is standardised by its own mean and variance. It needs as many axes as the model's PSF. ``weights``
-    are as in `iter_deconvolve`.
+    Parameters
+    ----------
+    model : of `deconvolve` or `load_model`. Its PSF and settings are used.
+    image : as many axes as the model's PSF; standardised by its own mean and variance. An image of another sample,
+        magnification or exposure than the model's gets a result that nothing was checked for.
+    weights : as in `iter_deconvolve`.
+    tiles : size of the tiles, which changes memory and speed, not the result.
+    stop : ``cancel()`` discards the run.
+    device_name : "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Returns
+    -------
+    float32, the shape and units of the image.
 
     Raises
     ------
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(image, np.ones((3, 3)) / 9, config).model
+    >>> type(list(iter_apply_model(model, image))[-1]).__name__
+    'Finished'
     """
     started = time.perf_counter()
     problem = Problem.of_model(model, image, weights)
@@ -59,7 +79,26 @@ def apply_model(
     device_name: str = "auto",
     on_event: Callable[[Event], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Deconvolve another image with a trained model; see `iter_apply_model`."""
+    """Deconvolve another image with a trained model, without training.
+
+    Parameters
+    ----------
+    model, image, weights, tiles, device_name : as in `iter_apply_model`.
+    on_event : called with each event, as it happens.
+
+    Returns
+    -------
+    float32, the shape and units of the image.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> first, second = np.random.default_rng(0).random((2, 32, 32))
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(first, np.ones((3, 3)) / 9, config).model
+    >>> apply_model(model, second).shape
+    (32, 32)
+    """
     work = iter_apply_model(model, image, weights=weights, tiles=tiles, device_name=device_name)
     return drain(work, on_event)
 

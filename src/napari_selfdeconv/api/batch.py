@@ -116,6 +116,20 @@ def iter_batch(
         If the folder holds results of other settings, or cannot be written. No file raises anything.
     Cancelled
         After ``stop.cancel()``; what is finished stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from napari_selfdeconv.api import find_images, write_ome_tiff, write_psf
+    >>> from napari_selfdeconv.events import drain
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ome_tiff(f"{folder}/cell.ome.tif", np.random.default_rng(0).random((16, 16)), (0.1, 0.1))
+    ...     write_psf(f"{folder}/psf.tif", np.full((3, 3), 1 / 9, np.float32), (0.1, 0.1))
+    ...     settings = {"method": {"name": "rl", "iterations": 1}, "psf": {"file": f"{folder}/psf.tif"}}
+    ...     items, template = find_images(f"{folder}/*.ome.tif"), Template.from_dict(settings)
+    ...     [row.status for row in drain(iter_batch(items, template, f"{folder}/results")).rows]
+    ['done']
     """
     stop, out = stop or StopToken(), Path(out)
     if not is_network(template):

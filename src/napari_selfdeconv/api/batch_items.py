@@ -43,6 +43,15 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
     ------
     ConfigError
         If there is no such place or no image in it, or the table has a column that is not known.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.tif", "a.tif", "notes.txt"):
+    ...         Path(folder, name).touch()
+    ...     [item.path.name for item in find_images(folder)]
+    ['a.tif', 'b.tif']
     """
     path = Path(where)
     if path.suffix.lower() == ".csv":

@@ -76,6 +76,14 @@ def iter_beads_psf(
     Each bead's surroundings are subtracted, it is centred by the centroid of its core, resampled by cubic splines,
     then fitted three times to the running average by least squares in height, level and shift, which is where
     their cross-correlation is highest. The size of the bead itself stays in the PSF.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:64, :64]
+    >>> centres = [(16.2, 15.7), (15.9, 47.4), (48.5, 31.1)]
+    >>> image = sum(900 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 6) for a, b in centres)
+    >>> drain(iter_beads_psf(image, (0.1, 0.1), settings=BeadSettings(window_um=(1.5, 1.5)))).used
+    3
     """
     stop = stop or StopToken()
     work = _average_beads(image, voxel_um, points, settings or BeadSettings(), stop)
@@ -125,7 +133,15 @@ def beads_psf(
     points: NDArray[Any] | None = None,
     settings: BeadSettings | None = None,
 ) -> BeadPsf:
-    """Average the beads of an image to a PSF; see `iter_beads_psf`.
+    """Average the beads of an image to a PSF.
+
+    Parameters
+    ----------
+    image, voxel_um, points, settings : as in `iter_beads_psf`.
+
+    Returns
+    -------
+    `BeadPsf`: the PSF, its widths, and every bead with the reason why it was not used.
 
     Examples
     --------

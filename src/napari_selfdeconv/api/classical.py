@@ -111,7 +111,22 @@ def classical_method(
     weights: Weights = None,
     device_name: str = "auto",
 ) -> ClassicalResult:
-    """Run one classical method; see `iter_classical`.
+    """Run one classical method on one image.
+
+    Parameters
+    ----------
+    image, psf, weights, device_name : as in `iter_classical`.
+    method : which one, with its settings; None in a setting lets held-out pixels choose it. More iterations, or a
+        smaller regularisation, give more detail and more noise.
+
+    Returns
+    -------
+    `ClassicalResult`.
+
+    Raises
+    ------
+    ConfigError, ComputeError, Cancelled
+        As `iter_deconvolve`.
 
     Examples
     --------
@@ -135,6 +150,10 @@ def iter_richardson_lucy(
 
     Parameters
     ----------
+    image, psf : 2D or 3D, with the same voxel size; with the boundary "open" the PSF may be larger than the image.
+    iterations : counts. More iterations give more detail and more noise.
+    stop : ``stop()`` returns the counts reached, ``cancel()`` discards the run.
+    device_name : "auto", "cpu", "cuda", "cuda:N" or "mps".
     boundary, background : as in `Classical`. With "reflect" and no background this is the textbook's method: the
         image continues as its mirror image, negative values count as 0, the start is its mean.
 
@@ -147,6 +166,16 @@ def iter_richardson_lucy(
     ------
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`.
+
+    References
+    ----------
+    Richardson 1972, https://doi.org/10.1364/JOSA.62.000055; Lucy 1974, https://doi.org/10.1086/111605
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((24, 24))
+    >>> sorted(drain(iter_richardson_lucy(image, np.ones((3, 3)) / 9, (1, 2))))
+    [1, 2]
     """
     counts = sorted(set(iterations))
     if not counts:
@@ -167,7 +196,20 @@ def richardson_lucy(
     background: float | Literal["varying"] | None = None,
     device_name: str = "auto",
 ) -> NDArray[np.float32]:
-    """Return the Richardson-Lucy estimate after ``iterations``; see `iter_richardson_lucy`.
+    """Return the Richardson-Lucy estimate after ``iterations``.
+
+    Parameters
+    ----------
+    image, psf, boundary, background, device_name : as in `iter_richardson_lucy`.
+    iterations : at least 1. More iterations give more detail and more noise.
+
+    Returns
+    -------
+    float32, the shape and units of the image.
+
+    References
+    ----------
+    Richardson 1972, https://doi.org/10.1364/JOSA.62.000055; Lucy 1974, https://doi.org/10.1086/111605
 
     Examples
     --------

@@ -79,7 +79,21 @@ def residual(
     weights: Weights = None,
     background: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Return x - g(result), what the result does not explain; see `iter_residual`.
+    """Return x - g(result), in the image's units: what the result does not explain.
+
+    Parameters
+    ----------
+    image, result, psf, weights, background : as in `iter_residual`.
+
+    Returns
+    -------
+    float32, the shape of the image. It should look like noise; an outline of the object means that light was lost
+    or invented there.
+
+    Raises
+    ------
+    ConfigError
+        If the shapes differ, a value is not finite, or the PSF cannot be used.
 
     Examples
     --------
@@ -247,6 +261,15 @@ def iter_uncertainty(
     ------
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(image, np.ones((3, 3)) / 9, config).model
+    >>> drain(iter_uncertainty(model, image, masks=1)).shape
+    (32, 32)
     """
     started = time.perf_counter()
     check_whole("masks", masks, 1, 64)
@@ -272,7 +295,25 @@ def iter_uncertainty(
 def uncertainty(
     model: Model, image: NDArray[Any], *, masks: int = 4, device_name: str = "auto", seed: int = 0
 ) -> NDArray[np.float32]:
-    """Return the spread of the network's answers; see `iter_uncertainty`."""
+    """Return the spread of the network's answers.
+
+    Parameters
+    ----------
+    model, image, masks, device_name, seed : as in `iter_uncertainty`.
+
+    Returns
+    -------
+    float32 standard deviation in the image's units; bright places depend on chance.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(image, np.ones((3, 3)) / 9, config).model
+    >>> bool(uncertainty(model, image, masks=1).max() > 0)
+    True
+    """
     return drain(iter_uncertainty(model, image, masks=masks, device_name=device_name, seed=seed))
 
 

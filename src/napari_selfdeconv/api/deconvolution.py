@@ -40,7 +40,7 @@ class Deconvolution(Savable):
     losses : history of every loss term as reported (not every step).
     held_out : (step, blind-spot error on the held-out pixels) of every measurement, standardised units.
     seconds, device, precision, steps_done, stopped, converged : how the run went; ``stopped`` by the user,
-        ``converged`` by itself.
+        ``converged`` because the held-out error no longer fell.
     provenance : JSON-ready: version, settings, seed, PSF hash, and the above.
     """
 
@@ -73,7 +73,7 @@ def iter_deconvolve(
     quick_interim: bool = False,
     instant_first: bool = False,
 ) -> Generator[Event, None, Deconvolution]:
-    """Train on one image, then predict it in tiles; yield events, return the result.
+    """Fine-tune a network on one image, then predict the image in tiles; yield events, return the result.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def iter_deconvolve(
     psf : array with the same number of axes and the same voxel size, and its centre at ``n // 2``. It is divided
         by its sum and otherwise used as it is. See `prepare_psf` for a measured one. In 3D it may be larger than
         the image, as a widefield stack needs (`psf_for_stack`). Where it is longer than 65 voxels or than the
-        image, background and light from far planes and from outside the image are estimated and taken off first,
+        image, background and light from far planes and from outside the image are estimated and subtracted first,
         and the result is the light above them, never negative.
     config : settings, by default ``preset("quick", image.ndim)``.
     weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
         saturated pixels, dead rows and columns, black areas and NaN, and says how many (`find_unmeasured`). None
         takes every pixel for a measurement.
-    tiles : tile size and overlap of the inference.
+    tiles : size of the tiles, which changes memory and speed, not the result.
     voxel_um : voxel size in um, only recorded in the model and the provenance.
     stop : ``stop()`` ends training and keeps what there is, ``cancel()`` discards the run.
     preview_every_s : seconds between previews, None for no previews.
@@ -113,6 +113,15 @@ def iter_deconvolve(
         When the computation fails (memory, device, a loss that is no longer finite).
     Cancelled
         After ``stop.cancel()``.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> events = list(iter_deconvolve(image, np.ones((3, 3)) / 9, config))
+    >>> type(events[0]).__name__, type(events[-1]).__name__
+    ('Started', 'Finished')
     """
     started = time.perf_counter()
     config = settings_for(image, config)
@@ -202,7 +211,27 @@ def deconvolve(
     voxel_um: Sequence[float] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Deconvolution:
-    """Train on one image and deconvolve it; see `iter_deconvolve` for the parameters.
+    """Fine-tune a network on one image and deconvolve that image.
+
+    Parameters
+    ----------
+    image, psf, config, weights, tiles, voxel_um : as in `iter_deconvolve`.
+    on_event : called with each event, as it happens.
+
+    Returns
+    -------
+    `Deconvolution`; its ``image`` is float32 in the units of the input.
+
+    Raises
+    ------
+    ConfigError
+        For an image, a PSF or a setting that cannot be used.
+    ComputeError
+        If the computation fails.
+
+    References
+    ----------
+    Papkov, Palo and Parts 2023, https://doi.org/10.48550/arXiv.2308.09426; docs/method.md lists what differs.
 
     Examples
     --------

@@ -83,6 +83,15 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     ------
     ConfigError
         As `read_image`, and for a part that the file does not have.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import write_ome_tiff
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ome_tiff(f"{folder}/a.ome.tif", np.zeros((2, 4, 8, 8)), (0.3, 0.1, 0.1), axes="CZYX")
+    ...     read_selected(f"{folder}/a.ome.tif", ImageChoice(channel=1)).data.shape
+    (4, 8, 8)
     """
     choice = choice or ImageChoice()
     file = read_image(path, series=choice.series, axes=choice.axes)

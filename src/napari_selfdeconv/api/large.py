@@ -91,6 +91,15 @@ def iter_deconvolve_large(
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`; also if ``out`` has another shape. A pixel that is not finite is found while the
         image is checked, after the first events and before training.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> from napari_selfdeconv.events import drain
+    >>> image, out = np.random.default_rng(0).random((32, 32)), np.zeros((32, 32), np.float32)
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> drain(iter_deconvolve_large(image, np.ones((3, 3)) / 9, config, out=out)).image is out
+    True
     """
     shape = tuple(int(n) for n in image.shape)
     if tuple(out.shape) != shape:

@@ -82,6 +82,14 @@ def iter_deconvolve_series(
     ------
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`; also if there are not as many PSFs as channels, or no frame to train on can be used.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.events import drain
+    >>> movie = np.random.default_rng(0).random((3, 32, 32))
+    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> drain(iter_deconvolve_series(movie, np.ones((3, 3)) / 9, SeriesPlan(axes="tyx"), config)).image.shape
+    (3, 32, 32)
     """
     started = time.perf_counter()
     shape = tuple(int(n) for n in image.shape)

@@ -19,9 +19,21 @@ _THICKNESS = Number(0.0, 50_000.0)
 
 @dataclass(frozen=True, kw_only=True)
 class CoverslipLayers(Settings):
-    """A Gibson-Lanni stack: what the objective was designed for, and what is really there. Lengths in um.
+    """A Gibson-Lanni stack: what the objective was designed for, and what is really there.
 
-    ``sample_depth_um`` is how deep below the coverslip the emitter lies.
+    Attributes
+    ----------
+    sample_index : refractive index of the sample, 1 to 4. The further it is from the immersion's, the longer and
+        the less symmetric the PSF is along z.
+    sample_depth_um : depth of the emitter below the coverslip, um.
+    coverslip_index, coverslip_design_index : refractive index of the coverslip, and the one designed for.
+    coverslip_um, coverslip_design_um : thickness of the coverslip, and the one designed for, um.
+    immersion_design_index : index of the immersion that the objective was designed for; None: that of the optics.
+    immersion_design_um : working distance of the design, um.
+
+    References
+    ----------
+    Gibson and Lanni 1992, https://doi.org/10.1364/JOSAA.9.000154
     """
 
     sample_index: Annotated[float, _INDEX]

@@ -20,12 +20,36 @@ _WHAT = "a microscope"
 
 
 def save_microscope(path: str | os.PathLike[str], microscope: Microscope) -> None:
-    """Write a microscope as TOML, whole or not at all; ConfigError if the file cannot be written."""
+    """Write a microscope as TOML, whole or not at all.
+
+    Parameters
+    ----------
+    path : of the file, usually ending in ".toml"; replaced if it exists.
+    microscope : name, optics, and what else is known of it.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+
+    Examples
+    --------
+    See `load_microscope`.
+    """
     write_toml(path, {"format": FORMAT, **microscope.to_dict()})
 
 
 def load_microscope(path: str | os.PathLike[str]) -> Microscope:
-    """Read a file of `save_microscope`; ConfigError if it is not one.
+    """Read a microscope from a TOML file.
+
+    Parameters
+    ----------
+    path : a file of `save_microscope`, or of the docks.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or does not hold a microscope.
 
     Examples
     --------

@@ -79,6 +79,15 @@ def write_ome_tiff(
     ConfigError
         For data or a voxel size that do not fit, and when the file cannot be written (no such folder, no
         permission, disk full).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ome_tiff(f"{folder}/a.ome.tif", np.zeros((4, 8, 8)), (0.3, 0.1, 0.1))
+    ...     read_image(f"{folder}/a.ome.tif").voxel_um
+    (0.3, 0.1, 0.1)
     """
     path = Path(path)
     given = to_array("the image", data)

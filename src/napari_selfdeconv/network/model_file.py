@@ -36,12 +36,19 @@ _SUM_TOLERANCE = 1e-3
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write weights, settings, PSF and versions to one file.
 
-    The file appears whole or not at all.
+    Parameters
+    ----------
+    path : usually ending in ".safetensors". The file appears whole or not at all.
+    model : of `deconvolve`.
 
     Raises
     ------
     ConfigError
         If it cannot be written (no such folder, no permission, disk full).
+
+    Examples
+    --------
+    See `load_model`.
     """
     path = Path(path)
     # clone: safetensors refuses memory that is not contiguous or is shared.
@@ -63,16 +70,32 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read a file written by `save_model`.
+    """Read a file written by `save_model`. No code from the file is run.
 
     The settings, the voxel size and the sizes of all tensors are checked before a network is built, so a small
     file cannot ask for a large one.
+
+    Parameters
+    ----------
+    path : of the file.
 
     Raises
     ------
     ConfigError
         If the file is missing, is not a model file, holds values that no training gives, or does not fit this
         version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import preset
+    >>> from napari_selfdeconv.network.model import build_network
+    >>> config, psf = preset("quick", 2, features=2, pretrained=False), np.full((3, 3), 1 / 9, np.float32)
+    >>> model = Model(config=config, psf=psf, network=build_network(config, psf).eval())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(f"{folder}/model.safetensors", model)
+    ...     load_model(f"{folder}/model.safetensors").psf.shape
+    (3, 3)
     """
     path = Path(path)
     if not path.is_file():

@@ -114,9 +114,15 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
 def repair_psf(
     psf: ArrayLike, keys: Sequence[str], context: Context | None = None
 ) -> tuple[NDArray[np.float32], tuple[float, ...] | None, list[str]]:
-    """Repair what ``keys`` name (findings of `examine` with a fix); everything else stays.
+    """Repair faults of a PSF; everything else stays.
 
-    What is resampled or cropped loses its background too, and what gets other voxels is cropped to its light.
+    A PSF that is resampled or cropped also loses its background. A resampled one is cropped to its light.
+
+    Parameters
+    ----------
+    psf : 2D or 3D, ([z,] y, x).
+    keys : names of findings of `examine_psf` that have a fix.
+    context : voxel size, and the image it is for; as in `examine_psf`.
 
     Returns
     -------
