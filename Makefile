@@ -54,7 +54,7 @@ lint: $(STAMP)  ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-docs: $(STAMP)  ## the documentation as HTML in docs/_build; a warning is an error
+docs: $(STAMP)  ## the documentation as HTML in docs/_build: tables and plots from docs/data, then the pages; a warning is an error
 	@$(PY) -c "import furo, myst_parser" 2>/dev/null || \
 	  $(PY) -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[docs]"
 	$(PY) -m selfdeconv_tools.pages docs

@@ -49,6 +49,9 @@ def test_the_reference_has_every_public_name_once() -> None:
         vars(importlib.import_module("napari_selfdeconv.errors"))
     )
     assert sorted(listed) == sorted(set(api.__all__) - errors)
+    others = re.findall(r"^\.\. auto(?:class|module):: ([\w.]+\.\w+)$", page, re.MULTILINE)
+    for module, _, name in (other.rpartition(".") for other in others):
+        assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
 
 
 def test_every_common_function_says_what_it_takes_and_has_an_example() -> None:

@@ -34,6 +34,33 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     assert links.external == ["https://example.org"]
 
 
+def test_a_row_that_changes_changes_the_page(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    (docs / "data").mkdir(parents=True)
+    for path in pages_of(DOCS):
+        (tmp_path / path.relative_to(ROOT)).write_text(path.read_text("utf-8"), encoding="utf-8")
+    for table in (DOCS / "data").glob("*.csv"):
+        (docs / "data" / table.name).write_text(table.read_text("utf-8"), encoding="utf-8")
+    speed = docs / "data" / "speed.csv"
+    speed.write_text(
+        re.sub(r"(paper-step-2d,.*?),1\.28,", r"\1,9.99,", speed.read_text("utf-8")), encoding="utf-8"
+    )
+    page = dict(written(docs))[docs / "benchmarks.md"]
+    assert "9.99 s" in page
+    assert "9.99 s" not in (DOCS / "benchmarks.md").read_text("utf-8")
+
+
+def test_decibels_in_the_prose_are_those_of_a_row() -> None:
+    rows = "\n".join(table.read_text("utf-8") for table in (DOCS / "data").glob("*.csv"))
+    prose = re.sub(
+        r"<!-- (\w+) -->.*?<!-- end \1 -->", "", (DOCS / "benchmarks.md").read_text("utf-8"), flags=re.DOTALL
+    )
+    figures = re.findall(r"(\d+\.\d+) dB", prose)
+    assert figures
+    for figure in figures:
+        assert figure in rows, f"{figure} dB is in no table of docs/data"
+
+
 def test_rooms_of_the_drawing_are_those_of_the_package() -> None:
     source = (ROOT / "tests" / "test_architecture.py").read_text("utf-8")
     table = source.split("FLOORS = (")[1].split("\n)")[0]

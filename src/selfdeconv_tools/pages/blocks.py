@@ -45,5 +45,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     | 1 | 2 |
     """
     lines = [head, *rows]
-    text = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([text[0], "|" + "---|" * len(head), *text[1:]]).replace("|  |", "| |")
+    text = ["|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines]
+    return "\n".join([text[0], "|" + "---|" * len(head), *text[1:]])

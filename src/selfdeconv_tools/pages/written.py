@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfdeconv_tools.pages.architecture import draw_house
+from selfdeconv_tools.pages.blocks import fill
+from selfdeconv_tools.pages.plot import draw_gains
+from selfdeconv_tools.pages.tables import blocks_of
 
 
 def pages_of(docs: Path) -> list[Path]:
@@ -14,7 +17,13 @@ def pages_of(docs: Path) -> list[Path]:
 
 
 def written(docs: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each file with its text."""
+    """Yield each file with its text, from the rows in ``docs/data``."""
+    data = docs / "data"
+    blocks = blocks_of(data)
+    for page in pages_of(docs):
+        if "<!-- end " in (text := page.read_text("utf-8")):
+            yield page, fill(text, blocks)
+    yield docs / "images" / "gains.svg", draw_gains(data)
     yield docs / "images" / "architecture.svg", draw_house()
 
 
