@@ -122,8 +122,9 @@ class Noted:
 class Finished:
     """The run is over.
 
-    ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended by
-    itself because the held-out error no longer fell. ``refined_iterations`` is how many of Richardson-Lucy were
+    ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended
+    automatically because the held-out error no longer fell, or was not below that of the initial weights after the
+    first steps. ``refined_iterations`` is how many of Richardson-Lucy were
     made from the network's result; ``kept_share`` how much of what training changed was kept, 0 to 1
     (`StartSettings.weight_interpolation`), of several channels the least.
     """

@@ -20,8 +20,8 @@ CHANGES: dict[str, Any] = {
     "loss": LossWeights(rec=2.0), "data_term": "square", "huber_delta": 2.0,
     "steps": 7, "batch_size": 3, "patch": 24, "learning_rate": 0.5, "schedule": "halving", "halve_every": 9,
     "augment": False, "auto_stop": False,
-    "pretrained": False, "weight_interpolation": False, "model_clipping": False,
-    "average_symmetries": False, "calibrate": False, "refine": False, "even_border": False,
+    "pretrained": False, "weight_interpolation": False, "trial": 0.5, "model_clipping": False,
+    "average_symmetries": False, "views": 2, "calibrate": False, "refine": False, "even_border": False,
     "device": "cpu", "precision": "bfloat16",
 }  # fmt: skip
 

@@ -293,7 +293,8 @@ def predict_into(
 ) -> Generator[Event, None, TileConfig]:
     """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; see `predict_with`."""
     model, choice, work = trained.model, trained.choice, trained.work
-    views = predictors(model, choice, average=model.config.result.average_symmetries)
+    settings = model.config.result
+    views = predictors(model, choice, average=settings.average_symmetries, most=settings.views)
     standard = Mapped(image, work.scale.apply)
     finish = work.finish(model, choice, stop)
     made = predict_with(

@@ -19,7 +19,7 @@ from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.events import Event, Noted, Warned
 from napari_selfdeconv.inference.observe import DeconvolveWhole, TrainingObserver, observe_steps
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
@@ -152,6 +152,11 @@ def iter_train(
         network = build_initial(psf, fitted.config, choice, weights)
         yield from TrainingObserver(None, instant, partial(make_model, fitted.config), stop, choice).begin(network)
     run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
+    if run.converged and run.selected.share == 0:
+        yield Noted(
+            f"Training ended after step {run.steps_done} of {used.optimiser.steps}: held-out pixels were not "
+            "predicted better than by the initial weights, which were used."
+        )
     # With a share of 0 the result has the initial weights, whatever the step.
     if run.selected.step < run.steps_done and run.selected.share > 0:
         yield Warned(
@@ -187,7 +192,9 @@ def _asks_for_weights(config: TrainConfig) -> str:
         return f"the loss weight {name} ({config.loss.weights.active[name]:g})"
     if config.network.bn_momentum == 0:
         return "bn_momentum=0"
-    return next((name for name in ("weight_interpolation", "model_clipping") if getattr(config.start, name)), "")
+    return next(
+        (name for name in ("weight_interpolation", "trial", "model_clipping") if getattr(config.start, name)), ""
+    )
 
 
 def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) -> list[str]:

@@ -158,7 +158,9 @@ def _training(
     points: list[Point] = []
     errors: dict[int, float] = {}
     # The results of the very weights whose error is measured.
-    config = network(method, noisy.ndim, device_name).replace(weight_interpolation=False, auto_stop=False)
+    config = network(method, noisy.ndim, device_name).replace(
+        weight_interpolation=False, trial=0.0, auto_stop=False
+    )
     for event in iter_deconvolve(noisy, psf, config, stop=stop):
         yield event
         # After the last step nobody would answer, and the next run would find the request.

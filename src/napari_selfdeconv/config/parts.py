@@ -88,6 +88,8 @@ class StartSettings(Settings):
     pretrained : start from initial weights learned on generated scenes, not from random ones.
     weight_interpolation : when training ends, go back to the initial weights unless the trained ones predict the
         held-out pixels measurably better.
+    trial : share of the steps after which training ends if held-out pixels are not yet predicted better than by
+        the initial weights; these give the result then. 0 makes all steps.
     model_clipping : if the image is clipped at its lowest value, compare the data with the expected clipped value
         of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
         residual of the initial weights.
@@ -95,6 +97,7 @@ class StartSettings(Settings):
 
     pretrained: bool = False
     weight_interpolation: bool = False
+    trial: Annotated[float, Number(0.0, 1.0)] = 0.0
     model_clipping: bool = False
 
 
@@ -105,6 +108,8 @@ class ResultSettings(Settings):
     Attributes
     ----------
     average_symmetries : average over the flips and rotations that leave the PSF unchanged.
+    views : average over no more of these views than so many, spread evenly; 0 means all of them. A symmetric PSF
+        has 8 in 2D and 16 in 3D.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
     refine : add what the residual x - g(f(x)) still holds, as long as held-out pixels gain.
     even_border : if the image gets dark towards its border, make it as bright there as further in, before anything
@@ -112,6 +117,7 @@ class ResultSettings(Settings):
     """
 
     average_symmetries: bool = False
+    views: Annotated[int, Whole(0, 64)] = 0
     calibrate: bool = False
     refine: bool = False
     even_border: bool = False

@@ -64,6 +64,7 @@ class TrainConfig(Settings):
         need = {
             "auto_stop": self.optimiser.auto_stop,
             "weight_interpolation": self.start.weight_interpolation,
+            "trial": self.start.trial > 0,
             "model_clipping": self.start.model_clipping,
         }
         for name, wanted in need.items():

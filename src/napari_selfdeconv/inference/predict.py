@@ -44,7 +44,9 @@ def predict(
 
     With ``most_views`` no more views than that are averaged.
     """
-    functions = predictors(model, choice, average=model.config.result.average_symmetries)[:most_views]
+    settings = model.config.result
+    most = min((count for count in (settings.views, most_views) if count), default=0)
+    functions = predictors(model, choice, average=settings.average_symmetries, most=most)
     return (yield from predict_with(functions, model, standard, choice, tiles, stop))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,22 +16,50 @@ from napari_selfdeconv.physics.boundary import extend
 
 
 def predictors(
-    model: Model, choice: Choice, *, average: bool
+    model: Model, choice: Choice, *, average: bool, most: int = 0
 ) -> list[Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
     """Return functions from a standardised tile to its prediction, to be averaged.
 
     With ``average`` there is one for each symmetry of the PSF, and at least one for each phase of the network's
     down-sampling grid: its strided convolutions can leave a pattern of that period, which g does not see and
-    no loss removes, but a mean over the phases does. Without, it is one function. The network must lie on
-    the device already.
+    no loss removes, but a mean over the phases does. With ``most`` above 0 there are no more than that, spread
+    evenly (`spread`). Without ``average`` it is one function. The network must lie on the device already.
     """
     ndim = model.psf.ndim
-    if not average:
+    if not average or most == 1:
         return [_view(model, choice, IDENTITY, (0,) * ndim)]
     symmetries = psf_symmetries(model.psf)
     count = max(len(symmetries), 2**ndim if model.config.network.levels > 1 else 1)
-    views = [symmetries[i % len(symmetries)] for i in range(count)]
-    return [_view(model, choice, view, _phase(i, view, ndim)) for i, view in enumerate(views)]
+    if not 0 < most < count:
+        views = [symmetries[i % len(symmetries)] for i in range(count)]
+        return [_view(model, choice, view, _phase(i, view, ndim)) for i, view in enumerate(views)]
+    chosen = spread([_bits(symmetry, ndim) for symmetry in symmetries], most)
+    cells = list(product((0, 1), repeat=ndim))
+    corners = spread(cells, most)
+    pairs = [(symmetries[chosen[i % len(chosen)]], cells[corners[i % len(corners)]]) for i in range(most)]
+    return [_view(model, choice, view, _offset(cell, view, ndim)) for view, cell in pairs]
+
+
+def spread(codes: Sequence[tuple[int, ...]], count: int) -> list[int]:
+    """Return which ``count`` of some binary codes lie far from each other, beginning with the first.
+
+    Each is as far from its nearest one before it as there is, then as far from all of them. So half of 2, 4 or 8
+    views are flipped along each axis, if the PSF allows it.
+
+    Examples
+    --------
+    >>> spread([(0, 0), (0, 1), (1, 0), (1, 1)], 3)
+    [0, 3, 1]
+    """
+    chosen = [0]
+    while len(chosen) < min(count, len(codes)):
+        far = [[sum(a != b for a, b in zip(code, codes[i], strict=True)) for i in chosen] for code in codes]
+        chosen.append(max(range(len(codes)), key=lambda i: (min(far[i]), sum(far[i]), -i)))
+    return chosen
+
+
+def _bits(symmetry: Symmetry, ndim: int) -> tuple[int, ...]:
+    return (int(symmetry.swap), *(int(axis in symmetry.flips) for axis in range(-ndim, 0)))
 
 
 def _phase(i: int, symmetry: Symmetry, ndim: int) -> tuple[int, ...]:
@@ -39,11 +68,17 @@ def _phase(i: int, symmetry: Symmetry, ndim: int) -> tuple[int, ...]:
     A flip exchanges the two voxels of a cell as an offset by 1 does, so the offset makes up for it. Views beyond
     the first 2^ndim are moved by 2 as well, which evens out a period of 4.
     """
+    cell = tuple(i >> axis & 1 for axis in range(ndim))
+    return tuple(offset + (i >> ndim & 1) * 2 for offset in _offset(cell, symmetry, ndim))
+
+
+def _offset(cell: tuple[int, ...], symmetry: Symmetry, ndim: int) -> tuple[int, ...]:
+    """Return the offset with which a view has its grid at ``cell`` of the image: a flip moves it by 1 as well."""
     flipped = {axis % ndim for axis in symmetry.flips}
     if symmetry.swap:  # the flips act after the swap
         other = {ndim - 1: ndim - 2, ndim - 2: ndim - 1}
         flipped = {other.get(axis, axis) for axis in flipped}
-    return tuple(((i >> axis & 1) ^ (axis in flipped)) + (i >> ndim & 1) * 2 for axis in range(ndim))
+    return tuple(cell[axis] ^ (axis in flipped) for axis in range(ndim))
 
 
 def _view(

@@ -57,7 +57,7 @@ class Trained:
     held_out : (step, error) of every measurement of the held-out blind-spot error.
     steps_done : how many steps were made.
     selected : which weights of the run the network has.
-    converged : whether training ended because the held-out error no longer fell.
+    converged : whether training ended because the held-out error no longer fell, or did not begin to.
     """
 
     network: Deconvolver
@@ -118,7 +118,7 @@ def _make_steps(run: TrainingRun, stop: StopToken) -> Generator[Event | StepDone
         step += 1
         values = run.make_step()
         stop.raise_if_cancelled()
-        ending = stop.stopped or run.schedule.steps_left == 0
+        ending = run.selector.gives_up(step) or stop.stopped or run.schedule.steps_left == 0
         held_out = run.inspect(step, values["total"], ending)
         now = time.perf_counter()
         # A report waits for the device, so there are not many.
@@ -143,7 +143,7 @@ def _make_steps(run: TrainingRun, stop: StopToken) -> Generator[Event | StepDone
         losses=run.history,
         held_out=run.selector.curve.history,
         steps_done=step,
-        converged=run.converged,
+        converged=run.converged or run.selector.failed,
     )
 
 

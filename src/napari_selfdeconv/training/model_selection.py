@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.training.convergence import HeldOutCurve
 from napari_selfdeconv.training.initial_or_trained import copy_weights, load_better, load_between
+from napari_selfdeconv.training.trial import Trial
 from napari_selfdeconv.training.validation import Validator
 
 
@@ -36,13 +37,16 @@ class ModelSelector:
     network : in training; its weights are replaced in place.
     validator : measures the held-out error; None if no pixel is held out.
     blur : from f(x) to the expected image.
-    initial : weights that the run began with, to interpolate to; None to use the trained weights as they are.
+    initial : weights that the run began with, to go back to; None to use the trained weights as they are. The
+        network has them now.
     share : of the way from ``initial`` to the trained weights that is always taken. None lets held-out pixels
         decide.
 
     Attributes
     ----------
     curve : the measurements so far.
+    trial : of the first steps; None if training is not given up early.
+    failed : whether training was given up, because the trial failed.
     """
 
     def __init__(
@@ -59,6 +63,14 @@ class ModelSelector:
         self._share = share
         self._returns_to_best, self._initial = config.optimiser.auto_stop, initial
         self._best: dict[str, Tensor] = {}
+        self._interpolates = config.start.weight_interpolation
+        self.trial: Trial | None = None
+        self.failed = False
+        decides = initial is not None and share is None and validator is not None and validator.count > 0
+        self._before = validator.measure_errors(network, blur) if decides and validator is not None else None
+        if self._before is not None and validator is not None and config.start.trial:
+            last = math.ceil(config.start.trial * config.optimiser.steps)
+            self.trial = Trial(network, validator, blur, self._before, last)
 
     def measure(self, step: int) -> float | None:
         """Measure the held-out error and copy the weights if they are the best; None if no pixel is held out."""
@@ -69,23 +81,32 @@ class ModelSelector:
             self._best = copy_weights(self._network)
         return error
 
+    def gives_up(self, step: int) -> bool:
+        """Return whether training ends at ``step`` because its first steps gained nothing."""
+        self.failed = self.trial is not None and self.trial.fails(step)
+        return self.failed
+
     def load_selected(self, step: int) -> SelectedWeights:
         """Load the weights that are returned if training ends at ``step``; set the network to evaluation mode.
 
         These are the weights as they are now, or the best ones if the held-out error has clearly risen since
-        (`auto_stop`). The initial weights are loaded instead if training gained nothing measurable at the held-out
-        pixels (`StartSettings.weight_interpolation`).
+        (`auto_stop`). The initial weights are loaded instead if training gained nothing at the held-out pixels
+        (`StartSettings.weight_interpolation`, `StartSettings.trial`).
         """
         if self._returns_to_best and self.curve.worse_than_best:
             self._network.load_state_dict(self._best)
             step = self.curve.best_step
         share = 1.0
-        if self._initial is not None and self._share is not None:
+        if self.failed and self._initial is not None:
+            share = 0.0
+            self._network.load_state_dict(self._initial)
+        elif self._initial is not None and self._share is not None:
             share = self._share
             load_between(self._network, self._initial, share)
-        elif self._initial is not None and self._validator is not None and self._validator.count:
-            measure_errors = partial(self._validator.measure_errors, self._network, self._blur)
-            share = load_better(self._network, self._initial, measure_errors)
+        elif self._interpolates and self._initial is not None and self._before is not None:
+            assert self._validator is not None
+            after = self._validator.measure_errors(self._network, self._blur)
+            share = load_better(self._network, self._initial, self._before, after)
         self._network.eval()
         return SelectedWeights(step, share)
 

@@ -108,8 +108,8 @@ class TrainingRun:
             self.blur = validator.estimate_clipping(self.network, blur)
         self.blind_spot = BlindSpot(self.network, self.blur, reference, config, choice, bounds, masks)
         cautious &= weights is not None
-        mixes = cautious or (config.start.weight_interpolation and weights is not None)
-        initial = copy_weights(self.network) if mixes else None
+        returns = cautious or config.start.weight_interpolation or config.start.trial > 0
+        initial = copy_weights(self.network) if returns and weights is not None else None
         share = _CAUTIOUS_SHARE if cautious else None
         self.selector = ModelSelector(self.network, validator, self.blur, config, initial, share)
         self.network.train()

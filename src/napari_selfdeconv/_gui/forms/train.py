@@ -105,6 +105,8 @@ class TrainForm(QWidget):
         chosen |= {
             name: False for name, box in switches.items() if not box.isChecked() and (trains or box.isEnabled())
         }
+        if "auto_stop" in chosen:
+            chosen["trial"] = 0.0
         if self.even_border.isChecked():
             chosen["even_border"] = True
         loss = self.loss.value() if trains else None

@@ -190,7 +190,7 @@ class RunPanel(QWidget):
         if self._finished is not None:
             if self._finished.converged:
                 text += f". It stopped by itself after step {self._finished.steps_done}"
-                text += ": the held-out error no longer fell"
+                text += ": the held-out error no longer fell" if self._finished.kept_share else ""
             elif self._finished.stopped:
                 text += f"; stopped after step {self._finished.steps_done}"
             if self._finished.kept_share < 1:

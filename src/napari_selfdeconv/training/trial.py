@@ -1,0 +1,57 @@
+"""Whether the first steps of a training gain anything at held-out pixels."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from napari_selfdeconv.network.model import Deconvolver
+from napari_selfdeconv.physics.clipping import ClippedBlur
+from napari_selfdeconv.training.validation import Validator
+
+# The weights of one step are noisy, because the learning rate rises. Their mean over about five steps is not.
+_DECAY = 0.8
+
+
+class Trial:
+    """Compares the mean of the weights over the first steps with the initial weights.
+
+    Parameters
+    ----------
+    network : in training; followed, not changed.
+    validator, blur : measure the error.
+    before : error of the initial weights at every held-out pixel.
+    last_step : at which it is decided.
+    """
+
+    def __init__(
+        self,
+        network: Deconvolver,
+        validator: Validator,
+        blur: ClippedBlur,
+        before: NDArray[np.float32],
+        last_step: int,
+    ) -> None:
+        self._network, self._validator, self._blur = network, validator, blur
+        self._before, self._last_step = before, last_step
+        self._mean: AveragedModel | None = None
+
+    def fails(self, step: int) -> bool:
+        """Follow the network; return True at the last step of the trial if held-out pixels gained nothing.
+
+        Training is then over. It was seen to gain nothing at the end of the run either.
+        """
+        if step > self._last_step:
+            return False
+        if self._mean is None:
+            average = get_ema_multi_avg_fn(_DECAY)  # type: ignore[no-untyped-call]
+            self._mean = AveragedModel(self._network, multi_avg_fn=average, use_buffers=True)
+        self._mean.update_parameters(self._network)
+        if step < self._last_step:
+            return False
+        after = self._validator.measure_errors(cast(Deconvolver, self._mean.module), self._blur)
+        self._mean = None
+        return bool(after.mean(dtype=np.float64) >= self._before.mean(dtype=np.float64))
