@@ -32,7 +32,7 @@ class Started:
     remedy : what to install or set to run faster; empty where nothing can be done.
     peak_bytes : memory that training is expected to take beyond what the process holds.
 
-    A run that collapsed begins again with another seed: `Warned` says so, and another `Started` follows.
+    A run that collapsed starts again with another seed: `Warned` says so, and another `Started` follows.
     """
 
     device: str

@@ -118,7 +118,7 @@ def _check_sizes(name: str, value: Any) -> None:
     for size in value:
         if isinstance(size, (int, float)) and size > _LARGEST_UM:
             raise ConfigError(
-                f"{name} is in micrometres, and {size:g} um is no voxel of a light microscope",
+                f"{name} is in micrometres, and {size:g} um is not a voxel size of a light microscope",
                 f"nanometres? then give {size / 1000:g}",
             )
 

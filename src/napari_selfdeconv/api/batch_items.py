@@ -77,7 +77,7 @@ def _from_table(path: Path) -> list[BatchItem]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"cannot read the table {path}: {reason_of(error)}") from error
     if not rows or "file" not in rows[0]:
-        raise ConfigError(f"{path} is no table of images", "its first line must name columns, one of them 'file'")
+        raise ConfigError(f"{path} is not a table of images", "its first line names columns, one of them 'file'")
     return [
         BatchItem(
             path=path.parent / str(row["file"]),

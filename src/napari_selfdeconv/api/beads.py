@@ -246,7 +246,7 @@ def _doubts(result: BeadPsf, average: Float) -> list[str]:
     if result.used == 1:
         out.append("One bead only: the PSF is as noisy as that bead. Ten or more make a good one.")
     elif result.used < _FEW:
-        out.append(f"Only {result.used} beads: the PSF is noisy and outliers cannot be told. Use ten or more.")
+        out.append(f"Only {result.used} beads: the PSF is noisy and outliers cannot be found. Use ten or more.")
     smooth = ndimage.gaussian_filter(average - background(average), 1.0, mode="nearest")
     names = "zyx"[-average.ndim :]
     cut = [f"{a} ({b:.0%} of the peak)" for a, b in zip(names, border_light(smooth), strict=True) if b > _CUT_OFF]

@@ -130,7 +130,7 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
         names = ("iterations", "regularisation", "median_guard", "boundary", "background")
         parts["method"] = {"name": settings["method"], **{name: settings.get(name) for name in names}}
     else:
-        raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
+        raise ConfigError("this layer is not a result of this plugin: its metadata do not say how it was made")
     optics = provenance.get("optics")
     if isinstance(optics, Mapping):
         given = [name for name, source in optics.get("sources", {}).items() if source == "given"]
@@ -166,7 +166,7 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
     # Records of version 0.1.
     if str(provenance.get("method")).lower() == "richardson-lucy":
         return "rl"
-    raise ConfigError("this layer does not say how it was made: it is no result of this plugin")
+    raise ConfigError("this layer is not a result of this plugin: its metadata do not say how it was made")
 
 
 def _weights(provenance: Mapping[str, Any]) -> str:

@@ -93,8 +93,8 @@ def add_training(p: argparse.ArgumentParser) -> None:
         help="one of the paper's losses; training starts from random weights",
     )  # fmt: skip
     for flag, name, value, about in (
-        ("--random-start", "pretrained", False, "not from the pre-trained weights"),
-        ("--no-refine", "refine", False, "leave the network's result as it is"),
+        ("--random-start", "pretrained", False, "start from random weights, not from the learned ones"),
+        ("--no-refine", "refine", False, "no refinement of the network's result by Richardson-Lucy"),
         ("--even-border", "even_border", True, "brighten an image that is dark at its border"),
     ):
         group.add_argument(

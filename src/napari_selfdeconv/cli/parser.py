@@ -91,11 +91,11 @@ def make_parser() -> argparse.ArgumentParser:
         said = added.add_mutually_exclusive_group()
         said.add_argument(
             "-q", "--quiet", dest="verbosity", action="store_const", const=-1, default=0,
-            help="say warnings and errors only",
+            help="print warnings and errors only",
         )  # fmt: skip
         said.add_argument(
             "-v", "--verbose", dest="verbosity", action="store_const", const=1,
-            help="say every second how far it is, and where an error arose",
+            help="print the progress every second, and where an error arose",
         )  # fmt: skip
     return parser
 
@@ -313,7 +313,7 @@ def _add_evaluate(p: argparse.ArgumentParser) -> None:
     add_part(p, "psf")
     add_part(p, "optics")
     p.add_argument(
-        "--json", action="store_true", help="print one JSON object; infinite and null (undefined) are told"
+        "--json", action="store_true", help="print one JSON object; a score may be 'infinite', or null (undefined)"
     )
     p.set_defaults(run=scores.run_evaluate, interrupt=None)
 
@@ -322,8 +322,8 @@ def _add_benchmark(p: argparse.ArgumentParser) -> None:
     kinds = p.add_subparsers(required=True, metavar="KIND", parser_class=Parser)
     for name, add, text in (
         ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
-        ("validation", _add_validation, "whether the held-out error knows what the truth knows"),
-        ("widefield", _add_widefield, "stacks as a microscope records them: light from everywhere, and haze"),
+        ("validation", _add_validation, "how well the held-out error predicts the error against the truth"),
+        ("widefield", _add_widefield, "simulated stacks with haze: light from other planes and from outside"),
         ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
     ):
         add(kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))

@@ -1,7 +1,7 @@
 """The gain and the offset that make a result, blurred again, fit the image: one straight line.
 
-Batch-norm statistics lag behind a network that is still learning, and a deconvolved image whose contrast is a
-tenth too high or too low comes of it. Two numbers cannot invent structure, and they are fitted to the image alone.
+Batch-norm statistics lag behind a network that is still learning. The contrast of its result is then up to a tenth
+too high or too low. Two numbers cannot invent structure, and they are fitted to the image alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROUNDS = 20
 _DELTA = 1.0
 # The slope is biased a little below 1, because g(result) has an error of its own: a gain this near to 1 is left.
 _NEAR = 0.1
-# A gain further from 1 is no small correction: the two images have nothing to do with each other.
+# A gain further from 1 is not a small correction: the two images are unrelated.
 _GAINS = (0.5, 2.0)
 # Below this share of the image's variation there is nothing to fit a gain to.
 _FLAT = 0.05

@@ -93,7 +93,7 @@ class TrainingObserver:
 
 
 def _as_interim(event: Event) -> Event:
-    """Give progress the stage of an interim result: training is under way all the same."""
+    """Give progress the stage of an interim result, because training is under way."""
     return replace(event, stage=INTERIM_STAGE) if isinstance(event, Progress) else event
 
 

@@ -1,4 +1,4 @@
-"""What the entries share: tiled prediction and the record of a run."""
+"""Tiled prediction and the record of a run, which all entries share."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from napari_selfdeconv.network.model import Model, place
 from napari_selfdeconv.stop_token import StopToken
 
 CLIPPED = (
-    "The noise of this image is cut off at its lowest value, which makes dark places brighter than their light. "
-    "In the result black is black, and the mean is below that of the image."
+    "This image is clipped at its lowest value, which makes dark places brighter than their light. "
+    "The result corrects this, so its mean is below the mean of the image."
 )
 
 
@@ -162,7 +162,7 @@ def predict_and_fit(
     result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop, most_views)
     if not np.isfinite(result.sum(dtype=np.float64)):
         raise ComputeError("the network's result has values that are not finite", "train again with another seed")
-    # Without far light black is known, and the light is brought to the image's by `Problem.in_units`.
+    # After far light was subtracted the background is 0; `Problem.in_units` restores the light of the image.
     if not model.config.result.calibrate or problem.far is not None:
         return result, Line(1.0, 0.0, False), tiles
     line = calibrate(
@@ -189,7 +189,7 @@ def deconvolve_whole(
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
     """Deconvolve an image with a trained model, in its own units; ``refiner`` serves all frames of a series.
 
-    Far light was taken off the problem before (`Problem.without_far_light`).
+    Far light was subtracted from the problem before (`Problem.without_far_light`).
 
     With ``most_views`` the network's result is the mean of no more views than that.
 

@@ -32,7 +32,7 @@ from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
 from napari_selfdeconv.stop_token import StopToken
 
-# Of the image's standard deviation: what is below 0 in a result becomes at most this much light.
+# Values below 0 in a result become at most this share of the image's standard deviation.
 _DARK = 1e-4
 #: Name of the stage in which the far light is estimated, in `Progress`.
 HAZE_STAGE = "haze"
@@ -60,7 +60,7 @@ class Problem:
     weighing : "auto", "auto+nan", "given", or None: where the weights come from (`weigh_pixels`).
     whole_psf : the PSF as it was given, sum 1, where it is too large for a training patch (`has_far_light`);
         ``psf`` is then its compact part. None elsewhere.
-    far : the light that `without_far_light` took off the image; None before, and without ``whole_psf``.
+    far : the light that `without_far_light` subtracted; None before, and without ``whole_psf``.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Problem:
     def without_far_light(
         self, boundary: Boundary, choice: Choice, stop: StopToken
     ) -> Generator[Event, None, Self]:
-        """Return the problem of the compact PSF: background and far light are taken off the image.
+        """Return the problem of the compact PSF: background and far light are subtracted.
 
         Without ``whole_psf`` the problem is returned as it is. Parameters as in `estimate_far_light`.
 
@@ -237,7 +237,7 @@ class Problem:
     def standard(self) -> NDArray[np.float32]:
         """The standardised image, computed at the first use and then kept: training needs all of it."""
         if self.whole_psf is not None and self.far is None:
-            raise RuntimeError("the far light of this image was not taken off: call without_far_light first")
+            raise RuntimeError("the far light of this image was not subtracted: call without_far_light first")
         return self.scale.apply(self.image)
 
     @property
@@ -258,8 +258,8 @@ def _scale_of(image: NDArray[Any], weights: PixelWeights | None) -> Standardizer
 def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> NDArray[np.float32]:
     """Make a result positive and multiply it by ``factor``, in place: light is never negative.
 
-    What noise took below 0 becomes less than a ten-thousandth of ``deviation``, the image's standard deviation, in
-    the same order: dark places have no flat patches.
+    Values that noise took below 0 become less than a ten-thousandth of ``deviation``, the image's standard
+    deviation, in the same order: dark places have no flat patches.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The live preview: what the network makes of the region the user is looking at, between two steps."""
+"""The live preview: the network's result for the region that the user is looking at, between two steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_selfdeconv.stop_token import StopToken
 
 # A tile of a preview, so that it takes little memory and can be cancelled soon; the first preview is one of them.
 _TILE_VOXELS = 262_144
-# Read around a tile: seams of a preview are of no account.
+# Read around a tile: little, because seams of a preview do not matter.
 _CONTEXT = 8
 # A preview must not hold up training: it predicts as many voxels as take this long, as the last one has shown.
 _SECONDS = 3.0

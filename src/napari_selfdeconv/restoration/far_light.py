@@ -3,8 +3,8 @@
 The PSF of a widefield stack is as large as the stack. It is the sum of a compact part and a far part, and what the
 far part adds to the image is smooth: haze. Accelerated Richardson-Lucy with the whole PSF and an open border gives
 a first estimate F of the whole scene. What it expects of the image beyond the light of the compact part,
-``h * F - near * F_inside``, is taken off the image. What is left is an image of the compact part alone, which the
-network deconvolves.
+``h * F - near * F_inside``, is subtracted from the image. What is left is an image of the compact part alone. The
+network deconvolves it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ITERATIONS = 40
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FarLight:
-    """What was taken off an image so that a compact PSF is left.
+    """What was subtracted from an image so that a compact PSF explains the rest.
 
     Attributes
     ----------

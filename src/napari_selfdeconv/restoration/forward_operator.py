@@ -57,7 +57,7 @@ class ForwardOperator(Protocol):
 
 
 class BlurOperator:
-    """The blur of an image that continues at its border by itself: the estimate is as large as the image.
+    """The blur of an image that continues at its border by a rule: the estimate is as large as the image.
 
     Parameters
     ----------

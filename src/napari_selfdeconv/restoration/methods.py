@@ -98,7 +98,7 @@ class Classical(Settings):
 
     @property
     def border(self) -> Border:
-        """The rule at the border: the one that is given, else the method's own."""
+        """The rule at the border: the given one, else the method's own."""
         return self.boundary or METHODS[self.method].boundaries[0]
 
     @property

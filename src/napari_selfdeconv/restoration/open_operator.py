@@ -28,7 +28,7 @@ class OpenOperator:
     """A with an estimate that extends beyond the image as far as the PSF reaches.
 
     Light from outside that arrives at the image is part of the estimate. It is as free as the light inside, and is
-    cut off at the end (`crop`). Sources: Bertero and Boccacci 2005; Dey et al. 2006.
+    cropped at the end (`crop`). Sources: Bertero and Boccacci 2005; Dey et al. 2006.
 
     Parameters
     ----------

@@ -23,15 +23,15 @@ from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.replace_outliers import replace_outliers
 from napari_selfdeconv.stop_token import StopToken
 
-# A held-out error larger by no more than this share is no reason for more iterations or less regularisation.
+# A held-out error that is larger by at most this share does not justify more iterations or less regularisation.
 _SHARE = 0.01
-# More pixels are measured where it is a share that decides: the least error must be known well.
+# More pixels are measured if a share decides, because the least error must be known well.
 _MOST_PIXELS = 100_000
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was recorded, and where to compute.
+    """The recorded image, and where to compute.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ def _inputs(recorded: Recorded, settings: Classical) -> MethodInputs:
     assert settings.boundary is not None
     image = replace_outliers(recorded.image) if settings.median_guard else recorded.image
     background = None
-    # Light below 0 needs a background, or it would count as none.
+    # Values below 0 need a background, or they would count as 0.
     below = METHODS[settings.method].needs_light and not settings.models_background and float(image.min()) < 0
     if settings.models_background or below:
         measured = None if recorded.weights is None else recorded.weights.measured
@@ -168,7 +168,7 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
     method = METHODS[settings.method]
     if method.chosen is None or getattr(settings, method.chosen) is not None:
         return settings
-    # A method that knows weights is not told of the held-out pixels; any other gets them filled from around.
+    # A method that knows weights gets weight 0 at held-out pixels; any other gets them filled from around.
     weighted = inputs.weights is not None or inputs.background is not None
     share = _SHARE if weighted else 0.0
 

@@ -160,7 +160,7 @@ class _Run:
             sight = self._sight[where]
             least = xp.clip(sight, self._least(where), None)
             xp.clip(part, 0.0, None, out=part)
-            # A voxel that is hardly seen keeps the share of its light that the image says nothing about.
+            # A voxel that is hardly seen keeps the share of its light that the image does not determine.
             part += least - xp.clip(sight, 0.0, None)
             part /= least
             if divisor is not None:

@@ -1,4 +1,4 @@
-"""Has a training run collapsed? What a network that learned nothing looks like, in numbers."""
+"""Finds training runs that collapsed, by what a network that learned nothing looks like."""
 
 from __future__ import annotations
 

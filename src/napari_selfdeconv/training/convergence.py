@@ -1,4 +1,4 @@
-"""Does the held-out error still fall, and at which step was it lowest?"""
+"""The held-out error over a run: whether it still falls, and at which step it was lowest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The initial weights or the trained ones: which of them is used, as held-out pixels say."""
+"""The choice between initial and trained weights, by held-out pixels."""
 
 from __future__ import annotations
 

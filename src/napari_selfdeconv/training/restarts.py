@@ -1,4 +1,4 @@
-"""A training that failed begins again, with a change that may help."""
+"""A training that failed is started again, with a change that may help."""
 
 from __future__ import annotations
 

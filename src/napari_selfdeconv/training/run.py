@@ -38,8 +38,8 @@ _INSPECT_EVERY = 20
 _GRACE_STEPS = 20
 # Where torch has an optimiser that goes through memory once.
 _FUSED = ("cpu", "cuda")
-# With far light: a thirteenth of the learning rate, and half of the way. At full rate the haze that the first
-# estimate left came back as light: on a simulated stack haze was .51 where it is .44, with 0.35 dB less.
+# After far light was subtracted: a thirteenth of the learning rate, and half of the way. At full rate the haze of
+# the first estimate came back as light: on a simulated stack haze was .51 instead of .44, with 0.35 dB less.
 _CAUTIOUS_RATE, _CAUTIOUS_SHARE = 0.075, 0.5
 
 
@@ -54,7 +54,7 @@ class TrainingRun:
     weights : the initial weights; None for random ones.
     pixels : how much the pixels of each frame count; None if all are measurements.
     cautious : learn slowly, and return weights half way between the initial and the trained ones. For images with
-        smooth errors of their own, which blind spots take for light: those whose far light was taken off.
+        smooth errors of their own, which blind spots take for light: those whose far light was subtracted.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ def read_rows(table: Path) -> list[Row]:
     with table.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise ConfigError(f"{table} is no table of speed figures of this version")
+            raise ConfigError(f"{table} is not a table of speed figures of this version")
         return list(reader)
 
 

@@ -106,6 +106,6 @@ def test_hovering_tells_the_values(plot: LossPlot, monkeypatch: pytest.MonkeyPat
 def test_the_end_is_marked_and_the_next_run_starts_empty(plot: LossPlot) -> None:
     plot.mark_end(59)
     assert plot.ended_at == 59
-    assert any(label == "stopped by itself" for label, _ in plot._lines)
+    assert any(label == "stopped automatically" for label, _ in plot._lines)
     plot.restart(10)
     assert (plot.points, plot.ended_at, plot._lines, plot._buttons) == (0, None, {}, {})

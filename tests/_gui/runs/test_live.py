@@ -60,7 +60,7 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
     panel.show_event(Finished(seconds=1.0, steps_done=59, stopped=False, converged=True, refined_iterations=12))
     assert plot.ended_at == 59
     panel.succeeded("Deconvolved")
-    assert "stopped by itself after step 59: the held-out error no longer fell" in panel.status.text()
+    assert "stopped automatically after step 59: the held-out error no longer fell" in panel.status.text()
     assert "Refined by 12 iterations of Richardson-Lucy" in panel.status.text()
     assert "initial" not in panel.status.text()
 
@@ -188,7 +188,7 @@ def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
     form.pretrained.setChecked(False)
     assert not form.config(2).start.pretrained
     assert form.steps.specialValueText() == "preset's (350)"
-    assert "350 steps from a random start" in form.note.text()
+    assert "350 steps from random weights" in form.note.text()
     form.pretrained.setChecked(True)
     # The weights were learned with the preset's own loss; another one starts at random.
     form.loss.setCurrentIndex(form.loss.findData("noise2self"))

@@ -77,7 +77,7 @@ class CompareWidget(DockBase):
                 self.line_button,
                 "Draw a line over the image and plot what lies below it, for the image and each result",
             ),
-            (self.measure_button, "Compute the table of metrics for the results that there are"),
+            (self.measure_button, "Compute the table of metrics for the existing results"),
             (self.copy_button, "Copy the table, to paste it into a spreadsheet"),
             (self.csv_button, "Write the table to a file"),
         ):

@@ -41,7 +41,7 @@ class AxesForm(QWidget):
         self._layer: Image | None = None
         self.meanings = [ChoiceBox(_MEANINGS, "What this axis is") for _ in range(3)]
         self._labels = [QLabel() for _ in self.meanings]
-        self.colours = ChoiceBox(_COLOURS, "A colour picture is three images: what the result is to be")
+        self.colours = ChoiceBox(_COLOURS, "Result of a colour picture: a picture, one image, or three channels")
         self._colours_label = QLabel("Result")
         self.train_on = ChoiceBox(
             [("this frame", "current"), ("frames spread over time", "sampled")], "What the network learns from"

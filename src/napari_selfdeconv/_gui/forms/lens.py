@@ -127,7 +127,7 @@ class LensFields(QWidget):
         parts = [f"{FROM_FILE.strip()} from the file {facts.file}"] if marked or facts.values else []
         if facts.file and facts.missing:
             known = all((optics.na, optics.wavelength_um, optics.refractive_index))
-            rest = "what stands there was typed" if known else "type what is missing"
+            rest = "these values were typed" if known else "type what is missing"
             parts.append(f"The file does not state {_listed(facts.missing)}: {rest}.")
         parts += [f"Check: {doubt}." for doubt in facts.doubts]
         self.file_note.say(". ".join(part.rstrip(".") for part in parts) + "." if parts else "")

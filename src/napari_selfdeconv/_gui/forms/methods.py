@@ -39,7 +39,9 @@ class MethodsForm(QWidget):
                 layout.addWidget(field, row, 1)
         self.guard = QCheckBox("Replace hot and dead pixels first")
         squared = [method.title for method in METHODS.values() if method.least_squares]
-        self.guard.setToolTip(f"Salt and pepper, hot pixels: for {', '.join(squared)}, which square them")
+        self.guard.setToolTip(
+            f"Removes salt and pepper and hot pixels for {', '.join(squared)}, which square their errors"
+        )
         self.border = ChoiceBox(
             list(_BORDERS.items()),
             "Where light comes from beyond the border, for methods with several rules",

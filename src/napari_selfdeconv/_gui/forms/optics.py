@@ -43,7 +43,7 @@ class OpticsForm(QWidget):
         self.parameter_rows = {key: self._parameter_row(key) for key in MODELS}
         self.mismatch = QCheckBox("Sample of another index")
         self.mismatch.setToolTip(
-            "The sample refracts light otherwise than the immersion: the PSF grows with the depth"
+            "The refractive index of the sample differs from that of the immersion: the PSF grows with the depth"
         )
         self.sample_index = NumberBox(1.38, 0.01, "Refractive index of the sample: water 1.33, cells 1.36 to 1.4")
         self.sample_depth = NumberBox(0.0, 1.0, "How deep below the coverslip the structure lies, um")

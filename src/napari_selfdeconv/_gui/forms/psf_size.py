@@ -15,7 +15,7 @@ from napari_selfdeconv.config.presets import preset
 
 #: A pause in typing before anything is computed.
 DEBOUNCE_MS = 500
-# A PSF that holds this share is large enough; less is said as a warning.
+# A PSF that holds this share is large enough; less is a warning.
 _ENOUGH = 0.95
 
 
@@ -28,8 +28,8 @@ class PsfSizeNote(QWidget):
         self.whole = QCheckBox("Whole stack")
         self.whole.setChecked(True)
         self.whole.setToolTip(
-            "Take off the light that a widefield microscope spreads far through the stack, before the network is "
-            "trained. Without this it is faster, and haze stays. Richardson-Lucy and its relatives always do this."
+            "Subtract the light that a widefield microscope spreads far through the stack, before the network is "
+            "trained. Without this it is faster, and haze stays. Richardson-Lucy, RL-TV and TV always do this."
         )
         self.runs = RunController(self)
         self.whole.toggled.connect(self._say)

@@ -51,29 +51,29 @@ class TrainForm(QWidget):
         self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
         self.auto_stop = _switch(
             "Stop by itself",
-            "2 % of the pixels are held out of training; it ends when their error has not fallen for 200 steps, "
-            "and keeps the step where it was least. Not for the preset 'paper'.",
+            "2 % of the pixels are held out of training. Training ends when their error has not fallen for 200 "
+            "steps, and the step with the least error is used. Not for the preset 'paper'.",
         )
         self.pretrained = _switch(
             "Pre-trained start",
-            "Learned on computer-generated scenes, no photograph and no micrograph among them: better and sooner. "
-            "Without, the network knows nothing but this image. Presets 'quick' and 'standard'; 'instant' has it.",
+            "Start from weights learned on computer-generated scenes: better results in less time. Without "
+            "it the network learns from this image alone. Presets 'quick' and 'standard'; 'instant' has it.",
         )
         self.refine = _switch(
             "Refine",
-            "Where there is little noise, iterations of Richardson-Lucy bring back what the network has missed, "
-            "if held-out pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'.",
+            "With little noise, iterations of Richardson-Lucy recover what the network has missed, if held-out "
+            "pixels gain from it. Not for images that were smoothed or interpolated, nor for 'paper'.",
         )
         self.even_border = QCheckBox("Even border")
         self.even_border.setToolTip(
-            "For simulated images, which are dark towards their border because no light comes from beyond it. "
-            "Makes the border as bright as what lies further in. A microscope's image does not need it."
+            "For simulated images that are dark towards their border because no light comes from beyond it. "
+            "Makes the border as bright as the inside. A microscope's image does not need it."
         )
         self.device.setCurrentIndex(max(0, self.device.findData(preferences().device)))
         self.to_disk = QCheckBox("Result on disk (zarr)")
         self.to_disk.setToolTip(
-            "Train on a block, predict tile by tile into a folder: for images larger than memory. Taken by itself "
-            "where a dask or zarr layer does not fit. The folder is set in the Preferences."
+            "Train on a block, predict tile by tile into a folder: for images larger than memory. Used "
+            "automatically if a dask or zarr layer does not fit. The folder is set in the Preferences."
         )
         self.note = Note()
         self._ndim = 2
@@ -185,7 +185,7 @@ class TrainForm(QWidget):
         ):
             config = preset(self.preset.value(), self._ndim, pretrained=False)
             longer = ": two to three times as long" if config.optimiser.steps > 2 * own.optimiser.steps else ""
-            self.note.say(f"{config.optimiser.steps} steps from a random start{longer}.")
+            self.note.say(f"{config.optimiser.steps} steps from random weights{longer}.")
         else:
             self.note.say(describe(self.preset.value(), self._ndim))
         self.steps.setSpecialValueText(f"preset's ({config.optimiser.steps})")

@@ -33,7 +33,7 @@ _READ = {
     "residual": "Residual: what the result does not explain. It should look like noise; an outline of your sample "
     "in it means that light was lost or invented there.",
     "uncertainty": "Uncertainty: how far the network's answers for flipped, rotated and masked inputs differ. "
-    "Bright places are guesses; dark ones may still be wrong if the PSF is.",
+    "Bright places are guesses; dark ones may still be wrong if the PSF is wrong.",
 }
 
 

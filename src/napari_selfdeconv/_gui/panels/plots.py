@@ -248,7 +248,7 @@ def _sample(curve: Curve) -> QIcon:
 HELD_OUT = "held-out"
 # What a curve is called here, by what it compares and not by its name in the literature; and what it shows.
 _PLAIN = {
-    "total": ("loss", "What training makes small: the sum of the others"),
+    "total": ("loss", "What training minimises: the weighted sum of the others"),
     HELD_OUT: (HELD_OUT, "Error at pixels that training never sees"),
     "bsp": ("hidden pixels", "Error at pixels that were hidden from the network in this step (blind spot)"),
     "anchor": ("distance to start", "How far the result has moved from that of the initial weights (anchor)"),
@@ -297,9 +297,9 @@ class LossPlot(Plot):
         self.refresh()
 
     def mark_end(self, step: int) -> None:
-        """Mark the step at which training ended by itself."""
+        """Mark the step at which training ended automatically."""
         self.ended_at = step
-        self.mark(step, "stopped by itself")
+        self.mark(step, "stopped automatically")
 
     def curves(self) -> list[Curve]:
         order = ["total", HELD_OUT, *[name for name in self._series if name not in ("total", HELD_OUT)]]

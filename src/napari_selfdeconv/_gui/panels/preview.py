@@ -26,7 +26,7 @@ class PreviewPanel(QWidget):
         self._viewer = viewer
         self.reblurred = QCheckBox("Reblurred g(f(x))")
         self.reblurred.setToolTip(
-            "The result blurred again with the PSF: what the network claims the microscope saw"
+            "The result blurred again with the PSF: how the microscope would have recorded it without noise"
         )
         self.residual = QCheckBox("Residual x − g(f(x))")
         self.residual.setToolTip("What the model does not explain: it should look like noise, without structure")

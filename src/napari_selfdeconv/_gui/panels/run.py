@@ -15,7 +15,7 @@ from napari_selfdeconv._gui.runs.worker import Discarded
 from napari_selfdeconv.events import INTERIM_STAGE, Event, Finished, Interim, Progress, Started, Warned
 
 _STOPPING = "Stopping …"
-# The first steps are slower than the rest: what they say of the time left is wrong.
+# The first steps are slower than the rest, so the time left is not estimated from them.
 _TELLS_FROM = 5
 _STAGES = {
     "check": "Checking the image",
@@ -189,7 +189,7 @@ class RunPanel(QWidget):
             text += f": {', '.join(kept)}"
         if self._finished is not None:
             if self._finished.converged:
-                text += f". It stopped by itself after step {self._finished.steps_done}"
+                text += f". It stopped automatically after step {self._finished.steps_done}"
                 text += ": the held-out error no longer fell" if self._finished.kept_share else ""
             elif self._finished.stopped:
                 text += f"; stopped after step {self._finished.steps_done}"
