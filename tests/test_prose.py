@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-MOST_WORDS = 35
+MOST_WORDS, MOST_WORDS_IN_THE_MEAN = 35, 20
 # What is written instead stands beside each phrase.
 BANNED = {
     r", too[,.;:)]": "also, or nothing",
@@ -79,6 +79,13 @@ def test_no_sentence_of_a_page_is_longer_than_35_words(page: Path) -> None:
         if len(WORD.findall(one)) > MOST_WORDS
     ]
     assert not long, "\n".join(long)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_sentences_of_a_page_have_at_most_20_words_in_the_mean(page: Path) -> None:
+    counts = [len(WORD.findall(one)) for part in plain_text(page.read_text("utf-8")) for one in sentences(part)]
+    whole = [count for count in counts if count > 3]
+    assert sum(whole) <= MOST_WORDS_IN_THE_MEAN * len(whole)
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.stem)

@@ -1,4 +1,4 @@
-"""The one door for the docks, the command line and notebooks: arrays in, events on the way, arrays out.
+"""The public functions, for docks, command line and notebooks: arrays in, events on the way, arrays out.
 
 A name is imported from its module when it is first used, so that looking up an objective does not load torch.
 """

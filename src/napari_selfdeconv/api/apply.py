@@ -34,8 +34,8 @@ def iter_apply_model(
     Parameters
     ----------
     model : of `deconvolve` or `load_model`. Its PSF and settings are used.
-    image : as many axes as the model's PSF; standardised by its own mean and variance. An image of another sample,
-        magnification or exposure than the model's gets a result that nothing was checked for.
+    image : as many axes as the model's PSF; standardised by its own mean and variance. For another sample,
+        magnification or exposure than the model's the result may be wrong without a warning.
     weights : as in `iter_deconvolve`.
     tiles : size of the tiles, which changes memory and speed, not the result.
     stop : ``cancel()`` discards the run.

@@ -1,4 +1,4 @@
-"""Arguments of the wrong type: refused at the door, with what to give instead.
+"""Arguments of the wrong type are refused, with what to give instead.
 
 The rules follow from the annotations of the public functions, so a new function has them as soon as it is public.
 """

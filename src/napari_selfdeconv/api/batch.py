@@ -229,7 +229,7 @@ def _all_images(
     try:
         own = item.template(template)
         names = read_record(item.path, axes=own.image.axes).series_names if own.image.series is None else ("",)
-    except Exception as error:  # Whatever a broken file does, the others are worth the night.
+    except Exception as error:  # A broken file must not stop the others.
         return [FileFinished(file=str(item.path), status="failed", message=reason_of(error))]
     for series in range(len(names)) if len(names) > 1 else (None,):
         if stop.stopped and rows:

@@ -62,7 +62,7 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
     else:
         anchor = Path(path.anchor or ".")
         found = list(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else str(path)))
-    # What lies in a zarr folder are not images of their own.
+    # Files inside a zarr folder are not images of their own.
     found = [one for one in found if not any(parent.suffix.lower() == ".zarr" for parent in one.parents)]
     if not found:
         kinds = ", ".join(_IMAGES)

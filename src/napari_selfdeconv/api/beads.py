@@ -33,7 +33,7 @@ Float = NDArray[np.float64]
 
 _ROUNDS = 3
 _FEW = 5
-_CUT_OFF = 0.1  # light at the window's border, relative to the peak, that is worth a word
+_CUT_OFF = 0.1  # light at the window's border, relative to the peak: above this the user is told
 _NOISE_SIGMAS = 3.0
 
 

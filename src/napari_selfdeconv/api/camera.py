@@ -1,4 +1,4 @@
-"""What an image says of its camera: background, noise and photons, to look at before a run."""
+"""The background, noise and photons of an image, reported before a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chromatic shifts of a microscope: measured on an image of beads, taken back from results."""
+"""The chromatic shifts of a microscope: measured on an image of beads, corrected in results."""
 
 from __future__ import annotations
 

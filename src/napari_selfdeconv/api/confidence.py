@@ -180,7 +180,7 @@ def iter_evaluate_without_truth(
 
 
 def background_of(record: Mapping[str, Any] | None) -> float:
-    """Return the background that a result was made without, by its record; 0 if it has that of its image.
+    """Return the background that a result lacks, by its record; 0 if the result has the background of its image.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def background_of(record: Mapping[str, Any] | None) -> float:
     found = (record or {}).get("background")
     if not isinstance(found, Mapping):
         return 0.0
-    # Records of before backgrounds could vary have no mean.
+    # Older records have no mean of the background.
     return float(found.get("mean", found.get("constant", 0.0)))
 
 

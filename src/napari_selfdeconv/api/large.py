@@ -346,7 +346,7 @@ class TileWork:
         def finished(result: NDArray[np.float32], tile: NDArray[np.float32]) -> NDArray[np.float32]:
             result = self.scale.undo(self.gain * result + self.offset)
             if self.chosen is not None:
-                # A tile of background alone has not the noise of the image: what the block has is taken.
+                # A tile of background alone does not have the noise of the image, so that of the block is used.
                 for _ in refiner(result, self.scale.undo(tile), model.psf, model.config.boundary, self.light):
                     stop.raise_if_cancelled()
             return result if self.light_factor is None else to_light(result, self.light_factor, self.scale.std)

@@ -239,7 +239,7 @@ _Work = Generator[Event, None, _Done]
 
 
 def _said_with_first(work: _Work, said: Sequence[Event]) -> _Work:
-    """Pass events on, ``said`` before the first: a run that is refused is one error and nothing else."""
+    """Pass events on, ``said`` before the first: a refused run is one error and nothing else."""
     first = True
     while True:
         try:

@@ -185,7 +185,7 @@ def _pixel_weights(problems: Sequence[Problem]) -> list[PixelWeights] | None:
 
 
 def _asks_for_weights(config: TrainConfig) -> str:
-    """Return what in the settings makes no sense for a random start, or ""."""
+    """Return what in the settings makes no sense with random weights, or ""."""
     if not config.optimiser.steps:
         return "a run of 0 steps"
     if name := config.loss.weights.term_with_reference:

@@ -100,7 +100,7 @@ def run_prepare_psf(args: argparse.Namespace, _token: StopToken) -> int:
 def _repaired(
     psf: NDArray[Any], found: list[Finding], context: Context, leave: tuple[str, ...]
 ) -> tuple[NDArray[Any], tuple[float, ...] | None, list[str]]:
-    """Repair what can be repaired; a second look finds what the first fault had hidden."""
+    """Repair what can be repaired; a second look finds faults that the first one hid."""
     from napari_selfdeconv import api
 
     did: list[str] = []

@@ -1,4 +1,4 @@
-"""The commands that blur a truth and score results. Scores that are no numbers have names in JSON."""
+"""The commands that blur a truth and score results. Scores that are not finite have names in JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command says while it works, and how Ctrl-C reaches it."""
+"""Messages of a command while it works, and Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this an image that can be deconvolved? Says in one line why not, and what to do."""
+"""Checks whether an image can be deconvolved; the message says why not and what to do."""
 
 from __future__ import annotations
 

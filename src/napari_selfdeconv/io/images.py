@@ -205,7 +205,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _grey(data: NDArray[Any], axes: str, name: str, colour: bool) -> tuple[NDArray[Any], str]:
-    """Drop a colour axis that says nothing: channels all the same, and transparency."""
+    """Drop a colour axis without information: channels that are all the same, and transparency."""
     if "S" not in axes:
         return data, axes
     channels = np.moveaxis(data, axes.index("S"), -1)

@@ -101,7 +101,7 @@ def remember_microscope(microscope: Microscope) -> None:
 
 
 def forget_microscope(name: str) -> None:
-    """Remember the microscope with this name no longer; ConfigError as `remember_microscope`."""
+    """Forget the microscope with this name; ConfigError as `remember_microscope`."""
     _write([one for one in remembered_microscopes() if one.name != name])
 
 

@@ -59,7 +59,7 @@ class DockBase(QWidget):
         raise NotImplementedError
 
     def runs_to_ask_about(self) -> Sequence[RunController]:
-        """Return the controllers whose runs are worth a question before they are lost."""
+        """Return the controllers whose runs the user is asked about before they are lost."""
         return self.findChildren(RunController)
 
     def reset_choices(self, _event: Any = None) -> None:
@@ -118,7 +118,7 @@ class DockBase(QWidget):
         dock.destroyOnClose = ask_and_close
 
     def _may_close(self) -> bool:
-        """Return whether nothing is under way, or the user gives it up."""
+        """Return whether no run is under way, or the user gives it up."""
         if not any(runs.busy for runs in self.runs_to_ask_about()):
             return True
         box = QMessageBox(self)

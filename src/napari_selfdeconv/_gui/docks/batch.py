@@ -38,7 +38,7 @@ _SHARING = [("One for each file", "file"), ("One for all files", "all"), ("One f
 
 
 class FileList(QTreeWidget):
-    """Files and what has become of them; files and folders can be dropped on it."""
+    """Files and their status; files and folders can be dropped on it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class BatchWidget(DockBase):
             model.rowsRemoved.connect(self._follow)
 
     def _follow(self, *_: Any) -> None:
-        """Let only that be pressed which does something."""
+        """Enable the buttons that do something."""
         busy, there = self.busy, self.files.topLevelItemCount() > 0
         for widget in (self.add_button, self.folder_button, self.remove_button, self.sharing, self.overwrite):
             widget.setEnabled(not busy)

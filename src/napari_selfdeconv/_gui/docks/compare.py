@@ -46,7 +46,7 @@ DOCK_NAME = "Compare methods"
 
 
 class CompareWidget(DockBase):
-    """Run methods on one image and compare what they give.
+    """Run methods on one image and compare their results.
 
     Parameters
     ----------

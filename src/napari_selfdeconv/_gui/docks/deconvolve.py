@@ -255,7 +255,7 @@ class DeconvolveWidget(DockBase):
             self.run_panel.forget()
 
     def _watch(self, layer: Image | None) -> None:
-        """Hear of changes to the voxel size of the layer in the form, and of no other any more."""
+        """Follow changes to the voxel size of the layer in the form, and of no other layer."""
         if self._shown is not None:
             for event in (self._shown.events.scale, self._shown.events.units):
                 event.disconnect(self._on_placed)

@@ -1,4 +1,4 @@
-"""Small input fields: they show values and units, and leave judging them to the dataclasses."""
+"""Small input fields: they show values and units; the dataclasses check them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WRONG = "{ border: 2px solid #e0555f; }"
 
 
 class QuietWheel:
-    """Scrolling the dock must not turn the numbers it passes over: only a focused field takes the wheel."""
+    """Scrolling the dock must not change numbers below the mouse: only a focused field takes the wheel."""
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if self.hasFocus():  # type: ignore[attr-defined]

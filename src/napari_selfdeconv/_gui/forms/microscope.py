@@ -1,4 +1,4 @@
-"""One microscope for a viewer: what is typed in one dock stands in all, and outlives each of them."""
+"""One microscope for a viewer: values typed in one dock appear in all, also in docks opened later."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TypedOptics:
 
     @classmethod
     def of(cls, optics: Optics) -> TypedOptics:
-        """Return what somebody types who wants ``optics``."""
+        """Return the typed values that give ``optics``."""
         layers = None
         if optics.layers is not None:
             layers = tuple((k, v) for k, v in optics.layers.to_dict().items() if v is not None)

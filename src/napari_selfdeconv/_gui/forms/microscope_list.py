@@ -138,7 +138,7 @@ class MicroscopeList(QWidget):
             self.refresh()
 
     def forget(self) -> None:
-        """Remember the chosen microscope no longer; the fields stay as they are."""
+        """Forget the chosen microscope; the fields do not change."""
         chosen = self.box.currentData()
         if isinstance(chosen, Microscope):
             self._guarded(lambda: forget_microscope(chosen.name), f"Forgotten: {chosen.name}")

@@ -1,4 +1,4 @@
-"""What is wrong with a typed value: at which field, and in the reader's words."""
+"""Checks of typed values; each problem names its field."""
 
 from __future__ import annotations
 

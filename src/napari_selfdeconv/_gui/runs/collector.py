@@ -1,4 +1,4 @@
-"""Import torch beside a window that goes on meanwhile: the cycle collector waits."""
+"""Import torch while the window stays responsive: the cycle collector waits."""
 
 from __future__ import annotations
 

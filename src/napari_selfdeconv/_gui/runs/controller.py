@@ -1,4 +1,4 @@
-"""The life cycle of the runs of one dock or tab: one run at a time, from its start to what is said at its end."""
+"""The life cycle of the runs of one dock or tab: one run at a time, from its start to its last message."""
 
 from __future__ import annotations
 

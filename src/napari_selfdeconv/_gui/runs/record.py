@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def record_job(path: Path) -> Job:
-    """Return the job that reads the record of a file; its result is None for a file that none can be read of."""
+    """Return the job that reads the record of a file; its result is None if no record can be read."""
 
     def job(_token: StopToken) -> Generator[Event, None, ImageRecord | None]:
         from napari_selfdeconv import api

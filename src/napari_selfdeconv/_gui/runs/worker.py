@@ -79,7 +79,7 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
         return Discarded()
     except Exception as error:
         _log.debug("run failed", exc_info=True)
-        # Who has cancelled the run does not ask what went wrong on its way to the end.
+        # After a cancellation nobody needs the errors of the last step.
         return Discarded() if token.cancelled else explain(error)
     finally:
         if events is not None:
