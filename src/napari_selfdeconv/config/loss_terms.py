@@ -197,10 +197,10 @@ _BOTH = Needs.UNMASKED | Needs.MASKED
 class LossWeights(Settings):
     """Weights of the loss terms. A term of weight 0 is not computed.
 
-    The first six terms are the paper's (method.md). ``tv`` is the total variation of f(x). ``anchor`` keeps f near
-    the reference result, which is f(x) with the initial weights. For ``bootstrap`` the reference result is blurred
-    and made noisy again, and f must recover it. The last two terms need initial weights:
-    `StartSettings.pretrained`, or a model to go on from.
+    The first six terms are the paper's (method.md). ``tv`` is the total variation of f(x): more of it gives a
+    smoother result, too much of it flat patches. ``anchor`` keeps f near the reference result, which is f(x) with
+    the initial weights. For ``bootstrap`` the reference result is blurred and made noisy again, and f must recover
+    it. The last two terms need initial weights: `StartSettings.pretrained`, or a model to go on from.
     """
 
     called: ClassVar[str] = "loss weight "

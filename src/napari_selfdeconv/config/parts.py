@@ -19,8 +19,8 @@ class NetworkSettings(Settings):
 
     Attributes
     ----------
-    features : channels at full resolution.
-    levels : number of resolutions (3 means two down-samplings).
+    features : channels at full resolution. More represent more kinds of structure, and cost time and memory.
+    levels : number of resolutions (3 means two down-samplings). One more sees twice as far around a pixel.
     skip : how the two halves of the U-Net are joined.
     bn_momentum : how fast the statistics of batch normalisation follow the patches, 0 to 1. With 0 the statistics
         of the initial weights are used unchanged, in training and afterwards.
@@ -41,7 +41,8 @@ class BlindSpotSettings(Settings):
 
     Attributes
     ----------
-    mask_percent : share of masked pixels in a patch, in percent, spread evenly.
+    mask_percent : share of masked pixels in a patch, in percent, spread evenly. More learn faster from an image of
+        which the network sees less.
     mask_percent_start : share at the first step. It falls by half every 138 steps until it reaches
         ``mask_percent`` (SSI). None means ``mask_percent`` throughout.
     mask_sigma : standard deviation of the noise put into masked pixels, in standard deviations of the image.
@@ -60,9 +61,10 @@ class OptimiserSettings(Settings):
 
     Attributes
     ----------
-    steps : number of optimiser steps; 0 uses the initial weights as they are.
+    steps : number of optimiser steps; 0 uses the initial weights as they are. More fit the image more closely, at
+        the end also its noise.
     batch_size : patches a step.
-    patch : side of a patch in voxels; less on an axis that is shorter.
+    patch : side of a patch in voxels, several times the PSF; less on an axis that is shorter.
     learning_rate : of Adam; the highest one of the schedule.
     schedule : "halving" every ``halve_every`` steps, or "one-cycle".
     augment : flip and rotate patches in the ways that leave the PSF unchanged.
@@ -107,11 +109,13 @@ class ResultSettings(Settings):
 
     Attributes
     ----------
-    average_symmetries : average over the flips and rotations that leave the PSF unchanged.
-    views : average over no more of these views than so many, spread evenly; 0 means all of them. A symmetric PSF
-        has 8 in 2D and 16 in 3D.
+    average_symmetries : average over the flips and rotations that leave the PSF unchanged. The result has less
+        grain and no checkerboard.
+    views : average over at most this many of these views, spread evenly; 0 means all of them. A symmetric PSF has
+        8 in 2D and 16 in 3D. The time of the prediction grows with them.
     calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
-    refine : add what the residual x - g(f(x)) still holds, as long as held-out pixels gain.
+    refine : add what the residual x - g(f(x)) still holds, as long as held-out pixels gain. With little noise the
+        result is sharper.
     even_border : if the image gets dark towards its border, make it as bright there as further in, before anything
         else.
     """
