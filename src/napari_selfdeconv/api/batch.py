@@ -38,7 +38,13 @@ _COLUMNS = ("file", "status", "seconds", "output", "report", "message")
 
 @dataclass(frozen=True, kw_only=True)
 class FileStarted:
-    """The ``number``-th file of ``total`` is begun, counted from 1."""
+    """A file is begun.
+
+    Attributes
+    ----------
+    number, total : which file of how many, counted from 1.
+    path : of the file.
+    """
 
     number: int
     total: int
@@ -71,7 +77,14 @@ BatchEvent = Event | FileStarted | FileFinished
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResult:
-    """All rows of a batch, and where the table is."""
+    """The result of a batch.
+
+    Attributes
+    ----------
+    rows : one for each image.
+    table : path of batch.csv.
+    stopped : whether the user ended it.
+    """
 
     rows: tuple[FileFinished, ...]
     table: Path

@@ -17,7 +17,13 @@ _IMAGES = (".tif", ".tiff", ".stk", ".lsm", ".nd2", ".lif", ".czi", ".npy", ".pn
 
 @dataclass(frozen=True, kw_only=True)
 class BatchItem:
-    """A file of a batch, and what differs from the template for it: (part, name, value)."""
+    """A file of a batch.
+
+    Attributes
+    ----------
+    path : of the file.
+    changes : what differs from the template for it, as (part, name, value).
+    """
 
     path: Path
     changes: tuple[tuple[str, str, Any], ...] = ()

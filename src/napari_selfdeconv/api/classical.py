@@ -26,10 +26,15 @@ from napari_selfdeconv.stop_token import StopToken
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ClassicalResult(Savable):
-    """One method's result: the settings as they were chosen, a label with them, float32 image, provenance.
+    """The result of one classical method.
 
-    Where the model has a background (`Classical.background`) the image is the light above it, and the provenance
-    states it.
+    Attributes
+    ----------
+    settings : as they were chosen.
+    label : name of the method with them, for layers and tables.
+    image : float32, the shape and units of the input. With a background in the model (`Classical.background`) it
+        is the light above that.
+    provenance : JSON-ready record; it states the background.
     """
 
     settings: Classical

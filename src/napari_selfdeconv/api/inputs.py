@@ -36,7 +36,14 @@ _SAID_ELSEWHERE = ("nan", "negative", "centre", "ndim", "larger", "voxels", "sum
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """A value of a run and where it comes from: "given", or a place in the file."""
+    """A value of a run.
+
+    Attributes
+    ----------
+    name : of the setting, such as "na".
+    value : in um where it is a length.
+    source : "given", or its place in the file.
+    """
 
     name: str
     value: Any

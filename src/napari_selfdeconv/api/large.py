@@ -47,7 +47,14 @@ COMPACT = (
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LargeDeconvolution(Savable):
-    """The array that was written into, the model, and the record of the run."""
+    """The result of a run on an image larger than memory.
+
+    Attributes
+    ----------
+    image : the array that was written into.
+    model : the trained network.
+    provenance : JSON-ready record of the run.
+    """
 
     image: Any
     model: Model

@@ -33,7 +33,14 @@ from napari_selfdeconv.stop_token import StopToken
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class SeriesDeconvolution(Savable):
-    """The result, of the image's own axes, one model a channel, and the record of the run."""
+    """The result of a run on a series.
+
+    Attributes
+    ----------
+    image : the array that was written into, with the axes of the input.
+    models : one for each channel.
+    provenance : JSON-ready record of the run.
+    """
 
     image: Any
     models: tuple[Model, ...]

@@ -18,7 +18,14 @@ from napari_selfdeconv.errors import ConfigError
 
 
 class Choice(NamedTuple):
-    """A device, its precision, one sentence on why, and one on what would make it faster ("" if nothing)."""
+    """What computes.
+
+    Attributes
+    ----------
+    device, dtype : of torch.
+    reason : one sentence on why this one.
+    remedy : what would make it faster; "" if nothing would.
+    """
 
     device: torch.device
     dtype: torch.dtype

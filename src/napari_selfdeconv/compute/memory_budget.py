@@ -22,7 +22,13 @@ _LEAST_PATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a run is expected to take beyond what the process holds; ``free_bytes`` may be unknown (None)."""
+    """The memory that a run is expected to take, beyond what the process holds.
+
+    Attributes
+    ----------
+    training_bytes, result_bytes : at the peak of training, and of the prediction.
+    free_bytes : on the device; None if not known.
+    """
 
     training_bytes: int
     result_bytes: int

@@ -197,10 +197,21 @@ _BOTH = Needs.UNMASKED | Needs.MASKED
 class LossWeights(Settings):
     """Weights of the loss terms. A term of weight 0 is not computed.
 
-    The first six terms are the paper's (method.md). ``tv`` is the total variation of f(x): more of it gives a
-    smoother result, too much of it flat patches. ``anchor`` keeps f near the reference result, which is f(x) with
-    the initial weights. For ``bootstrap`` the reference result is blurred and made noisy again, and f must recover
-    it. The last two terms need initial weights: `StartSettings.pretrained`, or a model to go on from.
+    The last two terms need initial weights: `StartSettings.pretrained`, or a model to go on from.
+
+    Attributes
+    ----------
+    bsp : blind spot, g(f) against the data at masked pixels.
+    rec : g(f) against the data at all pixels. Alone it fits the noise when run long.
+    inv, inv_d : invariance of g(f(x)), or of f(x), to the masking of pixels.
+    bound, bound_d : g(f(x)), or f(x), outside the range of the image.
+    tv : total variation of f(x). More of it gives a smoother result, too much of it flat patches.
+    anchor : distance of f(x) from the reference result, which is f(x) with the initial weights.
+    bootstrap : the reference result is blurred and made noisy again, and f must recover it.
+
+    References
+    ----------
+    The first six terms: Papkov, Palo and Parts 2023, https://doi.org/10.48550/arXiv.2308.09426
     """
 
     called: ClassVar[str] = "loss weight "

@@ -298,6 +298,15 @@ class OutputChoice(Settings):
 class Template(Settings):
     """All that a run needs beside the image. A field of value None is decided later.
 
+    Attributes
+    ----------
+    image : which part of the file.
+    optics : as far as they are given.
+    psf : a file instead of the optics.
+    method : network or classical method, with its settings.
+    training : preset and what differs from it.
+    output : how the result is stored.
+
     Examples
     --------
     >>> template = Template.from_dict({"optics": {"na": 1.4, "pinhole_au": 1}, "training": {"steps": 50}})

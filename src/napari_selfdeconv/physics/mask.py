@@ -43,10 +43,13 @@ _MOST_LINE_PIXELS = 2**22
 
 @dataclass(frozen=True, eq=False)
 class Unmeasured:
-    """Pixels of an image that hold no measurement, as boolean arrays; a pixel is in one of them at most.
+    """Pixels of an image that hold no measurement.
 
-    At ``saturated`` pixels there is at least as much light as was recorded. ``hot`` pixels are bright or dark in
-    every plane or frame, whatever the object is.
+    Attributes
+    ----------
+    saturated, dead_lines, black, not_finite, hot : boolean, as large as the image; a pixel is in at most one.
+        At saturated pixels there is at least as much light as was recorded. Black are areas without data. Hot
+        pixels are bright or dark in every plane or frame, whatever the object is.
     """
 
     saturated: NDArray[np.bool_]

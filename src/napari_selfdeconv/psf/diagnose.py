@@ -59,7 +59,14 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What the PSF is for; None where unknown. Sizes in um, in axis order."""
+    """The use of a PSF; None where unknown.
+
+    Attributes
+    ----------
+    voxel_um : voxel size of the PSF, um, in axis order.
+    image_shape : shape of the image it is for.
+    image_voxel_um : voxel size of that image, um.
+    """
 
     voxel_um: tuple[float, ...] | None = None
     image_shape: tuple[int, ...] | None = None

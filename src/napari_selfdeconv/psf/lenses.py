@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 
 class Objective(NamedTuple):
-    """What is engraved on the barrel: magnification, numerical aperture, immersion."""
+    """An objective, as it is engraved on the barrel.
+
+    Attributes
+    ----------
+    magnification : such as 63.
+    na : numerical aperture.
+    immersion : a key of `IMMERSIONS`.
+    """
 
     magnification: float
     na: float
