@@ -23,6 +23,8 @@ _OF_PATCH, _OF_IMAGE = 2, 40
 _FAR_VOLUMES = 12
 # Larger volumes are not blurred to be timed: their time grows as their size, border included.
 _TIMED = 2**18
+# Less memory, in bytes, reads as 0 MB.
+_NOTICED = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,9 @@ class PsfCost:
         """Say what this size costs more than another one."""
         seconds, more = self.seconds - other.seconds, self.memory_bytes - other.memory_bytes
         time = f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
-        return f"about {time} and {size_words(max(0, more))} more"
+        if more < _NOTICED:
+            return f"about {time} more, and no more memory than training takes"
+        return f"about {time} and {size_words(more)} more"
 
 
 def psf_cost(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QApplication
 
 from napari_selfdeconv._gui.docks.compare import open_compare
@@ -59,6 +60,17 @@ def border(dock: Any) -> tuple[float, bool]:
     return bright[0] / row.size, bool(dark[-1] < bright[0] + 4)
 
 
+def drawn_line(dock: Any) -> float | None:
+    """Where in the window, as a share of the canvas, a white line goes from top to bottom; None without one."""
+    window = dock.viewer.window._qt_window
+    canvas = window.findChild(QOpenGLWidget)
+    corner = canvas.mapTo(window, QPoint(0, 0))
+    picture = dock.viewer.window.screenshot(canvas_only=False, flash=False)
+    seen = picture[corner.y() : corner.y() + canvas.height(), corner.x() : corner.x() + canvas.width(), :3]
+    lines = np.flatnonzero((seen.min(-1) > 225).mean(0) > 0.8)
+    return float(lines.mean() + 0.5) / seen.shape[1] if lines.size and np.ptp(lines) < 3 else None
+
+
 @pytest.mark.canvas
 @pytest.mark.parametrize("view", ["plane", "xz", "3D", "3D turned"])
 def test_the_image_lies_left_of_the_line_and_the_result_right_of_it(dock: Any, qtbot: Any, view: str) -> None:
@@ -72,12 +84,14 @@ def test_the_image_lies_left_of_the_line_and_the_result_right_of_it(dock: Any, q
     for share in (0.5, 0.3):
         panel.slider.setValue(round(1000 * share))
         assert border(dock) == (pytest.approx(share, abs=0.03), True)
+        assert drawn_line(dock) == pytest.approx(share, abs=0.005)
     # It stays where it is on the screen.
     viewer.scene.camera.zoom *= 2
     qtbot.wait(60)
     assert border(dock)[0] == pytest.approx(0.3, abs=0.03)
     panel.button.click()
     assert state(viewer) == before
+    assert drawn_line(dock) is None
 
 
 @pytest.mark.canvas

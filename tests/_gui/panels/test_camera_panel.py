@@ -48,6 +48,19 @@ def test_pixels_are_counted_and_shown_as_a_layer(looked: Any) -> None:
     assert panel.labels_box.layer is layer
 
 
+def test_grey_levels_are_counted_and_the_background_is_marked(looked: Any) -> None:
+    plot = looked.camera_panel.histogram
+    assert plot.isVisible()
+    measured, apart = plot.curves()
+    assert (measured.name, apart.name) == ("measured", "no measurement")
+    # Each bin is drawn by two points; an empty one lies below the axis.
+    assert measured.y[::2][measured.y[::2] >= 1].sum() + apart.y[::2][apart.y[::2] >= 1].sum() == 64 * 64
+    assert apart.y[0] >= 64  # the dead column is black
+    assert apart.y[-1] >= 30  # the saturated spot is the brightest
+    (mark,) = [line for (text, _), line in plot._lines.items() if text == "background"]
+    assert 90 < mark.value() < 130
+
+
 def test_what_is_known_of_the_camera_is_taken(looked: Any, qtbot: Any) -> None:
     panel = looked.camera_panel
     assert panel.camera() == {}

@@ -70,7 +70,7 @@ def test_another_psf_or_voxel_size_is_said(trained: Any, finish: Callable[..., N
     finish(trained)
     told = trained.run_panel.remarks.text()
     assert "another PSF (5 x 5 voxels; the one chosen has 3 x 3)" in told
-    assert "voxels of 0.2 x 0.1 um and the image has 0.5 x 0.5 um" in told
+    assert "voxels of 0.2 x 0.1 µm and the image has 0.5 x 0.5 µm" in told
     assert "spots [applied]" in viewer.layers
 
 

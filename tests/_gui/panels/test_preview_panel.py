@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QPoint
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 
 from napari_selfdeconv._gui.layers.exchange import looked_at, snapshot
-from napari_selfdeconv._gui.layers.preview import framed
 from napari_selfdeconv.events import Preview
 
 PREVIEW = "spots [preview]"
@@ -52,6 +52,16 @@ def test_it_covers_the_plane_in_view_and_few_planes_around_it(dock: Any, qtbot: 
     assert dock.preview_panel.region() == (slice(0, 40), slice(0, 300), slice(0, 400))
 
 
+def orange(viewer: Any) -> np.ndarray:
+    """Where on the canvas the window is orange, as the frame is."""
+    canvas = viewer.window._qt_window.findChild(QOpenGLWidget)
+    window = viewer.window.screenshot(canvas_only=False, flash=False).astype(int)
+    corner = canvas.mapTo(viewer.window._qt_window, QPoint(0, 0))
+    seen = window[corner.y() : corner.y() + canvas.height(), corner.x() : corner.x() + canvas.width()]
+    found: np.ndarray = seen[..., 0] - seen[..., 2] > 60
+    return found
+
+
 @pytest.mark.canvas
 @pytest.mark.parametrize("ndisplay", [2, 3])
 def test_it_is_framed_and_named(dock: Any, qtbot: Any, ndisplay: int) -> None:
@@ -59,22 +69,36 @@ def test_it_is_framed_and_named(dock: Any, qtbot: Any, ndisplay: int) -> None:
     viewer.dims.ndisplay = ndisplay
     viewer.fit_to_view()
     preview = show(dock, qtbot)
-    viewer.layers["spots"].visible = False
-    QApplication.processEvents()
-    picture = viewer.screenshot(canvas_only=True, flash=False)[..., 1].astype(int)
-    bright = picture > 240
-    rows, columns = np.flatnonzero(bright.mean(1) > 0.5), np.flatnonzero(bright.mean(0) > 0.3)
-    assert len(rows) >= 2
-    assert len(columns) >= 2
+    viewer.scene.camera.zoom *= 0.7
+    qtbot.wait(50)
+    frame = orange(viewer)
+    height, width = frame.shape
+    high, wide = (viewer.scene.camera.zoom * n * 0.1 / 2 for n in (300, 400))
+    rows, columns = np.flatnonzero(frame.mean(1) > 0.3), np.flatnonzero(frame.mean(0) > 0.3)
+    assert rows[[0, -1]] == pytest.approx([height / 2 - high, height / 2 + high], abs=3)
+    assert columns[[0, -1]] == pytest.approx([width / 2 - wide, width / 2 + wide], abs=3)
+    assert len(rows) + len(columns) <= 12  # thin lines
+    # The word stands in the corner.
+    left, top = columns[0] + 4, rows[0] + 4
+    assert frame[top : top + 25, left : left + 90].sum() > 40
     assert preview.name == PREVIEW
+    dock.preview_panel._layers.blank()
+    qtbot.wait(20)
+    assert not orange(viewer).any()
 
 
-def test_the_frame_is_a_line_and_leaves_the_inside_alone() -> None:
-    plane, box = np.zeros((2, 9, 9), np.float32), np.zeros((20, 9, 9), np.float32)
-    assert framed(plane, 1.0).sum() == 2 * (4 * 9 - 4)
-    assert framed(plane, 1.0)[:, 1:-1, 1:-1].sum() == 0
-    assert framed(box, 1.0).sum() == 4 * (20 + 9 + 9) - 16
-    assert plane.sum() == box.sum() == 0
+@pytest.mark.canvas
+def test_a_preview_larger_than_the_canvas_is_framed_along_its_border(dock: Any, qtbot: Any) -> None:
+    viewer = dock.viewer
+    show(dock, qtbot)
+    viewer.scene.camera.zoom *= 4
+    qtbot.wait(50)
+    frame = orange(viewer)
+    assert frame[:3].mean() > 0.2
+    assert frame[:, -3:].mean() > 0.2
+    viewer.dims.set_current_step(0, 2)  # not one of the planes that it shows
+    qtbot.wait(50)
+    assert not orange(viewer).any()
 
 
 @pytest.mark.canvas

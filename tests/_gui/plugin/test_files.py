@@ -74,6 +74,16 @@ def test_an_rgb_file_is_an_rgb_layer(tmp_path):
     np.testing.assert_array_equal(layer.data, data)
 
 
+def test_one_channel_opens_in_the_colour_of_its_file(tmp_path):
+    path = str(tmp_path / "gfp.ome.tif")
+    record = ImageRecord(
+        file="g", format="x", axes="YX", shape=(8, 9), dtype="float32", channels=(ChannelRecord(colour="#20ff00"),)
+    )
+    write_ome_tiff(path, np.random.default_rng(0).random((8, 9)).astype(np.float32), axes="YX", record=record)
+    ((read, meta, _),) = get_reader(path)(path)
+    np.testing.assert_allclose(Image(read, **meta).colormap.map(1.0)[..., :3].ravel(), (32 / 255, 1, 0), atol=1e-3)
+
+
 def test_a_file_that_the_writer_offers_comes_back_with_its_scale(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     layer = viewer.add_image(np.ones((6, 8, 9), np.float32), scale=(0.3, 0.1, 0.1), units=("um",) * 3)

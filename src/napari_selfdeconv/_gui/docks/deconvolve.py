@@ -179,9 +179,7 @@ class DeconvolveWidget(DockBase):
                 scroll_to(self.axes_form)
 
     def _psfs(self) -> tuple[Psf, ...]:
-        layer = self.image_box.layer
-        each = self.axes_form.channel_psfs(self.axes_form.channels())
-        return tuple(self.psf_form.psf(layer, psf) for psf in each or [None])
+        return self.psf_form.psfs(self.image_box.layer, self.axes_form.channel_psfs(self.axes_form.channels()))
 
     def _train(self, start_from: Any) -> None:
         if self.busy:
@@ -284,7 +282,8 @@ class DeconvolveWidget(DockBase):
     def _on_axes(self) -> None:
         layer = self.image_box.layer
         ndim = self.axes_form.spatial_ndim()
-        self.psf_form.follow(layer, ndim if layer is not None else None)
+        channels = 1 if self.axes_form.each_psf.isChecked() else self.axes_form.channels()
+        self.psf_form.follow(layer, ndim if layer is not None else None, channels)
         self.train_form.follow(ndim)
         self._on_inputs()
 

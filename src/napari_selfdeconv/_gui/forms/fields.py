@@ -40,7 +40,10 @@ class QuietWheel:
 
 
 class NumberBox(QuietWheel, QDoubleSpinBox):
-    """A decimal number without trailing zeros, always with a decimal point."""
+    """A decimal number without trailing zeros, always with a decimal point.
+
+    Hand-written because magicgui's number field shows trailing zeros and turns when the dock is scrolled over it.
+    """
 
     def __init__(self, value: float, step: float, tip: str, *, may_be_unknown: bool = False) -> None:
         super().__init__()
@@ -91,7 +94,10 @@ class WavelengthBox(NumberBox):
 
 
 class WholeBox(QuietWheel, QSpinBox):
-    """A whole number; 0 reads as ``zero_text`` where that is given."""
+    """A whole number; 0 reads as ``zero_text`` where that is given.
+
+    Hand-written because magicgui's field has no text for 0 and turns when the dock is scrolled over it.
+    """
 
     def __init__(self, tip: str, zero_text: str = "") -> None:
         super().__init__()
@@ -105,7 +111,10 @@ class WholeBox(QuietWheel, QSpinBox):
 
 
 class ChoiceBox(QuietWheel, QComboBox):
-    """A drop-down of (text, value) pairs that may shrink with a narrow dock."""
+    """A drop-down of (text, value) pairs that may shrink with a narrow dock.
+
+    Hand-written because magicgui's is as wide as its longest text and turns when the dock is scrolled over it.
+    """
 
     def __init__(self, choices: list[tuple[str, Any]], tip: str) -> None:
         super().__init__()
@@ -257,5 +266,16 @@ class Note(QLabel):
         self.kind = kind
         # The text keeps the theme's colour: readable on dark and light alike.
         self.setStyleSheet(f"QLabel {{ border-left: 3px solid {edge}; padding-left: 6px; }}" if edge else "")
-        self.setText(text)
+        self.setText(with_micro(text))
         self.setVisible(bool(text))
+
+
+def with_micro(text: str) -> str:
+    """Return ``text`` with "um" as people write it.
+
+    Examples
+    --------
+    >>> with_micro("Pixels of 0.1 um; an album")
+    'Pixels of 0.1 µm; an album'
+    """
+    return re.sub(r"\bum\b", "µm", text)

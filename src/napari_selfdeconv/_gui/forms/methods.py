@@ -13,7 +13,8 @@ from napari_selfdeconv.errors import ConfigError
 
 _AUTO = "auto"
 # A method that does not know the rule chosen takes its own.
-_BORDERS = {"Light from outside is free": "open", "The image is mirrored": "reflect", "No light": "zero"}
+# Short, for a narrow dock.
+_BORDERS = {"any light": "open", "mirrored": "reflect", "no light": "zero"}
 
 
 class MethodsForm(QWidget):
@@ -44,7 +45,8 @@ class MethodsForm(QWidget):
         )
         self.border = ChoiceBox(
             list(_BORDERS.items()),
-            "Where light comes from beyond the border, for methods with several rules",
+            "What lies beyond the border, for methods with several rules: any light that explains the image, the image "
+            "mirrored, or no light",
         )
         self.network = QCheckBox("Network (quick)")
         self.network.setToolTip("Train the network with the preset 'quick' and compare its result as well")

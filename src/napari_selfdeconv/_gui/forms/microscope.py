@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,11 @@ from napari_selfdeconv.api import MODELS, make_optics, model_key, parameter_valu
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 
 if TYPE_CHECKING:
-    from napari_selfdeconv.api import ImageRecord
+    from napari_selfdeconv.api import ChannelRecord, ImageRecord
 
 Sizes = tuple[float, ...]
+# What is missing of several channels is said once.
+_OF_CHANNEL = r" of channel \d+( \(.*\))?$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,7 @@ class FileFacts:
     ----------
     file : its name; "" without a file, or if nothing could be read.
     values, sources : numbers by the names of `TypedOptics`' fields and "voxel z" to "voxel x"; where they stand.
-    emissions_um : one for each channel; None where it is not stated.
+    channels : what is stated of each channel.
     model, model_values : of a PSF, where the file states the kind of microscope.
     missing : what a PSF needs and the file does not state.
     doubts : what cannot be right.
@@ -127,7 +130,7 @@ class FileFacts:
     file: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
-    emissions_um: tuple[float | None, ...] = ()
+    channels: tuple[ChannelRecord, ...] = ()
     model: str | None = None
     model_values: tuple[tuple[str, float], ...] = ()
     missing: tuple[str, ...] = ()
@@ -166,10 +169,12 @@ def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
         file=record.file,
         values=values,
         sources={name: record.sources.get(where[name], "") for name in values},
-        emissions_um=tuple(one.emission_um for one in record.channels),
+        channels=tuple(record.channels),
         model=model,
         model_values=model_values,
-        missing=tuple(remark.problem.removesuffix(" is not known") for remark in mine),
+        missing=tuple(
+            dict.fromkeys(re.sub(_OF_CHANNEL, "", remark.problem.removesuffix(" is not known")) for remark in mine)
+        ),
         doubts=tuple(remark.problem for remark in record.doubts),
     )
 
@@ -192,6 +197,7 @@ class SharedMicroscope(QObject):
         self._followed = ""
         self._facts: dict[str, FileFacts] = {}
         self._voxel_um: dict[str, tuple[Sizes, Sizes | None]] = {}
+        self._emissions_um: dict[str, tuple[float, ...]] = {}
         self._reading = RunController(self)
 
     def set_optics(self, optics: TypedOptics) -> None:
@@ -242,6 +248,20 @@ class SharedMicroscope(QObject):
         """Take the voxel size typed for ``image``, whose layer says ``of_layer``."""
         if sizes != self.voxel_um(image, of_layer, len(sizes)):
             self._voxel_um[str(image.unique_id)] = sizes, of_layer
+            self.changed.emit()
+
+    def emissions_um(self, image: Image, channels: int) -> tuple[float, ...]:
+        """Return the emission of each channel, um: what was typed, or what the file states; 0 is unknown."""
+        typed = self._emissions_um.get(str(image.unique_id), ())
+        if len(typed) == channels:
+            return typed
+        stated = [one.emission_um or 0.0 for one in self.facts(image).channels[:channels]]
+        return (*stated, *(0.0,) * (channels - len(stated)))
+
+    def set_emissions_um(self, image: Image, emissions_um: tuple[float, ...]) -> None:
+        """Take the emissions typed for the channels of ``image``."""
+        if emissions_um != self.emissions_um(image, len(emissions_um)):
+            self._emissions_um[str(image.unique_id)] = emissions_um
             self.changed.emit()
 
     def _take(self, image: Image, record: ImageRecord | None) -> str:

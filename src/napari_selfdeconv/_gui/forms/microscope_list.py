@@ -69,6 +69,8 @@ class MicroscopeList(QWidget):
         existing(self.box.lineEdit()).setPlaceholderText(_CHOOSE)
         self.menu_button = QToolButton()
         self.menu_button.setText("…")
+        # The arrow of a menu would lie over the text.
+        self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.menu_button.setToolTip("Name this microscope, save it to a file, load or forget one")
         self.menu_button.setAccessibleName("Microscope: name, save, load, forget")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -37,14 +37,8 @@ def optics_problem(na: float, wavelength_um: float, refractive_index: float) -> 
             f"A numerical aperture of {na:g} is not possible in a medium of index {refractive_index:g}: it is "
             "always smaller than the index. Check both on the objective and the immersion.",
         )
-    low, high = _LIGHT_UM
-    if wavelength_um and not low <= wavelength_um <= high:
-        near = next((w for w in (wavelength_um / 10, wavelength_um * 10) if 0.38 <= w <= 0.9), None)
-        guess = "" if near is None else f" Did you mean {1000 * near:g} nm?"
-        return FieldError(
-            "wavelength",
-            f"Microscopes do not record light of {1000 * wavelength_um:g} nm: green is 525 nm, red 610 nm.{guess}",
-        )
+    if (impossible := wavelength_problem(wavelength_um)) is not None:
+        return impossible
     if not na:
         words = "Type the numerical aperture (NA): it is engraved on the objective."
         return FieldError("na", words, missing=True)
@@ -55,6 +49,19 @@ def optics_problem(na: float, wavelength_um: float, refractive_index: float) -> 
         words = "Type the refractive index of the immersion: air 1, water 1.33, oil 1.515."
         return FieldError("index", words, missing=True)
     return None
+
+
+def wavelength_problem(wavelength_um: float) -> FieldError | None:
+    """Return what is wrong with an emission wavelength; 0 is one that was not typed."""
+    low, high = _LIGHT_UM
+    if not wavelength_um or low <= wavelength_um <= high:
+        return None
+    near = next((w for w in (wavelength_um / 10, wavelength_um * 10) if 0.38 <= w <= 0.9), None)
+    guess = "" if near is None else f" Did you mean {1000 * near:g} nm?"
+    return FieldError(
+        "wavelength",
+        f"Microscopes do not record light of {1000 * wavelength_um:g} nm: green is 525 nm, red 610 nm.{guess}",
+    )
 
 
 def voxel_problem(sizes: Sequence[float]) -> FieldError | None:

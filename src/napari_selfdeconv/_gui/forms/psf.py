@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,10 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
+from napari_selfdeconv._gui.forms.channels import ChannelEmissions
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_psf
 from napari_selfdeconv._gui.forms.lens import LensFields
-from napari_selfdeconv._gui.forms.microscope import PsfSource, microscope_of
+from napari_selfdeconv._gui.forms.microscope import PsfSource, TypedOptics, microscope_of
 from napari_selfdeconv._gui.forms.problems import FieldError, voxel_problem
 from napari_selfdeconv._gui.forms.psf_size import PsfSizeNote
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
@@ -43,6 +45,7 @@ class PsfForm(QWidget):
         self.write_button = self.voxel_fields.write_button
         self.lens = LensFields(self._shared, self.voxel_fields)
         self.na, self.wavelength, self.index = self.lens.na, self.lens.wavelength, self.lens.index
+        self.channels = ChannelEmissions(self._shared)
         self.more_note = Note()
         self.size_note = PsfSizeNote()
         self.tools = QPushButton("PSF tools …")
@@ -50,6 +53,7 @@ class PsfForm(QWidget):
         self._filling = False
         self._viewer = viewer
         self._image: Image | None = None
+        self._n_channels = 1
         self._build()
         self.layer_box.layer_changed.connect(self._on_layer)
         self._sources.buttonClicked.connect(self._on_decided)
@@ -63,17 +67,12 @@ class PsfForm(QWidget):
     @property
     def wrong(self) -> QWidget | None:
         """The field with the red outline, or None."""
-        return self.lens.wrong
+        return self.lens.wrong or self.channels.wrong
 
     def psf(self, image: Image | None, layer: Image | None = None) -> Psf:
         """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
         if layer is None and self.generated.isChecked():
-            optics = self._shared.optics.optics()
-            sizes = self.voxel_fields.sizes()
-            problem = voxel_problem(sizes)
-            if problem is not None:
-                raise problem
-            return GeneratedPsf(optics, sizes, whole_stack=self.size_note.whole.isChecked() and len(sizes) == 3)
+            return self._generated(self._shared.optics)
         layer = layer or self.layer_box.layer
         if layer is None:
             raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
@@ -81,21 +80,42 @@ class PsfForm(QWidget):
             raise ConfigError("The PSF is the image itself: choose the layer that holds the PSF, or 'Generated'.")
         return MeasuredPsf(snapshot(layer), clean=self.clean.isChecked())
 
+    def psfs(self, image: Image | None, layers: Sequence[Image] | None) -> tuple[Psf, ...]:
+        """Return the PSF of each channel, from ``layers`` or from each one's emission, or one PSF for all."""
+        if layers is not None:
+            return tuple(self.psf(image, layer) for layer in layers)
+        emissions = self.channels.wavelengths_um()
+        if not any(emissions):
+            return (self.psf(image),)
+        self.channels.check()
+        optics = self._shared.optics
+        return tuple(
+            self._generated(replace(optics, wavelength_um=own or optics.wavelength_um)) for own in emissions
+        )
+
+    def _generated(self, typed: TypedOptics) -> GeneratedPsf:
+        optics, sizes = typed.optics(), self.voxel_fields.sizes()
+        problem = voxel_problem(sizes)
+        if problem is not None:
+            raise problem
+        return GeneratedPsf(optics, sizes, whole_stack=self.size_note.whole.isChecked() and len(sizes) == 3)
+
     def point_at(self, problem: object) -> None:
         """Outline and focus the field that an error is about, if it is one of a field here."""
         if isinstance(problem, FieldError):
-            self.lens.show_error(problem)
+            self.lens.show_error(problem if self.channels.wrong is None else None)
             self.lens.focus_wrong()
+            self.channels.point_at(problem)
 
     def choose_layer(self, layer: Image) -> None:
         """Take the PSF from ``layer``."""
         self.layer_box.choose(layer)
         self.from_layer.click()
 
-    def follow(self, image: Image | None, ndim: int | None = None) -> None:
-        """Fill in what the image and its file say; ``ndim`` axes make one frame."""
+    def follow(self, image: Image | None, ndim: int | None = None, channels: int = 1) -> None:
+        """Fill in what the image and its file say; ``ndim`` axes make one frame of one of ``channels``."""
         before = self.voxel_fields.sizes()
-        self._image, self._filling = image, True
+        self._image, self._n_channels, self._filling = image, channels, True
         self.lens.follow(image)
         self.voxel_fields.follow(image, ndim)
         self._filling = False
@@ -150,6 +170,7 @@ class PsfForm(QWidget):
         for widget in (self.layer_box, self.clean):
             widget.setVisible(not generated)
         self.lens.need(generated)
+        self.channels.follow(self._image, self._n_channels, needed=generated)
         optics, sizes = self._shared.optics, self.voxel_fields.sizes()
         more = optics.beyond_the_three() if generated else ""
         self.more_note.say(f"{more} (set in PSF tools)" if more else "")
@@ -169,7 +190,15 @@ class PsfForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
-        for widget in (self.layer_box, self.clean, self.lens, self.more_note, self.size_note, self.tools):
+        for widget in (
+            self.layer_box,
+            self.clean,
+            self.lens,
+            self.channels,
+            self.more_note,
+            self.size_note,
+            self.tools,
+        ):
             layout.addWidget(widget)
 
 

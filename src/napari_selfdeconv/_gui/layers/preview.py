@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Shapes
 from napari.utils.transforms import Affine
+from qtpy.QtCore import QRectF
+from qtpy.QtGui import QPainter
 
 from napari_selfdeconv._gui.layers.exchange import (
     METADATA_KEY,
@@ -20,6 +21,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     looked_at,
     window,
 )
+from napari_selfdeconv._gui.layers.sheet import ACCENT, Sheet, draw_frame
 from napari_selfdeconv._gui.layers.voxels import place, without_channel_axis
 from napari_selfdeconv.events import Preview
 
@@ -61,8 +63,6 @@ class PreviewLayer:
             return
         self._offset = offset
         limits, translate = self._fitting_limits(image), self._translate(offset)
-        if self._preview_of is not None:
-            image = framed(image, limits[1])
         if self._layer is None:
             self._add(image, translate, limits)
             return
@@ -139,23 +139,6 @@ class PreviewLayer:
             self._layer, self._dismissed = None, True
 
 
-def framed(image: np.ndarray, value: float) -> np.ndarray:
-    """Return ``image`` with a line of ``value``, one voxel wide: around each plane, and along all edges of a box.
-
-    A frame in the data, because the program ends in some OpenGL drivers after napari has deleted an overlay.
-    """
-    image = image.copy()
-    plane = image.ndim != 3 or image.shape[0] <= PREVIEW_PLANES
-    pairs = [(-2,), (-1,)] if plane else [(0, 1), (0, 2), (1, 2)]
-    for axes in pairs:
-        for ends in product((0, -1), repeat=len(axes)):
-            edge: list[slice | int] = [slice(None)] * image.ndim
-            for axis, end in zip(axes, ends, strict=True):
-                edge[axis] = end
-            image[tuple(edge)] = value
-    return image
-
-
 class PreviewLayers:
     """The preview, and where they are asked for the reblurred preview and the residual.
 
@@ -168,6 +151,8 @@ class PreviewLayers:
         self._preview = PreviewLayer(viewer, source)
         self._reblurred = PreviewLayer(viewer, source, "preview reblurred")
         self._residual = PreviewLayer(viewer, source, "preview residual", signed=True)
+        self._viewer = viewer
+        self._frame = Sheet(viewer, self._draw_frame)
 
     def preparations(
         self, region: tuple[slice, ...], *, reblurred: bool, residual: bool
@@ -191,7 +176,11 @@ class PreviewLayers:
                 calls.append(partial(layer.show, image, preview.offset))
             elif not wanted:
                 calls.append(layer.hide)
-        return calls
+        return [*calls, self._frame.update]
+
+    def _draw_frame(self, painter: QPainter, canvas: QRectF) -> None:
+        if self._preview.layer is not None:
+            draw_frame(painter, canvas, self._viewer, self._preview.layer, PREVIEW)
 
     def move(self, source: LayerSnapshot) -> None:
         """The image lies elsewhere now, or has another voxel size or name."""
@@ -208,6 +197,7 @@ class PreviewLayers:
 
     def remove(self) -> None:
         """Take all of them away for good."""
+        self._frame.take_away()
         for layer in (self._preview, self._reblurred, self._residual):
             layer.remove()
 
@@ -248,7 +238,7 @@ class PreviewBox:
             name=BOX_NAME,
             shape_type="rectangle",
             face_color="transparent",
-            edge_color="#e8833a",
+            edge_color=ACCENT,
             edge_width=max(1.0, (bottom - top) / 150),
             units=image.units[-2:],
             affine=plane,

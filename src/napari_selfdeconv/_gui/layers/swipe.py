@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QRectF, QTimer
+from qtpy.QtGui import QPainter
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, SWIPE, role, snapshot_any
+from napari_selfdeconv._gui.layers.sheet import Sheet, draw_line
 from napari_selfdeconv._gui.layers.voxels import place
 
 _LINKED = ("contrast_limits", "gamma", "colormap")
@@ -39,6 +41,7 @@ class Swipe(QObject):
         self._before: Image | None = None
         self._after: Image | None = None
         self._curtain: Image | None = None
+        self._line: Sheet | None = None
         self._cut: tuple[int, int] | None = None
         self._share = 0.5
         self._were_visible: dict[Image, bool] = {}
@@ -70,12 +73,14 @@ class Swipe(QObject):
             event.connect(self._soon)
         self._viewer.layers.events.inserted.connect(self._on_inserted)
         self._viewer.mouse_drag_callbacks.append(self._drag)
+        self._line = Sheet(self._viewer, self._draw_line)
         self._update()
 
     def set_share(self, share: float) -> None:
         """Put the line at ``share`` of the canvas's width."""
         self._share = float(np.clip(share, 0, 1))
-        if self.active:
+        if self._line is not None:
+            self._line.update()
             self._update()
 
     def stop(self) -> None:
@@ -86,6 +91,9 @@ class Swipe(QObject):
         # First: a layer that goes may lead here again.
         self._before, self._after, self._were_visible, self._planes = None, None, {}, {}
         self._timer.stop()
+        line, self._line = self._line, None
+        if line is not None:
+            line.take_away()
         for event in self._events(before):
             event.disconnect(self._soon)
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
@@ -121,6 +129,9 @@ class Swipe(QObject):
             self._clip(self._before, self._after)
         else:
             self._draw_curtain(self._before, self._after)
+
+    def _draw_line(self, painter: QPainter, canvas: QRectF) -> None:
+        draw_line(painter, canvas, self._share, grip=self._viewer.dims.ndisplay == 2)
 
     # In 3D.
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, Note, NumberBox
 from napari_selfdeconv._gui.forms.layout import labelled_grid
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+from napari_selfdeconv._gui.panels.histogram import HistogramPlot
 from napari_selfdeconv._gui.runs.camera import Seen, look_job
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
@@ -65,6 +66,7 @@ class CameraPanel(QWidget):
         }
         self.numbers = {name: _auto(tip) for name, tip in tips.items()}
         self.report_note = Note()
+        self.histogram = HistogramPlot()
         self.runs = RunController(self)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -169,6 +171,8 @@ class CameraPanel(QWidget):
             self.count_note.say(f"{found}." if found else "Every pixel is a measurement.")
             told = seen.camera.describe()
             self.report_note.say(f"{told[0].upper()}{told[1:]}.")
+            self.histogram.show_counts(seen.histogram, seen.camera.offset)
+        self.histogram.setVisible(seen is not None)
         self.show_button.setVisible(seen is not None and bool(seen.pixels.counts))
         return ""
 
@@ -189,6 +193,7 @@ class CameraPanel(QWidget):
             self.show_button,
             labelled_grid(fields),
             self.report_note,
+            self.histogram,
         ):
             layout.addWidget(widget)
         self.labels_box.hide()

@@ -26,6 +26,8 @@ COLOURS = (
 # Beside the colour: who sees few colours still knows the curves.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _MOST_POINTS = 600
+# Pixels of the bottom axis besides its label: ticks and their numbers.
+_BELOW_NUMBERS = 26
 _SAMPLE = (26, 10)
 
 
@@ -103,13 +105,13 @@ class Plot(QWidget):
         if self.isVisible():
             self._draw()
 
-    def mark(self, x: float, text: str) -> None:
-        """Draw a vertical line with a text."""
+    def mark(self, x: float, text: str, *, to_the_right: bool = False) -> None:
+        """Draw a vertical line with a text on its left, or on its right."""
         import pyqtgraph
 
         if self._axes is not None:
             pen = QPen(self.palette().color(self.foregroundRole()), 1.0, Qt.PenStyle.DashLine)
-            options = {"position": 0.9, "anchors": [(1, 0.5), (1, 0.5)], "color": pen.color()}
+            options = {"position": 0.9, "anchors": [(0 if to_the_right else 1, 0.5)] * 2, "color": pen.color()}
             line = pyqtgraph.InfiniteLine(x, pen=pen, label=text, labelOpts=options)
             self._axes.addItem(line)
             self._lines[text, True] = line
@@ -178,6 +180,9 @@ class Plot(QWidget):
             # Units such as k would be put before a label that has its unit.
             axis.enableAutoSIPrefix(False)
             axis.setLabel(label)
+        # pyqtgraph leaves too little room: the lower ends of letters were cut off.
+        axis = self._axes.getAxis("bottom")
+        axis.setHeight(self.fontMetrics().height() + _BELOW_NUMBERS)
 
     def _draw(self) -> None:
         if self._axes is None:

@@ -162,7 +162,7 @@ class GeneratePanel(QWidget):
         self.add_button.setEnabled(True)
         self.preview.show_psf(made.psf, made.parameters.voxel_um)
         self.facts.say(made.facts)
-        self.note.say("\n".join(made.notes), "warning")
+        self.note.say("\n".join(f"• {note}." for note in made.notes), "warning")
         if not self.fixed.isChecked():
             self._filling = True
             for box, size in zip(self.sizes[-made.psf.ndim :], made.psf.shape, strict=True):

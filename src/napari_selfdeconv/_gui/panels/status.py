@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QMouseEvent, QResizeEvent
 from qtpy.QtWidgets import QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.forms.fields import Note, with_micro
 
 # Border and padding of a marked note, and a pixel to spare.
 _EDGE = 12
@@ -86,6 +86,7 @@ class Remarks(QWidget):
 
     def add(self, message: str) -> None:
         """Add a remark; the same one twice is one."""
+        message = with_micro(message)
         if message not in self._said:
             self._said.append(message)
             self._show()

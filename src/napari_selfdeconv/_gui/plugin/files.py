@@ -92,6 +92,9 @@ def _layer(file: ImageFile, name: str) -> LayerTuple:
     meta: dict[str, Any] = {"name": name, "contrast_limits": display_limits(file.data)}
     if rgb:
         meta = {"name": name, "rgb": True}
+    elif file.record is not None and len(file.record.channels) == 1 and file.record.channels[0].colour:
+        # From black to the colour that the file states.
+        meta["colormap"] = file.record.channels[0].colour
     if set(axes) <= set("TCZYX"):
         meta["axis_labels"] = tuple(axes.lower())
     if file.voxel_um is not None and set(axes) <= set("TCZYX"):

@@ -16,12 +16,41 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api import CameraReport, Unmeasured
 
 
+_LEVELS = 96
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many pixels lie between two neighbours of ``edges``: those that are measured, and the others."""
+
+    edges: np.ndarray
+    measured: np.ndarray
+    left_out: np.ndarray
+
+    @classmethod
+    def of(cls, image: np.ndarray, left_out: np.ndarray) -> Histogram:
+        """Count the finite pixels of ``image``; those where ``left_out`` is true apart from the others.
+
+        Examples
+        --------
+        >>> found = Histogram.of(np.array([[0.0, 1.0], [1.0, np.nan]]), np.array([[False, True], [False, True]]))
+        >>> int(found.measured.sum()), int(found.left_out.sum())
+        (2, 1)
+        """
+        finite = np.isfinite(image)
+        shown = image[finite]
+        edges = np.histogram_bin_edges(shown, _LEVELS)
+        apart = np.histogram(shown[left_out[finite]], edges)[0]
+        return cls(edges, np.histogram(shown, edges)[0] - apart, apart)
+
+
 @dataclass(frozen=True)
 class Seen:
-    """The pixels that hold no measurement, and the camera as the others show it."""
+    """The pixels that hold no measurement, the camera as the others show it, and the counts of grey levels."""
 
     pixels: Unmeasured
     camera: CameraReport
+    histogram: Histogram
 
 
 def weights_of(choice: Any) -> Any:
@@ -44,6 +73,7 @@ def look_job(data: Any, weights: Any, known: Mapping[str, float]) -> Job:
         image = np.asarray(data)
         pixels = api.find_unmeasured(image)
         token.raise_if_cancelled()
-        return Seen(pixels, api.report_camera(image, weights=weights_of(weights), **known))
+        report = api.report_camera(image, weights=weights_of(weights), **known)
+        return Seen(pixels, report, Histogram.of(image, pixels.labels > 0))
 
     return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,6 +120,12 @@ Psf = GeneratedPsf | MeasuredPsf | GivenPsf
 def optics_record(psf: Psf) -> dict[str, Any]:
     """Return what the record of a result says of the optics; nothing if the PSF was not computed from them."""
     return {"optics": psf.optics.to_dict()} if isinstance(psf, GeneratedPsf) else {}
+
+
+def channels_record(psfs: Sequence[Psf]) -> dict[str, Any]:
+    """Return what the record of a series says of the optics: of the first channel, and of each of several."""
+    told = [psf.optics.to_dict() for psf in psfs if isinstance(psf, GeneratedPsf)]
+    return optics_record(psfs[0]) | ({"channel_optics": told} if len(told) > 1 else {})
 
 
 def sized(image: LayerSnapshot, psf: Psf) -> LayerSnapshot:

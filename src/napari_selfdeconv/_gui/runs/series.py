@@ -18,7 +18,7 @@ from napari_selfdeconv._gui.layers.voxels import with_channel_axis
 from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
-from napari_selfdeconv._gui.runs.psf_choice import Psf, optics_record
+from napari_selfdeconv._gui.runs.psf_choice import Psf, channels_record, optics_record
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
@@ -98,7 +98,7 @@ def series_job(
                 preview_extra=previews.extra,
             )
             token.raise_if_cancelled()
-            return replace(result, provenance={**result.provenance, **optics_record(psfs[0]), "psf": kernels[0]})
+            return replace(result, provenance={**result.provenance, **channels_record(psfs), "psf": kernels[0]})
 
     return job
 
