@@ -120,6 +120,15 @@ def _discover_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(autouse=True)
+def _settings_stay_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """napari writes all its settings to a file after each change: 0.1 s a viewer, and no test reads the file."""
+    if _is_gui(request):
+        from napari.settings._base import EventedConfigFileSettings
+
+        monkeypatch.setattr(EventedConfigFileSettings, "save", lambda *_, **__: None)
+
+
+@pytest.fixture(autouse=True)
 def _collect_new_objects_only(request: pytest.FixtureRequest) -> Iterator[None]:
     """The garbage collections of the next viewer do not search the objects of imported modules.
 

@@ -23,9 +23,11 @@ from napari_selfdeconv.events import Interim
 LONGEST_S = 5.0
 TRAINING = """
 import time, napari
+import numpy as np
 from qtpy.QtCore import QTimer
 viewer = napari.Viewer()
-viewer.open_sample("napari-selfdeconv", "microtubules_3d")
+viewer.add_image(np.random.default_rng(0).random((16, 64, 64), np.float32), name="spots")
+viewer.add_image(np.ones((3, 3, 3), np.float32), name="spots PSF")
 _, dock = viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
 
 def close():

@@ -45,8 +45,8 @@ class MethodsForm(QWidget):
         )
         self.border = ChoiceBox(
             list(_BORDERS.items()),
-            "What lies beyond the border, for methods with several rules: any light that explains the image, the image "
-            "mirrored, or no light",
+            "What lies beyond the border, for methods with several rules: any light that explains the image, the "
+            "mirrored image, or no light",
         )
         self.network = QCheckBox("Network (quick)")
         self.network.setToolTip("Train the network with the preset 'quick' and compare its result as well")

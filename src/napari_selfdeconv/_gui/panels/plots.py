@@ -26,8 +26,8 @@ COLOURS = (
 # Beside the colour: who sees few colours still knows the curves.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _MOST_POINTS = 600
-# Pixels of the bottom axis besides its label: ticks and their numbers.
-_BELOW_NUMBERS = 26
+# pyqtgraph puts the label of the bottom axis so many pixels below the plot, where its letters were cut off.
+_NUDGE = 5
 _SAMPLE = (26, 10)
 
 
@@ -158,6 +158,7 @@ class Plot(QWidget):
         self._axes.setAccessibleName(f"Plot of {self._y_label}")
         self._axes.setToolTip("Click, then turn the wheel to zoom; drag to move; right click to export")
         item = self._axes.getPlotItem()
+        item.layout.setContentsMargins(0, 0, 0, _NUDGE)
         item.setLogMode(y=self._logarithmic)
         item.getViewBox().setLimits(minYRange=self.LEAST_RANGE)
         for menu in (item.ctrlMenu, item.getViewBox().menu):
@@ -180,9 +181,6 @@ class Plot(QWidget):
             # Units such as k would be put before a label that has its unit.
             axis.enableAutoSIPrefix(False)
             axis.setLabel(label)
-        # pyqtgraph leaves too little room: the lower ends of letters were cut off.
-        axis = self._axes.getAxis("bottom")
-        axis.setHeight(self.fontMetrics().height() + _BELOW_NUMBERS)
 
     def _draw(self) -> None:
         if self._axes is None:
