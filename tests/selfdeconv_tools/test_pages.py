@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from selfdeconv_tools.pages import gallery
 from selfdeconv_tools.pages.architecture import FLOORS
 from selfdeconv_tools.pages.links import anchor_of, check_links
 from selfdeconv_tools.pages.written import pages_of, written
@@ -87,6 +88,12 @@ def test_figures_of_findings_are_in_the_table() -> None:
             figure = line.split("|")[3]
             for number in re.findall(r"\d\d\.\d\d|\.\d{3}", figure):
                 assert number in table, f"{number} of {figure}"
+
+
+def test_every_entry_of_the_gallery_has_its_picture() -> None:
+    assert len(gallery.ENTRIES) >= 5
+    for entry in gallery.ENTRIES:
+        assert (DOCS / "images" / f"{entry.picture}.png").is_file()
 
 
 def test_anchors_are_those_of_the_page_builder() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfdeconv_tools.pages import gallery
 from selfdeconv_tools.pages.architecture import draw_house
 from selfdeconv_tools.pages.blocks import fill
 from selfdeconv_tools.pages.plot import draw_gains
@@ -19,7 +20,7 @@ def pages_of(docs: Path) -> list[Path]:
 def written(docs: Path) -> Iterator[tuple[Path, str]]:
     """Yield each file with its text, from the rows in ``docs/data``."""
     data = docs / "data"
-    blocks = blocks_of(data)
+    blocks = {**blocks_of(data), "gallery": gallery.page}
     for page in pages_of(docs):
         if "<!-- end " in (text := page.read_text("utf-8")):
             yield page, fill(text, blocks)
