@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,6 +79,47 @@ class Script:
 
     def apply(self, _model: Any, image: np.ndarray, **settings: Any) -> Generator[Event, None, Any]:
         return (yield from self.run(image * 2, settings))
+
+
+_TRAINED: dict[str, tuple[list[Event], Any]] = {}
+
+
+@pytest.fixture
+def train_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A training with the same image, PSF and settings is computed once; after that its events are told again.
+
+    For tests of what is done with a result. Training further is computed each time. Return what forgets it.
+    """
+    work = api.iter_deconvolve
+
+    def tell(
+        image: np.ndarray, psf: np.ndarray, config: Any, *, start_from: Any = None, **settings: Any
+    ) -> Generator[Event, None, Any]:
+        if start_from is not None:
+            return (yield from work(image, psf, config, start_from=start_from, **settings))
+        named = {name: settings[name] for name in ("weights", "tiles", "voxel_um")}
+        key = repr((image.tobytes(), psf.tobytes(), image.shape, psf.shape, config, named))
+        if key not in _TRAINED:
+            events: list[Event] = []
+            _TRAINED[key] = events, (yield from noted(work(image, psf, config, **settings), events))
+        else:
+            yield from _TRAINED[key][0]
+        result = _TRAINED[key][1]
+        return replace(result, image=result.image.copy())
+
+    monkeypatch.setattr(api, "iter_deconvolve", tell)
+    return _TRAINED.clear
+
+
+def noted(work: Generator[Event, None, Any], events: list[Event]) -> Generator[Event, None, Any]:
+    """Do ``work`` and append what it yields to ``events``."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            return end.value
+        events.append(event)
+        yield event
 
 
 def started() -> Started:

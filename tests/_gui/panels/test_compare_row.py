@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_selfdeconv import api, simulate
+from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, results_of, role, voxel_um
 from napari_selfdeconv.errors import SelfDeconvError
 from selfdeconv_tools import demo
@@ -92,9 +92,9 @@ def test_samples_come_with_psf_and_truth(make_napari_viewer: Callable[..., Any],
 @pytest.fixture
 def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the 2D sample small enough for a test."""
-    sample = simulate.sample_2d()
+    sample = api.sample_2d()
     small = replace(sample, image=sample.image[:48, :48], truth=sample.truth[:48, :48])
-    monkeypatch.setattr(simulate, "sample_2d", lambda: small)
+    monkeypatch.setattr(api, "sample_2d", lambda: small)
 
 
 @pytest.mark.canvas
@@ -105,6 +105,7 @@ def test_the_demonstration(
     viewer = make_napari_viewer(show=True)
     words = ["--sample", "2d", "--steps", "2", "--out", str(tmp_path / "out"), "--headless"]
     demo.Demo(viewer, demo.arguments(words)).play()
+    assert viewer.layers["cells"].data.shape == (48, 48)
     printed = capsys.readouterr().out
     assert "Training" in printed
     assert "cells [deconvolved]" in printed
