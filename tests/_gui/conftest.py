@@ -17,6 +17,13 @@ from napari_selfdeconv.events import Event, Filling, Finished, Progress, Started
 from napari_selfdeconv.stop_token import StopToken
 
 
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody types here: what waits for a pause in typing waits for a short one."""
+    for name in ("forms.psf_size", "panels.camera", "panels.psf_generate"):
+        monkeypatch.setattr(f"napari_selfdeconv._gui.{name}.DEBOUNCE_MS", 20)
+
+
 @pytest.fixture
 def under_way(qtbot: Any) -> Callable[..., None]:
     """Return a function that waits until training has made its first steps."""

@@ -87,6 +87,8 @@ def form(open_dock: Callable[..., Any], qtbot: Any) -> Callable[[str], QWidget]:
 
     def main_dock(dock: Any, state: str) -> QWidget:
         panel = dock.run_panel
+        if state == "light":
+            dock.viewer.theme = "light"
         if state == "unfolded":
             dock.psf_form.generated.click()
             dock.train_form.advanced.setChecked(True)
@@ -138,7 +140,7 @@ def form(open_dock: Callable[..., Any], qtbot: Any) -> Callable[[str], QWidget]:
 
 @pytest.mark.canvas
 @pytest.mark.parametrize(
-    "state", ["idle", "unfolded", "training", "finished", "compare", "generate", "check", "beads"]
+    "state", ["idle", "light", "unfolded", "training", "finished", "compare", "generate", "check", "beads"]
 )
 def test_a_dock_looks_as_it_did(
     form: Callable[[str], QWidget], state: str, request: pytest.FixtureRequest, tmp_path: Path

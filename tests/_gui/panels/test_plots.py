@@ -52,6 +52,13 @@ def test_a_plot_is_drawn_in_the_colours_of_the_theme(open_dock: Callable[..., An
         assert contrast > 120, theme  # the axes and their numbers
 
 
+def test_the_whole_label_is_in_the_plot(plot: LossPlot, qtbot: Any) -> None:
+    qtbot.wait(20)
+    label = plot._axes.getAxis("bottom").label.sceneBoundingRect()
+    assert label.bottom() <= plot._axes.sceneRect().bottom()
+    assert label.top() > plot._axes.getPlotItem().getViewBox().sceneBoundingRect().bottom()
+
+
 def test_the_loss_axis_has_decades_and_holds_all_values(plot: LossPlot) -> None:
     axis = plot._axes.getAxis("left")
     low, high = plot._axes.getPlotItem().getViewBox().viewRange()[1]
