@@ -33,7 +33,7 @@ class CoverslipLayers(Settings):
 
     References
     ----------
-    Gibson and Lanni 1992, https://doi.org/10.1364/JOSAA.9.000154
+    Gibson and Lanni 1991, https://doi.org/10.1364/JOSAA.8.001601
     """
 
     sample_index: Annotated[float, _INDEX]

@@ -47,7 +47,12 @@ def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics:
     Notes
     -----
     float64 inside. Each plane is tabulated along the radius and put on the grid by interpolation of degree 7 and
-    q x q Gauss-Legendre points a pixel, q = 2 + ceil(2 pi na dxy / wavelength). Sources: `richards_wolf`.
+    q x q Gauss-Legendre points a pixel, q = 2 + ceil(2 pi na dxy / wavelength).
+
+    References
+    ----------
+    Richards and Wolf 1959, https://doi.org/10.1098/rspa.1959.0200
+    Gibson and Lanni 1991, https://doi.org/10.1364/JOSAA.8.001601
 
     Examples
     --------

@@ -2,8 +2,9 @@
 
 A freely rotating dipole seen by a camera is, by reciprocity, as bright as the focus of unpolarised light:
 ``I = |I0|^2 + 2 |I1|^2 + |I2|^2``, with ``Im`` an integral over the pupil angle of a Bessel function of order m.
-Sources: B. Richards and E. Wolf, Proc. R. Soc. A 253 (1959) 358; S. F. Gibson and F. Lanni, JOSA A 8 (1991)
-1601 (stage relation and path difference); P. Torok and P. Varga, Appl. Opt. 36 (1997) 2305 (vectorial, layered).
+Sources: Richards and Wolf 1959, https://doi.org/10.1098/rspa.1959.0200; Gibson and Lanni 1991 (stage relation and
+path difference), https://doi.org/10.1364/JOSAA.8.001601; Torok and Varga 1997 (vectorial, layered),
+https://doi.org/10.1364/AO.36.002305.
 """
 
 from __future__ import annotations

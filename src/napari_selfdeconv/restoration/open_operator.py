@@ -28,7 +28,8 @@ class OpenOperator:
     """A with an estimate that extends beyond the image as far as the PSF reaches.
 
     Light from outside that arrives at the image is part of the estimate. It is as free as the light inside, and is
-    cropped at the end (`crop`). Sources: Bertero and Boccacci 2005; Dey et al. 2006.
+    cropped at the end (`crop`). Source: Bertero and Boccacci 2005,
+    https://doi.org/10.1051/0004-6361:20052717.
 
     Parameters
     ----------

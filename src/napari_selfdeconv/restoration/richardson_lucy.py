@@ -48,7 +48,8 @@ def iterate_richardson_lucy(
     Returns
     -------
     dict from count to float32 tensor, (1, 1, *estimate), in the image's own units and in the computer's memory.
-    Source: Richardson 1972, Lucy 1974.
+    Sources: Richardson 1972, https://doi.org/10.1364/JOSA.62.000055; Lucy 1974, https://doi.org/10.1086/111605;
+    total variation by Dey et al. 2006, https://doi.org/10.1002/jemt.20294.
     """
     positive = np.maximum(image, 0).astype(np.float32, copy=False)
     observed = torch.as_tensor(positive, device=device)[None, None]

@@ -53,7 +53,8 @@ def minimise_total_variation(
     Returns
     -------
     dict from count to float32 tensor, (1, 1, *estimate), in the image's own units and in the computer's memory.
-    Source: Chambolle and Pock 2011, step sizes of Pock and Chambolle 2011.
+    Sources: Chambolle and Pock 2011, https://doi.org/10.1007/s10851-010-0251-1; step sizes of Pock and Chambolle
+    2011, https://doi.org/10.1109/ICCV.2011.6126441.
 
     Notes
     -----

@@ -53,7 +53,8 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     Parameters
     ----------
     name : "instant" (no training), "quick", "standard" (longer), "paper" (the paper's settings exactly; hours to
-        days on a processor) or "ssi" (the recipe of Kobayashi et al. 2020). Times: docs/benchmarks.md.
+        days on a processor) or "ssi" (the recipe of Kobayashi et al. 2020, https://doi.org/10.48550/arXiv.2006.06156).
+        Times: docs/benchmarks.md.
     ndim : 2 or 3.
     loss : the paper's "noise2self", "noise2same" or "noise2same_d", or weights; None means the preset's own.
     **overrides : settings by their flat names, such as ``steps``, ``features`` or ``device``.
