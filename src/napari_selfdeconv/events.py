@@ -82,16 +82,19 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class Interim:
-    """The whole image as the model deconvolves it at ``step``, asked for with `StopToken.request_result`.
+    """The whole image as the model deconvolves it at ``step``. Training goes on.
 
-    Training goes on. ``image`` and ``provenance`` are as those of the final result, or the network's own result
-    without refinement (``quick_interim`` of `iter_deconvolve`). With ``step`` 0 it is the instant result, that of
-    the initial weights, which comes before training (``instant_first``).
+    ``image`` and ``provenance`` are as those of the final result. Where it was asked for with
+    `StopToken.request_result`, ``image`` may be the network's own result without refinement (``quick_interim`` of
+    `iter_deconvolve`). ``psf`` is what it was deconvolved with. ``improves`` says that nobody asked for it: it is
+    the instant result, of step 0, or a better one (``instant_first``).
     """
 
     step: int
     image: NDArray[np.float32]
     provenance: Mapping[str, Any]
+    psf: NDArray[np.float32] | None = None
+    improves: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,10 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started
+from napari_selfdeconv.inference import observe
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import loop
+from napari_selfdeconv.training.model_selection import ModelSelector
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 RANDOM = np.random.default_rng(0)
@@ -145,3 +147,21 @@ def test_a_series_may_be_instant() -> None:
             break
     assert result.image.shape == series.shape
     assert events[-1].steps_done == 0  # type: ignore[union-attr]
+
+
+def test_better_results_follow_while_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "_PATIENCE", 0.0)
+    config = trained(trial=0.0, weight_interpolation=False).replace(steps=12)
+    monkeypatch.setattr(ModelSelector, "gains", lambda _self: True)
+    _, events = collect(config, instant_first=True)
+    found = [event for event in events if isinstance(event, Interim)]
+    assert [event.step for event in found] == list(range(12))
+    assert all(event.improves for event in found)
+    assert [event.provenance["steps_done"] for event in found] == list(range(12))
+    assert not np.array_equal(found[0].image, found[-1].image)
+
+
+def test_results_that_are_no_better_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "_PATIENCE", 0.0)
+    _, events = collect(trained(trial=0.0, learning_rate=1e-12).replace(steps=12), instant_first=True)
+    assert [event.step for event in events if isinstance(event, Interim)] == [0]

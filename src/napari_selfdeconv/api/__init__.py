@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         open_input,
         read_selected,
     )
+    from napari_selfdeconv.api.instant import preview_region
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
     from napari_selfdeconv.api.memory import memory_outlook
@@ -244,6 +245,7 @@ __all__ = [
     "parameter_values",
     "prepare_psf",
     "preset",
+    "preview_region",
     "psf_and_notes",
     "psf_cost",
     "psf_for_image",
@@ -300,6 +302,7 @@ _NAMES = {
     "api.batch_items": "BatchItem find_images",
     "config.template": "Template",
     "io.template_files": "read_template save_template template_text",
+    "api.instant": "preview_region",
     "api.apply": "apply_model iter_apply_model model_differences",
     "api.beads": "beads_psf iter_beads_psf",
     "api.camera": "estimate_background report_camera",

@@ -98,7 +98,8 @@ def iter_deconvolve(
     quick_interim : whether an `Interim` is the network's own result, in seconds: without refinement, and for a
         large image the mean of fewer views. By default it is what stopping at that step gives.
     instant_first : whether the result of the initial weights is yielded before training, as an `Interim` of
-        step 0. It is what the preset "instant" gives. Stopping then keeps it.
+        step 0. It is what the preset "instant" gives. Stopping then keeps it. Better results follow while training
+        goes on, as an `Interim` each that ``improves``; they take a fifth of the time at most.
 
     Notes
     -----
@@ -130,7 +131,7 @@ def iter_deconvolve(
     problem = yield from without_far_light(problem, config, stop)
     refiner: Refiner | None = None
     used = tiles
-    initial: NDArray[np.float32] | None = None
+    initial: tuple[NDArray[np.float32], Refiner | None] | None = None
 
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal refiner, used
@@ -141,8 +142,9 @@ def iter_deconvolve(
 
     def instant(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal initial
-        initial = yield from whole(model)
-        return initial
+        result = yield from whole(model)
+        initial = (result, refiner) if initial is None else initial
+        return result
 
     def network_only(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         choice = device.choose_device(model.config.compute.device, model.config.compute.precision)
@@ -166,7 +168,7 @@ def iter_deconvolve(
     )
     run, model = training.run, training.model
     if initial is not None and (run.steps_done == 0 or run.selected.share == 0):
-        result = initial.copy()
+        result, refiner = initial[0].copy(), initial[1]
     else:
         with on_device(model, training.choice):
             result = yield from whole(model)

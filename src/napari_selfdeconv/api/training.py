@@ -20,7 +20,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Noted, Warned
-from napari_selfdeconv.inference.observe import DeconvolveWhole, TrainingObserver, observe_steps
+from napari_selfdeconv.inference.observe import DeconvolveWhole, Improvements, TrainingObserver, observe_steps
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.network.initial_weights import initial_weights
@@ -71,8 +71,8 @@ def iter_train(
     deconvolve : deconvolves the whole image with a model. It is called when `StopToken.request_result` asks for an
         `Interim`.
     interim_refined : whether the model that ``deconvolve`` gets may refine; otherwise its settings forbid it.
-    instant : deconvolves the whole image with the initial weights. It is called before training, and an `Interim`
-        of step 0 holds the result. None leaves it out, and so do random initial weights.
+    instant : deconvolves the whole image. It is called with the initial weights before training, and later with
+        better ones; an `Interim` holds each result. None leaves them out, and so do random initial weights.
     memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
         patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
 
@@ -132,7 +132,7 @@ def iter_train(
         if preview_every_s is not None:
             previewer = Previewer(first, choice, attempt, preview_every_s, preview_region, preview_extra)
         shown = attempt if interim_refined else attempt.replace(refine=False)
-        observer = TrainingObserver(previewer, deconvolve, partial(make_model, shown), stop, choice)
+        observer = TrainingObserver(previewer, deconvolve, partial(make_model, shown), stop, choice, improvements)
         bounds = min(lows), max(highs)
         hazy = first.far is not None
         work = train(
@@ -148,9 +148,10 @@ def iter_train(
         )
         return (yield from observe_steps(_translated(work), observer))
 
+    improvements: Improvements | None = None
     if instant is not None and weights is not None and fitted.config.optimiser.steps:
-        network = build_initial(psf, fitted.config, choice, weights)
-        yield from TrainingObserver(None, instant, partial(make_model, fitted.config), stop, choice).begin(network)
+        improvements = Improvements(instant, partial(make_model, fitted.config), choice)
+        yield from improvements.begin(build_initial(psf, fitted.config, choice, weights))
     run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
     if run.converged and run.selected.share == 0:
         yield Noted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,6 +25,8 @@ from napari_selfdeconv.training.model_selection import INITIAL, SelectedWeights
 
 DeconvolveWhole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 _T = TypeVar("_T")
+# Training goes on for so many times as long as the last better result took, before there is another.
+_PATIENCE = 4.0
 
 
 class TrainingObserver:
@@ -36,6 +40,7 @@ class TrainingObserver:
     deconvolve : deconvolves the whole image with a model; None if results cannot be asked for.
     make_model : from a network, the steps done and the selected weights to a model with its provenance.
     stop : says whether a result was asked for.
+    improvements : makes results that nobody asked for; None for no such results.
     """
 
     def __init__(
@@ -45,22 +50,19 @@ class TrainingObserver:
         make_model: Callable[[Deconvolver, int, SelectedWeights], Model],
         stop: StopToken,
         choice: Choice,
+        improvements: Improvements | None = None,
     ) -> None:
         self._previewer, self._deconvolve = previewer, deconvolve
         self._make_model, self._stop, self._choice = make_model, stop, choice
-
-    def begin(self, network: Deconvolver) -> Iterator[Event]:
-        """Yield the result of the initial weights, which ``network`` has, as the interim result of step 0."""
-        if self._deconvolve is not None:
-            done = StepDone(step=0, network=network, use_selected=lambda: nullcontext(INITIAL))
-            with retained_memory():
-                yield from self._make_interim(done, self._deconvolve)
+        self._improvements = improvements
 
     def observe(self, done: StepDone) -> Iterator[Event]:
-        """Yield a preview when it is time for one, and the interim result if it was asked for."""
+        """Yield a preview when it is time for one, the interim result if it was asked for, or a better result."""
         yield from self._preview(done)
         if self._deconvolve is not None and self._stop.take_request():
-            yield from self._make_interim(done, self._deconvolve)
+            yield from _make_interim(done, self._deconvolve, self._make_model, self._choice)
+        elif self._improvements is not None and not self._stop.paused:
+            yield from self._improvements.observe(done)
 
     def _preview(self, done: StepDone) -> Iterator[Event]:
         if self._previewer is None:
@@ -74,22 +76,75 @@ class TrainingObserver:
         if event is not None:
             yield event
 
-    def _make_interim(self, done: StepDone, deconvolve: DeconvolveWhole) -> Generator[Event, None, None]:
-        image, problem = None, ""
-        with done.use_selected() as selected:
-            model = self._make_model(done.network, done.step, selected)
-            try:
-                with translate_errors():
-                    work = deconvolve(model)
-                    image = yield from mapped(work, _as_interim) if done.step else work
-            except ComputeError as error:
-                problem = error.problem
-        if image is not None:
-            yield Interim(step=done.step, image=image, provenance=model.provenance)
+
+class Improvements:
+    """The instant result, then better ones while training goes on.
+
+    Parameters
+    ----------
+    deconvolve : deconvolves the whole image with a model.
+    make_model : as in `TrainingObserver`.
+    """
+
+    def __init__(
+        self,
+        deconvolve: DeconvolveWhole,
+        make_model: Callable[[Deconvolver, int, SelectedWeights], Model],
+        choice: Choice,
+    ) -> None:
+        self._deconvolve, self._make_model, self._choice = deconvolve, make_model, choice
+        self._next, self._seconds = math.inf, 0.0
+
+    def begin(self, network: Deconvolver) -> Iterator[Event]:
+        """Yield the result of the initial weights, which ``network`` has, as the interim result of step 0."""
+        done = StepDone(step=0, network=network, use_selected=lambda: nullcontext(INITIAL), gains=lambda: True)
+        with retained_memory():
+            yield from self._improve(done)
+
+    def observe(self, done: StepDone) -> Iterator[Event]:
+        """Yield a better result if it is time for one and held-out pixels are predicted better than at first."""
+        if time.perf_counter() >= self._next and done.gains():
+            yield from self._improve(done)
+
+    def _improve(self, done: StepDone) -> Iterator[Event]:
+        started = time.perf_counter()
+        yield from _make_interim(done, self._deconvolve, self._make_model, self._choice, improves=True)
+        ended = time.perf_counter()
+        self._seconds = max(self._seconds, ended - started)
+        self._next = ended + _PATIENCE * self._seconds
+
+
+def _make_interim(
+    done: StepDone,
+    deconvolve: DeconvolveWhole,
+    make_model: Callable[[Deconvolver, int, SelectedWeights], Model],
+    choice: Choice,
+    improves: bool = False,
+) -> Generator[Event, None, None]:
+    image, problem = None, ""
+    with done.use_selected() as selected:
+        if improves and selected.share == 0:
             return
-        # Not in the except block: until it ends the error holds the frames, and they hold the memory.
-        release_memory(self._choice.device)
-        yield Warned(f"There is no result of step {done.step}, because {problem}. Training goes on.")
+        model = make_model(done.network, done.step, selected)
+        try:
+            with translate_errors():
+                work = deconvolve(model)
+                # Before training the stages are those of a result.
+                image = yield from mapped(work, _as_interim) if done.step else work
+        except ComputeError as error:
+            problem = error.problem
+    if image is not None:
+        yield Interim(
+            step=done.step,
+            image=image,
+            provenance=model.provenance,
+            psf=model.given_psf,
+            improves=improves,
+        )
+        return
+    # Not in the except block: until it ends the error holds the frames, and they hold the memory.
+    release_memory(choice.device)
+    yield Warned(f"There is no result of step {done.step}, because {problem}. Training goes on.")
 
 
 def _as_interim(event: Event) -> Event:

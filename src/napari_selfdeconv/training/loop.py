@@ -39,11 +39,13 @@ class StepDone:
     network : in training mode; whoever changes it puts it back.
     use_selected : within ``with use_selected() as selected`` the network is in evaluation mode and has the weights
         that training would return if it ended at this step.
+    gains : whether held-out pixels were predicted better at their last measurement than by the initial weights.
     """
 
     step: int
     network: Deconvolver
     use_selected: Callable[[], AbstractContextManager[SelectedWeights]]
+    gains: Callable[[], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,12 @@ def _make_steps(run: TrainingRun, stop: StopToken) -> Generator[Event | StepDone
 
 def _suspend(step: int, run: TrainingRun, stop: StopToken) -> Iterator[StepDone]:
     """Let others look at the network between two steps, for as long as a pause lasts."""
-    done = StepDone(step=step, network=run.network, use_selected=partial(run.selector.use_selected, step))
+    done = StepDone(
+        step=step,
+        network=run.network,
+        use_selected=partial(run.selector.use_selected, step),
+        gains=run.selector.gains,
+    )
     while True:
         yield done
         stop.raise_if_cancelled()

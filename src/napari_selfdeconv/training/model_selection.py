@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config.training import TrainConfig
@@ -66,9 +68,10 @@ class ModelSelector:
         self._interpolates = config.start.weight_interpolation
         self.trial: Trial | None = None
         self.failed = False
-        decides = initial is not None and share is None and validator is not None and validator.count > 0
-        self._before = validator.measure_errors(network, blur) if decides and validator is not None else None
-        if self._before is not None and validator is not None and config.start.trial:
+        self._before: NDArray[np.float32] | None = None
+        if validator is not None and validator.count > 0 and share is None:
+            self._before = validator.measure_errors(network, blur)
+        if self._before is not None and validator is not None and initial is not None and config.start.trial:
             last = math.ceil(config.start.trial * config.optimiser.steps)
             self.trial = Trial(network, validator, blur, self._before, last)
 
@@ -80,6 +83,12 @@ class ModelSelector:
         if self.curve.add(step, error):
             self._best = copy_weights(self._network)
         return error
+
+    def gains(self) -> bool:
+        """Return whether the error was lower at its last measurement than before the first step."""
+        if self._before is None or not self.curve.history:
+            return False
+        return self.curve.history[-1][1] < float(self._before.mean(dtype=np.float64))
 
     def gives_up(self, step: int) -> bool:
         """Return whether training ends at ``step`` because its first steps gained nothing."""

@@ -29,6 +29,7 @@ from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.deconvolve import richardson_lucy_job
 from napari_selfdeconv._gui.runs.inputs import RunInputs, answer, required
+from napari_selfdeconv._gui.runs.live import LivePreview
 from napari_selfdeconv._gui.runs.plan import Repetition, RunPlan, plan_repetition, plan_training
 from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
@@ -64,6 +65,15 @@ class DeconvolveWidget(DockBase):
         self.before_after = BeforeAfter(self.viewer)
         self.runs = RunController(self)
         self.activity = Activity(self.runs)
+        self.live = LivePreview(
+            self,
+            self.inputs,
+            lambda: self.busy,
+            self.preview_panel.start,
+            self.preview_panel.show_preview,
+            self.preview_panel.stop,
+            lambda text: self.run_panel.status.say(text, "warning"),
+        )
         self._shown: Image | None = None
         self._build()
         self._connect()
@@ -110,9 +120,14 @@ class DeconvolveWidget(DockBase):
         self.camera_panel.refresh()
         self.before_after.refresh()
 
+    def runs_to_ask_about(self) -> list[RunController]:
+        """Return the controllers of this dock but that of previews: they are of a moment."""
+        return [runs for runs in super().runs_to_ask_about() if runs is not self.live.runs]
+
     def leave_viewer(self) -> None:
         """Take away the preview box and the line, undo the grid, and disconnect from the layers."""
         self._watch(None)
+        self.live.follow(None)
         self.before_after.stop()
         self.compare.side_by_side.restore()
         self.preview_panel.close_panel()
@@ -194,6 +209,8 @@ class DeconvolveWidget(DockBase):
     def _launch(self, plan: RunPlan) -> None:
         if self.busy:
             return
+        self.live.follow(None)
+        self.run_panel.revert_button.withdraw()
         self.preview_panel.start(plan.layer, plan.source, flat=plan.colour_picture)
         result = self._result(plan)
         events = plan.layer.events
@@ -211,6 +228,8 @@ class DeconvolveWidget(DockBase):
 
         def finish(value: Any) -> str:
             result.finish(value)
+            self.run_panel.revert_button.offer(result)
+            self.live.follow(None if plan.fills else plan.layer)
             models = getattr(value, "models", None)
             self.model_panel.model = models[0] if models else value.model
             return "Deconvolved"
@@ -242,6 +261,8 @@ class DeconvolveWidget(DockBase):
         return FillingResult(self.viewer, plan.source, (float(low), float(high)), linked)
 
     def _on_image(self, layer: Image | None) -> None:
+        if not self.busy:
+            self.live.follow(None)
         self._watch(layer)
         self._describe_image()
         self.model_panel.follow(layer)
@@ -289,6 +310,7 @@ class DeconvolveWidget(DockBase):
 
     def _on_psf(self) -> None:
         self._on_inputs()
+        self.live.psf_changed()
         if not self.busy:
             self.run_panel.forget()
 

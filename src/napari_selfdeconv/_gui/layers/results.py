@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari.layers import Image
 from napari_selfdeconv._gui.layers.exchange import (
     METADATA_KEY,
     LayerSnapshot,
+    about,
     add_result,
     display_limits,
     link_contrast,
@@ -44,7 +46,9 @@ class AddedLayers:
 
 
 class WholeResult:
-    """Adds '<source> [deconvolved]' at the end, and a layer for each result asked for before.
+    """The layer '<source> [deconvolved]': the instant result first if there is one, then better ones in its place.
+
+    A result that was asked for meanwhile is a layer of its own.
 
     Parameters
     ----------
@@ -57,28 +61,85 @@ class WholeResult:
         self, viewer: Any, source: LayerSnapshot, linked: Callable[[], bool], about: Mapping[str, Any]
     ) -> None:
         self._viewer, self._source, self._linked, self._about = viewer, source, linked, about
+        self._layer: Image | None = None
+        # The instant result, then that of the training.
+        self._versions: list[Version] = []
+        self._shown = 0
 
     def show_event(self, event: Event) -> None:
-        """Add the result of 'Use now' as a layer of its own."""
-        if isinstance(event, Interim):
-            layer = self._add(event.image, f"network, step {event.step}", dict(event.provenance))
-            self._put_below_preview(layer)
+        """Show the instant result, a better one in its place, or the result of 'Use now' as a layer of its own."""
+        if not isinstance(event, Interim):
+            return
+        version = Version(event.image, {**event.provenance, **self._about, "psf": event.psf})
+        if not event.improves:
+            self._put_below_preview(self._add(version, f"network, step {event.step}"))
+        elif self._versions:
+            self._replace(version)
+        else:
+            self._versions = [version]
+            self._layer = self._add(version, "deconvolved")
+            self._put_below_preview(self._layer)
 
     def finish(self, result: Any) -> None:
-        """Add the result of the run."""
+        """Show the result of the run."""
         # The PSF as it was given: what it takes to run this again, or to reblur it.
-        told = {**result.provenance, **self._about, "psf": result.model.given_psf}
-        self._add(result.image, "deconvolved", told)
+        version = Version(result.image, {**result.provenance, **self._about, "psf": result.model.given_psf})
+        if not self._versions:
+            self._add(version, "deconvolved")
+            return
+        if result.provenance.get("steps_done") and result.provenance.get("kept_share"):
+            self._versions.append(version)
+            self._shown = 1
+        if self.is_there:
+            self._replace(version)
+        else:
+            self._layer = self._add(version, "deconvolved")
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the layer is in the viewer."""
+        return self._layer is not None and self._layer in self._viewer.layers
+
+    @property
+    def reverts(self) -> bool:
+        """Whether the layer can go back to the instant result: training has changed it."""
+        return self.is_there and len(self._versions) > 1
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether the layer shows the instant result."""
+        return self._shown == 0
+
+    def revert(self) -> None:
+        """Show the instant result, or the trained one again."""
+        self._shown = 1 - self._shown
+        self._replace(self._versions[self._shown])
 
     def move(self, source: LayerSnapshot) -> None:
         """The image lies elsewhere now, or has another voxel size or name."""
-        self._source = source
+        given, self._source = f"{self._source.name} [deconvolved]", source
+        if self._layer is not None and self.is_there:
+            if self._layer.name == given:  # not one that the user has given
+                self._layer.name = f"{source.name} [deconvolved]"
+            place(self._layer, source.transform)
 
     def discard(self) -> None:
-        """Leave the results that were asked for: they are whole."""
+        """Go back to the instant result; leave the results that were asked for: they are whole."""
+        if self._versions:
+            self._replace(self._versions[0])
 
-    def _add(self, image: np.ndarray, tag: str, provenance: dict[str, Any]) -> Image:
-        return add_result(self._viewer, self._source, image, tag, provenance, link=self._linked())
+    def _add(self, version: Version, tag: str) -> Image:
+        told = dict(version.about)
+        return add_result(self._viewer, self._source, version.image, tag, told, link=self._linked())
+
+    def _replace(self, version: Version) -> None:
+        """Put another result into the layer; one that the user has deleted does not come back."""
+        if self._layer is None or not self.is_there:
+            return
+        own = about(self._layer)
+        kept = {key: own[key] for key in ("role", "source", "source_id", "linked") if key in own}
+        self._layer.data = version.image
+        self._layer.metadata = {METADATA_KEY: {**kept, **version.about}}
 
     def _put_below_preview(self, layer: Image) -> None:
         """Let the preview lie on top: training goes on, and it is what is looked at."""
@@ -86,6 +147,14 @@ class WholeResult:
         previews = [i for i, other in enumerate(layers) if isinstance(other, Image) and role(other) == "preview"]
         if previews:
             layers.move(layers.index(layer), min(previews))
+
+
+@dataclass(frozen=True)
+class Version:
+    """A result and what its layer says of it."""
+
+    image: np.ndarray
+    about: Mapping[str, Any]
 
 
 class ColourResult:

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.panels.plots import LossPlot
+from napari_selfdeconv._gui.panels.revert import RevertButton
 from napari_selfdeconv._gui.panels.status import Remarks, StatusLine
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
@@ -68,6 +69,7 @@ class RunPanel(QWidget):
         self.continue_button = _button(
             "Continue training", "Train the last (or the loaded) model further, with the settings above"
         )
+        self.revert_button = RevertButton()
         self.pause_button = _button("Pause", "Hold training; the preview goes on following the view")
         self.use_button = _button(
             "Use now",
@@ -142,7 +144,10 @@ class RunPanel(QWidget):
         elif isinstance(event, Interim):
             self.used()
             added = self._kept()[-1:]
-            if added:
+            if event.improves and added:
+                what = f"Result of step {event.step}" if event.step else "Instant result"
+                self.status.say(f"{what}: {added[0]}. Training goes on. {self._state()}".strip(), "good")
+            elif added:
                 self.status.say(f"Added {added[0]}. {self._state()}".strip(), "good")
         elif isinstance(event, Finished):
             self._finished = event
@@ -295,6 +300,7 @@ class RunPanel(QWidget):
         first = QHBoxLayout()
         first.addWidget(self.train_button)
         first.addWidget(self.continue_button)
+        first.addWidget(self.revert_button)
         self.continue_button.hide()
         self._running_row = QWidget()
         second = QHBoxLayout(self._running_row)
@@ -307,6 +313,7 @@ class RunPanel(QWidget):
             layout.addWidget(part)
         self.train_button.clicked.connect(self.train)
         self.continue_button.clicked.connect(self.go_on)
+        self.revert_button.reverted.connect(self.status.say)
 
 
 def _button(text: str, tip: str) -> QPushButton:

@@ -57,6 +57,7 @@ def deconvolve_job(
                 preview_extra=previews.extra,
                 start_from=start_from,
                 quick_interim=True,
+                instant_first=True,
             )
         )
 

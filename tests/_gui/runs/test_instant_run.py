@@ -1,0 +1,189 @@
+"""The instant result in the dock: first the layer, then training improves it, and Revert goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_selfdeconv import api
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
+from napari_selfdeconv._gui.layers.results import WholeResult
+from napari_selfdeconv._gui.panels.revert import RevertButton
+from napari_selfdeconv.events import Interim, Preview
+
+NAME = "spots [deconvolved]"
+
+
+def names(dock: Any) -> list[str]:
+    return [layer.name for layer in dock.viewer.layers]
+
+
+def interim(value: float, step: int, *, improves: bool = True) -> Interim:
+    image = np.full((64, 64), value, np.float32)
+    provenance = {"steps_done": step, "kept_share": 1.0}
+    return Interim(
+        step=step, image=image, provenance=provenance, psf=np.ones((3, 3), np.float32), improves=improves
+    )
+
+
+def final(value: float, share: float = 1.0) -> Any:
+    model = SimpleNamespace(given_psf=np.ones((3, 3), np.float32))
+    told = {"steps_done": 9, "kept_share": share}
+    return SimpleNamespace(image=np.full((64, 64), value, np.float32), model=model, provenance=told)
+
+
+@pytest.fixture
+def result(make_napari_viewer: Callable[..., Any]) -> tuple[Any, WholeResult]:
+    viewer = make_napari_viewer(show=False)
+    source = snapshot(viewer.add_image(np.eye(64), name="spots", scale=(0.1, 0.1), units=("um", "um")))
+    return viewer, WholeResult(viewer, source, lambda: False, {"optics": "known"})
+
+
+def shown(viewer: Any) -> tuple[float, int]:
+    layer = viewer.layers[NAME]
+    return float(layer.data[0, 0]), int(layer.metadata[METADATA_KEY]["steps_done"])
+
+
+def test_one_layer_improves_in_place_and_goes_back(result: tuple[Any, WholeResult]) -> None:
+    viewer, whole = result
+    whole.show_event(interim(1, 0))
+    assert shown(viewer) == (1, 0)
+    whole.show_event(interim(2, 5))
+    assert shown(viewer) == (2, 5)
+    assert not whole.reverts
+    whole.finish(final(3))
+    assert shown(viewer) == (3, 9)
+    assert [layer.name for layer in viewer.layers] == ["spots", NAME]
+    about = viewer.layers[NAME].metadata[METADATA_KEY]
+    assert about["role"] == "result"
+    assert about["optics"] == "known"
+    assert about["psf"].shape == (3, 3)
+    button = RevertButton()
+    button.offer(whole)
+    said: list[str] = []
+    button.reverted.connect(said.append)
+    button.click()
+    assert shown(viewer) == (1, 0)
+    assert button.text() == "Trained"
+    button.click()
+    assert shown(viewer) == (3, 9)
+    assert said == [
+        "The layer shows the instant result, without training.",
+        "The layer shows the result of the training.",
+    ]
+    viewer.layers.remove(NAME)
+    button.click()
+    assert not button.isVisibleTo(None)
+
+
+def test_a_result_that_was_asked_for_is_a_layer_of_its_own(result: tuple[Any, WholeResult]) -> None:
+    viewer, whole = result
+    whole.show_event(interim(1, 0))
+    whole.show_event(interim(2, 5, improves=False))
+    assert [layer.name for layer in viewer.layers] == ["spots", NAME, "spots [network, step 5]"]
+    assert shown(viewer) == (1, 0)
+
+
+def test_a_cancelled_run_leaves_the_instant_result(result: tuple[Any, WholeResult]) -> None:
+    viewer, whole = result
+    whole.show_event(interim(1, 0))
+    whole.show_event(interim(2, 5))
+    whole.discard()
+    assert shown(viewer) == (1, 0)
+
+
+def test_training_that_gained_nothing_leaves_nothing_to_go_back_to(result: tuple[Any, WholeResult]) -> None:
+    viewer, whole = result
+    whole.show_event(interim(1, 0))
+    whole.finish(final(1, share=0.0))
+    assert shown(viewer) == (1, 9)
+    assert not whole.reverts
+
+
+def test_a_deleted_layer_comes_back_at_the_end_only(result: tuple[Any, WholeResult]) -> None:
+    viewer, whole = result
+    whole.show_event(interim(1, 0))
+    viewer.layers.remove(NAME)
+    whole.show_event(interim(2, 5))
+    assert NAME not in viewer.layers
+    whole.finish(final(3))
+    assert shown(viewer) == (3, 9)
+
+
+def test_the_dock_shows_the_instant_result_and_trains_on(
+    open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
+) -> None:
+    dock = open_dock()
+    said: list[str] = []
+    steps: list[int] = []
+
+    def look(event: Any) -> None:
+        if isinstance(event, Interim):
+            said.append(dock.run_panel.status.text())
+            steps.append(dock.viewer.layers[NAME].metadata[METADATA_KEY]["steps_done"])
+
+    dock.runs.happened.connect(look)
+    dock.train()
+    finish(dock)
+    assert steps[0] == 0
+    assert f"Instant result: {NAME}. Training goes on." in said[0]
+    about = dock.viewer.layers[NAME].metadata[METADATA_KEY]
+    assert about["steps_done"] == 3 or about["kept_share"] == 0
+    assert names(dock).count(NAME) == 1
+    assert dock.run_panel.revert_button.isHidden() == (about["kept_share"] == 0)
+
+
+def test_instant_in_the_dock_trains_nothing(
+    open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
+) -> None:
+    dock = open_dock()
+    form = dock.train_form
+    form.preset.setCurrentIndex(form.preset.findData("instant"))
+    assert not form.loss.isEnabled()
+    assert not form.steps.isEnabled()
+    assert form.note.text().startswith("No training step, ")
+    dock.train()
+    assert dock.run_panel.pause_button.isHidden()
+    finish(dock)
+    assert dock.viewer.layers[NAME].metadata[METADATA_KEY]["steps_done"] == 0
+    assert dock.run_panel.revert_button.isHidden()
+
+
+def test_another_psf_refreshes_the_preview_of_the_view(
+    open_dock: Callable[..., Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock = open_dock()
+    asked: list[tuple[Any, Any]] = []
+
+    def instant(image: np.ndarray, psf: np.ndarray, _config: Any, *, region: Any, **_: Any) -> Any:
+        asked.append((psf, region))
+        return Preview(step=0, image=np.full((9, 8), len(asked), np.float32), offset=(0, 0))
+
+    monkeypatch.setattr(api, "preview_region", instant)
+    dock.live.psf_changed()
+    assert not dock.live._timer.isActive()  # there is no result yet
+    dock.live.follow(dock.image_box.layer)
+    for _ in range(3):
+        dock.psf_form.changed.emit()
+    qtbot.waitUntil(
+        lambda: "spots [preview]" in names(dock) and dock.viewer.layers["spots [preview]"].visible, timeout=20_000
+    )
+    assert dock.viewer.layers["spots [preview]"].data.shape == (9, 8)
+    assert len(asked) == 1
+    assert asked[0][1] is not None
+    dock.live.follow(None)
+    assert "spots [preview]" not in names(dock)
+
+
+def test_no_preview_of_a_psf_while_training(
+    open_dock: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock = open_dock()
+    dock.live.follow(dock.image_box.layer)
+    monkeypatch.setattr(type(dock), "busy", property(lambda _self: True))
+    dock.psf_form.changed.emit()
+    assert not dock.live._timer.isActive()
