@@ -13,6 +13,7 @@ from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
 from napari_selfdeconv._gui.layers.results import WholeResult
 from napari_selfdeconv._gui.panels.revert import RevertButton
+from napari_selfdeconv._gui.runs.controller import RunController
 from napari_selfdeconv.events import Interim, Preview
 
 NAME = "spots [deconvolved]"
@@ -184,6 +185,6 @@ def test_no_preview_of_a_psf_while_training(
 ) -> None:
     dock = open_dock()
     dock.live.follow(dock.image_box.layer)
-    monkeypatch.setattr(type(dock), "busy", property(lambda _self: True))
+    monkeypatch.setattr(RunController, "busy", property(lambda _self: True))
     dock.psf_form.changed.emit()
     assert not dock.live._timer.isActive()

@@ -93,7 +93,7 @@ def test_preview_then_stop_keeps_the_result(
     assert viewer.layers["spots [deconvolved]"].metadata[METADATA_KEY]["stopped"]
 
 
-def test_cancel_discards_and_the_dock_is_live_again(
+def test_cancel_leaves_the_instant_result_and_the_dock_is_live_again(
     open_dock: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None]
 ) -> None:
     dock = open_dock(steps=FOREVER)
@@ -102,8 +102,9 @@ def test_cancel_discards_and_the_dock_is_live_again(
     dock.run_panel.cancel_button.click()
     assert dock.run_panel.cancel_button.text() == "Cancelling …"
     finish(dock)
-    assert names(dock) == ["spots", "spots PSF"]
-    assert "Cancelled" in dock.run_panel.status.text()
+    assert names(dock) == ["spots", "spots PSF", "spots [deconvolved]"]
+    assert dock.viewer.layers["spots [deconvolved]"].metadata[METADATA_KEY]["steps_done"] == 0
+    assert dock.run_panel.status.text() == "Cancelled. This layer stays: spots [deconvolved]."
     assert dock.run_panel.train_button.isEnabled()
     assert dock.compare.rl_button.isEnabled()
     dock.train_form.steps.setValue(2)
@@ -187,7 +188,7 @@ def test_closing_the_dock_ends_the_run(
     del dock
     qtbot.waitUntil(no_worker_left, timeout=20_000)
     qtbot.waitUntil(lambda: "spots [preview]" not in viewer.layers, timeout=20_000)
-    assert "spots [deconvolved]" not in viewer.layers
+    assert viewer.layers["spots [deconvolved]"].metadata[METADATA_KEY]["steps_done"] == 0
     # A closed dock must not hear of the viewer any more: its widgets are gone.
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     viewer.layers["spots"].name = "renamed"

@@ -60,7 +60,7 @@ class DockBase(QWidget):
 
     def runs_to_ask_about(self) -> Sequence[RunController]:
         """Return the controllers whose runs the user is asked about before they are lost."""
-        return self.findChildren(RunController)
+        return [runs for runs in self.findChildren(RunController) if runs.asks]
 
     def reset_choices(self, _event: Any = None) -> None:
         """Follow the viewer's layers; napari calls this when one comes, goes, moves or is renamed."""

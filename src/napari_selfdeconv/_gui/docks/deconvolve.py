@@ -20,6 +20,7 @@ from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.camera import CameraPanel
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
+from napari_selfdeconv._gui.panels.live import LivePreview
 from napari_selfdeconv._gui.panels.memory_note import MemoryNote
 from napari_selfdeconv._gui.panels.model import ModelPanel
 from napari_selfdeconv._gui.panels.preview import PreviewPanel
@@ -29,7 +30,6 @@ from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.deconvolve import richardson_lucy_job
 from napari_selfdeconv._gui.runs.inputs import RunInputs, answer, required
-from napari_selfdeconv._gui.runs.live import LivePreview
 from napari_selfdeconv._gui.runs.plan import Repetition, RunPlan, plan_repetition, plan_training
 from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
@@ -65,15 +65,8 @@ class DeconvolveWidget(DockBase):
         self.before_after = BeforeAfter(self.viewer)
         self.runs = RunController(self)
         self.activity = Activity(self.runs)
-        self.live = LivePreview(
-            self,
-            self.inputs,
-            lambda: self.busy,
-            self.preview_panel.start,
-            self.preview_panel.show_preview,
-            self.preview_panel.stop,
-            lambda text: self.run_panel.status.say(text, "warning"),
-        )
+        self.live = LivePreview(self, self.inputs, self.runs, self.preview_panel)
+        self.live.failed.connect(lambda text: self.run_panel.status.say(text, "warning"))
         self._shown: Image | None = None
         self._build()
         self._connect()
@@ -119,10 +112,6 @@ class DeconvolveWidget(DockBase):
         self.axes_form.refresh()
         self.camera_panel.refresh()
         self.before_after.refresh()
-
-    def runs_to_ask_about(self) -> list[RunController]:
-        """Return the controllers of this dock but that of previews: they are of a moment."""
-        return [runs for runs in super().runs_to_ask_about() if runs is not self.live.runs]
 
     def leave_viewer(self) -> None:
         """Take away the preview box and the line, undo the grid, and disconnect from the layers."""

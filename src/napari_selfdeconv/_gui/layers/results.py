@@ -72,13 +72,12 @@ class WholeResult:
             return
         version = Version(event.image, {**event.provenance, **self._about, "psf": event.psf})
         if not event.improves:
-            self._put_below_preview(self._add(version, f"network, step {event.step}"))
+            self._add_meanwhile(version, f"network, step {event.step}")
         elif self._versions:
             self._replace(version)
         else:
             self._versions = [version]
-            self._layer = self._add(version, "deconvolved")
-            self._put_below_preview(self._layer)
+            self._layer = self._add_meanwhile(version, "deconvolved")
 
     def finish(self, result: Any) -> None:
         """Show the result of the run."""
@@ -141,12 +140,19 @@ class WholeResult:
         self._layer.data = version.image
         self._layer.metadata = {METADATA_KEY: {**kept, **version.about}}
 
-    def _put_below_preview(self, layer: Image) -> None:
-        """Let the preview lie on top: training goes on, and it is what is looked at."""
+    def _add_meanwhile(self, version: Version, tag: str) -> Image:
+        """Add a layer below the preview: training goes on, and the preview is what is looked at.
+
+        The user's layer stays selected: a result that comes by itself must not take the controls away.
+        """
         layers = self._viewer.layers
+        selected = set(layers.selection)
+        layer = self._add(version, tag)
+        layers.selection = selected & set(layers)
         previews = [i for i, other in enumerate(layers) if isinstance(other, Image) and role(other) == "preview"]
         if previews:
             layers.move(layers.index(layer), min(previews))
+        return layer
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class RunController(QObject):
     Parameters
     ----------
     parent : owner; a run that is under way is cancelled when it is destroyed.
+    asks : whether its runs are worth a question before the dock is closed.
 
     Signals, all in the main thread: ``began`` (`RunRequest`), ``happened`` (`Event`, all but previews),
     ``preview`` (the newest), ``finished`` (`Ending`, once a run). ``event`` is a method of every QObject already.
@@ -72,8 +73,9 @@ class RunController(QObject):
     preview = Signal(object)
     finished = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, asks: bool = True) -> None:
         super().__init__(parent)
+        self.asks = asks
         self.run: Run | None = None
         self._request: RunRequest | None = None
         self._waiting: RunRequest | None = None

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, snapshot
+from napari_selfdeconv._gui.panels.preview import PreviewPanel
 from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
@@ -55,25 +56,20 @@ class LivePreview(QObject):
     ----------
     parent : owner; a preview that is being computed is cancelled when it is destroyed.
     inputs : returns what the forms say.
-    busy : whether a run is under way: it has previews of its own.
-    begin, show, end : make the preview layers of an image, fill them, and take them away.
-    say : shows why there is no preview.
+    runs : of the dock. While one is under way there is no preview of another PSF: it has previews of its own.
+    panel : draws the previews.
+
+    Signal ``failed`` says why there is no preview.
     """
 
+    failed = Signal(str)
+
     def __init__(
-        self,
-        parent: QObject,
-        inputs: Callable[[], RunInputs],
-        busy: Callable[[], bool],
-        begin: Callable[[Image, LayerSnapshot], None],
-        show: Callable[[Preview], None],
-        end: Callable[[], None],
-        say: Callable[[str], None],
+        self, parent: QObject, inputs: Callable[[], RunInputs], runs: RunController, panel: PreviewPanel
     ) -> None:
         super().__init__(parent)
-        self.runs = RunController(self)
-        self._inputs, self._busy, self._say = inputs, busy, say
-        self._begin, self._show, self._end = begin, show, end
+        self.runs = RunController(self, asks=False)
+        self._inputs, self._others, self._panel = inputs, runs, panel
         self._layer: Image | None = None
         self._open = False
         self._timer = QTimer(self)
@@ -88,17 +84,17 @@ class LivePreview(QObject):
         self.runs.cancel()
         if self._open:
             self._open = False
-            self._end()
+            self._panel.stop()
         self._layer = layer
 
     def psf_changed(self) -> None:
         """Another PSF is in the form."""
-        if self._layer is not None and not self._busy():
+        if self._layer is not None and not self._others.busy:
             self._timer.start()
 
     def _start(self) -> None:
         layer = self._layer
-        if layer is None or self._busy():
+        if layer is None or self._others.busy:
             return
         inputs = self._inputs()
         try:
@@ -112,16 +108,16 @@ class LivePreview(QObject):
             return
         if not self._open:
             self._open = True
-            self._begin(layer, source)
+            self._panel.start(layer, source)
         region, extra = inputs.previews.region(), inputs.previews.extra()
         job = preview_job(source, psf, config, region, extra, weights)
         self.runs.start_newest(RunRequest(job=job, what="Preview", on_success=self._on_success))
 
     def _on_success(self, preview: Preview) -> str:
         if self._open:
-            self._show(preview)
+            self._panel.show_preview(preview)
         return ""
 
     def _on_finished(self, ending: Ending) -> None:
         if isinstance(ending.outcome, Failure):
-            self._say(f"There is no preview of this PSF: {ending.outcome.message}")
+            self.failed.emit(f"There is no preview of this PSF: {ending.outcome.message}")
