@@ -11,6 +11,7 @@ from scipy.ndimage import convolve, gaussian_filter
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.events import Warned, drain
+from napari_selfdeconv.inference import calibrate as fitting
 from napari_selfdeconv.inference.calibrate import calibrate
 from napari_selfdeconv.physics.noise import clipped_sigma, has_outliers
 
@@ -145,12 +146,30 @@ def test_noise_that_is_cut_off_is_said_once() -> None:
         if isinstance(event, Warned):
             said.append(event.message)
 
-    api.deconvolve(image, PSF, few, on_event=listen)
-    assert sum("cut off" in message for message in said) == 1
+    drain(api.iter_deconvolve(image, PSF, few, instant_first=True), listen)
+    assert sum("clipped at its lowest" in message for message in said) == 1
     said.clear()
     movie = np.stack([image, image[::-1]])
     drain(api.iter_deconvolve_series(movie, PSF, SeriesPlan(axes="tyx"), few), listen)
-    assert sum("cut off" in message for message in said) == 1
+    assert sum("clipped at its lowest" in message for message in said) == 1
     said.clear()
     drain(api.iter_deconvolve_large(image, PSF, few, out=np.zeros(image.shape, np.float32)), listen)
-    assert sum("cut off" in message for message in said) == 1
+    assert sum("clipped at its lowest" in message for message in said) == 1
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+def test_a_large_image_is_fitted_from_blocks_of_its_pixels(monkeypatch: pytest.MonkeyPatch, clipped: bool) -> None:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:160, :160]
+    truth = (np.sin(x / 7.0) * np.cos(y / 5.0)).astype(np.float32)
+    image = truth + random.normal(0, 0.3, truth.shape).astype(np.float32)
+    if clipped:
+        image = np.maximum(image, -0.8)
+    args = (0.7 * truth - 0.1, image, np.ones((1, 1)), "reflect")
+    whole = calibrate(*args)
+    monkeypatch.setattr(fitting, "_MOST_SORTED", 8000)
+    monkeypatch.setattr(fitting, "_BLOCK", 320)
+    few = calibrate(*args)
+    assert few.cut_off == whole.cut_off == clipped
+    assert few.gain == pytest.approx(whole.gain, abs=0.02)
+    assert few.offset == pytest.approx(whole.offset, abs=0.01)

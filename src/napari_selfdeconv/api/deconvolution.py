@@ -15,7 +15,7 @@ from napari_selfdeconv.api.training import iter_train
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Event, Finished, drain
+from napari_selfdeconv.events import Event, Finished, Warned, drain, mapped
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device, without_far_light
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
@@ -133,11 +133,21 @@ def iter_deconvolve(
     used = tiles
     initial: tuple[NDArray[np.float32], Refiner | None] | None = None
 
+    said: set[str] = set()
+
+    def once(event: Event) -> Event | None:
+        """Drop what was said of an earlier result of this run."""
+        if isinstance(event, Warned) and event.message in said:
+            return None
+        said.update([event.message] if isinstance(event, Warned) else [])
+        return event
+
     def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal refiner, used
         choice = device.choose_device(model.config.compute.device, model.config.compute.precision)
         refiner = Refiner(choice.device)
-        result, used = yield from deconvolve_whole(model, problem, choice, used, stop, refiner)
+        work = deconvolve_whole(model, problem, choice, used, stop, refiner)
+        result, used = yield from mapped(work, once)
         return result
 
     def instant(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
