@@ -22,7 +22,7 @@ _METHODS = ("input", "rl", "tv", "quick,even_border=true")
 
 
 def make_picture(out: Path, methods: tuple[str, ...] = _METHODS) -> None:
-    """Write crops of the 2D and the 3D sample, of their truths, and of what each method makes of them."""
+    """Write crops of the 2D and the 3D sample, of their truths, and of the result of each method."""
     with tempfile.TemporaryDirectory() as folder:
         sheets = [
             _sheet(Path(folder) / name, name, sample, methods)

@@ -330,7 +330,7 @@ class TileWork:
     gain, offset : of the result, in standardised units.
     chosen : iterations and black of the refinement; None without.
     light : of the image, for the refinement.
-    light_factor : what a result without negative values is multiplied by where far light was taken off
+    light_factor : what a result without negative values is multiplied by if far light was subtracted
         (`Problem.light_factor`); None elsewhere.
     """
 

@@ -43,7 +43,7 @@ _SMOOTH_TV = "tv-cg"
 class Measured:
     """One result: ``label`` names it in the tables, rows of one ``family`` differ in a fixed setting only.
 
-    ``background`` was taken off the image: with it the result is in the units of the image.
+    ``background`` was subtracted from the image: with it the result is in the units of the image.
     """
 
     label: str

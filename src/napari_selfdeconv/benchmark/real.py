@@ -59,7 +59,7 @@ def run_real(
     ----------
     images : folder of recorded images, 2D or 3D.
     psf_path : the PSF that they were recorded with.
-    methods, crop, device_name, out, stop, say, drain : as `run_quality`; a stop leaves out the image at hand.
+    methods, crop, device_name, out, stop, say, drain : as `run_quality`; a stop leaves out the current image.
 
     Raises
     ------

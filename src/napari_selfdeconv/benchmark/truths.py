@@ -110,7 +110,7 @@ def degraded(
 
 
 def blurring(path: Path | None) -> Callable[[int], NDArray[np.float32]]:
-    """Return what gives the PSF for truths with so many axes: the file's, without a file the paper's kernel."""
+    """Return a function from the number of axes to the PSF: the file's, or without a file the paper's kernel."""
     if path is None:
         return paper_psf
     psf = read_psf(path).data

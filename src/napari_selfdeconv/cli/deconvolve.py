@@ -23,7 +23,7 @@ _SAMPLING_TOLERANCE = 0.01
 
 
 def read_input(args: argparse.Namespace, template: Template, path: Path | None = None) -> ImageFile:
-    """Read the image of a command; doubts about its axes and voxel size are said, unless it is given."""
+    """Read the image of a command; doubts about its axes and voxel size are printed, unless it is given."""
     from napari_selfdeconv.api import open_input
 
     file = open_input(path or args.image, template)

@@ -25,7 +25,7 @@ from napari_selfdeconv.training.model_selection import INITIAL, SelectedWeights
 
 DeconvolveWhole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 _T = TypeVar("_T")
-# Training goes on for so many times as long as the last better result took, before there is another.
+# Training continues for this many times as long as the last better result took, before there is another.
 _PATIENCE = 4.0
 
 

@@ -2,7 +2,7 @@
 
 A short run explains an image with little noise less well than the image allows. Then the residual x - g(f(x))
 still holds structure, and a few iterations of Richardson-Lucy that begin with f(x) bring it back. Where the
-residual is noise alone, pixels kept from them say so, and f(x) is left as it is.
+residual is noise alone, pixels kept from them show it, and f(x) is unchanged.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _view(
             # Mirrored voxels put the grid at its phase. No more of them: the network's own padding is zeros, but
             # that is how it learned, at every border of every patch.
             start = offset % multiple
-            # A whole number of grid cells: then a flip leaves the phase of the grid as it is. And the same for
+            # A whole number of grid cells: then a flip does not change the phase of the grid. And the same for
             # every view, or memory comes to pieces of which none fits the next.
             size = n + multiple - 1
             x = extend(x, axis, start, size - size % -multiple - n - start, "reflect")

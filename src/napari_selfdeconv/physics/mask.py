@@ -236,7 +236,7 @@ def find_dead_lines(image: NDArray[Any]) -> NDArray[np.bool_]:
     """
     data = _planes(np.asarray(image))
     out = np.zeros(data.shape, bool)
-    # A line is dead in all planes: some of a large stack say so.
+    # A line is dead in all planes: some planes of a large stack are enough.
     planes = data[:: max(1, -(-data.size // _MOST_LINE_PIXELS))].astype(np.float64)
     for axis in (1, 2):
         lines = np.moveaxis(planes, axis, 0)

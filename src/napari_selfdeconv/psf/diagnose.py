@@ -319,7 +319,7 @@ def _about_use(data: Float, smooth: Float) -> list[Finding]:
     have = len(psf_symmetries((lit / lit.sum()).astype(np.float32)))
     if have < full:
         text = (
-            f"It is lopsided: {have} of {full} flips and rotations leave it as it is. Training and averaging use "
+            f"It is lopsided: {have} of {full} flips and rotations leave it unchanged. Training and averaging use "
             "only those; that is right for a lopsided PSF, and a sign of misalignment if a round one was expected."
         )
         found.append(Finding("lopsided", "advice", text))

@@ -1,7 +1,7 @@
 """Generated widefield stacks to learn from: ``python -m selfdeconv_tools.pretraining.stacks --out DIR``.
 
 Each file holds the stacks of one microscope. A scene twice as large as the stack is blurred with a PSF as large as
-the scene; photons and read noise are added; and background and far light are taken off as in use
+the scene; photons and read noise are added; and background and far light are subtracted as in use
 (`restoration.far_light`). What is stored is that image and the truth, both in the light of the compact PSF.
 """
 

@@ -68,7 +68,7 @@ class OpticsForm(QWidget):
         self._shared.set_optics(TypedOptics.of(optics))
 
     def _typed(self) -> TypedOptics:
-        """Return what stands in the fields; what has no field stays as it is."""
+        """Return the values of the fields; values without a field are unchanged."""
         before, layers, key = self._shared.optics, None, self.model.value()
         if self.mismatch.isChecked():
             layers = {

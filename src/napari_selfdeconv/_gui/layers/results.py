@@ -143,7 +143,7 @@ class WholeResult:
     def _add_meanwhile(self, version: Version, tag: str) -> Image:
         """Add a layer below the preview: training goes on, and the preview is what is looked at.
 
-        The user's layer stays selected: a result that comes by itself must not take the controls away.
+        The user's layer stays selected: a result that arrives later must not take the controls away.
         """
         layers = self._viewer.layers
         selected = set(layers.selection)

@@ -23,7 +23,7 @@ _ALL = ("units", *_PLACE, "affine")
 
 
 def scale_without_unit(layer: Image, ndim: int) -> tuple[float, ...] | None:
-    """Return the scale of the last ``ndim`` axes if it lacks nothing but the unit micrometre; else None."""
+    """Return the scale of the last ``ndim`` axes if only the unit micrometre is missing; else None."""
     scale = tuple(abs(float(size)) for size in layer.scale[-ndim:])
     pixels = all(str(unit) == "pixel" for unit in layer.units[-ndim:])
     return scale if pixels and any(size != 1.0 for size in scale) else None

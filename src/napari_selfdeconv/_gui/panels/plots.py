@@ -26,7 +26,7 @@ COLOURS = (
 # Beside the colour: who sees few colours still knows the curves.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _MOST_POINTS = 600
-# pyqtgraph puts the label of the bottom axis so many pixels below the plot, where its letters were cut off.
+# pyqtgraph puts the label of the bottom axis this many pixels below the plot, where its letters were cut off.
 _NUDGE = 5
 _SAMPLE = (26, 10)
 

@@ -35,7 +35,7 @@ class Previews:
 
 @dataclass(frozen=True, kw_only=True)
 class RunInputs:
-    """The answers of the forms. An answer that makes no sense is the error that says so: see `required`.
+    """The answers of the forms. An answer that cannot be used is an error: see `required`.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def apply_job(model: Model, image: LayerSnapshot, psf: Psf | ConfigError, tiles: TileConfig, device: str) -> Job:
     """Return the job that applies ``model``, after saying where PSF or voxels differ from the model's.
 
-    The model brings its own PSF: one of the forms that cannot be used is said, and keeps nothing from running.
+    The model has its own PSF: if the forms have one that cannot be used, this is a warning, and the job runs.
     """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
