@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint
+from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QPoint
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_selfdeconv._gui.layers.exchange import looked_at, snapshot
+from napari_selfdeconv._gui.layers.sheet import Sheet
 from napari_selfdeconv.events import Preview
 
 PREVIEW = "spots [preview]"
@@ -113,3 +117,17 @@ def test_a_preview_of_another_view_is_not_shown(dock: Any, qtbot: Any) -> None:
     assert not preview.visible
     assert show(dock, qtbot) is preview
     assert preview.data.shape == (40, 300, 400)
+
+
+def test_a_frame_that_outlives_the_window_ends_quietly(qtbot: Any) -> None:
+    model, window = ViewerModel(), QWidget()
+    qtbot.addWidget(window)
+    canvas = QOpenGLWidget(window)
+    viewer = SimpleNamespace(window=SimpleNamespace(_qt_window=window), scene=model.scene, dims=model.dims)
+    gone, stays = (Sheet(viewer, lambda *_: None) for _ in range(2))
+    gone.take_away()
+    gone.take_away()
+    canvas.deleteLater()
+    QApplication.sendPostedEvents(canvas, QEvent.Type.DeferredDelete)
+    model.scene.camera.zoom = 3.0
+    stays.take_away()

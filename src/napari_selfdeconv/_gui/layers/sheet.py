@@ -35,20 +35,23 @@ class Sheet(QWidget):
         canvas = viewer.window._qt_window.findChild(QOpenGLWidget)
         super().__init__(canvas)
         self._viewer, self._paint, self._canvas = viewer, paint, canvas
+        self._there = True
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.resize(canvas.size())
         canvas.installEventFilter(self)
+        # A run may outlive the window that it was started from.
+        canvas.destroyed.connect(self._leave)
         for event in self._events():
             event.connect(self._soon)
         self.show()
 
     def take_away(self) -> None:
-        """Remove the sheet."""
-        for event in self._events():
-            event.disconnect(self._soon)
-        self._canvas.removeEventFilter(self)
-        self.hide()
-        self.deleteLater()
+        """Remove the sheet, if it did not go with the window."""
+        if self._there:
+            self._leave()
+            self._canvas.removeEventFilter(self)
+            self.hide()
+            self.deleteLater()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.Resize:
@@ -64,6 +67,12 @@ class Sheet(QWidget):
     def _events(self) -> list[Any]:
         camera, dims = self._viewer.scene.camera.events, self._viewer.dims.events
         return [camera.zoom, camera.center, camera.angles, dims.ndisplay, dims.order, dims.current_step]
+
+    def _leave(self) -> None:
+        if self._there:
+            self._there = False
+            for event in self._events():
+                event.disconnect(self._soon)
 
     def _soon(self, _event: Any = None) -> None:
         self.update()
