@@ -10,7 +10,7 @@ from scipy.signal import fftconvolve
 from napari_selfdeconv import api
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Preview, Progress, drain
-from napari_selfdeconv.inference.predict import without_far_light
+from napari_selfdeconv.inference.predict import make_ready
 from napari_selfdeconv.inference.prepare import HAZE_STAGE, Problem
 from napari_selfdeconv.psf.near import near_part, near_shape
 
@@ -79,7 +79,7 @@ def test_an_image_whose_far_light_was_not_taken_off_is_not_used() -> None:
 
 
 def test_a_result_of_the_compact_psf_gets_the_light_of_the_whole_one() -> None:
-    problem = drain(without_far_light(Problem.of(*make(), CONFIG), CONFIG, api.StopToken()))
+    problem = drain(make_ready(Problem.of(*make(), CONFIG), CONFIG, api.StopToken()))
     assert problem.far is not None
     compact = problem.scale.std * np.random.default_rng(0).normal(1, 2, SHAPE).astype(np.float32)
     whole = problem.in_units(compact.copy())

@@ -278,7 +278,7 @@ def test_events_end_with_finished() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"method": "magic"}, "method must be one of rl, rl-tv, tv, wiener, got 'magic'"),
+        ({"method": "magic"}, "method must be one of rl, rl-tv, rlgc, tv, wiener, got 'magic'"),
         ({"method": "wiener", "iterations": 3}, "no iterations, got 3"),
         ({"method": "rl", "regularisation": 0.1}, "no regularisation, got 0.1"),
         ({"method": "rl", "iterations": 0}, "iterations must be a whole number from 1 to 100000, got 0"),

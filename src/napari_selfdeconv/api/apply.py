@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Finished, Warned, drain
-from napari_selfdeconv.inference.predict import deconvolve_whole, on_device, without_far_light
+from napari_selfdeconv.inference.predict import deconvolve_whole, make_ready, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.network.model import Model, psf_hash
@@ -62,8 +62,8 @@ def iter_apply_model(
     started = time.perf_counter()
     problem = Problem.of_model(model, image, weights)
     choice = device.choose_device(device_name, model.config.compute.precision)
+    problem = yield from make_ready(problem, model.config, stop := stop or StopToken())
     yield from map(Warned, problem.notes)
-    problem = yield from without_far_light(problem, model.config, stop := stop or StopToken())
     with on_device(model, choice):
         result, _ = yield from deconvolve_whole(model, problem, choice, tiles or TileConfig(), stop)
     yield Finished(seconds=time.perf_counter() - started, steps_done=0, stopped=False)

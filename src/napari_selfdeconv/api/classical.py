@@ -83,7 +83,9 @@ def iter_classical(
     """
     started = time.perf_counter()
     borders = {method.border for method in methods}
-    problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=borders == {"open"})
+    problem = Problem.of(
+        image, psf, weights=weights, psf_may_be_larger=borders == {"open"}
+    ).with_independent_noise()
     image, psf = problem.image.astype(np.float32, copy=False), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
@@ -95,8 +97,9 @@ def iter_classical(
     chosen_device = device.choose_device(device_name, "float32").device
     stop = stop or StopToken()
     yield from map(Warned, problem.notes)
+    recorded = Recorded(image, psf, chosen_device, stop, problem.weights)
     with computing():
-        solved = yield from run_methods(Recorded(image, psf, chosen_device, stop, problem.weights), methods)
+        solved = yield from run_methods(recorded, methods)
     results = [_result(one, problem, chosen_device) for one in solved]
     for result in results:
         if not np.isfinite(result.image).all():

@@ -17,7 +17,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError, UnusablePixels
 from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
-from napari_selfdeconv.inference.predict import on_device, predict_and_fit, predict_with, without_far_light
+from napari_selfdeconv.inference.predict import make_ready, on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import Weights
@@ -276,8 +276,8 @@ def iter_uncertainty(
     problem = Problem.of_model(model, image, weights)
     choice = device.choose_device(device_name, model.config.compute.precision)
     tiles, stop = tiles or TileConfig(), stop or StopToken()
+    problem = yield from make_ready(problem, model.config, stop)
     yield from map(Warned, problem.notes)
-    problem = yield from without_far_light(problem, model.config, stop)
     gain = 1.0
     with on_device(model, choice):
         if model.config.result.calibrate:

@@ -16,7 +16,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Event, Finished, Warned, drain, mapped
-from napari_selfdeconv.inference.predict import deconvolve_whole, on_device, without_far_light
+from napari_selfdeconv.inference.predict import deconvolve_whole, make_ready, on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
@@ -128,7 +128,7 @@ def iter_deconvolve(
     config = settings_for(image, config)
     problem = Problem.of(image, psf, config, weights=weights)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
-    problem = yield from without_far_light(problem, config, stop)
+    problem = yield from make_ready(problem, config, stop)
     refiner: Refiner | None = None
     used = tiles
     initial: tuple[NDArray[np.float32], Refiner | None] | None = None

@@ -25,10 +25,10 @@ from napari_selfdeconv.inference.predict import (
     CLIPPED,
     choose_refinement,
     fill_in_tile,
+    make_ready,
     on_device,
     predict_and_fit,
     predict_with,
-    without_far_light,
 )
 from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for, to_light
 from napari_selfdeconv.inference.preview import Region
@@ -208,7 +208,7 @@ def fill_tiles(
     problem = Problem.of(data, psf, config if whole else config.replace(even_border=False))
     earlier = place.earlier(problem.image, problem.given_psf)
     if whole:
-        problem = yield from without_far_light(problem, config, stop)
+        problem = yield from make_ready(problem, config, stop)
         image = problem.image
     elif problem.whole_psf is not None:
         yield Warned(COMPACT)

@@ -95,6 +95,7 @@ def run_record(
         "refined_iterations": refined_iterations,
         "stopped": stopped,
         "converged": converged,
+        **_noise_changes(problem),
         **_mask(problem),
         **({} if problem.far is None else {"background": _background(problem.far.background)}),
     }
@@ -172,11 +173,16 @@ def classical_record(
         "iterations": settings.iterations,
         **_psf(problem.psf),
         "device": str(device),
+        **_noise_changes(problem),
         **_mask(problem),
     }
     if background is not None:
         record["background"] = _background(background)
     return record
+
+
+def _noise_changes(problem: Problem) -> Mapping[str, list[str]]:
+    return {"noise_changes": list(problem.noise_changes)} if problem.noise_changes else {}
 
 
 def _software() -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError, ConfigError, ConstantImage, UnusablePixels, reason_of
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
-from napari_selfdeconv.inference.predict import deconvolve_whole, on_device, without_far_light
+from napari_selfdeconv.inference.predict import deconvolve_whole, make_ready, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
@@ -124,7 +124,7 @@ def iter_deconvolve_series(
         chosen, first = list(known), next(iter(known.values()))
         yield from map(Warned, left_out)
         for t, frame in known.items():
-            known[t] = yield from without_far_light(frame, config, stop)
+            known[t] = yield from make_ready(frame, config, stop)
         work = iter_train(
             list(known.values()),
             config,
@@ -162,7 +162,7 @@ def iter_deconvolve_series(
                     nan_frames.append((t, channel))
                     yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {_reason(error)}")
                     continue
-                problem = yield from without_far_light(problem, config, stop)
+                problem = yield from make_ready(problem, config, stop)
                 one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
                 counted = partial(_counted, done=done, total=times, said=said)
                 try:

@@ -72,3 +72,13 @@ def run_widefield(args: argparse.Namespace, token: StopToken) -> None:
         args.seeds, methods=args.methods, microscope=args.microscope, field=args.field, defects=args.defects,
         device_name=args.device, out=args.out, stop=token, say=say, drain=watch,
     )  # fmt: skip
+
+
+def run_trust(args: argparse.Namespace, token: StopToken) -> None:
+    _check_out(args)
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_trust(
+        args.scenes, methods=args.methods, size=args.size, seed=args.seed, device_name=args.device, out=args.out,
+        stop=token, say=say, drain=watch,
+    )  # fmt: skip

@@ -325,6 +325,7 @@ def _add_benchmark(p: argparse.ArgumentParser) -> None:
         ("validation", _add_validation, "how well the held-out error predicts the error against the truth"),
         ("widefield", _add_widefield, "simulated stacks with haze: light from other planes and from outside"),
         ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
+        ("trust", _add_trust, "what methods invent: noise, points, lines, camera faults and wrong PSFs"),
     ):
         add(kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
 
@@ -399,6 +400,20 @@ def _add_widefield(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
     p.set_defaults(run=benchmark.run_widefield, interrupt="keep")
+
+
+def _add_trust(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--scenes", nargs="+", metavar="NAME", help="default: all; a wrong name lists them")
+    p.add_argument(
+        "--methods", nargs="+", default=["quick", "instant", "rl-auto", "tv-auto", "rlgc-auto"],
+        help="as for quality; default: quick instant rl-auto tv-auto rlgc-auto. RL, TV and RLGC also run at the "
+        "settings at which they fit the image as well as the first method",
+    )  # fmt: skip
+    p.add_argument("--size", type=int, default=96, metavar="PIXELS", help="of the scenes, 64 or more; default: 96")
+    p.add_argument("--seed", type=int, default=0, metavar="N")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.set_defaults(run=benchmark.run_trust, interrupt="keep")
 
 
 def _add_blur(p: argparse.ArgumentParser) -> None:

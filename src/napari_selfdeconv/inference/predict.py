@@ -171,8 +171,12 @@ def predict_and_fit(
     return result, line, tiles
 
 
-def without_far_light(problem: Problem, config: TrainConfig, stop: StopToken) -> Generator[Event, None, Problem]:
-    """Return the problem without far light (`Problem.without_far_light`), computed where ``config`` says."""
+def make_ready(problem: Problem, config: TrainConfig, stop: StopToken) -> Generator[Event, None, Problem]:
+    """Return the problem as a network takes it: with independent noise, and without far light.
+
+    See `Problem.with_independent_noise` and `Problem.without_far_light`; ``config`` says where to compute.
+    """
+    problem = problem.with_independent_noise()
     choice = device.choose_device(config.compute.device, config.compute.precision)
     with computing():
         return (yield from problem.without_far_light(config.boundary, choice, stop))

@@ -26,6 +26,8 @@ from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
+from napari_selfdeconv.physics.independent_noise import make_independent, subtract_stripes
+from napari_selfdeconv.physics.noise_check import SHARED, check_noise
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
 from napari_selfdeconv.psf.validate import check_psf
@@ -40,6 +42,11 @@ DARK_BORDER = (
     "The image gets dark towards its border as if no light came from beyond it. It was made as bright there as "
     "further in, because the setting 'Even border' is on."
 )
+NOISE_ADDED = (
+    "Noise was added to the image before the run, so that the noise of neighbouring pixels is independent again: "
+    "what looks like structure but is noise stays out of the result."
+)
+STRIPES_SUBTRACTED = "The offsets of rows and columns were estimated and subtracted before the run."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +68,8 @@ class Problem:
     whole_psf : the PSF as it was given, sum 1, where it is too large for a training patch (`has_far_light`);
         ``psf`` is then its compact part. None elsewhere.
     far : the light that `without_far_light` subtracted; None before, and without ``whole_psf``.
+    shared_noise : kinds of findings that say that pixels share their noise (`check_noise`).
+    noise_changes : what `with_independent_noise` did to ``image``: "stripes subtracted", "noise added".
 
     Examples
     --------
@@ -78,6 +87,8 @@ class Problem:
     weighing: str | None = None
     whole_psf: NDArray[np.float32] | None = None
     far: FarLight | None = None
+    shared_noise: tuple[str, ...] = ()
+    noise_changes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -109,12 +120,12 @@ class Problem:
         image = as_array("the image", image)
         check_layout("the image", image)
         larger = psf_may_be_larger or (config is not None and image.ndim == 3)
-        kernel, notes = check_psf(psf, image.shape, may_be_larger=larger)
-        if config is not None and has_far_light(kernel.shape, image.shape):
-            near, _ = near_part(kernel, near_shape(kernel, image.shape))
-            return replace(cls._made(image, near, False, weights, tuple(notes), hot), whole_psf=kernel)
-        may_be_evened = config is not None and config.result.even_border
-        return cls._made(image, kernel, None if may_be_evened else False, weights, tuple(notes), hot)
+        kernel, psf_notes = check_psf(psf, image.shape, may_be_larger=larger)
+        far = config is not None and has_far_light(kernel.shape, image.shape)
+        compact = near_part(kernel, near_shape(kernel, image.shape))[0] if far else kernel
+        may_be_evened = config is not None and config.result.even_border and not far
+        made = cls._made(image, compact, None if may_be_evened else False, weights, tuple(psf_notes), hot)
+        return replace(made._with_noise_checked(kernel), whole_psf=kernel if far else None)
 
     @classmethod
     def of_model(cls, model: Model, image: NDArray[Any], weights: Weights = None) -> Self:
@@ -129,9 +140,9 @@ class Problem:
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
-        if model.whole_psf is not None:
-            return replace(cls._made(image, model.psf, False, weights), whole_psf=model.whole_psf)
-        return cls._made(image, model.psf, None if model.config.result.even_border else False, weights)
+        evens = None if model.config.result.even_border and model.whole_psf is None else False
+        made = cls._made(image, model.psf, evens, weights)
+        return replace(made._with_noise_checked(model.given_psf), whole_psf=model.whole_psf)
 
     def like(self, image: NDArray[Any], weights: Weights = None, hot: NDArray[np.bool_] | None = None) -> Self:
         """Check another frame of the same series: same PSF, and the same decision about the border.
@@ -146,7 +157,7 @@ class Problem:
         image = as_array("the image", image)
         check_layout("the image", image)
         made = self._made(image, self.psf, self.border_evened, weights, hot=hot)
-        return replace(made, whole_psf=self.whole_psf)
+        return replace(made, whole_psf=self.whole_psf, shared_noise=self.shared_noise)
 
     def without_far_light(
         self, boundary: Boundary, choice: Choice, stop: StopToken
@@ -232,6 +243,29 @@ class Problem:
             weights=pixels,
             weighing=weighing_of(weights),
         )
+
+    def with_independent_noise(self) -> Self:
+        """Return the problem with an image whose pixels do not share their noise (`physics.independent_noise`)."""
+        if not self.shared_noise or self.noise_changes:
+            return self
+        image: NDArray[Any] = self.image
+        done: dict[str, str] = {}
+        if "stripes" in self.shared_noise:
+            image, done["stripes subtracted"] = subtract_stripes(image), STRIPES_SUBTRACTED
+        if set(self.shared_noise) - {"stripes"} and (whole := make_independent(image, self.given_psf)) is not None:
+            image, done["noise added"] = whole, NOISE_ADDED
+        if not done:
+            return self
+        scale, notes = _scale_of(image, self.weights), (*self.notes, *done.values())
+        return replace(self, image=image, scale=scale, notes=notes, noise_changes=tuple(done))
+
+    def _with_noise_checked(self, psf: NDArray[np.float32]) -> Self:
+        """Look at the noise, and say what is found; ``psf`` is the whole one."""
+        # With weights, saturated pixels are in the notes about these.
+        skipped = () if self.weighing is None else ("saturated",)
+        found = [one for one in check_noise(self.image, psf) if one.kind not in skipped]
+        shared = tuple(one.kind for one in found if one.kind in SHARED)
+        return replace(self, notes=(*self.notes, *(one.message for one in found)), shared_noise=shared)
 
     @cached_property
     def standard(self) -> NDArray[np.float32]:

@@ -119,6 +119,9 @@ def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event
         return Solved(one, chosen, image, inputs.background)
 
     reached = {place: count or 0 for place, count in enumerate(counts) if (count or 0) in estimates}
+    if not recorded.stop.stopped:
+        # A method that ended by itself has no more to say at a larger count.
+        reached |= {place: max(estimates) for place in range(len(counts)) if place not in reached}
     # A run stopped before its first count still has an estimate.
     reached = reached or {0: max(estimates)}
     return {place: solved(asked[place], count) for place, count in reached.items()}
