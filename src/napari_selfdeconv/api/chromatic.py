@@ -87,6 +87,11 @@ def iter_measure_shifts(
 def add_shifts(path: str | os.PathLike[str], shifts: list[ChromaticShift]) -> None:
     """Store shifts in the file of a microscope; those of the same wavelengths are replaced.
 
+    Parameters
+    ----------
+    path : TOML file of a microscope; it is written again.
+    shifts : of `iter_measure_shifts`.
+
     Raises
     ------
     ConfigError

@@ -182,6 +182,10 @@ def iter_evaluate_without_truth(
 def background_of(record: Mapping[str, Any] | None) -> float:
     """Return the background that a result lacks, by its record; 0 if the result has the background of its image.
 
+    Parameters
+    ----------
+    record : provenance of a result; None has no background.
+
     Examples
     --------
     >>> background_of({"background": {"mean": 100.5}}), background_of(None)

@@ -142,6 +142,11 @@ def _values(file: ImageFile) -> NDArray[Any]:
 def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
     """Read the part of a file that a template means; its voxel size may be that of the named microscope.
 
+    Parameters
+    ----------
+    path : of the file.
+    template : its image and its microscope are read.
+
     Raises
     ------
     ConfigError
@@ -157,6 +162,11 @@ def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
 
 def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image") -> NDArray[Any]:
     """Return the image of a file if it is one plane or one stack; `Problem` checks its pixels.
+
+    Parameters
+    ----------
+    file : of `read_selected`.
+    path : how messages call it.
 
     Raises
     ------
@@ -230,6 +240,11 @@ def complete_optics(
 ) -> tuple[Optics, tuple[Stated, ...], tuple[str, ...]]:
     """Return the optics that are given, completed by what the file states of its only channel.
 
+    Parameters
+    ----------
+    choice : the optics that are given.
+    record : of the file, with one channel; None without a file.
+
     Returns
     -------
     The optics, each value with where it comes from, and doubts for the user.
@@ -283,6 +298,10 @@ def complete_optics(
 
 def find_microscope(name: str) -> Microscope:
     """Return the microscope of a file, or the remembered one with this name.
+
+    Parameters
+    ----------
+    name : path of a TOML file, or a remembered name.
 
     Raises
     ------
@@ -377,7 +396,13 @@ def _of_channel(record: ImageRecord, number: int) -> ImageRecord:
 
 
 def channel_record(record: ImageRecord, number: int) -> ImageRecord:
-    """Return what a file states about one of its channels, as a record of that channel alone."""
+    """Return what a file states about one of its channels, as a record of that channel alone.
+
+    Parameters
+    ----------
+    record : of a file.
+    number : of the channel, from 0.
+    """
     return _of_channel(record, number)
 
 

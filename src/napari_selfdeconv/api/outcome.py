@@ -66,7 +66,13 @@ def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord 
 
 
 def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
-    """Return the name of the image and the optics, one or one for each channel, for the record of a result."""
+    """Return the name of the image and the optics, one or one for each channel, for the record of a result.
+
+    Parameters
+    ----------
+    file : the image.
+    psfs : one for all channels, or one for each.
+    """
     made = [
         {**chosen.optics.to_dict(), "sources": {one.name: one.source for one in chosen.stated}}
         for chosen in psfs

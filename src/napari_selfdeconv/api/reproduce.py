@@ -73,7 +73,11 @@ def as_command(
 ) -> str:
     """Return a command line that gives the same array, on the same machine and versions.
 
-    ``config`` is the file that holds `settings_json`.
+    Parameters
+    ----------
+    provenance : record of a result.
+    image, psf, out : names of files; ``psf`` is the model's if a model was applied.
+    config : file that holds `settings_json`.
 
     Examples
     --------
@@ -99,7 +103,12 @@ def as_command(
 
 
 def settings_json(provenance: Mapping[str, Any]) -> str:
-    """Return the settings of a network's run as JSON, for ``selfdeconv deconvolve --config``."""
+    """Return the settings of a network's run as JSON, for ``selfdeconv deconvolve --config``.
+
+    Parameters
+    ----------
+    provenance : record of a network's result.
+    """
     return json.dumps({"config": provenance["config"], "tiles": provenance.get("tiles")}, indent=2)
 
 
@@ -108,6 +117,10 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
 
     It holds the method or the training of the network, and the optics if the PSF was computed from given ones.
     Optics that stood in the file of the image are not in it: each file states its own.
+
+    Parameters
+    ----------
+    provenance : record of a result.
 
     Raises
     ------
@@ -140,6 +153,10 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
 
 def kind_of(provenance: Mapping[str, Any]) -> str:
     """Return what made a result: "network", "applied", "classical" or "rl".
+
+    Parameters
+    ----------
+    provenance : record of a result.
 
     Raises
     ------

@@ -65,6 +65,10 @@ def save_outcome(
 def stem(path: str | os.PathLike[str]) -> str:
     """Return the name of an image without its endings.
 
+    Parameters
+    ----------
+    path : of the image.
+
     Examples
     --------
     >>> stem("day1/cells.ome.tif"), stem("cells.v2.czi")

@@ -46,6 +46,10 @@ NETWORK = "network"
 def classical_of(choice: MethodChoice) -> Classical:
     """Return the classical method that a template names.
 
+    Parameters
+    ----------
+    choice : the part `Template.method`.
+
     Raises
     ------
     ConfigError
@@ -66,12 +70,22 @@ def classical_of(choice: MethodChoice) -> Classical:
 
 
 def is_network(template: Template) -> bool:
-    """Whether a template asks for the network, which is the default."""
+    """Whether a template asks for the network, which is the default.
+
+    Parameters
+    ----------
+    template : of a run.
+    """
     return template.method.name in (None, NETWORK)
 
 
 def weights_of(choice: MethodChoice) -> Weights:
-    """Return the weights of the pixels that the mask of a template asks for; without one they are found."""
+    """Return the weights of the pixels that the mask of a template asks for; without one they are found.
+
+    Parameters
+    ----------
+    choice : the part `Template.method`.
+    """
     if choice.mask in (None, "auto"):
         return "auto"
     if choice.mask in ("auto+nan", "none"):

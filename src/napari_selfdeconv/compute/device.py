@@ -89,7 +89,12 @@ def choose_device(device: str, precision: Precision) -> Choice:
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Return the memory that a computation on ``device`` may still take."""
+    """Return the memory that a computation on ``device`` may still take.
+
+    Parameters
+    ----------
+    device : processor or card.
+    """
     if device.type == "cuda":
         # Memory that torch caches counts as used for the driver; we can still use it.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -15,6 +15,10 @@ _CARD_WORDS = ("cuda", "cudnn", "cufft", "cublas", "hip", "mps", "alloc_failed")
 def translate_error(error: RuntimeError | MemoryError) -> ComputeError:
     """Return an error of a computation in the reader's words, with the remedy.
 
+    Parameters
+    ----------
+    error : of torch or numpy.
+
     Examples
     --------
     >>> str(translate_error(MemoryError()))

@@ -62,6 +62,15 @@ def outlook(
 ) -> Outlook:
     """Return what training on an image of ``shape`` and deconvolving it will take.
 
+    Parameters
+    ----------
+    config : settings of the run.
+    shape, psf_shape : of an image and of the PSF, voxels.
+    tiles : size of the tiles, or the share of the memory they may take.
+    precision : "float32" or "bfloat16".
+    free_bytes : on the device; None if not known.
+    frames : how many frames training holds.
+
     Examples
     --------
     >>> from napari_selfdeconv.config.presets import preset

@@ -81,7 +81,14 @@ def looks_like_colour(shape: tuple[int, ...]) -> bool:
 
 
 def check_layout(name: str, data: NDArray[Any], axes: str | None = None) -> None:
-    """Raise ConfigError unless ``data`` is 2D or 3D, real and not colour; no pixel is looked at."""
+    """Raise ConfigError unless ``data`` is 2D or 3D, real and not colour; no pixel is looked at.
+
+    Parameters
+    ----------
+    name : how messages call the image.
+    data : array of any kind.
+    axes : letters of ZYX, if known.
+    """
     if axes is None and data.ndim == 3 and looks_like_colour(data.shape):
         raise ConfigError(f"{name} looks like a colour image, shape {data.shape}: {GREY_HINT}")
     if axes is not None and set(axes) - set("ZYX"):

@@ -155,6 +155,10 @@ def read_image(
 def read_psf(path: FilePath) -> ImageFile:
     """Read a PSF: as `read_image`, and check that it could be one.
 
+    Parameters
+    ----------
+    path : of the file.
+
     Raises
     ------
     ConfigError
@@ -174,7 +178,15 @@ def write_psf(
     voxel_um: tuple[float, ...] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Write a PSF; the same file as `write_ome_tiff` makes."""
+    """Write a PSF; the same file as `write_ome_tiff` makes.
+
+    Parameters
+    ----------
+    path : of a TIFF file; replaced if it exists.
+    psf : 2D or 3D, any sum.
+    voxel_um : voxel size in um, in axis order.
+    provenance : JSON-ready; `read_image` gives it back.
+    """
     write_ome_tiff(path, psf, voxel_um=voxel_um, provenance=provenance)
 
 

@@ -91,6 +91,10 @@ def remembered_microscopes() -> list[Microscope]:
 def remember_microscope(microscope: Microscope) -> None:
     """Put a microscope first among the remembered ones; one with its name is replaced, the eleventh forgotten.
 
+    Parameters
+    ----------
+    microscope : with its name.
+
     Raises
     ------
     ConfigError
@@ -101,7 +105,12 @@ def remember_microscope(microscope: Microscope) -> None:
 
 
 def forget_microscope(name: str) -> None:
-    """Forget the microscope with this name; ConfigError as `remember_microscope`."""
+    """Forget the microscope with this name; ConfigError as `remember_microscope`.
+
+    Parameters
+    ----------
+    name : of the microscope; an unknown one is no error.
+    """
     _write([one for one in remembered_microscopes() if one.name != name])
 
 

@@ -168,7 +168,12 @@ def unfinished_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def is_unfinished(path: str | os.PathLike[str]) -> bool:
-    """Whether a run was killed in this folder and can go on there."""
+    """Whether a run was killed in this folder and can go on there.
+
+    Parameters
+    ----------
+    path : folder of an OME-Zarr result.
+    """
     return (unfinished_folder(path) / "state.json").is_file()
 
 
@@ -237,6 +242,12 @@ def new_zarr(path: str | os.PathLike[str], shape: Sequence[int], **settings: Any
     """Create a zarr array as `create_zarr` does; a run that is cancelled takes its folder along.
 
     Only the folder at ``path`` is removed: it was made here. Where a run fails, what was written stays.
+
+    Parameters
+    ----------
+    path : of a folder that does not exist.
+    shape : of the array.
+    **settings : as in `create_zarr`.
     """
     out = create_zarr(path, shape, **settings)
     try:

@@ -58,12 +58,23 @@ def read_template(path: str | os.PathLike[str]) -> Template:
 
 
 def save_template(path: str | os.PathLike[str], template: Template) -> None:
-    """Write the settings of a run as TOML, whole or not at all; ConfigError if the file cannot be written."""
+    """Write the settings of a run as TOML, whole or not at all; ConfigError if the file cannot be written.
+
+    Parameters
+    ----------
+    path : of a TOML file; replaced if it exists.
+    template : settings of a run.
+    """
     write_toml(path, template_dict(template))
 
 
 def template_text(template: Template) -> str:
-    """Return a settings file as text."""
+    """Return a settings file as text.
+
+    Parameters
+    ----------
+    template : settings of a run.
+    """
     return toml_text(template_dict(template))
 
 

@@ -111,6 +111,10 @@ def psf_and_notes(
     """Return `richards_wolf_psf`'s array, what is doubtful about its sampling and optics, and about its window.
 
     The notes come as sentences and not as warnings, because Python's warning filters belong to all threads.
+
+    Parameters
+    ----------
+    shape, spacing_um, optics : as in `richards_wolf_psf`.
     """
     return model_of(optics).compute(shape, spacing_um, optics)
 

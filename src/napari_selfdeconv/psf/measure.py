@@ -133,7 +133,13 @@ def crop(data: Float, energy: float, limits: tuple[int, ...]) -> Float:
 
 
 def fwhm(data: Float, axis: int) -> float:
-    """Width between the half-maximum crossings either side of the brightest voxel, linearly interpolated."""
+    """Width between the half-maximum crossings either side of the brightest voxel, linearly interpolated.
+
+    Parameters
+    ----------
+    data : PSF, 2D or 3D.
+    axis : along which the width is measured, in voxels.
+    """
     peak = list(np.unravel_index(int(data.argmax()), data.shape))
     start = int(peak[axis])
     profile = data[tuple(slice(None) if a == axis else p for a, p in enumerate(peak))]

@@ -127,7 +127,12 @@ MODELS: dict[str, PsfModel] = {
 
 
 def model_key(optics: Optics) -> str:
-    """Return the key of the model that the optics ask for."""
+    """Return the key of the model that the optics ask for.
+
+    Parameters
+    ----------
+    optics : of a microscope.
+    """
     if optics.model is not None:
         return optics.model
     return "widefield" if optics.excitation_um is None else "confocal"
@@ -155,6 +160,10 @@ def model_of(optics: Optics) -> PsfModel:
 
 def parameter_values(optics: Optics) -> dict[str, float]:
     """Return the values of the model's parameters by name.
+
+    Parameters
+    ----------
+    optics : of a microscope.
 
     Examples
     --------

@@ -49,14 +49,25 @@ class PsfParameters(Settings):
 
 
 def save_parameters(path: str | os.PathLike[str], parameters: PsfParameters) -> None:
-    """Write the parameters, whole or not at all; ConfigError if the file cannot be written."""
+    """Write the parameters, whole or not at all; ConfigError if the file cannot be written.
+
+    Parameters
+    ----------
+    path : of a JSON file; replaced if it exists.
+    parameters : optics, voxel size and shape.
+    """
     text = json.dumps({"format": FORMAT, **parameters.to_dict()}, indent=2)
     with whole_or_not_at_all(Path(path)) as temporary:
         temporary.write_text(text, "utf-8")
 
 
 def load_parameters(path: str | os.PathLike[str]) -> PsfParameters:
-    """Read a file of `save_parameters`; ConfigError if it is not one."""
+    """Read a file of `save_parameters`; ConfigError if it is not one.
+
+    Parameters
+    ----------
+    path : JSON file.
+    """
     values = read_json(path, "PSF parameters")
     if values.pop("format", None) != FORMAT:
         raise ConfigError(f"{path} does not hold PSF parameters: its format is not {FORMAT!r}")

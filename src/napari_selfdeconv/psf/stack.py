@@ -70,6 +70,10 @@ def stack_psf_shape(optics: Optics, voxel_um: Sequence[float], image_shape: Sequ
     A PSF of more than twice the voxels of the stack (or 8 million) is narrowed, the longer side first. Models
     whose planes lose their light, and single planes, have the size of `suggest_psf_shape`.
 
+    Parameters
+    ----------
+    optics, voxel_um, image_shape : as in `psf_for_stack`.
+
     Examples
     --------
     >>> optics = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)

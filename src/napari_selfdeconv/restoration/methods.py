@@ -388,6 +388,10 @@ METHODS: dict[str, Method] = {
 def describe_default(name: SettingName) -> str:
     """Return what stands for a setting that is not given, for every method that reads it.
 
+    Parameters
+    ----------
+    name : "iterations" or "regularisation".
+
     Examples
     --------
     >>> describe_default("iterations")

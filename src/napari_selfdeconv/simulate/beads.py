@@ -56,6 +56,10 @@ class BeadSample:
 def sample_beads(seed: int = 0) -> BeadSample:
     """Return beads at random sub-pixel positions, most of them good, some saturated, touching or at the border.
 
+    Parameters
+    ----------
+    seed : of positions and noise.
+
     Examples
     --------
     >>> sample = sample_beads()

@@ -38,6 +38,10 @@ class Sample:
 def sample_2d(seed: int = 0) -> Sample:
     """Return a sheet of cells, 512 x 512, seen a little out of focus, with the benchmark's 2D noise.
 
+    Parameters
+    ----------
+    seed : of scene and noise.
+
     Examples
     --------
     >>> sample = sample_2d()
@@ -51,6 +55,10 @@ def sample_2d(seed: int = 0) -> Sample:
 
 def sample_3d(seed: int = 0) -> Sample:
     """Return a volume of microtubules, 64 x 128 x 128, widefield, with the benchmark's 3D noise (no salt).
+
+    Parameters
+    ----------
+    seed : of scene and noise.
 
     Examples
     --------
