@@ -23,7 +23,7 @@ _PASSED, _SAFE = 0.003, 1.2
 # The coarser half of them has this much more power than the finer half in correlated noise, and beyond chance.
 _FALL, _SURE, _LEAST_WAVES = 1.35, 3.5, 200
 # Stripes are named from this share of the noise of a pixel; so much of what a part of a line has is shared by all.
-_STRIPE_SHARE, _STRIPE_SHARED, _STRIPE_SURE = 0.15, 0.2, 5.0
+_STRIPE_SHARE, _STRIPE_SHARED, _STRIPE_SURE = 0.15, 0.2, 8.0
 _SEGMENTS = 4
 # The blocks of JPEG have fewer fine waves than blocks anywhere else, by this factor. A block's three finest waves
 # are looked at.

@@ -86,6 +86,22 @@ def test_methods_in_one_go_then_the_table(compare: Callable[..., Any], finish: C
     assert "rows measured" in dock.run_panel.status.text()
 
 
+def test_what_was_remarked_stays_while_the_table_is_filled(
+    compare: Callable[..., Any], finish: Callable[..., None]
+) -> None:
+    """The measurement follows the run by itself, and took its remarks away before anybody could read them."""
+    striped = np.pad(blurred_spots(), 16, mode="symmetric")
+    striped += np.random.default_rng(0).normal(0, 40, (len(striped), 1)).astype(np.float32)
+    dock = compare(striped, truth=False)
+    dock.compare()
+    finish(dock)
+    assert "rows measured" in dock.run_panel.status.text()
+    assert "offsets of their own" in dock.run_panel.remarks.text()
+    dock.measure()
+    finish(dock)
+    assert dock.run_panel.remarks.text() == ""
+
+
 def test_without_a_truth_the_residual_speaks(compare: Callable[..., Any], finish: Callable[..., None]) -> None:
     dock = compare(truth=False)
     assert not dock.use_truth.isChecked()

@@ -142,7 +142,7 @@ class CompareWidget(DockBase):
             job=compare_job(source, psf, classical, network, tiles, chosen.device, weights),
             what="Comparing",
             on_success=lambda results: self._add(source, results),
-            then=lambda: self._measure(source, psf),
+            then=lambda: self._measure(source, psf, follows=True),
             trains=trains,
         )
         self._start(request)
@@ -157,7 +157,7 @@ class CompareWidget(DockBase):
             return
         self._measure(source, psf)
 
-    def _measure(self, source: LayerSnapshot, psf: Psf) -> None:
+    def _measure(self, source: LayerSnapshot, psf: Psf, follows: bool = False) -> None:
         layer = source_layer(self.viewer, source)
         results = [] if layer is None else results_of(self.viewer, layer)
         named = [(one.name, one.data, _background(one)) for one in results if role(one) != "truth"]
@@ -171,7 +171,9 @@ class CompareWidget(DockBase):
             self._refuse(error)
             return
         job = measure_job(source, psf, named, None if truth is None else (truth.name, truth.data), weights)
-        request = RunRequest(job=job, what="Measuring", on_success=lambda rows: self._show_table(source, rows))
+        request = RunRequest(
+            job=job, what="Measuring", on_success=lambda rows: self._show_table(source, rows), follows=follows
+        )
         self._start(request)
 
     def _start(self, request: RunRequest) -> None:

@@ -115,8 +115,11 @@ class RunPanel(QWidget):
         self.plot.restart(1)
         self.plot.hide()
 
-    def start(self, what: str, *, trains: bool, interim: bool = True) -> None:
-        """A run begins: lock Train, unlock Stop and Cancel, and 'Use now' if the run can answer it."""
+    def start(self, what: str, *, trains: bool, interim: bool = True, follows: bool = False) -> None:
+        """A run begins: lock Train, unlock Stop and Cancel, and 'Use now' if the run can answer it.
+
+        The remarks of the run before are forgotten, unless this one ``follows`` it.
+        """
         self._started, self._finished, self._answering = None, None, False
         self._trains, self._interim = trains, interim
         self._enable(running=True)
@@ -124,7 +127,8 @@ class RunPanel(QWidget):
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
         self.status.say(f"{what}: preparing …")
-        self.remarks.clear()
+        if not follows:
+            self.remarks.clear()
         self.plot.restart(1)
         self.plot.setVisible(trains)
 
@@ -227,7 +231,7 @@ class RunPanel(QWidget):
         self.continue_button.setVisible(offered)
 
     def _on_began(self, request: RunRequest) -> None:
-        self.start(request.what, trains=request.trains, interim=request.interim)
+        self.start(request.what, trains=request.trains, interim=request.interim, follows=request.follows)
 
     def _on_finished(self, ending: Ending) -> None:
         outcome = ending.outcome

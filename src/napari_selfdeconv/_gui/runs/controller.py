@@ -34,6 +34,7 @@ class RunRequest:
     then : called last, after a result was shown; it may start another run.
     trains : whether it trains (a loss curve, Pause and 'Use now').
     interim : whether 'Use now' can be answered; a result that fills tile by tile has no whole before its end.
+    follows : whether it belongs to the run before it, whose remarks stay.
     """
 
     job: Job
@@ -46,6 +47,7 @@ class RunRequest:
     then: Callable[[], None] = _ignore
     trains: bool = False
     interim: bool = True
+    follows: bool = False
 
 
 @dataclass(frozen=True)
