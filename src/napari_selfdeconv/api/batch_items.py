@@ -40,7 +40,7 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
 
     Parameters
     ----------
-    where : a folder; a pattern such as "day1/*.czi"; or a CSV file with the column "file", with paths
+    where : a folder; a pattern such as ``day1/*.czi``; or a CSV file with the column "file", with paths
         relative to the table. Further columns are named as fields of the template, such as "channel" or
         "wavelength_um"; an empty cell leaves the value of the template.
     recursive : whether files in folders of a folder count.
