@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.batch_items import BatchItem, find_images
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
     from napari_selfdeconv.api.camera import estimate_background, report_camera
+    from napari_selfdeconv.api.checkpoints import Checkpoint
     from napari_selfdeconv.api.chromatic import add_shifts, iter_measure_shifts, unshift_channels
     from napari_selfdeconv.api.classical import (
         ClassicalResult,
@@ -133,6 +134,7 @@ __all__ = [
     "CameraReport",
     "Cancelled",
     "ChannelRecord",
+    "Checkpoint",
     "Choice",
     "ChosenPsf",
     "ChromaticShift",
@@ -290,6 +292,7 @@ __all__ = [
 # Which module holds which names.
 _NAMES = {
     "physics.illumination": "Course correct_light measure_light",
+    "api.checkpoints": "Checkpoint",
     "api.chromatic": "add_shifts iter_measure_shifts unshift_channels",
     "config.chromatic": "ChromaticShift",
     "psf.chromatic": "fit_shift unshift",

@@ -27,6 +27,7 @@ _KINDS: Mapping[str, str] = {
     "Model": "load_model(path) returns one, and so does the result of a training: result.model",
     "Classical": 'Classical(method="rl", iterations=20)',
     "StopToken": "StopToken()",
+    "Checkpoint": 'Checkpoint("run.checkpoint")',
 }
 # Modules of types that no setting, model or token has.
 _PLAIN = ("builtins", "pathlib", "numpy")

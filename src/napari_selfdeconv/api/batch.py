@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_selfdeconv.api.batch_items import BatchItem
+from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.inputs import open_input
 from napari_selfdeconv.api.outcome import Outcome
 from napari_selfdeconv.api.report import index_html, report_html
@@ -285,10 +286,14 @@ def _one_image(
     file = open_input(path, template)
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     warnings: list[str] = [str(doubt) for doubt in file.record.doubts] if file.record is not None else []
-    work = iter_run(file, template, models=shared.for_channels(channels), stop=stop.child())
-    outcome = yield from _listening(work, warnings)
     output.parent.mkdir(parents=True, exist_ok=True)
+    # A batch that was killed goes on; where its settings have changed since, this file begins again.
+    checkpoint = Checkpoint(f"{output}.checkpoint", resume=True, strict=False, remove=False)
+    models = shared.for_channels(channels)
+    work = iter_run(file, template, models=models, stop=stop.child(), checkpoint=checkpoint)
+    outcome = yield from _listening(work, warnings)
     stored = save_outcome(output, outcome, file, template.output)
+    checkpoint.discard()
     shared.remember(outcome)
     if reports:
         report.parent.mkdir(parents=True, exist_ok=True)

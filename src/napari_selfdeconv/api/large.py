@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discards_checkpoint
 from napari_selfdeconv.api.provenance import large_record, run_record
 from napari_selfdeconv.api.training import Training, iter_train
 from napari_selfdeconv.arrays.out_of_core import Mapped, block_around, training_block
@@ -74,6 +75,7 @@ def iter_deconvolve_large(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Deconvolve an image that need not fit into memory.
 
@@ -83,8 +85,8 @@ def iter_deconvolve_large(
     out : array of its shape that can be sliced and assigned to, such as `create_zarr`'s; the result is
         written into it tile by tile, float32, in the image's units.
     region : what to train around; None takes the block with the most contrast of eight at random.
-    psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`. A
-        preview shows the block that is trained on, whatever is asked for outside it.
+    psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as
+        `iter_deconvolve`. A preview shows the block that is trained on, whatever is asked for outside it.
 
     Notes
     -----
@@ -123,6 +125,7 @@ def iter_deconvolve_large(
         preview_every_s=preview_every_s,
         preview_region=preview_region,
         preview_extra=preview_extra,
+        checkpoint=checkpoint,
     )
     return (yield from work)
 
@@ -181,6 +184,7 @@ class InMemory:
         return None
 
 
+@discards_checkpoint
 def fill_tiles(
     image: Any,
     psf: NDArray[Any],
@@ -194,6 +198,7 @@ def fill_tiles(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Train, unless an earlier run did, and compute the tiles that are not there; see `iter_deconvolve_large`."""
     started = time.perf_counter()
@@ -207,6 +212,7 @@ def fill_tiles(
     # The border of a block is not the border of the image: only that of the whole image can be evened.
     problem = Problem.of(data, psf, config if whole else config.replace(even_border=False))
     earlier = place.earlier(problem.image, problem.given_psf)
+    job = JobCheckpoint.of(checkpoint, [problem], config)
     if whole:
         problem = yield from make_ready(problem, config, stop)
         image = problem.image
@@ -228,6 +234,7 @@ def fill_tiles(
             preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
             preview_extra=preview_extra,
             memory_share=tiles.memory_share,
+            checkpoint=job,
         )
         training = yield from mapped(work, lambda event: _moved(event, block))
         trained = yield from _ready_for_tiles(training, problem, tiles, shape, stop)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.large import LargeDeconvolution, TileWork, TrainedTiles, fill_tiles
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
@@ -52,6 +53,7 @@ def iter_deconvolve_zarr(
     tiles: TileConfig | None = None,
     voxel_um: Sequence[float] | None = None,
     stop: StopToken | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Deconvolve an image into an OME-Zarr folder, or go on in one that a killed run has left.
 
@@ -61,6 +63,7 @@ def iter_deconvolve_zarr(
         those of the earlier run; its settings and its tiles are used.
     path : the folder. It must not exist, unless a run on this image was killed in it.
     record : of the image; its channel and its optics are stored.
+    checkpoint : of the training, as in `iter_deconvolve`. The tiles need none.
 
     Notes
     -----
@@ -74,7 +77,16 @@ def iter_deconvolve_zarr(
     """
     place = _ZarrPlace(Path(path), tuple(int(n) for n in image.shape), voxel_um, record)
     try:
-        result = yield from fill_tiles(image, psf, config, place=place, tiles=tiles, voxel_um=voxel_um, stop=stop)
+        result = yield from fill_tiles(
+            image,
+            psf,
+            config,
+            place=place,
+            tiles=tiles,
+            voxel_um=voxel_um,
+            stop=stop,
+            checkpoint=checkpoint,
+        )
     except Cancelled:
         if place.begun:
             shutil.rmtree(path, ignore_errors=True)

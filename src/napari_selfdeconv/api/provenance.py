@@ -38,6 +38,7 @@ def training_record(
     selected: SelectedWeights,
     voxel_um: Sequence[float] | None,
     continued: Model | None = None,
+    resumed_at: int | None = None,
 ) -> Record:
     """Return the record of a training run: that of a model.
 
@@ -49,6 +50,7 @@ def training_record(
     steps_done, selected : how many steps were made, and which weights were kept.
     voxel_um : of a frame.
     continued : the model that was trained further.
+    resumed_at : the step at which an interrupted run went on; None for a run in one piece.
     """
     record: Record = {
         **_software(),
@@ -66,6 +68,8 @@ def training_record(
     }
     if continued is not None:
         record["continued_from"] = dict(continued.provenance)
+    if resumed_at is not None:
+        record["resumed_at"] = resumed_at
     return record
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.apply import iter_apply_model
 from napari_selfdeconv.api.camera import report_camera
+from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.chromatic import shift_of, unshift_channels
 from napari_selfdeconv.api.classical import iter_classical
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
@@ -103,6 +104,7 @@ def iter_run(
     train_on: TrainOn = "sampled",
     frames: int = 4,
     stop: StopToken | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, Outcome]:
     """Deconvolve the image of a file as a template says; every channel has its own PSF.
 
@@ -115,6 +117,7 @@ def iter_run(
         goes on there (`iter_deconvolve_zarr`). Of other results nothing is written.
     train_on, frames : of a series, as `SeriesPlan`.
     stop : token.
+    checkpoint : of the training of a network, as in `iter_deconvolve`.
 
     Yields
     ------
@@ -163,10 +166,10 @@ def iter_run(
             outlook = memory_outlook(config, spatial, psfs[0].psf.shape, tiles=template.training.tiles)
             said.append(Noted(f"memory: {outlook.sentence}"))
         if spatial == file.data.shape:
-            work = _train(file, template, psfs[0], config, stop, into)
+            work = _train(file, template, psfs[0], config, stop, into, checkpoint)
         else:
             plan = SeriesPlan(axes=file.axes.lower(), train_on=train_on, frames=frames)
-            work = _series(file, template, psfs, config, plan, stop)
+            work = _series(file, template, psfs, config, plan, stop, checkpoint)
     shifts = _shifts(file, template, psfs, channels)
     said += [Warned(sentence) for sentence in shifts.warnings]
     # An image that is written tile by tile may be too large to look at as a whole.
@@ -274,6 +277,7 @@ def _train(
     config: TrainConfig,
     stop: StopToken,
     into: str | os.PathLike[str] | None,
+    checkpoint: Checkpoint | None,
 ) -> _Work:
     tiles, voxel = template.training.tiles, file.voxel_um
     if into is not None:
@@ -281,12 +285,27 @@ def _train(
             raise ConfigError("a result that is written tile by tile uses no mask", "write an OME-TIFF")
         record = completed_record(file, [chosen])
         filled = yield from iter_deconvolve_zarr(
-            file.data, chosen.psf, into, config, record=record, tiles=tiles, voxel_um=voxel, stop=stop
+            file.data,
+            chosen.psf,
+            into,
+            config,
+            record=record,
+            tiles=tiles,
+            voxel_um=voxel,
+            stop=stop,
+            checkpoint=checkpoint,
         )
         return _Done(filled.image, filled.provenance, (filled.model,), {}, written=True)
     weights = weights_of(template.method)
     result = yield from iter_deconvolve(
-        file.data, chosen.psf, config, weights=weights, tiles=tiles, voxel_um=voxel, stop=stop
+        file.data,
+        chosen.psf,
+        config,
+        weights=weights,
+        tiles=tiles,
+        voxel_um=voxel,
+        stop=stop,
+        checkpoint=checkpoint,
     )
     return _Done(result.image, result.provenance, (result.model,), result.losses)
 
@@ -298,11 +317,20 @@ def _series(
     config: TrainConfig,
     plan: SeriesPlan,
     stop: StopToken,
+    checkpoint: Checkpoint | None,
 ) -> _Work:
     arrays, tiles = [chosen.psf for chosen in psfs], template.training.tiles
     weights = weights_of(template.method)
     series = yield from iter_deconvolve_series(
-        file.data, arrays, plan, config, weights=weights, tiles=tiles, voxel_um=file.voxel_um, stop=stop
+        file.data,
+        arrays,
+        plan,
+        config,
+        weights=weights,
+        tiles=tiles,
+        voxel_um=file.voxel_um,
+        stop=stop,
+        checkpoint=checkpoint,
     )
     return _Done(series.image, series.provenance, series.models)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discards_checkpoint
 from napari_selfdeconv.api.provenance import Record, run_record, series_record
 from napari_selfdeconv.api.training import iter_train
 from napari_selfdeconv.config.presets import preset
@@ -47,6 +48,7 @@ class SeriesDeconvolution(Savable):
     provenance: dict[str, Any]
 
 
+@discards_checkpoint
 def iter_deconvolve_series(
     image: Any,
     psf: NDArray[Any] | Sequence[NDArray[Any]],
@@ -61,6 +63,7 @@ def iter_deconvolve_series(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, SeriesDeconvolution]:
     """Deconvolve a series: train on some of its frames, apply the model to all.
 
@@ -71,8 +74,9 @@ def iter_deconvolve_series(
     plan : what its axes mean, and what to train on.
     weights : as in `iter_deconvolve`, an array is for every frame. "auto" finds hot pixels in the frames as well.
     out : array of zeros to write into, by default a new one in memory.
-    config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as `iter_deconvolve`;
-        ``voxel_um`` is that of a frame, ``preview_region`` gives slices of the whole array.
+    config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as
+        `iter_deconvolve`; ``voxel_um`` is that of a frame, ``preview_region`` gives slices of the whole array. A
+        channel has a checkpoint of its own.
 
     Notes
     -----
@@ -122,6 +126,8 @@ def iter_deconvolve_series(
     for channel in range(channels):
         known, left_out = checked.pop(0)
         chosen, first = list(known), next(iter(known.values()))
+        file = None if checkpoint is None else checkpoint.of_channel(channel)
+        job = JobCheckpoint.of(file, list(known.values()), config)
         yield from map(Warned, left_out)
         for t, frame in known.items():
             known[t] = yield from make_ready(frame, config, stop)
@@ -134,6 +140,7 @@ def iter_deconvolve_series(
             preview_region=_of_frame(preview_region, plan),
             preview_extra=preview_extra,
             memory_share=tiles.memory_share,
+            checkpoint=job,
         )
         shown = partial(_placed, plan=plan, time_index=chosen[0], channel=channel)
         training = yield from mapped(work, shown)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdeconv.api.checkpoints import JobCheckpoint
 from napari_selfdeconv.api.provenance import training_record
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.failures import translate_errors
@@ -59,6 +60,7 @@ def iter_train(
     interim_refined: bool = True,
     instant: DeconvolveWhole | None = None,
     memory_share: float = TileConfig.memory_share,
+    checkpoint: JobCheckpoint | None = None,
 ) -> Generator[Event, None, Training]:
     """Train one model on frames of one shape; yield events, return the model.
 
@@ -75,6 +77,7 @@ def iter_train(
         better ones; an `Interim` holds each result. None leaves them out, and so do random initial weights.
     memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
         patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
+    checkpoint : where the run is stored from time to time, and goes on from.
 
     Raises
     ------
@@ -98,31 +101,45 @@ def iter_train(
     elif asks := _asks_for_weights(config):
         raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
     choice = device.choose_device(config.compute.device, config.compute.precision)
+    earlier, said = (None, []) if checkpoint is None else checkpoint.find_earlier()
     pixels = _pixel_weights(problems)
     lows, highs = zip(*(problem.scale.bounds for problem in problems), strict=True)
 
     def make_model(used: TrainConfig, network: Deconvolver, steps: int, selected: SelectedWeights) -> Model:
         provenance = training_record(
-            used, given, choice, steps_done=steps, selected=selected, voxel_um=voxel, continued=start_from
+            used,
+            given,
+            choice,
+            steps_done=steps,
+            selected=selected,
+            voxel_um=voxel,
+            continued=start_from,
+            resumed_at=None if earlier is None else earlier.step,
         )
         return Model(
             config=used, psf=psf, network=network, voxel_um=voxel, provenance=provenance, whole_psf=first.whole_psf
         )
 
-    fitted = fit_training(
-        config,
-        shape,
-        psf.shape,
-        precision=choice.precision,
-        frames=len(problems),
-        free_bytes=device.free_memory_bytes(choice.device),
-        memory_share=memory_share,
-        fast_bfloat16=device.fast_bfloat16(choice.device),
-    )
-    for note in filter(None, (*notes, fitted.note)):
-        yield Warned(note)
-    if fitted.note:
-        choice = device.choose_device(config.compute.device, fitted.config.compute.precision)
+    if earlier is not None:
+        fitted = earlier.config
+        choice = earlier.check_choice(device.choose_device(fitted.compute.device, fitted.compute.precision))
+    else:
+        found = fit_training(
+            config,
+            shape,
+            psf.shape,
+            precision=choice.precision,
+            frames=len(problems),
+            free_bytes=device.free_memory_bytes(choice.device),
+            memory_share=memory_share,
+            fast_bfloat16=device.fast_bfloat16(choice.device),
+        )
+        fitted = found.config
+        if found.note:
+            notes.append(found.note)
+            choice = device.choose_device(config.compute.device, fitted.compute.precision)
+    yield from said
+    yield from map(Warned, notes)
 
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
         # Whoever has the instant result may stop before the first step.
@@ -145,19 +162,22 @@ def iter_train(
             weights=weights,
             pixels=pixels,
             cautious=hazy,
+            writer=None if checkpoint is None else checkpoint.writer(attempt, choice),
+            resumed=earlier.state if earlier is not None and attempt is fitted else None,
         )
         return (yield from observe_steps(_translated(work), observer))
 
     improvements: Improvements | None = None
-    if instant is not None and weights is not None and fitted.config.optimiser.steps:
-        improvements = Improvements(instant, partial(make_model, fitted.config), choice)
-        yield from improvements.begin(build_initial(psf, fitted.config, choice, weights))
-    run, used = yield from train_with_restarts(train_once, fitted.config, choice.device)
+    if instant is not None and weights is not None and fitted.optimiser.steps:
+        improvements = Improvements(instant, partial(make_model, fitted), choice)
+        yield from improvements.begin(build_initial(psf, fitted, choice, weights))
+    run, used = yield from train_with_restarts(train_once, fitted, choice.device)
     if run.converged and run.selected.share == 0:
         yield Noted(
             f"Training ended after step {run.steps_done} of {used.optimiser.steps}: held-out pixels were not "
             "predicted better than by the initial weights, which were used."
         )
+    ended = stop.stopped or (earlier is not None and earlier.state is not None and earlier.state.ended)
     # With a share of 0 the result has the initial weights, whatever the step.
     if run.selected.step < run.steps_done and run.selected.share > 0:
         yield Warned(
@@ -168,7 +188,7 @@ def iter_train(
         model=make_model(used, run.network, run.steps_done, run.selected),
         run=run,
         choice=choice,
-        stopped=stop.stopped and not run.converged and run.steps_done < config.optimiser.steps,
+        stopped=ended and not run.converged and run.steps_done < config.optimiser.steps,
     )
 
 

@@ -198,12 +198,19 @@ def _run(
     from napari_selfdeconv import api
 
     whole = template.output.dtype == "uint16" or template.output.align is not None
+    # Where the training of an interrupted run is found again; of other methods nothing is stored.
+    checkpoint = api.Checkpoint(
+        args.out.with_name(f"{args.out.name}.checkpoint"), resume=getattr(args, "resume", False), remove=False
+    )
     fills = args.out.suffix.lower() == ".zarr" and not whole
     if fills and args.out.is_dir() and not api.is_unfinished(args.out):
         shutil.rmtree(args.out)  # --overwrite was given, and `check_out` has seen that it is a result
-    work = api.iter_run(file, template, into=args.out if fills else None, stop=token, **settings)
+    work = api.iter_run(
+        file, template, into=args.out if fills else None, stop=token, checkpoint=checkpoint, **settings
+    )
     outcome = watch(work)
     say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
+    checkpoint.discard()
     return outcome
 
 

@@ -192,6 +192,7 @@ def _add_deconvolve(p: argparse.ArgumentParser) -> None:
     add_part(p, "method", "mask", "device")
     p.add_argument("--save-model", type=Path, metavar="FILE.safetensors")
     _add_result(p)
+    _add_resume(p)
     p.set_defaults(run=deconvolve.run_deconvolve, interrupt="keep")
 
 
@@ -211,6 +212,7 @@ def _add_series(p: argparse.ArgumentParser) -> None:
         help="models of further channels end in _c1, _c2, ...",
     )
     _add_result(p)
+    _add_resume(p)
     p.set_defaults(run=deconvolve.run_series, interrupt="keep")
 
 
@@ -438,6 +440,14 @@ def _add_result(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> Non
     """Add where a result goes and how it is stored."""
     add_part(p, "output", "dtype", "compression", "align")
     _add_out(p, metavar)
+
+
+def _add_resume(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--resume", action="store_true",
+        help="go on with a training that was killed, from OUT.checkpoint, which is written every 30 seconds; "
+        "begin if there is no such file",
+    )  # fmt: skip
 
 
 def _add_out(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from napari_selfdeconv.config.parts import OptimiserSettings
@@ -30,6 +32,15 @@ class Schedule:
     @property
     def steps_left(self) -> int:
         return -(-(self._settings.steps - self.position) // self._stride)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return where the schedule is."""
+        return {"position": self.position, "stride": self._stride}
+
+    def restore(self, values: Mapping[str, int]) -> None:
+        """Go to a place of `to_dict`; the rates themselves are the optimiser's."""
+        self.position, self._stride = int(values["position"]), int(values["stride"])
+        self._rate.load_state_dict({"last_epoch": self.position, "_step_count": self.position + 1})
 
     def start_cooldown(self) -> None:
         """Go through the rest of the schedule in a few steps, because a network left at a high rate is noisy.

@@ -20,8 +20,10 @@ from napari_selfdeconv.events import REPORT_EVERY_S, Event, Progress
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.training.checkpoint import CheckpointWriter
 from napari_selfdeconv.training.model_selection import SelectedWeights
 from napari_selfdeconv.training.run import TrainingRun
+from napari_selfdeconv.training.state import RunState, restore_state
 
 _PAUSE_SLICE_S = 0.1
 _ROOMY = 2
@@ -81,6 +83,8 @@ def train(
     weights: Mapping[str, Tensor] | None = None,
     pixels: Sequence[PixelWeights] | None = None,
     cautious: bool = False,
+    writer: CheckpointWriter | None = None,
+    resumed: RunState | None = None,
 ) -> Generator[Event | StepDone, None, Trained]:
     """Train one network on standardised images of one shape.
 
@@ -93,6 +97,8 @@ def train(
     weights : initial weights; None for random ones.
     pixels : how much the pixels of each frame count; None if all are measurements.
     cautious : as `TrainingRun`.
+    writer : stores the run from time to time; None to store nothing.
+    resumed : of the same run, to go on from; None to begin.
 
     Yields
     ------
@@ -104,18 +110,27 @@ def train(
         If the loss explodes, or the result becomes flat or a checkerboard.
     Cancelled
         If ``stop.cancel()`` was called.
+    ConfigError
+        If ``resumed`` does not fit this run.
     """
     run = TrainingRun(frames, psf, config, choice, bounds, weights, pixels, cautious)
+    if resumed is not None:
+        restore_state(run, resumed)
     yield run.describe()
     # A process that holds on to freed memory takes more of it, so only where there is plenty.
     roomy = choice.device.type == "cpu" and _ROOMY * run.peak_bytes < free_memory_bytes(choice.device)
     with retained_memory() if roomy else nullcontext():
-        return (yield from _make_steps(run, stop))
+        return (yield from _make_steps(run, stop, writer, resumed))
 
 
-def _make_steps(run: TrainingRun, stop: StopToken) -> Generator[Event | StepDone, None, Trained]:
+def _make_steps(
+    run: TrainingRun, stop: StopToken, writer: CheckpointWriter | None, resumed: RunState | None
+) -> Generator[Event | StepDone, None, Trained]:
     start = last = time.perf_counter()
     step, ending = 0, False
+    if resumed is not None:
+        step, ending = resumed.step, resumed.ended
+        start -= resumed.seconds
     while not ending:
         step += 1
         values = run.make_step()
@@ -135,6 +150,8 @@ def _make_steps(run: TrainingRun, stop: StopToken) -> Generator[Event | StepDone
                 losses=run.record_losses(values),
                 held_out=held_out,
             )
+        if writer is not None:
+            yield from writer.write_if_due(run, step, now - start, ending)
         if not ending:
             before = time.perf_counter()
             yield from _suspend(step, run, stop)

@@ -47,6 +47,7 @@ class ModelSelector:
     Attributes
     ----------
     curve : the measurements so far.
+    best : the weights at the best of them; empty before the first, and without ``auto_stop``.
     trial : of the first steps; None if training is not given up early.
     failed : whether training was given up, because the trial failed.
     """
@@ -64,7 +65,7 @@ class ModelSelector:
         self._network, self._validator, self._blur = network, validator, blur
         self._share = share
         self._returns_to_best, self._initial = config.optimiser.auto_stop, initial
-        self._best: dict[str, Tensor] = {}
+        self.best: dict[str, Tensor] = {}
         self._interpolates = config.start.weight_interpolation
         self.trial: Trial | None = None
         self.failed = False
@@ -80,8 +81,8 @@ class ModelSelector:
         if self._validator is None:
             return None
         error = self._validator.measure_error(self._network, self._blur)
-        if self.curve.add(step, error):
-            self._best = copy_weights(self._network)
+        if self.curve.add(step, error) and self._returns_to_best:
+            self.best = copy_weights(self._network)
         return error
 
     def gains(self) -> bool:
@@ -103,7 +104,7 @@ class ModelSelector:
         (`StartSettings.weight_interpolation`, `StartSettings.trial`).
         """
         if self._returns_to_best and self.curve.worse_than_best:
-            self._network.load_state_dict(self._best)
+            self._network.load_state_dict(self.best)
             step = self.curve.best_step
         share = 1.0
         if self.failed and self._initial is not None:

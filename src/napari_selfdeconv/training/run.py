@@ -63,7 +63,9 @@ class TrainingRun:
     blind_spot : computes what the loss terms need.
     selector : measures the held-out error and selects weights by it.
     schedule : of the learning rate.
+    generators : every source of randomness.
     history : every loss term, as reported.
+    first_loss : the total loss at the first step.
     converged : whether the run is being ended because the held-out error no longer falls.
     peak_bytes : memory that training is expected to take.
     """
@@ -88,6 +90,7 @@ class TrainingRun:
         places = torch.Generator().manual_seed(config.seed)
         on_cpu = choice.device.type == "cpu"
         masks = places if on_cpu else torch.Generator(choice.device).manual_seed(config.seed)
+        self.generators = (places,) if on_cpu else (places, masks)
         truths = [torch.from_numpy(frame) for frame in frames]
         filled, held = _hold_out(frames, config, pixels)
         on_device = [frame.to(choice.device) for frame in filled]
@@ -122,7 +125,7 @@ class TrainingRun:
         self.schedule = Schedule(self.optimizer, settings)
         self.history: dict[str, list[float]] = {}
         self.converged = False
-        self._first_loss = math.nan
+        self.first_loss = math.nan
 
     def describe(self) -> Started:
         """Return the event with which the run begins."""
@@ -172,13 +175,13 @@ class TrainingRun:
 
     def _raise_if_collapsed(self, step: int, loss: float) -> None:
         if step == 1:
-            self._first_loss = loss
+            self.first_loss = loss
         # Early on a network may be flat; a loss that is not finite is wrong at any step.
         early = step < max(_GRACE_STEPS, 0.3 * self.config.optimiser.steps) and not self.converged
         if math.isfinite(loss) and early:
             return
         assert self.blind_spot.last_f is not None
-        if reason := find_collapse(self.blind_spot.last_f, loss, self._first_loss):
+        if reason := find_collapse(self.blind_spot.last_f, loss, self.first_loss):
             raise Collapsed(reason)
 
     def record_losses(self, values: dict[str, Tensor]) -> dict[str, float]:

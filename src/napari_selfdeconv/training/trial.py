@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_selfdeconv.network.model import Deconvolver
@@ -47,11 +49,24 @@ class Trial:
         if step > self._last_step:
             return False
         if self._mean is None:
-            average = get_ema_multi_avg_fn(_DECAY)  # type: ignore[no-untyped-call]
-            self._mean = AveragedModel(self._network, multi_avg_fn=average, use_buffers=True)
+            self._mean = self._new_mean()
         self._mean.update_parameters(self._network)
         if step < self._last_step:
             return False
         after = self._validator.measure_errors(cast(Deconvolver, self._mean.module), self._blur)
         self._mean = None
         return bool(after.mean(dtype=np.float64) >= self._before.mean(dtype=np.float64))
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the mean of the weights so far; empty before the first step and after the last."""
+        return {} if self._mean is None else self._mean.state_dict()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        if state:
+            self._mean = self._new_mean()
+            self._mean.load_state_dict(state)
+
+    def _new_mean(self) -> AveragedModel:
+        average = get_ema_multi_avg_fn(_DECAY)  # type: ignore[no-untyped-call]
+        return AveragedModel(self._network, multi_avg_fn=average, use_buffers=True)

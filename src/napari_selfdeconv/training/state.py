@@ -1,0 +1,117 @@
+"""All that the next step of a training run depends on, as tensors and plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_selfdeconv.config.checks import cut
+from napari_selfdeconv.errors import ConfigError, reason_of
+from napari_selfdeconv.training.run import TrainingRun
+
+# Of Adam, for each weight; "step" is a scalar.
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """A training run after one of its steps.
+
+    Attributes
+    ----------
+    step : how many steps are done.
+    seconds : that training took so far.
+    ended : whether that was the last step.
+    tensors : on the CPU: weights, statistics, moments of the optimiser, random generators, curves.
+    values : plain numbers, JSON-ready.
+    """
+
+    step: int
+    seconds: float
+    ended: bool
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+def capture_state(run: TrainingRun, step: int, seconds: float, ended: bool) -> RunState:
+    """Return the state of a run after a step; its tensors are copies."""
+    tensors = {f"network.{name}": _copy(value) for name, value in run.network.state_dict().items()}
+    tensors |= {f"best.{name}": _copy(value) for name, value in run.selector.best.items()}
+    if run.selector.trial is not None:
+        tensors |= {f"trial.{name}": _copy(value) for name, value in run.selector.trial.state().items()}
+    for number, moments in run.optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{name}": _copy(moments[name]) for name in _MOMENTS}
+    tensors |= {f"random.{number}": one.get_state() for number, one in enumerate(run.generators)}
+    tensors |= {
+        f"losses.{name}": torch.tensor(values, dtype=torch.float64) for name, values in run.history.items()
+    }
+    curve = run.selector.curve.history
+    tensors["held_out"] = torch.tensor(curve, dtype=torch.float64).reshape(-1, 2)
+    values = {
+        "schedule": run.schedule.to_dict(),
+        "rates": [[group["lr"], *group["betas"]] for group in run.optimizer.param_groups],
+        "first_loss": run.first_loss,
+        "converged": run.converged,
+        "failed": run.selector.failed,
+    }
+    return RunState(step=step, seconds=seconds, ended=ended, tensors=tensors, values=values)
+
+
+def restore_state(run: TrainingRun, state: RunState) -> None:
+    """Bring a run that has made no step to a state of the same run; its next step is as if it had made them all.
+
+    Raises
+    ------
+    ConfigError
+        If the state is of a run with other sizes, or a part of it is missing.
+    """
+    try:
+        _restore(run, state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"the checkpoint is damaged or from another version ({cut(reason_of(error))})",
+            "remove it and begin again",
+        ) from error
+
+
+def _restore(run: TrainingRun, state: RunState) -> None:
+    found = state.tensors
+    run.network.load_state_dict(_of(found, "network"))
+    run.selector.best = _of(found, "best")
+    if run.selector.trial is not None:
+        run.selector.trial.restore(_of(found, "trial"))
+    run.selector.failed = bool(state.values["failed"])
+    run.optimizer.load_state_dict(_optimizer_state(run, state))
+    run.schedule.restore(state.values["schedule"])
+    for number, generator in enumerate(run.generators):
+        generator.set_state(found[f"random.{number}"])
+    for step, error in found["held_out"].tolist():
+        run.selector.curve.add(int(step), error)
+    run.history = {name: values.tolist() for name, values in _of(found, "losses").items()}
+    run.first_loss = float(state.values["first_loss"])
+    run.converged = bool(state.values["converged"])
+
+
+def _optimizer_state(run: TrainingRun, state: RunState) -> dict[str, Any]:
+    wanted = run.optimizer.state_dict()
+    for group, (rate, *betas) in zip(wanted["param_groups"], state.values["rates"], strict=True):
+        group |= {"lr": float(rate), "betas": tuple(betas)}
+    moments = {}
+    for number, weight in enumerate(run.network.parameters()):
+        found = {name: state.tensors[f"adam.{number}.{name}"] for name in _MOMENTS}
+        # The fused optimiser walks through memory, so the moments lie there as their weights do.
+        placed = {name: torch.empty_like(weight).copy_(found[name]) for name in _MOMENTS[1:]}
+        moments[number] = {"step": found["step"], **placed}
+    return {**wanted, "state": moments}
+
+
+def _of(found: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}."): value for name, value in found.items() if name.startswith(f"{part}.")}
+
+
+def _copy(value: Tensor) -> Tensor:
+    return value.detach().to("cpu", copy=True).contiguous()
