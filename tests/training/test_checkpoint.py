@@ -58,7 +58,7 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
         (11, {"held_out_percent": 2.0}),
         (7, {"schedule": "halving", "halve_every": 3}),
         (31, {"held_out_percent": 5.0, "steps": 40, "auto_stop": True, "learning_rate": 0.05}),
-        (3, {"features": 24, "levels": 3, "pretrained": True, "steps": 16}),
+        (3, {"features": 24, "levels": 4, "pretrained": True, "steps": 24}),
     ],
 )
 @pytest.mark.usefixtures("every_step")
