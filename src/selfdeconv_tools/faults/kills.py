@@ -1,0 +1,177 @@
+"""SIGKILL at random moments of training, predicting and saving: what is found, and whether the run goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_selfdeconv import api
+from napari_selfdeconv.cli import main
+from napari_selfdeconv.cli import terminal as cli_terminal
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import Event, Progress
+from napari_selfdeconv.training import checkpoint as checkpoints
+
+SETTINGS = """
+[training]
+steps = 60
+patch = 32
+features = 4
+levels = 2
+batch_size = 2
+pretrained = false
+precision = "float32"
+[method]
+device = "cpu"
+"""
+STAGES = ("train", "predict", "save")
+_RESULT, _MODEL = "result.ome.tif", "model.safetensors"
+_CHECKPOINT = f"{_RESULT}.checkpoint"
+_LONGEST_S = 60.0
+# A command may end before its moment comes.
+_MOST_TRIES = 3
+
+
+def kill_at_random(count: int, seed: int) -> tuple[str, list[str]]:
+    """Kill a command ``count`` times, in each stage a third of them; return a summary and what was broken.
+
+    After each kill, every file under a final name must be whole. Then the command is run again with ``--resume``:
+    it must give the array of a run that was not killed, and leave its result and its model only.
+    """
+    random = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image = random.normal(100, 20, (96, 96)).astype(np.float32)
+        api.write_ome_tiff(folder / "image.tif", image, (0.1, 0.1))
+        profile = np.exp(-(np.arange(-5, 6) ** 2) / 3.0)
+        api.write_ome_tiff(folder / "psf.tif", np.outer(profile, profile), (0.1, 0.1))
+        (folder / "run.toml").write_text(SETTINGS, "utf-8")
+        whole = folder / "whole"
+        whole.mkdir()
+        starts = _time_stages(whole)
+        reference = api.read_image(whole / _RESULT).data
+        found: Counter[str] = Counter()
+        problems: list[str] = []
+        number = 0
+        while found["killed"] < count and number < _MOST_TRIES * count:
+            stage = number % len(STAGES)
+            moment = float(random.uniform(starts[stage], starts[stage + 1]))
+            place = folder / str(number)
+            place.mkdir()
+            died = _run(place, moment)
+            found["killed" if died == -signal.SIGKILL else "ended first"] += 1
+            where = f"moment {moment:.3f} s ({STAGES[stage]})"
+            problems += [f"{where}: {one}" for one in (*_look(place, found), *_go_on(place, reference, found))]
+            shutil.rmtree(place)
+            number += 1
+    counts = ", ".join(f"{key} {value}" for key, value in sorted(found.items()))
+    return f"kills: seed {seed}; {counts}; broken {len(problems)}", problems
+
+
+def _command(place: Path, *more: str) -> list[str]:
+    files = ["image.tif", "--psf", "psf.tif", "--config", "run.toml"]
+    inputs = [str(place.parent / one) if "." in one else one for one in files]
+    return ["deconvolve", *inputs, "-q", "--out", str(place / _RESULT), "--save-model", str(place / _MODEL), *more]
+
+
+def _fork(work: Callable[[], int]) -> int:
+    """Return the number of a process that does some work and exits with what it returns."""
+    process = os.fork()
+    if process == 0:
+        try:
+            # After every step, so that many kills fall into the writing of a checkpoint.
+            checkpoints.EVERY_S, checkpoints._MOST_SHARE = 0.0, float("inf")
+            status = work()
+        except BaseException:
+            status = 70
+        os._exit(status)
+    return process
+
+
+def _run(place: Path, moment: float, *more: str) -> int:
+    """Run the command and kill it at a moment; return its exit status, negative for a signal."""
+    begun = time.perf_counter()
+    process = _fork(lambda: main(_command(place, *more)))
+    while time.perf_counter() - begun < moment:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.0005)
+    os.kill(process, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def _time_stages(place: Path) -> list[float]:
+    """Run the command to its end; return when its stages begin, and when it ended, in seconds."""
+    log = place.with_suffix(".log")
+
+    def work() -> int:
+        begun = time.perf_counter()
+        seen: dict[str, float] = {}
+        show, save = cli_terminal._Lines.__call__, api.save_outcome
+
+        def noted(self: Any, event: Event) -> None:
+            if isinstance(event, Progress):
+                seen.setdefault("train" if event.stage == "train" else "predict", time.perf_counter() - begun)
+            show(self, event)
+
+        def saved(*arguments: Any) -> Any:
+            seen["save"] = time.perf_counter() - begun
+            return save(*arguments)
+
+        cli_terminal._Lines.__call__ = noted  # type: ignore[method-assign]
+        api.save_outcome = saved
+        status = main(_command(place))
+        ends = [*(seen[stage] for stage in STAGES), time.perf_counter() - begun]
+        log.write_text(" ".join(map(str, ends)), "utf-8")
+        return status
+
+    status = os.waitstatus_to_exitcode(os.waitpid(_fork(work), 0)[1])
+    if status:
+        raise RuntimeError(f"the command ended with status {status}")
+    return [float(word) for word in log.read_text("utf-8").split()]
+
+
+def _look(place: Path, found: Counter[str]) -> list[str]:
+    """Return what is wrong with the files that a killed command has left."""
+    readers: dict[str, Callable[[Path], object]] = {
+        _RESULT: api.read_image,
+        _MODEL: api.load_model,
+        _CHECKPOINT: checkpoints.read_checkpoint,
+    }
+    problems = []
+    for path in place.iterdir():
+        if path.name.startswith(".selfdeconv-"):
+            found["temporary files left"] += 1
+            continue
+        found[f"whole {path.name}"] += 1
+        try:
+            readers[path.name](path)
+        except (ConfigError, KeyError) as error:
+            problems.append(f"{path.name}: {error}")
+    return problems
+
+
+def _go_on(place: Path, reference: np.ndarray, found: Counter[str]) -> list[str]:
+    """Run the command again with ``--resume``; return what is wrong with what it leaves."""
+    status = _run(place, _LONGEST_S, "--resume", "--overwrite")
+    if status:
+        return [f"the second run ended with status {status}"]
+    result = api.read_image(place / _RESULT)
+    problems = []
+    if not np.array_equal(result.data, reference):
+        problems.append("another array than that of a run in one piece")
+    if "resumed_at" in (result.provenance or {}):
+        found["went on from a checkpoint"] += 1
+    if left := {path.name for path in place.iterdir()} - {_RESULT, _MODEL}:
+        problems.append(f"left behind: {', '.join(sorted(left))}")
+    return problems
