@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         read_selected,
     )
     from napari_selfdeconv.api.instant import preview_region
+    from napari_selfdeconv.api.interrupted import InterruptedRun, find_interrupted, new_checkpoint
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
     from napari_selfdeconv.api.memory import memory_outlook
@@ -151,6 +152,7 @@ __all__ = [
     "Finding",
     "ImageFile",
     "ImageRecord",
+    "InterruptedRun",
     "LargeDeconvolution",
     "LossWeights",
     "Method",
@@ -208,6 +210,7 @@ __all__ = [
     "examine_psf",
     "find_hot_pixels",
     "find_images",
+    "find_interrupted",
     "find_microscope",
     "find_unmeasured",
     "fit_shift",
@@ -240,6 +243,7 @@ __all__ = [
     "memory_outlook",
     "model_differences",
     "model_key",
+    "new_checkpoint",
     "new_zarr",
     "open_input",
     "origin",
@@ -311,6 +315,7 @@ _NAMES = {
     "api.camera": "estimate_background report_camera",
     "api.classical": "ClassicalResult classical_method iter_classical iter_richardson_lucy richardson_lucy",
     "api.deconvolution": "Deconvolution deconvolve iter_deconvolve",
+    "api.interrupted": "InterruptedRun find_interrupted new_checkpoint",
     "api.large": "LargeDeconvolution iter_deconvolve_large",
     "api.large_zarr": "iter_deconvolve_zarr",
     "api.memory": "memory_outlook",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from napari_selfdeconv.errors import ConfigError, reason_of
 
-_TEMPORARY = re.compile(r"\.selfdeconv-([0-9a-f]{8})-(\d{1,9})-[0-9a-f]{8}\.part")
+_OWNED = re.compile(r"\.selfdeconv-([0-9a-f]{8})-(\d{1,9})-[0-9a-f]{8}\.(\w+)")
 # Clocks of a file system and of the computer may differ by this many seconds.
 _CLOCKS_S = 2.0
 
@@ -60,20 +60,31 @@ def check_replaceable(path: Path) -> None:
         raise ConfigError(f"cannot write {path}: it is a device or a pipe, give the name of a file")
 
 
-def temporary_name() -> str:
+def temporary_name(ending: str = "part") -> str:
     """Return a new name for a temporary file; it says which process on which machine made the file."""
-    return f".selfdeconv-{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
+    return f".selfdeconv-{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.{ending}"
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files in ``folder`` that processes of this machine left when they were killed."""
+    for path in find_leftovers(folder, "part"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def find_leftovers(folder: Path, ending: str) -> list[Path]:
+    """Return the files of `temporary_name` in ``folder`` whose process is gone, the newest first."""
+    left: list[tuple[float, Path]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _TEMPORARY.fullmatch(entry.name)
-            if found and found[1] == _machine() and entry.is_file(follow_symlinks=False):
+            found = _OWNED.fullmatch(entry.name)
+            ours = found and (found[1], found[3]) == (_machine(), ending) and entry.is_file(follow_symlinks=False)
+            if found and ours:
                 with contextlib.suppress(OSError):
-                    if not _is_alive(int(found[2]), entry.stat(follow_symlinks=False).st_mtime):
-                        Path(entry).unlink()
+                    written = entry.stat(follow_symlinks=False).st_mtime
+                    if not _is_alive(int(found[2]), written):
+                        left.append((written, Path(entry)))
+    return [path for _, path in sorted(left, reverse=True)]
 
 
 def write_remedy(path: Path, error: OSError) -> str:

@@ -20,6 +20,7 @@ from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.camera import CameraPanel
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
+from napari_selfdeconv._gui.panels.interrupted import InterruptedRow
 from napari_selfdeconv._gui.panels.live import LivePreview
 from napari_selfdeconv._gui.panels.memory_note import MemoryNote
 from napari_selfdeconv._gui.panels.model import ModelPanel
@@ -67,6 +68,7 @@ class DeconvolveWidget(DockBase):
         self.activity = Activity(self.runs)
         self.live = LivePreview(self, self.inputs, self.runs, self.preview_panel)
         self.live.failed.connect(lambda text: self.run_panel.status.say(text, "warning"))
+        self.interrupted = InterruptedRow(self.inputs, self.runs)
         self._shown: Image | None = None
         self._build()
         self._connect()
@@ -318,6 +320,8 @@ class DeconvolveWidget(DockBase):
         self.run_panel.go_on.connect(self.go_on)
         self.model_panel.asked.connect(self.start)
         self.model_panel.repeat.connect(self.repeat)
+        self.interrupted.planned.connect(self._launch)
+        self.interrupted.refused.connect(self._refuse)
         self.model_panel.model_changed.connect(lambda: self.run_panel.offer_continue(self.model is not None))
         self.runs.began.connect(lambda _request: self.compare.rl_button.setEnabled(False))
         self.runs.finished.connect(lambda _ending: self.compare.rl_button.setEnabled(True))
@@ -335,7 +339,7 @@ class DeconvolveWidget(DockBase):
             "model": Section("Model and result", folded=True),
             "compare": Section("Compare"),
         }
-        self.sections["image"].add(self.image_box, self.image_note, self.axes_form)
+        self.sections["image"].add(self.interrupted, self.image_box, self.image_note, self.axes_form)
         self.sections["psf"].add(self.psf_form)
         self.sections["camera"].add(self.camera_panel)
         self.sections["network"].add(self.train_form, self.memory_note)

@@ -19,9 +19,11 @@ from napari_selfdeconv.events import Event, Warned
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
-    from napari_selfdeconv.api import Model
+    from napari_selfdeconv.api import InterruptedRun, Model
 
 PREVIEW_EVERY_S = 1.0
+#: Weights that a layer gave; a checkpoint does not hold them.
+GIVEN = "given"
 
 
 def deconvolve_job(
@@ -32,10 +34,12 @@ def deconvolve_job(
     previews: Previews,
     start_from: Model | None = None,
     weights: Any = None,
+    resumed: InterruptedRun | None = None,
 ) -> Job:
     """Return the job that trains on ``image``; its result is an `api.Deconvolution`.
 
-    ``start_from`` is a model to train further, or None; ``weights`` say which pixels count.
+    ``start_from`` is a model to train further, or None; ``weights`` say which pixels count. ``resumed`` is an
+    interrupted run of the same job, to go on with.
     """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
@@ -43,6 +47,15 @@ def deconvolve_job(
 
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
+        about = {
+            "name": image.name,
+            "shape": list(image.data.shape),
+            "tiles": tiles.to_dict(),
+            "weights": weights if weights is None or isinstance(weights, str) else GIVEN,
+        }
+        checkpoint = api.new_checkpoint(config, about) if start_from is None else None
+        if resumed is not None:
+            checkpoint = api.Checkpoint(resumed.path, resume=True, about=resumed.about)
         return (
             yield from api.iter_deconvolve(
                 np.asarray(image.data),
@@ -58,6 +71,7 @@ def deconvolve_job(
                 start_from=start_from,
                 quick_interim=True,
                 instant_first=True,
+                checkpoint=checkpoint,
             )
         )
 

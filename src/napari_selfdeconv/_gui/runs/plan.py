@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, check_image, snapshot
-from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
+from napari_selfdeconv._gui.runs.deconvolve import GIVEN, deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews, RunInputs, required
 from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, optics_record, sized
 from napari_selfdeconv._gui.runs.series import (
@@ -26,7 +26,7 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 
 if TYPE_CHECKING:
-    from napari_selfdeconv.api import Model
+    from napari_selfdeconv.api import InterruptedRun, Model
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,23 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
         return RunPlan(job, layer, source, fills=True, trains=trains)
     job = deconvolve_job(source, psfs[0], config, tiles, inputs.previews, start_from, weights)
     return RunPlan(job, layer, source, about=optics_record(psfs[0]), trains=trains)
+
+
+def plan_resumed(found: InterruptedRun, inputs: RunInputs) -> RunPlan:
+    """Return the job that goes on with an interrupted run; ConfigError if another image is chosen."""
+    name, shape = str(found.about["name"]), tuple(found.about["shape"])
+    if inputs.layer is None:
+        raise ConfigError(f"Open the image '{name}' first and choose it.")
+    source = image_snapshot(inputs.layer)
+    if tuple(source.data.shape) != shape:
+        sizes = " × ".join(map(str, shape))
+        raise ConfigError(f"The interrupted run was on '{name}' ({sizes} pixels): choose that image.")
+    weights = found.about["weights"]
+    if weights == GIVEN:
+        weights = required(inputs.weights)
+    psf, tiles = GivenPsf(found.psf, source.voxel_um), TileConfig.from_dict(found.about["tiles"])
+    job = deconvolve_job(source, psf, found.config, tiles, inputs.previews, weights=weights, resumed=found)
+    return RunPlan(job, inputs.layer, source)
 
 
 def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:

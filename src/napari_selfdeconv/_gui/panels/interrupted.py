@@ -1,0 +1,80 @@
+"""The offer to go on with a run that a crash has interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_selfdeconv import api
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.runs.controller import RunController
+from napari_selfdeconv._gui.runs.inputs import RunInputs
+from napari_selfdeconv._gui.runs.plan import plan_resumed
+from napari_selfdeconv.errors import ConfigError
+
+
+class InterruptedRow(QWidget):
+    """Which run was interrupted, with Resume and Discard; hidden if there is no such run.
+
+    Signals: ``planned`` carries the `RunPlan` to start, ``refused`` the `ConfigError` that says why it cannot.
+
+    Parameters
+    ----------
+    inputs : returns what the forms say now.
+    runs : of the dock; during a run nothing is offered.
+    """
+
+    planned = Signal(object)
+    refused = Signal(object)
+
+    def __init__(self, inputs: Callable[[], RunInputs], runs: RunController) -> None:
+        super().__init__()
+        self._inputs = inputs
+        self.found: api.InterruptedRun | None = None
+        self.note = Note()
+        self.resume_button = QPushButton("Resume")
+        self.resume_button.setToolTip("Go on with the interrupted training, with its settings and its PSF")
+        self.discard_button = QPushButton("Discard")
+        self.discard_button.setToolTip("Remove what is stored of the interrupted training")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        row = QHBoxLayout()
+        row.addWidget(self.resume_button)
+        row.addWidget(self.discard_button)
+        layout.addWidget(self.note)
+        layout.addLayout(row)
+        self.resume_button.clicked.connect(self._resume)
+        self.discard_button.clicked.connect(self._discard)
+        runs.began.connect(lambda _request: self.hide())
+        runs.finished.connect(lambda _ending: self.look())
+        self.look()
+
+    def look(self) -> None:
+        """Look for a run that was interrupted, and offer it."""
+        self.found = found = api.find_interrupted()
+        if found is None:
+            self.hide()
+        else:
+            name, place = found.about.get("name"), f"step {found.step} of {found.steps}"
+            self.note.say(f"A training on '{name}' was interrupted at {place}.", "warning")
+            # Not before it has a parent: it would open a window of its own.
+            if self.parent() is not None:
+                self.show()
+
+    def _resume(self) -> None:
+        if self.found is None:
+            return
+        try:
+            plan = plan_resumed(self.found, self._inputs())
+        except ConfigError as error:
+            self.refused.emit(error)
+            return
+        self.planned.emit(plan)
+
+    def _discard(self) -> None:
+        if self.found is not None:
+            self.found.discard()
+        self.look()

@@ -1,0 +1,95 @@
+"""Runs of the docks that a crash has interrupted: their checkpoints lie in the user's cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.checkpoints import Checkpoint
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.atomic import find_leftovers, temporary_name
+from napari_selfdeconv.io.microscope_files import FOLDER_VARIABLE
+from napari_selfdeconv.training.checkpoint import read_checkpoint
+
+# Older ones are removed: each takes a few megabytes.
+_MOST = 5
+_ENDING = "checkpoint"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterruptedRun:
+    """A run whose process is gone.
+
+    Attributes
+    ----------
+    path : of its checkpoint.
+    step, steps : how many steps are done, of how many.
+    psf : sum 1.
+    config : the settings that were asked for.
+    about : what the checkpoint was given.
+    """
+
+    path: Path
+    step: int
+    steps: int
+    psf: NDArray[np.float32]
+    config: TrainConfig
+    about: Mapping[str, Any]
+
+    def discard(self) -> None:
+        """Remove the checkpoint."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+def new_checkpoint(config: TrainConfig, about: Mapping[str, Any]) -> Checkpoint | None:
+    """Return a checkpoint for a run of this process; None if the cache folder cannot be made."""
+    folder = _folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return Checkpoint(folder / temporary_name(_ENDING), about={**about, "config": config.to_dict()})
+
+
+def find_interrupted() -> InterruptedRun | None:
+    """Return the newest run that was interrupted. What cannot be read is removed, as are the oldest of many."""
+    left = find_leftovers(_folder(), _ENDING)
+    found = None
+    for number, path in enumerate(left):
+        if found is None:
+            found = _read(path)
+        if number >= _MOST or found is None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return found
+
+
+def _read(path: Path) -> InterruptedRun | None:
+    try:
+        stored = read_checkpoint(path, whole=False)
+        config = TrainConfig.from_dict(stored.job.about["config"])
+    except (ConfigError, KeyError):
+        return None
+    return InterruptedRun(
+        path=path,
+        step=stored.step,
+        steps=stored.steps,
+        psf=stored.job.psf,
+        config=config,
+        about=stored.job.about,
+    )
+
+
+def _folder() -> Path:
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else platformdirs.user_cache_path("napari-selfdeconv", appauthor=False)
