@@ -21,7 +21,7 @@ _LEAST_SIDE = 48
 # A PSF lets waves through of which this share is left. Waves finer by this factor are noise, even if it is wrong.
 _PASSED, _SAFE = 0.003, 1.2
 # The coarser half of them has this much more power than the finer half in correlated noise, and beyond chance.
-_FALL, _SURE, _LEAST_WAVES = 1.35, 3.5, 200
+_FALL, _SURE, _LEAST_WAVES = 1.35, 5.0, 200
 # Stripes are named from this share of the noise of a pixel; so much of what a part of a line has is shared by all.
 _STRIPE_SHARE, _STRIPE_SHARED, _STRIPE_SURE = 0.15, 0.2, 8.0
 _SEGMENTS = 4
