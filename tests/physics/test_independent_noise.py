@@ -61,6 +61,16 @@ def test_bright_places_get_more_as_their_photons_have_more() -> None:
     assert added[:, -30:].std() > 2 * added[:, :30].std()
 
 
+def test_the_planes_of_a_stack_get_noise_of_their_own() -> None:
+    image, psf = correlated(0.7)
+    stack = np.stack([image, image[::-1], image[:, ::-1]])
+    whole = make_independent(stack, psf[None] * np.array([0.2, 0.6, 0.2])[:, None, None])
+    assert whole is not None
+    assert check_noise(whole, psf[None]) == []
+    added = (whole - stack).reshape(3, -1)
+    assert np.abs(np.corrcoef(added) - np.eye(3)).max() < 0.05
+
+
 def test_frames_of_a_series_get_noise_of_their_own() -> None:
     """The same noise in each of them would look like something that stands still."""
     image, psf = correlated(0.7)
