@@ -51,7 +51,7 @@ def measure(
     config = preset("instant", truth.ndim, refine=False)
     counts = [n for n in _COUNTS if n < 2 ** (truth.ndim + 1)] + [2 ** (truth.ndim + 1)]
     found = [(n, *_timed(noisy, psf, config.replace(views=n))) for n in counts]
-    scores = [evaluate(image, truth, units="unit") for _, image, _ in found]
+    scores = [evaluate(image, truth) for _, image, _ in found]
     precision = choose_device(config.compute.device, config.compute.precision).precision
     return [
         Row(

@@ -36,8 +36,11 @@ def predictors(
     chosen = spread([_bits(symmetry, ndim) for symmetry in symmetries], most)
     cells = list(product((0, 1), repeat=ndim))
     corners = spread(cells, most)
-    pairs = [(symmetries[chosen[i % len(chosen)]], cells[corners[i % len(corners)]]) for i in range(most)]
-    return [_view(model, choice, view, _offset(cell, view, ndim)) for view, cell in pairs]
+    views = [symmetries[chosen[i % len(chosen)]] for i in range(most)]
+    offsets = [_offset(cells[corners[i % len(corners)]], view, ndim) for i, view in enumerate(views)]
+    # The second half is moved by 2 as well, which evens out a period of 4.
+    moved = [tuple(n + 2 * (2 * i >= most > 2) for n in offset) for i, offset in enumerate(offsets)]
+    return [_view(model, choice, view, offset) for view, offset in zip(views, moved, strict=True)]
 
 
 def spread(codes: Sequence[tuple[int, ...]], count: int) -> list[int]:
