@@ -130,11 +130,16 @@ def _settings_stay_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest
 
 @pytest.fixture(autouse=True)
 def _collect_new_objects_only(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The garbage collections of the next viewer do not search the objects of imported modules.
+    """The garbage collections of a viewer do not search the objects of imported modules.
 
-    There are half a million of them, and napari collects when a viewer closes: half a second a test.
+    There are half a million of them, and napari collects when a layer or a viewer goes: half a second each time.
     """
+    _set_aside(request)
     yield
+    _set_aside(request)
+
+
+def _set_aside(request: pytest.FixtureRequest) -> None:
     if _is_gui(request) and len(gc.get_objects()) > MANY_OBJECTS:
         gc.collect()
         gc.freeze()

@@ -59,6 +59,7 @@ def test_grey_levels_are_counted_and_the_background_is_marked(looked: Any) -> No
     assert apart.y[-1] >= 30  # the saturated spot is the brightest
     (mark,) = [line for (text, _), line in plot._lines.items() if text == "background"]
     assert 90 < mark.value() < 130
+    assert mark.pen.isCosmetic()  # as wide on any axis
 
 
 def test_what_is_known_of_the_camera_is_taken(looked: Any, qtbot: Any) -> None:

@@ -110,6 +110,15 @@ def test_hovering_tells_the_values(plot: LossPlot, monkeypatch: pytest.MonkeyPat
     assert "held-out: 0.2" in said[-1]
 
 
+@pytest.mark.parametrize("step", [8, 90])
+def test_the_text_of_the_end_is_inside_the_plot(plot: LossPlot, qtbot: Any, step: int) -> None:
+    plot.mark_end(step)
+    qtbot.wait(20)
+    text = plot._lines["stopped automatically", True].label.sceneBoundingRect()
+    inside = plot._axes.getPlotItem().getViewBox().sceneBoundingRect()
+    assert inside.left() - 1 <= text.left() < text.right() <= inside.right() + 1
+
+
 def test_the_end_is_marked_and_the_next_run_starts_empty(plot: LossPlot) -> None:
     plot.mark_end(59)
     assert plot.ended_at == 59

@@ -111,6 +111,7 @@ class Plot(QWidget):
 
         if self._axes is not None:
             pen = QPen(self.palette().color(self.foregroundRole()), 1.0, Qt.PenStyle.DashLine)
+            pen.setCosmetic(True)
             options = {"position": 0.9, "anchors": [(0 if to_the_right else 1, 0.5)] * 2, "color": pen.color()}
             line = pyqtgraph.InfiniteLine(x, pen=pen, label=text, labelOpts=options)
             self._axes.addItem(line)
@@ -302,7 +303,7 @@ class LossPlot(Plot):
     def mark_end(self, step: int) -> None:
         """Mark the step at which training ended automatically."""
         self.ended_at = step
-        self.mark(step, "stopped automatically")
+        self.mark(step, "stopped automatically", to_the_right=step < self._steps / 2)
 
     def curves(self) -> list[Curve]:
         order = ["total", HELD_OUT, *[name for name in self._series if name not in ("total", HELD_OUT)]]
