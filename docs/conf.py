@@ -16,6 +16,8 @@ myst_heading_anchors = 3
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 default_role = "code"
+# Words of a description such as "name" are looked up as names, and several classes have an attribute of that name.
+suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 

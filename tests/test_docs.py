@@ -44,7 +44,7 @@ def test_modules_that_commands_start_exist() -> None:
 
 def test_the_reference_has_every_public_name_once() -> None:
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
-    listed = re.findall(r"^\.\. auto(?:function|class|data):: (\w+)$", page, re.MULTILINE)
+    listed = re.findall(r"^\.\. (?:auto(?:function|class|data)|py:data):: (\w+)$", page, re.MULTILINE)
     api = importlib.import_module("napari_selfdeconv.api")
     errors = {name for name in api.__all__ if isinstance(getattr(api, name), type)} & set(
         vars(importlib.import_module("napari_selfdeconv.errors"))

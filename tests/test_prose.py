@@ -93,6 +93,13 @@ def test_pages_are_free_of_banned_phrases(page: Path) -> None:
     assert not banned_in(page.read_text("utf-8"))
 
 
+def test_the_changelog_has_one_line_for_each_change() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text("utf-8").partition("## [Unreleased]")[2].splitlines()
+    kinds = {line for line in lines if line.startswith("### ")}
+    assert kinds <= {f"### {kind}" for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")}
+    assert all(line.startswith(("- ", "#")) for line in lines if line)
+
+
 def test_sources_are_free_of_banned_phrases() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {said}"

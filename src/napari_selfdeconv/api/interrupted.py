@@ -52,7 +52,13 @@ class InterruptedRun:
 
 
 def new_checkpoint(config: TrainConfig, about: Mapping[str, Any]) -> Checkpoint | None:
-    """Return a checkpoint for a run of this process; None if the cache folder cannot be made."""
+    """Return a checkpoint for a run of this process; None if the cache folder cannot be made.
+
+    Parameters
+    ----------
+    config : settings of the run.
+    about : what `find_interrupted` gives back, JSON-ready.
+    """
     folder = _folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
