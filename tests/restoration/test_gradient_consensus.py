@@ -7,7 +7,7 @@ import pytest
 
 from napari_selfdeconv.api import Classical, classical_method
 from napari_selfdeconv.benchmark.trust_scenes import make_scene
-from napari_selfdeconv.restoration.methods import Border
+from napari_selfdeconv.restoration.method_inputs import Border
 
 BORDERS: tuple[Border, ...] = ("open", "reflect", "zero")
 

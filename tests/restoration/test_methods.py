@@ -19,7 +19,8 @@ from napari_selfdeconv.events import Event, Progress, Tick, drain
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
-from napari_selfdeconv.restoration.methods import MethodInputs, Setting
+from napari_selfdeconv.restoration.method_inputs import MethodInputs
+from napari_selfdeconv.restoration.methods import Setting
 from napari_selfdeconv.stop_token import StopToken
 
 PSF = np.ones((3, 3)) / 9

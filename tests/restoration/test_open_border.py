@@ -18,7 +18,8 @@ from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.camera import Background
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
-from napari_selfdeconv.restoration.methods import METHODS, Border
+from napari_selfdeconv.restoration.method_inputs import Border
+from napari_selfdeconv.restoration.methods import METHODS
 from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
 from napari_selfdeconv.stop_token import StopToken

@@ -108,14 +108,8 @@ if TYPE_CHECKING:
     from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
     from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
     from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack, stack_psf_shape
-    from napari_selfdeconv.restoration.methods import (
-        METHODS,
-        Border,
-        Classical,
-        Method,
-        benchmark_names,
-        describe_default,
-    )
+    from napari_selfdeconv.restoration.method_inputs import Border
+    from napari_selfdeconv.restoration.methods import METHODS, Classical, Method, benchmark_names, describe_default
     from napari_selfdeconv.simulate.beads import sample_beads
     from napari_selfdeconv.simulate.degrade import degrade
     from napari_selfdeconv.simulate.samples import sample_2d, sample_3d
@@ -359,7 +353,8 @@ _NAMES = {
     "psf.models": "MODELS Parameter PsfModel make_optics model_key parameter_values",
     "psf.parameters": "PsfParameters load_parameters save_parameters",
     "psf.prepare": "fit_to_voxels prepare_psf",
-    "restoration.methods": "METHODS Border Classical Method benchmark_names describe_default",
+    "restoration.method_inputs": "Border",
+    "restoration.methods": "METHODS Classical Method benchmark_names describe_default",
     "simulate.beads": "sample_beads",
     "simulate.degrade": "degrade",
     "simulate.samples": "sample_2d sample_3d",

@@ -19,7 +19,8 @@ from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.savable import Savable
-from napari_selfdeconv.restoration.methods import METHODS, Border, Classical
+from napari_selfdeconv.restoration.method_inputs import Border
+from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
 

@@ -36,6 +36,8 @@ from napari_selfdeconv.stop_token import StopToken
 
 # Values below 0 in a result become at most this share of the image's standard deviation.
 _DARK = 1e-4
+# Where a larger share of the pixels has no weight, the noise is not looked at.
+_MOST_FILLED = 0.01
 #: Name of the stage in which the far light is estimated, in `Progress`.
 HAZE_STAGE = "haze"
 DARK_BORDER = (
@@ -261,6 +263,8 @@ class Problem:
 
     def _with_noise_checked(self, psf: NDArray[np.float32]) -> Self:
         """Look at the noise, and say what is found; ``psf`` is the whole one."""
+        if self.weights is not None and self.weights.unmeasured > _MOST_FILLED * self.image.size:
+            return self  # what pixels of weight 0 were filled with is no noise
         # With weights, saturated pixels are in the notes about these.
         skipped = () if self.weighing is None else ("saturated",)
         found = [one for one in check_noise(self.image, psf) if one.kind not in skipped]

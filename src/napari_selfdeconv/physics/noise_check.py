@@ -22,6 +22,8 @@ _LEAST_SIDE = 48
 _PASSED, _SAFE = 0.003, 1.2
 # The coarser half of them has this much more power than the finer half in correlated noise, and beyond chance.
 _FALL, _SURE, _LEAST_WAVES = 1.35, 5.0, 200
+# An image whose fine waves have less than this share of its variation has no noise: what is there is rounding.
+_NOISELESS = 1e-3
 # Stripes are named from this share of the noise of a pixel; so much of what a part of a line has is shared by all.
 _STRIPE_SHARE, _STRIPE_SHARED, _STRIPE_SURE = 0.15, 0.2, 8.0
 _SEGMENTS = 4
@@ -100,6 +102,9 @@ def is_correlated(planes: NDArray[np.float32], psf: NDArray[Any]) -> bool:
     """
     found = fine_waves(planes, psf)
     if found is None:
+        return False
+    coarsest = found.power[found.size <= np.median(found.size)]
+    if np.sqrt(np.median(coarsest)) < _NOISELESS * planes.std():
         return False
     # Half of the waves are independent, and the median of either half of them is known that well.
     error = 4.0 / np.sqrt(found.power.size * len(planes))

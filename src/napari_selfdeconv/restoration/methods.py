@@ -1,7 +1,7 @@
 """The registry of classical methods: a row of `METHODS` is all that command line, docks, benchmark and API know.
 
-To add a method, write its function and its row here, and its line in docs/comparing.md. Nothing here imports torch
-before a method runs, so that the command line can list the methods at once.
+To add a method, write its function in `solvers`, its row here, and its line in docs/comparing.md. Nothing here
+imports torch before a method runs, so that the command line can list the methods at once.
 """
 
 from __future__ import annotations
@@ -10,30 +10,23 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_selfdeconv.config.checks import check_choice, check_number, check_whole
 from napari_selfdeconv.config.rules import Number, NumberOr, Text, Whole
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.restoration.method_inputs import Border, Each, MethodInputs
+from napari_selfdeconv.restoration.solvers import (
+    run_gradient_consensus,
+    run_richardson_lucy,
+    run_total_variation,
+    run_wiener,
+)
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from napari_selfdeconv.physics.camera import Background
-    from napari_selfdeconv.physics.pixel_weights import PixelWeights
-    from napari_selfdeconv.restoration.forward_operator import ForwardOperator
-
-#: Called with the count and the estimate after every iteration; the run ends when it returns True.
-Each = Callable[[int, "Tensor"], bool]
 SettingName = Literal["iterations", "regularisation"]
-#: "open": light from outside the image is part of the estimate. "reflect": the image continues as its mirror
-#: image. "zero": no light comes from beyond the border.
-Border = Literal["open", "reflect", "zero"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,27 +134,6 @@ class Setting:
     grid: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class MethodInputs:
-    """What a method works on.
-
-    Attributes
-    ----------
-    image : finite float32.
-    operator : its blur, with the border.
-    device, stop : where to compute, and how to stop.
-    weights : how much each pixel counts; None is 1 everywhere.
-    background : of the image. None means that it is not modelled.
-    """
-
-    image: NDArray[np.float32]
-    operator: ForwardOperator
-    device: torch.device
-    stop: StopToken
-    weights: PixelWeights | None = None
-    background: Background | None = None
-
-
 #: From the inputs, settings without None and the counts wanted to the estimates, (1, 1, *estimate), in the
 #: computer's memory, by count. A method without iterations gets no counts and returns its result as 0.
 Solve = Callable[
@@ -218,110 +190,6 @@ class Method:
         return "regularisation" if self.iterations is None else "iterations"
 
 
-def _run_richardson_lucy(
-    inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None
-) -> Generator[Tick, None, dict[int, Tensor]]:
-    from napari_selfdeconv.physics.camera import NO_BACKGROUND
-    from napari_selfdeconv.restoration.forward_operator import BlurOperator
-    from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
-    from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
-
-    common: dict[str, Any] = {
-        "device": inputs.device,
-        "stop": inputs.stop,
-        "tv": settings.regularisation or 0.0,
-        "each": each,
-    }
-    operator = inputs.operator
-    plain = settings.boundary == "reflect" and inputs.weights is None and inputs.background is None
-    if plain and isinstance(operator, BlurOperator):
-        return (yield from iterate_richardson_lucy(inputs.image, operator, counts, **common))
-    return (
-        yield from iterate_weighted_richardson_lucy(
-            inputs.image,
-            operator,
-            counts,
-            weights=inputs.weights,
-            accelerated=settings.boundary == "open",
-            background=inputs.background or NO_BACKGROUND,
-            **common,
-        )
-    )
-
-
-def _run_gradient_consensus(
-    inputs: MethodInputs, settings: Classical, counts: Sequence[int], each: Each | None
-) -> Generator[Tick, None, dict[int, Tensor]]:
-    from napari_selfdeconv.physics.camera import NO_BACKGROUND, NoiseLine, estimate_noise_line
-    from napari_selfdeconv.restoration.gradient_consensus import iterate_gradient_consensus
-
-    line = estimate_noise_line(inputs.image, None if inputs.weights is None else inputs.weights.measured)
-    read = line.read if settings.read_noise is None else settings.read_noise**2
-    return (
-        yield from iterate_gradient_consensus(
-            inputs.image,
-            inputs.operator,
-            counts,
-            noise=NoiseLine(line.dark, line.gain if settings.gain is None else settings.gain, read),
-            device=inputs.device,
-            stop=inputs.stop,
-            weights=inputs.weights,
-            background=inputs.background or NO_BACKGROUND,
-            each=each,
-        )
-    )
-
-
-def _run_total_variation(
-    inputs: MethodInputs, settings: Classical, counts: Sequence[int], _each: Each | None
-) -> Generator[Tick, None, dict[int, Tensor]]:
-    from napari_selfdeconv.restoration.total_variation import minimise_total_variation
-
-    assert settings.regularisation is not None
-    return (
-        yield from minimise_total_variation(
-            inputs.image,
-            inputs.operator,
-            settings.regularisation,
-            counts,
-            device=inputs.device,
-            stop=inputs.stop,
-            weights=inputs.weights,
-            background=None if inputs.background is None else inputs.background.whole,
-        )
-    )
-
-
-def _run_wiener(
-    inputs: MethodInputs, settings: Classical, counts: Sequence[int], _each: Each | None
-) -> Generator[Tick, None, dict[int, Tensor]]:
-    from napari_selfdeconv.restoration.forward_operator import BlurOperator
-    from napari_selfdeconv.restoration.least_squares import solve_least_squares
-    from napari_selfdeconv.restoration.wiener import apply_wiener_filter
-
-    assert settings.regularisation is not None
-    operator = inputs.operator
-    plain = settings.boundary == "reflect" and inputs.weights is None and inputs.background is None
-    if not (plain and isinstance(operator, BlurOperator)):
-        count = max(counts, default=_MOST_GRADIENTS)
-        estimate = yield from solve_least_squares(
-            inputs.image,
-            operator,
-            settings.regularisation,
-            count,
-            device=inputs.device,
-            stop=inputs.stop,
-            weights=inputs.weights,
-            background=0.0 if inputs.background is None else inputs.background.whole,
-        )
-        return {max(counts, default=0): estimate}
-    result = apply_wiener_filter(inputs.image, inputs.operator.psf, settings.regularisation, inputs.device)
-    yield Tick(1, 1)
-    return {0: result}
-
-
-# Conjugate gradients for the Wiener filter of an image with weights or an open border.
-_MOST_GRADIENTS = 60
 _COUNTS = Setting(most=100_000, grid=tuple(range(1, 201)))
 _BORDERS: tuple[Border, ...] = ("open", "reflect", "zero")
 
@@ -330,7 +198,7 @@ METHODS: dict[str, Method] = {
         label="RL",
         title="Richardson-Lucy",
         summary="Maximises the likelihood for photon noise, step by step",
-        solve=_run_richardson_lucy,
+        solve=run_richardson_lucy,
         iterations=_COUNTS,
         needs_light=True,
         compared=(2, 3, 5, 10, 20),
@@ -341,7 +209,7 @@ METHODS: dict[str, Method] = {
         label="RL-TV",
         title="Richardson-Lucy with TV",
         summary="Richardson-Lucy with total variation of weight 0.002",
-        solve=_run_richardson_lucy,
+        solve=run_richardson_lucy,
         iterations=_COUNTS,
         regularisation=Setting(most=0.1, default=0.002),
         needs_light=True,
@@ -351,7 +219,7 @@ METHODS: dict[str, Method] = {
         label="RLGC",
         title="Gradient consensus (RLGC)",
         summary="Richardson-Lucy that changes a place only where two halves of the light agree; it ends by itself",
-        solve=_run_gradient_consensus,
+        solve=run_gradient_consensus,
         iterations=Setting(most=100_000, default=200),
         needs_light=True,
         compared=(5, 10, 20, 50),
@@ -361,7 +229,7 @@ METHODS: dict[str, Method] = {
         label="TV",
         title="Total variation",
         summary="Least squares with total variation: flat areas with sharp edges",
-        solve=_run_total_variation,
+        solve=run_total_variation,
         iterations=Setting(most=100_000, default=150),
         regularisation=Setting(most=1e3, grid=tuple(0.0025 * 2.0**k for k in range(7))),
         search_iterations=60,
@@ -375,7 +243,7 @@ METHODS: dict[str, Method] = {
         label="Wiener",
         title="Wiener filter",
         summary="Least squares with the smallest squares of the result: linear, and may be negative",
-        solve=_run_wiener,
+        solve=run_wiener,
         boundaries=("reflect", "open", "zero"),
         regularisation=Setting(most=1e3, grid=tuple(10.0 ** (k / 4) for k in range(-10, 5))),
         least_squares=True,

@@ -18,7 +18,8 @@ from napari_selfdeconv.physics.camera import Background, Known, estimate_backgro
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.choose_iterations import choose_iterations
 from napari_selfdeconv.restoration.forward_operator import BlurOperator, ForwardOperator
-from napari_selfdeconv.restoration.methods import METHODS, Border, Classical, Each, MethodInputs
+from napari_selfdeconv.restoration.method_inputs import Border, Each, MethodInputs
+from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.replace_outliers import replace_outliers
 from napari_selfdeconv.stop_token import StopToken
