@@ -2,7 +2,7 @@
 # Windows has no make: README.md says what to type there.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs screenshots clean system-libs-window system-libs-test moved
+.PHONY: help demo test test-lowest test-pyside6 audit lint docs screenshots clean system-libs-window system-libs-test moved
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -48,6 +48,30 @@ test: system-libs-test $(STAMP)  ## the whole test suite
 	  $(PY) -m pytest --dist loadfile --tx "$(WORKERS)*popen//python=$$screen$(PY)" $(PYTEST_ARGS); \
 	elif [ -n "$$screen" ]; then $(XVFB) $(PY) -m pytest $(PYTEST_ARGS); \
 	else $(PY) -m pytest $(PYTEST_ARGS); fi
+
+# What needs no window, at the lowest versions that pyproject.toml allows (torch as in .ci/constraints.txt). Left out are
+# tests of the docks' names, of the OME schema (ome-types needs more there) and of the last digits that tifffile stores.
+test-lowest: $(STAMP)  ## the fast tests at the lowest allowed versions, in .venv-lowest
+	@[ -x .venv-lowest/bin/python ] || $(PY) -m venv .venv-lowest
+	$(PY) .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt \
+	  -c .venv-lowest/constraints.txt -e ".[test]"
+	.venv-lowest/bin/python -m pytest -p no:pytest-qt tests/config tests/arrays tests/network tests/training/test_checkpoint.py \
+	  tests/io/test_images.py tests/io/test_formats.py tests/io/test_ome_zarr.py tests/io/test_outputs.py \
+	  -k "not a_new_preset_is_two_files and not follows_the_schema" $(PYTEST_ARGS)
+
+# PySide6 6.11 and 6.12 lose references to None, which ends Python 3.11 after a while.
+test-pyside6: system-libs-test $(STAMP)  ## the tests of the docks with PySide6, in .venv-pyside6
+	@[ -x .venv-pyside6/bin/python ] || $(PY) -m venv .venv-pyside6
+	.venv-pyside6/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt \
+	  "napari[pyside6,optional]" "PySide6<6.11" -e ".[napari,test]"
+	QT_API=pyside6 $(XVFB) .venv-pyside6/bin/python -m pytest tests/_gui/forms tests/_gui/layers tests/_gui/panels \
+	  tests/_gui/plugin tests/_gui/runs $(PYTEST_ARGS)
+
+audit: $(STAMP)  ## known vulnerabilities of what is installed (pip-audit asks PyPI)
+	@[ -x .venv-audit/bin/pip-audit ] || { $(PY) -m venv .venv-audit && \
+	  .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	.venv-audit/bin/pip-audit --skip-editable --path "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 lint: $(STAMP)  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -61,7 +61,7 @@ class Group:
     @classmethod
     def load(cls, path: Path) -> Group:
         """Read what `save` wrote."""
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             count = sum(name.startswith("image") for name in file.files)
             pairs = tuple(
                 (file[f"image{n}"].astype(np.float32), file[f"truth{n}"].astype(np.float32)) for n in range(count)
