@@ -2,7 +2,7 @@
 # Windows has no make: README.md says what to type there.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-lowest test-pyside6 audit lint docs screenshots clean system-libs-window system-libs-test moved
+.PHONY: help demo test cases test-lowest test-pyside6 audit lint docs screenshots clean system-libs-window system-libs-test moved
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -19,6 +19,8 @@ PYTHON ?=
 PYTEST_ARGS ?=
 # Test processes: one a core, at most four (each takes about 1 GB). make test WORKERS=1 runs in one process.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -le 4 ] || n=4; echo $$n)
+# Generated cases of make cases.
+N ?= 50000
 # More for the demo, such as the optics of your image: DEMO_ARGS="--na 1.4 --voxel-um 0.3 0.1 0.1".
 DEMO_ARGS ?=
 export SAMPLE IMAGE PSF PYTHON
@@ -72,6 +74,9 @@ audit: $(STAMP)  ## known vulnerabilities of what is installed (pip-audit asks P
 	@[ -x .venv-audit/bin/pip-audit ] || { $(PY) -m venv .venv-audit && \
 	  .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
 	.venv-audit/bin/pip-audit --skip-editable --path "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+cases: $(STAMP)  ## the tests of generated cases with N of them: make cases N=50000
+	SELFDECONV_CASES=$(N) $(PY) -m pytest -q -m cases --ignore=tests/_gui --timeout=3600 $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -5,11 +5,13 @@ Nothing here imports Qt or napari unless a test of the GUI asks for it: the othe
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ UNITS = ("um", "um")
 # display and without a platform Qt would abort the process.
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# Generated cases, by test.
+_cases: Counter[str] = Counter()
 _config_folder = tempfile.TemporaryDirectory(prefix="napari-selfdeconv-tests-")
 os.environ["NAPARI_CONFIG"] = str(Path(_config_folder.name) / "settings.yaml")
 os.environ["SELFDECONV_CONFIG_FOLDER"] = _config_folder.name
@@ -52,7 +56,31 @@ def pytest_unconfigure() -> None:
     _config_folder.cleanup()
 
 
+def _count_cases(item: pytest.Item) -> None:
+    """Count how often the test below ``@given`` is called."""
+    test = getattr(item, "obj", None)
+    hypothesis = getattr(test, "hypothesis", None)
+    if hypothesis is None or hasattr(hypothesis.inner_test, "counted"):
+        return
+    inner = hypothesis.inner_test
+
+    @functools.wraps(inner)
+    def counted(*args: Any, **named: Any) -> Any:
+        _cases[item.nodeid] += 1
+        return inner(*args, **named)
+
+    counted.counted = True  # type: ignore[attr-defined]
+    hypothesis.inner_test = counted
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _cases:
+        terminalreporter.write_line(f"{sum(_cases.values())} generated cases in {len(_cases)} tests")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        _count_cases(item)
     if _has_canvas():
         return
     skip = pytest.mark.skip(reason="no OpenGL canvas on this Qt platform; run it under xvfb-run")

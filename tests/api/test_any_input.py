@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -11,6 +11,7 @@ from napari_selfdeconv import api
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.images import write_ome_tiff
 from napari_selfdeconv.physics.blur import Blur
+from selfdeconv_tools.cases import cases
 
 IMAGE = np.random.default_rng(0).random((16, 18))
 PSF = np.ones((3, 3))
@@ -104,7 +105,7 @@ def test_what_is_no_image_is_not_written(tmp_path, case):
     assert not list(tmp_path.iterdir())
 
 
-@settings(max_examples=250, deadline=None)
+@cases(250)
 @given(
     result=st_numpy.arrays(
         st.sampled_from([np.float32, np.float64, np.uint8, np.int32, np.bool_, np.complex64]),

@@ -59,6 +59,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
 PAIRS = {
     "iter_deconvolve": "deconvolve",
     "iter_evaluate_without_truth": "evaluate_without_truth",
+    "iter_residual": "residual",
     "iter_richardson_lucy": "richardson_lucy",
 }
 # These look at the scale on purpose: the PSF doctor names a sum that is not 1, and changes what it is told to.

@@ -401,3 +401,11 @@ def test_blocks() -> None:
     assert around[0].start == 0
     assert around[1].stop == 300
     assert around[2].start < 100 < 110 < around[2].stop
+
+
+def test_what_is_true_of_many_frames_is_said_once_whatever_its_numbers() -> None:
+    said: set[str] = set()
+    messages = ["The result explains a mean of 1.5e-05: 12 % is missing.", "Another one.", "Another one."]
+    messages.insert(1, messages[0].replace("1.5e-05", "3").replace("12", "9"))
+    kept = [series._counted(Warned(message), done=0, total=4, said=said) for message in messages]
+    assert [event is not None for event in kept] == [True, False, True, False]

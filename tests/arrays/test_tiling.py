@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -17,6 +17,7 @@ from napari_selfdeconv.arrays.tiling import network_reach, predict_tiled, read_s
 from napari_selfdeconv.compute.memory_budget import choose_tile, halve_tile
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.network.unet import UNet
+from selfdeconv_tools.cases import cases
 
 Array = NDArray[np.float32]
 
@@ -33,7 +34,7 @@ def run(
             return end.value, reports
 
 
-@settings(max_examples=60, deadline=None)
+@cases(60)
 @given(
     st.lists(st.integers(1, 70), min_size=2, max_size=3),
     st.integers(16, 48),
@@ -48,7 +49,7 @@ def test_the_identity_is_unchanged_on_any_shape(shape: list[int], tile: int, con
     assert reports == [(i, len(reports)) for i in range(1, len(reports) + 1)]
 
 
-@settings(max_examples=200, deadline=None)
+@cases(200)
 @given(st.integers(1, 500), st.integers(1, 128), st.integers(0, 80), st.sampled_from([1, 2, 4, 8]))
 def test_cores_cover_an_axis_once_and_reads_hold_the_context(n: int, tile: int, context: int, align: int) -> None:
     spans = tile_spans(n, tile, context, align)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import zarr
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Progress, drain
+from napari_selfdeconv.io import ome_zarr
 from napari_selfdeconv.io.images import read_image
 from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr, record_provenance, write_zarr
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
@@ -114,6 +116,35 @@ def test_a_run_that_fails_keeps_what_was_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken"):
         work()
     assert zarr.open_group(tmp_path / "out.zarr", mode="r")["0"][:].sum() == 32
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_folder_that_cannot_be_written_whole_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool, error: BaseException
+) -> None:
+    path, data = tmp_path / "a.zarr", np.ones((8, 9), np.float32)
+    if earlier:
+        write_zarr(path, data)
+    before = {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
+
+    def full(*_args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ome_zarr, "finish_zarr", full)
+    with pytest.raises((ConfigError, KeyboardInterrupt), match=r"a\.zarr: the disk is full, free some space|^$"):
+        write_zarr(path, 2 * data, overwrite=True)
+    assert {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()} == before
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"] * earlier
+
+
+def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> None:
+    for factor in (1, 2):
+        write_zarr(tmp_path / "a.zarr", np.full((8, 9), factor, np.float32), overwrite=True)
+    assert read_image(tmp_path / "a.zarr").data.max() == 2
+    with pytest.raises(ConfigError, match="is there already"):
+        write_zarr(tmp_path / "a.zarr", np.zeros((8, 9), np.float32))
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_what_is_there_already_is_neither_written_nor_removed(tmp_path: Path) -> None:

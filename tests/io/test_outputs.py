@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_selfdeconv.errors import ConfigError
@@ -16,10 +16,9 @@ from napari_selfdeconv.io import atomic
 from napari_selfdeconv.io.atomic import remove_leftovers, temporary_name, whole_or_not_at_all
 from napari_selfdeconv.io.json_files import parse_json, read_json
 from napari_selfdeconv.io.outputs import Output, check_outputs
+from selfdeconv_tools.cases import cases
 
-IN_A_FOLDER = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+IN_A_FOLDER = cases(150)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and /dev are POSIX")
 
 
@@ -148,12 +147,19 @@ def test_whatever_ends_the_writing_leaves_nothing(folder, error):
     assert content(folder) == before
 
 
-def test_what_a_killed_process_left_is_removed_at_the_next_start(folder):
+WHOLE = {
+    "whole_or_not_at_all": "temporary.write_text('half')",
+    "whole_folder_or_not_at_all": "temporary.mkdir(); (temporary / 'a').write_text('half')",
+}
+
+
+@pytest.mark.parametrize(("kind", "write"), WHOLE.items())
+def test_what_a_killed_process_left_is_removed_at_the_next_start(folder, kind, write):
     code = (
         "import os, pathlib, signal\n"
-        "from napari_selfdeconv.io.atomic import whole_or_not_at_all\n"
-        "with whole_or_not_at_all(pathlib.Path('new.tif')) as temporary:\n"
-        "    temporary.write_text('half')\n"
+        f"from napari_selfdeconv.io.atomic import {kind} as whole\n"
+        "with whole(pathlib.Path('new.tif')) as temporary:\n"
+        f"    {write}\n"
         "    os._exit(9)\n"  # as after SIGKILL: no handler, no finally
     )
     before = content(folder)
@@ -161,6 +167,7 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(folder):
     assert len(content(folder)) == len(before) + 1
     check_outputs([Output("--out", Path("new.tif"))], {})
     assert content(folder) == before
+    assert sorted(path.name for path in folder.iterdir()) == ["image.tif", "old.tif", "sub"]
 
 
 def test_files_of_others_are_left_alone(folder, monkeypatch):
@@ -234,7 +241,7 @@ def test_a_json_file_that_cannot_be_read_has_no_error_number(folder, monkeypatch
         read_json("huge.json", "settings")
 
 
-@settings(max_examples=300, deadline=None)
+@cases(300)
 @given(st.text(max_size=60) | st.text('{}[]":,0e-.', max_size=60))
 def test_any_text_is_an_object_or_a_config_error(text):
     refused = refusal(lambda: parse_json(text, "no settings"))

@@ -10,15 +10,16 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from napari_selfdeconv.compute import allocation
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.images import read_image, read_record
+from selfdeconv_tools.cases import cases
 
-FUZZ = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = cases(250)
 IMAGE = np.arange(256, dtype=np.uint16).reshape(16, 16)
 
 
@@ -67,6 +68,19 @@ def animation(path, **how):
     frames[0].save(path, save_all=True, append_images=frames[1:], **how)
 
 
+def circle(path, back_to=0):
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(3):
+            writer.write(IMAGE, metadata=None)
+    with tifffile.TiffFile(path) as tif:
+        offsets = [page.offset for page in tif.pages]
+        last, form = offsets[-1], tif.tiff
+    data = bytearray(path.read_bytes())
+    (tags,) = struct.unpack_from(form.tagnoformat, data, last)
+    struct.pack_into(form.offsetformat, data, last + form.tagnosize + tags * form.tagsize, offsets[back_to])
+    path.write_bytes(data)
+
+
 def sizes(path):
     with tifffile.TiffWriter(path) as writer:
         writer.write(IMAGE)
@@ -84,6 +98,8 @@ CASES = {
     "cut.tif": (cut, "cut off"),
     "cut pages.tif": (lambda p: cut(p, metadata=None, contiguous=False), "cut off"),
     "cut header.tif": (lambda p: cut(p, 0.01), "damaged|cut off"),
+    "pages in a circle.tif": (circle, "its list of pages goes round in a circle: export it again"),
+    "page after itself.tif": (lambda p: circle(p, 2), "goes round in a circle"),
     "two sizes.tif": (sizes, "holds 2 images.*choose one"),
     "animation.gif": (animation, "an animation of 3 pictures"),
     "animation.png": (animation, "an animation of 3 pictures"),

@@ -30,6 +30,7 @@ def test_white_noise_is_white_and_structure_is_not(shape: tuple[int, ...]) -> No
 def test_i_divergence_is_least_at_equality_and_no_metric_of_units() -> None:
     x = np.random.default_rng(0).random((20, 20)) + 0.5
     assert i_divergence(x, x) == 0
+    assert i_divergence(1e-25 * x, 1.1e-25 * x) == pytest.approx(1e-25 * i_divergence(x, 1.1 * x))
     assert i_divergence(x, 1.1 * x) > i_divergence(x, 1.05 * x) > 0
     assert i_divergence(x - 5, x - 5 + 0.1) > 0  # negative values are lifted, not ignored
 

@@ -8,7 +8,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_selfdeconv.config.presets import preset
@@ -17,8 +17,9 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.network import model_file
 from napari_selfdeconv.network.model import Model, build_network
 from napari_selfdeconv.network.model_file import load_model, save_model
+from selfdeconv_tools.cases import cases
 
-FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = cases(200)
 PSF = np.full((3, 3), 1 / 9, np.float32)
 CONFIG = preset(
     "quick", 2, pretrained=False, features=2, levels=2, inverse_channels=(), weight_interpolation=False

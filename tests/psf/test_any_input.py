@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -15,6 +15,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf.diagnose import Context, examine_psf, repair_psf
 from napari_selfdeconv.psf.generate import psf_for_image, richards_wolf_psf, suggest_psf_shape
 from napari_selfdeconv.psf.parameters import load_parameters
+from selfdeconv_tools.cases import cases
 
 OPTICS = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
 NO_PSF = {
@@ -124,7 +125,7 @@ def spot(case):
     return case["factor"] * psf
 
 
-@settings(max_examples=250, deadline=None)
+@cases(250)
 @given(case=SPOTS, fine=st.sampled_from([None, 0.5, 1.0, 2.5]), small=st.booleans())
 def test_repair_until_nothing_is_left_takes_at_most_three_rounds(case, fine, small):
     psf = spot(case)
@@ -143,7 +144,7 @@ def test_repair_until_nothing_is_left_takes_at_most_three_rounds(case, fine, sma
     assert rounds <= 3
 
 
-@settings(max_examples=60, deadline=None)
+@cases(60)
 @given(
     na=st.floats(0.3, 1.25), shape=st.tuples(st.integers(1, 13), st.integers(5, 25), st.integers(5, 25)),
     pixel=st.floats(0.05, 0.2),
@@ -154,7 +155,7 @@ def test_a_computed_psf_has_little_to_repair(na, shape, pixel):
     assert rounds_until_repaired(psf, Context()) <= 3
 
 
-@settings(max_examples=300, deadline=None)
+@cases(300)
 @given(
     st_numpy.arrays(
         st.sampled_from([np.float32, np.float64, np.uint8, np.int16, np.bool_]),
@@ -224,7 +225,7 @@ def test_optics_of_no_microscope_are_refused(values, words):
         Optics(**{"na": 1.2, "wavelength_um": 0.52, "refractive_index": 1.33, **values})
 
 
-@settings(max_examples=150, deadline=None)
+@cases(150)
 @given(
     na=st.floats(0.01, 1.33, exclude_max=True), wavelength=st.floats(0.1, 2.0),
     pixel=st.floats(1e-4, 1000), plane=st.floats(1e-3, 10),

@@ -172,7 +172,7 @@ def test_the_chosen_count_is_near_the_best() -> None:
         float(np.mean((estimate - truth) ** 2))
         for estimate in drain(api.iter_richardson_lucy(image, psf_of(2), counts, boundary="reflect")).values()
     ]
-    assert float(np.mean((chosen - truth) ** 2)) < min(errors) + 0.2 * (max(errors) - min(errors))
+    assert float(np.mean((chosen - truth) ** 2)) < min(errors) + 0.25 * (max(errors) - min(errors))
 
 
 def test_labels_say_what_was_chosen() -> None:

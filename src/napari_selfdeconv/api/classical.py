@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.provenance import classical_record
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.errors import ComputeError, ConfigError
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
+from napari_selfdeconv.inference.check_result import check_finite, describe_light
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
@@ -23,6 +24,11 @@ from napari_selfdeconv.restoration.method_inputs import Border
 from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
+
+# Why light is missing where lone bright pixels are the light.
+_GUARD = " The median guard replaces lone bright pixels; leave it off where the image counts few photons."
+# A darkest pixel above this share of the mean is an offset.
+_OFFSET = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -99,17 +105,30 @@ def iter_classical(
     stop = stop or StopToken()
     yield from map(Warned, problem.notes)
     recorded = Recorded(image, psf, chosen_device, stop, problem.weights)
+    yield from map(Warned, _offset_sentences(methods, problem))
     with computing():
         solved = yield from run_methods(recorded, methods)
     results = [_result(one, problem, chosen_device) for one in solved]
-    for result in results:
-        if not np.isfinite(result.image).all():
-            raise ComputeError(
-                f"{result.label} gave values that are not finite: does the image hold extremely large values?"
-            )
+    for result, one in zip(results, solved, strict=True):
+        check_finite(result.label, result.image)
+        if said := describe_light(result.label, one.explained, problem.scale):
+            yield Warned(said + (_GUARD if one.settings.median_guard else ""))
     steps = max((one.settings.iterations or 0 for one in solved), default=0)
     yield Finished(seconds=time.perf_counter() - started, steps_done=steps, stopped=stop.stopped)
     return results
+
+
+def _offset_sentences(methods: Sequence[Classical], problem: Problem) -> list[str]:
+    """Offer to give an offset as the background where a method takes it for light."""
+    low, mean = problem.scale.low, problem.scale.mean
+    plain = [one for one in methods if METHODS[one.method].needs_light and not one.models_background]
+    if not plain or low <= _OFFSET * mean:
+        return []
+    return [
+        f"The darkest pixel has {low:.4g} and the mean is {mean:.4g}: with the border {plain[0].border!r} "
+        f"{METHODS[plain[0].method].title} takes such an offset for light. Give it as the background, or "
+        "choose the open border."
+    ]
 
 
 def classical_method(

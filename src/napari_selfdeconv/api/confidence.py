@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdeconv.arrays.scaling import extremes
+from napari_selfdeconv.arrays.scaling import LARGEST, extremes
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.checks import check_number, check_voxel, check_whole
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError, UnusablePixels
 from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
+from napari_selfdeconv.inference.check_result import check_finite
 from napari_selfdeconv.inference.predict import make_ready, on_device, predict_and_fit, predict_with
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
@@ -30,7 +31,6 @@ from napari_selfdeconv.restoration.far_light import estimate_scene
 from napari_selfdeconv.stop_token import StopToken
 
 Tile = NDArray[np.float32]
-_LARGEST = 1e37
 
 
 def iter_residual(
@@ -205,8 +205,8 @@ def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:
         raise ConfigError(
             f"the result has shape {data.shape} and the image {problem.image.shape}: they must be the same"
         )
-    if max(abs(value) for value in extremes(data, "the result")) > _LARGEST:
-        raise UnusablePixels(f"the result has values beyond {_LARGEST:g}, too large for float32: divide it first")
+    if max(abs(value) for value in extremes(data, "the result")) > LARGEST:
+        raise UnusablePixels(f"the result has values beyond {LARGEST:g}: divide image and result first")
     return data
 
 
@@ -293,6 +293,7 @@ def iter_uncertainty(
     yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
     share = 1.0 if problem.far is None else problem.far.share
     scaled: NDArray[np.float32] = (gain * problem.scale.std / share * spread).astype(np.float32)
+    check_finite("the uncertainty", scaled)
     return scaled
 
 

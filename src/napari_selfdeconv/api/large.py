@@ -24,8 +24,10 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped, report_progress
 from napari_selfdeconv.inference.predict import (
     CLIPPED,
+    check_network,
     choose_refinement,
     fill_in_tile,
+    light_of_result,
     make_ready,
     on_device,
     predict_and_fit,
@@ -363,6 +365,7 @@ class TileWork:
                 # A tile of background alone does not have the noise of the image, so that of the block is used.
                 for _ in refiner(result, self.scale.undo(tile), model.psf, model.config.boundary, self.light):
                     stop.raise_if_cancelled()
+            check_network(result)
             return result if self.light_factor is None else to_light(result, self.light_factor, self.scale.std)
 
         return finished
@@ -394,10 +397,10 @@ def _tile_work(
     if not (config.result.calibrate or refines or problem.far is not None):
         return TileWork(scale=scale)
     block, line, _ = yield from predict_and_fit(model, problem, choice, tiles, stop)
-    if line.cut_off:
-        yield Warned(CLIPPED)
     gain, offset = float(line.gain), float(line.offset)
     unrefined = scale.undo(gain * block + offset)
+    if said := CLIPPED if line.cut_off else light_of_result(unrefined, problem):
+        yield Warned(said)
     factor = None if problem.far is None else problem.light_factor(unrefined)
     if not refines:
         return TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor)

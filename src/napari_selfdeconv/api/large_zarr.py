@@ -7,6 +7,7 @@ is the same to the last bit.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event
-from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.atomic import whole_or_not_at_all, write_remedy
 from napari_selfdeconv.io.json_files import read_json
 from napari_selfdeconv.io.ome_zarr import (
     create_zarr,
@@ -91,6 +92,11 @@ def iter_deconvolve_zarr(
         if place.begun:
             shutil.rmtree(path, ignore_errors=True)
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise  # It may be the image that cannot be read.
+        # What is there stays: the same call goes on when there is room.
+        raise ConfigError(f"cannot write {path}: {write_remedy(Path(path), error)}") from error
     finish_zarr(path, record)
     shutil.rmtree(unfinished_folder(path))
     return result

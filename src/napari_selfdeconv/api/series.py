@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -296,10 +297,12 @@ def _placed(event: Event, plan: SeriesPlan, time_index: int, channel: int) -> Ev
 
 def _counted(event: Event, done: int, total: int, said: set[str]) -> Event | None:
     """Make the progress of one frame that of all; say once what is true of many frames."""
-    if isinstance(event, Warned) and event.message in said:
-        return None
     if isinstance(event, Warned):
-        said.add(event.message)
+        # The numbers differ from frame to frame.
+        kind = re.sub(r"\d[\d.e+-]*", "", event.message)
+        if kind in said:
+            return None
+        said.add(kind)
     if not isinstance(event, Progress):
         return event
     left = None if event.eta_s is None else event.eta_s + (total - done - 1) * (event.seconds + event.eta_s)

@@ -14,6 +14,10 @@ from napari_selfdeconv.errors import ConstantImage, UnusablePixels
 
 # Voxels that are turned into float64 at a time.
 _CHUNK_SIZE = 2**20
+#: Every method gives the same result, in other units, from the least difference to the largest value.
+LEAST, LARGEST = 1e-30, 1e30
+# Of the largest value: 64 steps of float32.
+_LEAST_SHARE = 2.0**-18
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,9 @@ class Standardizer:
         Raises
         ------
         UnusablePixels
-            If a pixel is not finite, or all are equal (`ConstantImage`).
+            As `check_values`.
         """
-        low, high = extremes(image)
-        if low == high:
-            raise ConstantImage(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
+        low, high = check_values(image)
         mean = float(image.mean(dtype=np.float64))
         return cls(mean, _deviation(image, mean), low, high)
 
@@ -81,6 +83,40 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
     if not (math.isfinite(low) and math.isfinite(high)):
         nan, infinite = (int(np.count_nonzero(found(image))) for found in (np.isnan, np.isinf))
         raise UnusablePixels(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")
+    return low, high
+
+
+def check_values(image: NDArray[Any]) -> tuple[float, float]:
+    """Return the lowest and the highest value of an image that can be deconvolved in float32.
+
+    Raises
+    ------
+    UnusablePixels
+        If a pixel is not finite, all are equal (`ConstantImage`), the values or their differences are beyond
+        `LEAST` and `LARGEST`, or too small beside the values themselves.
+
+    Examples
+    --------
+    >>> check_values(np.array([0.0, 1e31]))
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.UnusablePixels: the image has values of 1e+31, and the most is 1e+30: divide it first
+    """
+    low, high = extremes(image)
+    if low == high:
+        raise ConstantImage(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
+    most, span = max(abs(low), abs(high)), high - low
+    if most > LARGEST:
+        raise UnusablePixels(f"the image has values of {most:.3g}, and the most is {LARGEST:g}: divide it first")
+    if span < LEAST:
+        raise UnusablePixels(
+            f"the pixels differ by {span:.3g}, and the least is {LEAST:g}: multiply the image first"
+        )
+    if span < _LEAST_SHARE * most:
+        raise UnusablePixels(
+            f"the pixels differ by {span:.3g} at values near {most:.3g}, which float32 cannot hold: "
+            f"subtract {low:.6g} first"
+        )
     return low, high
 
 

@@ -84,7 +84,7 @@ def run_real(
         ]
         if stop.stopped:
             break
-        found = compared(name, results, [held_out.of_array(result.image) for result in results])
+        found = compared(name, results, [held_out.square * held_out.of_array(result.image) for result in results])
         rows += found
         least = min(found, key=lambda row: row.error)
         say(f"{name}: {least.method} has the least error of {len(found)}, {least.error:.4g}")

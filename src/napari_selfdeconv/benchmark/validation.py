@@ -124,7 +124,7 @@ def _counts(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_nam
     points: list[Point] = []
 
     def each(count: int, estimate: Tensor) -> bool:
-        error = float(measure.of(estimate).mean())
+        error = measure.square * float(measure.of(estimate).mean())
         points.append(
             Point(name, "Richardson-Lucy, count", count, error, psnr(estimate[0, 0].cpu().numpy(), truth))
         )
@@ -146,7 +146,7 @@ def _weights(
         work = minimise_total_variation(measure.filled, blur, weight, (_TV_ITERATIONS,), device=where, stop=stop)
         estimates = yield from report_progress(work, "Total variation", stop)
         estimate = estimates[max(estimates)]
-        error = float(measure.of(estimate).mean())
+        error = measure.square * float(measure.of(estimate).mean())
         points.append(Point(name, "total variation, weight", weight, error, psnr(estimate[0, 0].numpy(), truth)))
     return points
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.holdout.held_out import first_not_worse, hold_out
+from napari_selfdeconv.holdout.orientation import Orientation
 from napari_selfdeconv.stop_token import StopToken
 
 HELD_OUT_PERCENT = 4.0
@@ -46,6 +47,7 @@ class HeldOutError:
     ----------
     filled : the image with held-out pixels replaced by what lies around them, for methods that know no weights.
     held : boolean, True at the pixels held out.
+    square : the unit of the errors: the square of the three standard deviations, in the image's units.
     """
 
     def __init__(
@@ -59,34 +61,49 @@ class HeldOutError:
         most: int = _MOST_PIXELS,
         fills: bool = True,
     ) -> None:
-        filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed)
+        filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed, measured)
         looked_at = self.held if measured is None else self.held & measured
-        where = np.flatnonzero(looked_at)
-        if len(where) < _LEAST_PIXELS:
+        count = int(np.count_nonzero(looked_at))
+        if count < _LEAST_PIXELS:
             raise ConfigError(
                 f"an image of {looked_at.size} pixels is too small to choose by: give iterations or regularisation"
             )
-        where = where[:: math.ceil(len(where) / most)]
+        scatter = image[looked_at].astype(np.float64) - filled[looked_at]
+        spread = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter))))
+        self._delta = spread or float(np.ptp(image))
+        self.square = self._delta**2
+        where = np.flatnonzero(_every(math.ceil(count / most), looked_at, Orientation.of(image, measured)))
         self._where = torch.from_numpy(where).to(device)
-        self._truth = torch.from_numpy(image.ravel()[where]).to(device)
+        self._truth = torch.from_numpy(image.ravel()[where] / np.float32(self._delta)).to(device)
         self._forward = forward
         self._device = device
-        scatter = image[looked_at] - filled[looked_at]
-        self._delta = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter)))) or 1.0
         if fills:
             self.filled = filled
 
     def of(self, estimate: Tensor) -> NDArray[np.float32]:
-        """Return the error of an estimate, (1, 1, *estimate), at each pixel measured."""
+        """Return the error of an estimate, (1, 1, *estimate), at each pixel measured.
+
+        Its unit is ``square``.
+        """
         with torch.inference_mode():
-            predicted = self._forward(estimate.to(self._device)).flatten()[self._where]
-            error = torch.nn.functional.huber_loss(predicted, self._truth, delta=self._delta, reduction="none")
+            predicted = self._forward(estimate.to(self._device)).flatten()[self._where] / self._delta
+            error = torch.nn.functional.huber_loss(predicted, self._truth, reduction="none")
         errors: NDArray[np.float32] = error.cpu().numpy()
         return errors
 
     def of_array(self, estimate: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the error of an array at each pixel measured."""
         return self.of(torch.from_numpy(np.ascontiguousarray(estimate))[None, None])
+
+
+def _every(step: int, chosen: NDArray[np.bool_], lies: Orientation) -> NDArray[np.bool_]:
+    """Return every ``step``-th of the chosen pixels, the same ones for a mirror image."""
+    if step == 1:
+        return chosen
+    turned = np.ascontiguousarray(lies.apply(chosen))
+    left = np.zeros_like(turned)
+    left.flat[np.flatnonzero(turned)[::step]] = True
+    return lies.undo(left)
 
 
 def choose_regularisation(

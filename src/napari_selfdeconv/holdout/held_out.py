@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.config.checks import check_number
 from napari_selfdeconv.holdout.masks import stratified_mask
+from napari_selfdeconv.holdout.orientation import Orientation
 
 _STANDARD_ERRORS = 2.0
 
 
-def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def hold_out(
+    image: NDArray[Any], percent: float, seed: int, measured: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Replace a stratified random set of pixels by the median of their neighbours.
 
     Parameters
@@ -25,6 +28,7 @@ def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np
     image : 2D or 3D, real.
     percent : share of the pixels to hold out, 0 (none) to 20.
     seed : the same seed holds out the same pixels.
+    measured : where it is False, the value has no influence on which pixels are chosen.
 
     Returns
     -------
@@ -42,14 +46,26 @@ def hold_out(image: NDArray[Any], percent: float, seed: int) -> tuple[NDArray[np
     filled = np.array(image, np.float32)
     if percent == 0:
         return filled, np.zeros(image.shape, bool)
-    generator = torch.Generator().manual_seed(seed)
-    held = stratified_mask(1, image.shape, percent, generator)[0, 0].numpy()
+    held = choose_held_out(image, percent, seed, measured)
     source = np.pad(np.where(held, np.nan, filled), 1, mode="symmetric")
     where = np.nonzero(held)
     steps = [step for step in itertools.product((0, 1, 2), repeat=image.ndim) if step != (1,) * image.ndim]
     around = np.stack([source[tuple(w + s for w, s in zip(where, step, strict=True))] for step in steps])
     filled[where] = np.nanmedian(around, axis=0)
     return filled, held
+
+
+def choose_held_out(
+    image: NDArray[Any], percent: float, seed: int, measured: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return a stratified random set of pixels, True where one is held out; parameters as in `hold_out`.
+
+    The mirror images and the transposes of an image have the same pixels held out.
+    """
+    lies = Orientation.of(image, measured)
+    generator = torch.Generator().manual_seed(seed)
+    mask = stratified_mask(1, lies.shape(image.shape), percent, generator)[0, 0].numpy()
+    return np.ascontiguousarray(lies.undo(mask))
 
 
 def first_not_worse(errors: Sequence[NDArray[np.float32]], share: float = 0.0) -> int:

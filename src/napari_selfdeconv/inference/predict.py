@@ -20,6 +20,7 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import Line, calibrate
+from napari_selfdeconv.inference.check_result import check_finite, describe_light
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.views import predictors
@@ -160,8 +161,7 @@ def predict_and_fit(
 ) -> Generator[Event, None, tuple[NDArray[np.float32], Line, TileConfig]]:
     """Return f(x) in standardised units, the line that fits it to the image, and the tiles it took."""
     result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop, most_views)
-    if not np.isfinite(result.sum(dtype=np.float64)):
-        raise ComputeError("the network's result has values that are not finite", "train again with another seed")
+    check_network(result)
     # After far light was subtracted the background is 0; `Problem.in_units` restores the light of the image.
     if not model.config.result.calibrate or problem.far is not None:
         return result, Line(1.0, 0.0, False), tiles
@@ -212,7 +212,30 @@ def deconvolve_whole(
         yield from choose_refinement(refiner, result, problem, model, stop)
         work = refiner(result, problem.image, model.psf, model.config.boundary, weights=problem.weights)
         yield from report_progress(work, "refine", stop)
-    return problem.in_units(result), tiles
+    result = problem.in_units(result)
+    check_network(result)
+    if not line.cut_off and (said := light_of_result(result, problem)):
+        yield Warned(said)
+    return result, tiles
+
+
+def light_of_result(result: NDArray[np.float32], problem: Problem) -> str:
+    """Say by how much the light of the network's result is not that of the image; "" where it is.
+
+    With far light the result is brought to the light that is left, so there is nothing to say.
+    """
+    if problem.far is not None:
+        return ""
+    seen = result if problem.weights is None else result[problem.weights.measured]
+    return describe_light("The result", float(seen.mean(dtype=np.float64)), problem.scale)
+
+
+def check_network(result: NDArray[np.float32]) -> None:
+    """Raise ComputeError if a result of the network has a value that is not finite."""
+    try:
+        check_finite("the network", result)
+    except ComputeError as error:
+        raise ComputeError(error.problem, "train again with another seed") from None
 
 
 @contextmanager

@@ -119,7 +119,7 @@ class Problem:
         ConfigError
             If the image or the PSF cannot be used.
         """
-        image = as_array("the image", image)
+        image = np.ascontiguousarray(as_array("the image", image))
         check_layout("the image", image)
         larger = psf_may_be_larger or (config is not None and image.ndim == 3)
         kernel, psf_notes = check_psf(psf, image.shape, may_be_larger=larger)
@@ -138,7 +138,7 @@ class Problem:
         ConfigError
             If the image cannot be used, or has another number of axes than the model.
         """
-        image = as_array("the image", image)
+        image = np.ascontiguousarray(as_array("the image", image))
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
             raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
@@ -156,7 +156,7 @@ class Problem:
         ConfigError
             If the frame cannot be used.
         """
-        image = as_array("the image", image)
+        image = np.ascontiguousarray(as_array("the image", image))
         check_layout("the image", image)
         made = self._made(image, self.psf, self.border_evened, weights, hot=hot)
         return replace(made, whole_psf=self.whole_psf, shared_noise=self.shared_noise)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator
@@ -46,6 +47,28 @@ def whole_or_not_at_all(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def whole_folder_or_not_at_all(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` for a folder, as `whole_or_not_at_all` does for a file.
+
+    A folder that is there already is replaced when the new one is complete.
+    """
+    target = Path(os.path.realpath(path))
+    temporary, old = (target.with_name(temporary_name()) for _ in range(2))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.parent)
+        yield temporary
+        if target.exists():
+            target.rename(old)
+        temporary.rename(target)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {write_remedy(path, error)}") from error
+    finally:
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def check_replaceable(path: Path) -> None:
     """Raise ConfigError if there is something at ``path`` that is no file: a folder, a device, a pipe."""
     try:
@@ -66,24 +89,27 @@ def temporary_name(ending: str = "part") -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in ``folder`` that processes of this machine left when they were killed."""
+    """Remove the temporary files and folders in ``folder`` that killed processes of this machine left."""
     for path in find_leftovers(folder, "part"):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def find_leftovers(folder: Path, ending: str) -> list[Path]:
-    """Return the files of `temporary_name` in ``folder`` whose process is gone, the newest first."""
+    """Return what has a `temporary_name` in ``folder`` and whose process is gone, the newest first; no links."""
     left: list[tuple[float, Path]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _OWNED.fullmatch(entry.name)
-            ours = found and (found[1], found[3]) == (_machine(), ending) and entry.is_file(follow_symlinks=False)
-            if found and ours:
-                with contextlib.suppress(OSError):
-                    written = entry.stat(follow_symlinks=False).st_mtime
-                    if not _is_alive(int(found[2]), written):
-                        left.append((written, Path(entry)))
+            if not found or (found[1], found[3]) != (_machine(), ending) or entry.is_symlink():
+                continue
+            with contextlib.suppress(OSError):
+                written = entry.stat(follow_symlinks=False).st_mtime
+                if not _is_alive(int(found[2]), written):
+                    left.append((written, Path(entry)))
     return [path for _, path in sorted(left, reverse=True)]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_selfdeconv.arrays.scaling import extremes
+from napari_selfdeconv.arrays.scaling import check_values
 from napari_selfdeconv.config.checks import shown
-from napari_selfdeconv.errors import ConfigError, ConstantImage
+from napari_selfdeconv.errors import ConfigError
 
 GREY_HINT = "convert it to grey first (Fiji: Image > Type > 32-bit; Python: skimage.color.rgb2gray)"
 
@@ -59,7 +59,7 @@ def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     Raises
     ------
     ConfigError
-        Unless it is 2D or 3D, real, finite, not constant and not colour.
+        Unless it is 2D or 3D, real, not colour, and its values can be used (`check_values`).
 
     Examples
     --------
@@ -70,9 +70,7 @@ def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     """
     image = as_array("the image", data)
     check_layout("the image", image, axes)
-    low, high = extremes(image)
-    if low == high:
-        raise ConstantImage(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
+    check_values(image)
     return image
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.arrays.out_of_core import block_size
 from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.io.atomic import whole_folder_or_not_at_all, write_remedy
 from napari_selfdeconv.io.record import ImageRecord
 
 _AXES = "tczyx"
@@ -78,14 +79,18 @@ def create_zarr(
     if voxel_um is not None and len(voxel_um) != len(set(axes) & set("zyx")):
         raise ConfigError(f"voxel_um must have a size for each of z, y, x in {axes!r}, got {tuple(voxel_um)}")
     if Path(path).exists():
-        raise ConfigError(f"{path} is there already: name a folder that is not")
+        raise _is_there(path)
     sizes = _sizes(axes, voxel_um, record)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         group = zarr.create_group(store=str(path), attributes={"ome": _ome(axes, sizes)})
         return _array(group, "0", shape, axes, dtype, shard, attributes)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+        raise ConfigError(f"cannot write {path}: {write_remedy(Path(path), error)}") from error
+
+
+def _is_there(path: str | os.PathLike[str]) -> ConfigError:
+    return ConfigError(f"{path} is there already: name a folder that is not")
 
 
 def write_zarr(
@@ -100,7 +105,7 @@ def write_zarr(
 ) -> None:
     """Write an image as OME-Zarr 0.5 with a pyramid, its record beside it; see `create_zarr`.
 
-    With ``overwrite`` a zarr folder that is there is replaced when the new one is complete.
+    The folder appears whole or not at all. With ``overwrite`` one that is there is replaced.
 
     Raises
     ------
@@ -108,17 +113,14 @@ def write_zarr(
         As `create_zarr`.
     """
     path = Path(path)
-    made = path.with_name(f"{path.name}.part") if overwrite and path.exists() else path
-    if made != path:
-        shutil.rmtree(made, ignore_errors=True)
-    out = create_zarr(made, data.shape, axes=axes, voxel_um=voxel_um, record=record, dtype=str(data.dtype))
-    for where in pieces(data.shape, block_size(data.shape, _CHUNK_VOXELS)):
-        out[where] = data[where]
-    record_provenance(out, provenance or {})
-    finish_zarr(made, record)
-    if made != path:
-        shutil.rmtree(path)
-        made.rename(path)
+    if path.exists() and not overwrite:
+        raise _is_there(path)
+    with whole_folder_or_not_at_all(path) as made:
+        out = create_zarr(made, data.shape, axes=axes, voxel_um=voxel_um, record=record, dtype=str(data.dtype))
+        for where in pieces(data.shape, block_size(data.shape, _CHUNK_VOXELS)):
+            out[where] = data[where]
+        record_provenance(out, provenance or {})
+        finish_zarr(made, record)
 
 
 def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None) -> None:

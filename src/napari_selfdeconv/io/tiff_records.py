@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
@@ -21,16 +22,44 @@ from napari_selfdeconv.io.xml_text import parse_xml, refuse_entities
 
 _XML_TAGS = (270, 700)
 _MOST_PLANES = 10_000_000
+# Of a page, as tifffile has it.
+_MOST_TAGS = 4096
 
 
 def refuse_hostile(tif: tifffile.TiffFile, name: str) -> None:
-    """Raise ConfigError if a text of the first page declares XML entities: tifffile would expand them."""
+    """Raise ConfigError for what tifffile would follow without an end.
+
+    These are XML entities in the first page, pages in a circle, and OME-XML that names too many planes.
+    """
+    _refuse_circle(tif, name)
     for code in _XML_TAGS:
         for tag in tif.pages.first.tags.getall(code) or ():
             if isinstance(tag.value, str | bytes):
                 refuse_entities(tag.value, name)
     if tif.is_ome:
         _refuse_planes(tif, name)
+
+
+def _refuse_circle(tif: tifffile.TiffFile, name: str) -> None:
+    """Raise ConfigError if a page is followed by an earlier one: tifffile would go round until memory is full."""
+    file, form, seen = tif.filehandle, tif.tiff, set()
+    offset = tif.pages.first.offset
+    while offset:
+        if offset in seen:
+            raise ConfigError(f"{name} is damaged: its list of pages goes round in a circle", "export it again")
+        seen.add(offset)
+        file.seek(offset)
+        count = file.read(form.tagnosize)
+        if len(count) < form.tagnosize:
+            return
+        (tags,) = struct.unpack(form.tagnoformat, count)
+        if tags > _MOST_TAGS:
+            return  # tifffile ends here as well
+        file.seek(offset + form.tagnosize + tags * form.tagsize)
+        following = file.read(form.offsetsize)
+        if len(following) < form.offsetsize:
+            return
+        (offset,) = struct.unpack(form.offsetformat, following)
 
 
 def _refuse_planes(tif: tifffile.TiffFile, name: str) -> None:

@@ -55,10 +55,13 @@ def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
 
 
 def toml_text(values: Mapping[str, Any]) -> str:
-    """Return names and values as TOML, those that are None left out."""
+    """Return names and values as TOML, those that are None left out; ConfigError for what TOML cannot hold."""
     import tomli_w
 
-    return tomli_w.dumps(_without_none(values))
+    try:
+        return tomli_w.dumps(_without_none(values))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"the settings cannot be written: {reason_of(error)}") from error
 
 
 def _without_none(value: Any) -> Any:

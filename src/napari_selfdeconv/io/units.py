@@ -50,7 +50,7 @@ def number(text: Any) -> float:
     """Return what a file states as a number; NaN for anything else."""
     try:
         return float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

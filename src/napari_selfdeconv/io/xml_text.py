@@ -33,4 +33,5 @@ def parse_xml(text: str, name: str) -> ElementTree.Element:
         Where it is no XML.
     """
     refuse_entities(text, name)
-    return ElementTree.fromstring(text)
+    # Bytes that are no UTF-8 come as lone surrogates, which the parser does not take.
+    return ElementTree.fromstring(text.encode("utf-8", "replace").decode("utf-8"))

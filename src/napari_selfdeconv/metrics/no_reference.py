@@ -62,7 +62,7 @@ def i_divergence(image: NDArray[Any], estimate: NDArray[Any]) -> float:
     (0.0, True)
     """
     x, y = np.asarray(image, np.float64), np.asarray(estimate, np.float64)
-    span = max(float(np.ptp(x)), float(np.ptp(y)), 1e-12)
+    span = max(float(np.ptp(x)), float(np.ptp(y))) or float(np.abs(x).max()) or 1.0
     lift = max(0.0, -min(float(x.min()), float(y.min()))) + 1e-6 * span
     x, y = x + lift, y + lift
     return float(np.mean(x * np.log(x / y) - x + y))

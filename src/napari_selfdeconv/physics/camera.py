@@ -151,12 +151,14 @@ def estimate_noise_line(image: NDArray[Any], measured: NDArray[np.bool_] | None 
             variances.append(float(1.4826 * np.median(np.abs(values - np.median(values)))) ** 2)
     if not variances or max(variances) == 0:
         return NoiseLine(dark, 0.0, 0.0)
-    found = np.array(variances)
+    # In units of the noise: the tolerance of the fit is that of numbers near 1.
+    unit = math.sqrt(max(variances))
+    found = np.array(variances) / unit**2
     # The scatter of a variance is as large as the variance.
     relative = 1 / np.maximum(found, 1e-3 * found.max())
-    columns = np.stack([np.array(means) - dark, np.ones(len(means))], 1)
+    columns = np.stack([(np.array(means) - dark) / unit, np.ones(len(means))], 1)
     (gain, read), _ = nnls(columns * relative[:, None], found * relative)
-    return NoiseLine(dark, float(gain), float(read))
+    return NoiseLine(dark, float(gain) * unit, float(read) * unit**2)
 
 
 def estimate_background(

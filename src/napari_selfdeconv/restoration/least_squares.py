@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any
 
@@ -54,6 +55,9 @@ def solve_least_squares(
     The square of a block of the coarse grid counts as often as the block has voxels.
     """
     above = np.asarray(image, np.float32) - background
+    # Squares of extreme numbers would not be finite. A power of two changes no digit.
+    unit = math.ldexp(1.0, math.frexp(float(np.abs(above).max()))[1])
+    above /= unit
     x = torch.as_tensor(above.astype(np.float32, copy=False), device=device)[None, None]
     given = torch.ones_like(x)
     if weights is not None:
@@ -89,7 +93,7 @@ def solve_least_squares(
             yield Tick(number * iterations + n, rounds * iterations)
             if stop.stopped or power <= enough:
                 break
-    return operator.clear((1 + regularisation) * f).cpu()
+    return operator.clear((1 + regularisation) * unit * f).cpu()
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

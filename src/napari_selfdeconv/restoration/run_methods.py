@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, report_progress
 from napari_selfdeconv.holdout.choose import HeldOutError, choose_regularisation
 from napari_selfdeconv.physics.blur import Blur
@@ -66,12 +67,14 @@ class Recorded:
 class Solved:
     """One result: what was asked, the settings with everything chosen, the image, and the background if modelled.
 
-    ``image`` is the light above the background.
+    ``image`` is the light above the background. ``explained`` is the mean of the measured pixels as the method
+    explains them, background included.
     """
 
     asked: Classical
     settings: Classical
     image: NDArray[np.float32]
+    explained: float
     background: Background | None = None
 
 
@@ -117,7 +120,7 @@ def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event
     def solved(one: Classical, count: int) -> Solved:
         chosen = replace(settings, iterations=None if method.iterations is None else count)
         image = np.ascontiguousarray(inputs.operator.crop(estimates[count])[0, 0].numpy())
-        return Solved(one, chosen, image, inputs.background)
+        return Solved(one, chosen, image, _explained(inputs, estimates[count]), inputs.background)
 
     reached = {place: count or 0 for place, count in enumerate(counts) if (count or 0) in estimates}
     if not recorded.stop.stopped:
@@ -128,10 +131,26 @@ def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event
     return {place: solved(asked[place], count) for place, count in reached.items()}
 
 
+def _explained(inputs: MethodInputs, estimate: Tensor) -> float:
+    """Return the mean of the measured pixels as an estimate explains them."""
+    with torch.inference_mode():
+        seen: NDArray[np.float32] = inputs.operator.forward(estimate.to(inputs.device))[0, 0].cpu().numpy()
+    if inputs.background is not None:
+        seen = seen + inputs.background.whole
+    return float((seen if inputs.weights is None else seen[inputs.weights.measured]).mean(dtype=np.float64))
+
+
 def _inputs(recorded: Recorded, settings: Classical) -> MethodInputs:
     """Return what a method works on, with a background if that is in the model."""
     assert settings.boundary is not None
-    image = replace_outliers(recorded.image) if settings.median_guard else recorded.image
+    image = recorded.image
+    if settings.median_guard:
+        image = replace_outliers(image)
+        if image.min() == image.max():
+            raise ConfigError(
+                "the median guard takes every pixel that has light for an outlier",
+                "leave it off: the image counts few photons",
+            )
     background = None
     # Values below 0 need a background, or they would count as 0.
     below = METHODS[settings.method].needs_light and not settings.models_background and float(image.min()) < 0
