@@ -29,7 +29,7 @@ _SMALL_IMAGE = {2: (40, 40), 3: (12, 24, 24)}
 
 
 def figures(setting: Setting) -> list[Pair]:
-    """Return the network of the preset quick, 2D and 3D, one view and averaged over all of them."""
+    """Return the network of the preset quick, 2D and 3D, one view and averaged as the preset asks."""
     return [_pair(ndim, average, setting) for ndim in (2, 3) for average in (False, True)]
 
 
@@ -45,7 +45,7 @@ def _pair(ndim: int, average: bool, setting: Setting) -> Pair:
     def baseline() -> Call:
         model, choice = _model(config, ndim, setting, "float32")
         symmetries = psf_symmetries(model.psf)
-        count = len(predictors(model, choice, average=average))
+        count = len(predictors(model, choice, average=average, most=config.result.views))
         views = [symmetries[i % len(symmetries)] for i in range(count)]
         image = torch.from_numpy(standard_image(shape))[None, None].to(choice.device)
         return plain_inference(model.network, views, image)
