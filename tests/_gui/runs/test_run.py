@@ -230,7 +230,7 @@ def test_layers_may_be_renamed_and_deleted_during_the_run(
     viewer.layers["spots"].name = "renamed"
     steps = dock.run_panel.plot.points
     qtbot.waitUntil(lambda: dock.run_panel.plot.points > steps + 12, timeout=60_000)
-    assert names(dock) == ["renamed", "spots PSF"]
+    assert names(dock) == ["renamed", "spots PSF", "renamed [deconvolved]"]
     viewer.layers.clear()
     dock.run_panel.stop_button.click()
     finish(dock)
