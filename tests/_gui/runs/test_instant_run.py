@@ -56,8 +56,10 @@ def test_one_layer_improves_in_place_and_goes_back(result: tuple[Any, WholeResul
     whole.show_event(interim(2, 5))
     assert shown(viewer) == (2, 5)
     assert not whole.reverts
+    assert viewer.layers.selection == {viewer.layers["spots"]}
     whole.finish(final(3))
     assert shown(viewer) == (3, 9)
+    assert viewer.layers.selection == {viewer.layers[NAME]}
     assert [layer.name for layer in viewer.layers] == ["spots", NAME]
     about = viewer.layers[NAME].metadata[METADATA_KEY]
     assert about["role"] == "result"

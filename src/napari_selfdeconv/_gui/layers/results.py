@@ -89,8 +89,10 @@ class WholeResult:
         if result.provenance.get("steps_done") and result.provenance.get("kept_share"):
             self._versions.append(version)
             self._shown = 1
-        if self.is_there:
+        if self._layer is not None and self.is_there:
             self._replace(version)
+            # As a layer that is added at the end is.
+            self._viewer.layers.selection = {self._layer}
         else:
             self._layer = self._add(version, "deconvolved")
 
