@@ -97,7 +97,7 @@ screenshots: system-libs-window $(STAMP)  ## make the pictures in docs/images
 	  $(PY) -m selfdeconv_tools.screenshots docs/images; \
 	fi
 	$(PY) -m selfdeconv_tools.picture docs/images/methods.png
-	$(PY) -m selfdeconv_tools.sections docs/images/widefield.png --seed 0 --methods input rl-auto tv-auto quick
+	$(PY) -m selfdeconv_tools.sections docs/images/widefield.png --seed 0 --methods input rl-auto quick
 
 clean:  ## remove what was built, the caches and demo/ (for a new environment: rm -r .venv)
 	rm -rf demo docs/_build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -64,9 +64,9 @@ ENTRIES = (
         picture="widefield",
         about="Generated, 40 x 112 x 112, in a scene twice as large on every axis, 200 photons at the "
         "brightest pixel. The haze is light from other planes and from outside the field.",
-        settings="A PSF as large as the light of the stack, 79 x 223 x 223, open border, background and count "
-        "estimated.",
-        command=f"{_SECTIONS} docs/images/widefield.png --seed 0 --methods input rl-auto tv-auto",
+        settings="A PSF as large as the light of the stack, 79 x 223 x 223. RL auto: open border, background and "
+        "count estimated. `quick`: far light subtracted first.",
+        command=f"{_SECTIONS} docs/images/widefield.png --seed 0 --methods input rl-auto quick",
     ),
     Entry(
         title="Beads",
