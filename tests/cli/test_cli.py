@@ -72,7 +72,8 @@ def test_what_is_given_beside_the_settings_of_an_earlier_run_replaces_them(folde
     args = ("deconvolve", "image.ome.tif", "--psf", "psf.tif", "--config", "run.json")
     assert run(folder, *args, "--steps", 2, "--seed", 5, "--no-refine", "--out", "o.ome.tif") == 0
     told = read_image(folder / "o.ome.tif").provenance
-    assert (told["steps_done"], told["seed"], told["config"]["result"]["refine"]) == (2, 5, False)
+    settings = told["config"]
+    assert (settings["optimiser"]["steps"], told["seed"], settings["result"]["refine"]) == (2, 5, False)
     capsys.readouterr()
     assert run(folder, *args, "--preset", "quick", "--out", "p.ome.tif") == 2
     assert "leave out --preset" in capsys.readouterr().err
