@@ -152,3 +152,25 @@ def test_the_run_says_so_and_the_record_keeps_it() -> None:
     # The residual is that of the image as it was recorded.
     left = api.residual(image, result.image, psf)
     assert left.std() < 1.1 * image.std()
+
+
+def test_the_noise_that_is_added_obeys_the_laws() -> None:
+    """Units, offset and orientation of the image are those of the added noise; another image gets other noise."""
+    image, psf = correlated(0.7)
+    whole = make_independent(image, psf)
+    assert whole is not None
+    changed = {
+        "times 1e-25": (1e-25 * image, 1e-25 * whole.astype(float)),
+        "plus 1000": (image + 1000, whole + np.float32(1000)),
+        "transposed": (image.T, whole.T),
+        "mirrored": (image[::-1], whole[::-1]),
+    }
+    for name, (other, expected) in changed.items():
+        found = make_independent(other, psf.T if name == "transposed" else psf)
+        assert found is not None
+        assert np.abs(found - expected).max() < 5e-3 * np.ptp(expected), name
+    twin = image + 5 * np.roll(image - image.mean(), 9)
+    second = make_independent(twin, psf)
+    assert second is not None
+    added = [(a - b).ravel() for a, b in ((whole, image), (second, twin))]
+    assert abs(np.corrcoef(*added)[0, 1]) < 0.1

@@ -7,6 +7,7 @@ as the coarse waves always were, and every method can tell it from structure.
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.optimize import least_squares
 
+from napari_selfdeconv.holdout.orientation import Orientation
 from napari_selfdeconv.physics.camera import estimate_noise_line
 from napari_selfdeconv.physics.noise_check import cutoffs, fine_waves, some_planes
 
@@ -54,6 +56,9 @@ def fit_shared_noise(image: NDArray[Any], psf: NDArray[Any]) -> SharedNoise | No
     psf : as many axes.
     """
     planes = some_planes(image)
+    # Powers of extreme numbers would not be finite. A power of two changes no digit.
+    unit = math.ldexp(1.0, math.frexp(float(np.ptp(planes)))[1])
+    planes = planes / np.float32(unit)
     found = fine_waves(planes, psf)
     if found is None:
         return None
@@ -75,13 +80,14 @@ def fit_shared_noise(image: NDArray[Any], psf: NDArray[Any]) -> SharedNoise | No
     # Far from the waves that were measured the curve is a guess; the flattest places say how much it can be.
     edge, most = _flattest(planes, psf)
     coarse = min(coarse, float(np.log(most) + square * edge**2))
-    return SharedNoise(float(np.exp(coarse)), float(np.sqrt(square)), float(np.exp(white)))
+    return SharedNoise(unit**2 * float(np.exp(coarse)), float(np.sqrt(square)), unit**2 * float(np.exp(white)))
 
 
 def make_independent(image: NDArray[Any], psf: NDArray[Any]) -> NDArray[np.float32] | None:
     """Return the image with the waves that its noise lacks; None if it lacks few, or cannot be measured.
 
-    The same image gets the same noise. Where there is more light there is more of it, as of the image's own noise.
+    The same image gets the same noise, in other units and as its mirror image as well. Where there is more light
+    there is more of it, as of the image's own noise.
 
     Parameters
     ----------
@@ -104,15 +110,27 @@ def make_independent(image: NDArray[Any], psf: NDArray[Any]) -> NDArray[np.float
     waves = np.meshgrid(*(2 * np.pi * np.fft.fftfreq(n) for n in planes.shape[1:]), indexing="ij", sparse=True)
     lacks = np.sqrt(noise.coarse * -np.expm1(-(noise.width**2) * (waves[0] ** 2 + waves[1] ** 2)))
     line = estimate_noise_line(data)
-    random = np.random.default_rng(zlib.crc32(data.tobytes()))
+    lies = Orientation.of(data)
+    drawn = np.random.default_rng(_seed(lies.apply(data))).standard_normal(lies.shape(data.shape), np.float32)
+    drawn = lies.undo(drawn).reshape(planes.shape)
     mean = line.gain * max(0.0, float(data.mean(dtype=np.float64)) - line.dark) + line.read
-    for plane in planes:
-        added = scipy.fft.ifft2(lacks * scipy.fft.fft2(random.standard_normal(plane.shape))).real
+    for plane, white in zip(planes, drawn, strict=True):
+        added = scipy.fft.ifft2(lacks * scipy.fft.fft2(white.astype(np.float64))).real
         if mean > 0:
             light = np.maximum(gaussian_filter(plane, _LIGHT) - line.dark, 0)
-            added *= np.sqrt((line.gain * light + line.read) / mean)
+            added *= np.sqrt(line.gain / mean * light + line.read / mean)
         plane += added.astype(np.float32)
     return data
+
+
+def _seed(image: NDArray[Any]) -> int:
+    """Return a number of the image, the same in other units: which of its parts are bright."""
+    sums = image.astype(np.float64)
+    for axis in range(image.ndim):
+        sums = np.stack(
+            [part.mean(axis=axis) for part in np.array_split(sums, min(8, sums.shape[axis]), axis)], axis
+        )
+    return zlib.crc32(np.packbits(sums > np.median(sums)).tobytes())
 
 
 def subtract_stripes(image: NDArray[Any]) -> NDArray[np.float32]:
