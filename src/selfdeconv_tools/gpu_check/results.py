@@ -1,0 +1,134 @@
+"""Presets on the card against the processor's arrays, and the paper's rows for as long as there is time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv import api
+from napari_selfdeconv.benchmark.methods import network
+from napari_selfdeconv.benchmark.truths import degraded, files
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import Cancelled, ComputeError
+from napari_selfdeconv.events import drain
+from napari_selfdeconv.metrics.full_reference import psnr
+from napari_selfdeconv.simulate import microtubules_3d, paper_psf
+from napari_selfdeconv.simulate.samples import sample_2d
+from selfdeconv_tools.gpu_check.table import Bench
+
+PRESETS = ("instant", "quick", "standard")
+# The rows of the paper's tables, 2D before 3D because they are shorter.
+PAPER = tuple(
+    (f"paper:{loss}{bound}", ndim)
+    for ndim in (2, 3)
+    for loss in ("noise2self", "noise2same", "noise2same_d")
+    for bound in ("", "+bound")
+)
+_FEWER = ",steps=2,features=4,patch=16,batch_size=1"
+# Of the budget, for the other parts and for the paper's rows.
+_SHARE_OF_PRESETS = 0.45
+
+
+@dataclass(frozen=True)
+class Case:
+    """A truth and its degraded image."""
+
+    name: str
+    truth: NDArray[np.float32]
+    noisy: NDArray[np.float32]
+
+    @property
+    def psf(self) -> NDArray[Any]:
+        return paper_psf(self.noisy.ndim)
+
+
+def cases(bench: Bench, images: Path | None) -> list[Case]:
+    """Return four images and two volumes: generated, or those of a folder, cropped to a common size."""
+    side, deep = (32, (20, 20, 20)) if bench.tiny else (512, (32, 96, 96))
+    if images is not None:
+        loads = list(files(images, None))
+    else:
+        loads = [(f"sample-2d-{seed}", partial(_sheet, seed)) for seed in range(4)]
+        loads += [(f"microtubules-{seed}", partial(microtubules_3d, deep, seed)) for seed in (0, 1)]
+    truths = [(name, load()) for name, load in loads]
+    found = [Case(name, *degraded(data, paper_psf(data.ndim), side)) for name, data in truths]
+    each = (1, 1) if bench.tiny else (4, 2)
+    return [case for n, most in zip((2, 3), each, strict=True) for case in _of(found, n)[:most]]
+
+
+def _sheet(seed: int) -> NDArray[Any]:
+    return sample_2d(seed).truth
+
+
+def _of(found: list[Case], ndim: int) -> list[Case]:
+    return [case for case in found if case.noisy.ndim == ndim]
+
+
+def check_presets(bench: Bench, tested: list[Case]) -> None:
+    """Run the presets on the device and on the processor; write time, PSNR and the difference of the arrays."""
+    keep = bench.budget_s * (1 - _SHARE_OF_PRESETS)
+    for name in PRESETS:
+        for case in tested:
+            config = api.preset(name, case.noisy.ndim, device=bench.device)
+            if bench.tiny and config.optimiser.steps:
+                config = config.replace(steps=2)
+            ours = _run(bench, case, config, keep)
+            if ours is None:
+                bench.row("presets", f"{name} {case.name}", "status", "not run", note="no time left")
+                return
+            label = f"{name} {case.name}"
+            bench.row("presets", label, "time", ours.seconds, "s", ours.precision)
+            bench.row("presets", label, "PSNR", psnr(np.clip(ours.image, 0, 1), case.truth), "dB")
+            theirs = _run(bench, case, config.replace(device="cpu", precision="float32"), keep)
+            if theirs is None:
+                bench.row("presets", label, "difference", "not measured", note="no time left on the processor")
+                continue
+            spread = float(theirs.image.std()) or 1.0
+            off = float(np.sqrt(np.mean((ours.image - theirs.image) ** 2))) / spread
+            bench.row("presets", label, "processor", theirs.seconds, "s", theirs.precision)
+            bench.row(
+                "presets", label, "PSNR of the processor", psnr(np.clip(theirs.image, 0, 1), case.truth), "dB"
+            )
+            bench.row(
+                "presets", label, "difference", off, "", "root mean square, in standard deviations of the result"
+            )
+
+
+def check_paper(bench: Bench, tested: list[Case], step_s: dict[int, float]) -> None:
+    """Run the paper's rows with their whole settings, as many as there is time for."""
+    for method, ndim in PAPER:
+        case = next(iter(_of(tested, ndim)), None)
+        if case is None:
+            continue
+        config = network(method + (_FEWER if bench.tiny else ""), ndim, bench.device)
+        expected = step_s.get(ndim, 0.0) * config.optimiser.steps
+        if expected > bench.left_s:
+            note = f"{expected:.0f} s expected, {bench.left_s:.0f} s left"
+            bench.row("paper", f"{method} {ndim}D", "status", "not run", note=note)
+            continue
+        result = _run(bench, case, config, 0.0)
+        if result is None:
+            bench.row("paper", f"{method} {ndim}D", "status", "cut short")
+            return
+        bench.row("paper", f"{method} {ndim}D {case.name}", "time", result.seconds, "s", result.precision)
+        score = psnr(np.clip(result.image, 0, 1), case.truth)
+        bench.row("paper", f"{method} {ndim}D {case.name}", "PSNR", score, "dB", f"{result.steps_done} steps")
+
+
+def _run(bench: Bench, case: Case, config: TrainConfig, keep_s: float) -> api.Deconvolution | None:
+    """Return a result, or None if the time was over before it was there."""
+    stop, look = bench.token(keep_s)
+    if bench.left_s < keep_s:
+        return None
+    try:
+        return drain(api.iter_deconvolve(case.noisy, case.psf, config, stop=stop), look)
+    except Cancelled:
+        return None
+    except ComputeError as error:
+        bench.row("errors", case.name, config.name, "failed", note=str(error))
+        return None
