@@ -129,7 +129,7 @@ def _time_stages(place: Path) -> list[float]:
             return save(*arguments)
 
         cli_terminal._Lines.__call__ = noted  # type: ignore[method-assign]
-        api.save_outcome = saved
+        api.save_outcome = saved  # type: ignore[assignment]
         status = main(_command(place))
         ends = [*(seen[stage] for stage in STAGES), time.perf_counter() - begun]
         log.write_text(" ".join(map(str, ends)), "utf-8")

@@ -49,16 +49,16 @@ class Case:
 
 def cases(bench: Bench, images: Path | None) -> list[Case]:
     """Return four images and two volumes: generated, or those of a folder, cropped to a common size."""
-    side, deep = (32, (20, 20, 20)) if bench.tiny else (512, (32, 96, 96))
+    side, shape = (32, (20, 20, 20)) if bench.tiny else (512, (32, 96, 96))
+    flat, deep = (1, 1) if bench.tiny else (4, 2)
     if images is not None:
         loads = list(files(images, None))
     else:
-        loads = [(f"sample-2d-{seed}", partial(_sheet, seed)) for seed in range(4)]
-        loads += [(f"microtubules-{seed}", partial(microtubules_3d, deep, seed)) for seed in (0, 1)]
+        loads = [(f"sample-2d-{seed}", partial(_sheet, seed)) for seed in range(flat)]
+        loads += [(f"microtubules-{seed}", partial(microtubules_3d, shape, seed)) for seed in range(deep)]
     truths = [(name, load()) for name, load in loads]
     found = [Case(name, *degraded(data, paper_psf(data.ndim), side)) for name, data in truths]
-    each = (1, 1) if bench.tiny else (4, 2)
-    return [case for n, most in zip((2, 3), each, strict=True) for case in _of(found, n)[:most]]
+    return [*_of(found, 2)[:flat], *_of(found, 3)[:deep]]
 
 
 def _sheet(seed: int) -> NDArray[Any]:
