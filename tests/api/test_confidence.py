@@ -116,7 +116,7 @@ def test_a_model_and_its_image_differ_or_not(model: Any) -> None:
 
 
 def test_a_recipe_needs_a_provenance() -> None:
-    with pytest.raises(ConfigError, match="does not say how it was made"):
+    with pytest.raises(ConfigError, match="do not say how it was made"):
         reproduce.as_python({}, "a.tif", "p.tif")
     with pytest.raises(ConfigError, match="trained further"):
         reproduce.as_command({"continued_from": {}}, "a.tif", "p.tif")

@@ -53,6 +53,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "iter_deconvolve_series": series,
     "iter_deconvolve_zarr": in_a_folder,
     "prepare_psf": lambda psf: api.prepare_psf(psf, background=0.0)[0],
+    "preview_region": lambda psf: api.preview_region(IMAGE, psf).image,
     "residual": lambda psf: api.residual(IMAGE, RESULT, psf),
     "richardson_lucy": lambda psf: api.richardson_lucy(IMAGE, psf, 3),
 }

@@ -147,6 +147,9 @@ def test_the_run_says_so_and_the_record_keeps_it() -> None:
     applied = drain(api.iter_apply_model(result.model, image, device_name="cpu"), note)
     assert said.count(NOISE_ADDED) == 1
     assert np.abs(applied - result.image).max() < 1e-3 * np.ptp(result.image)
+    # So does a preview, but for the views that are averaged and for the gain.
+    preview = api.preview_region(image, psf, preset("instant", 2, device="cpu")).image
+    assert preview.std() < image.std()
     classical = api.classical_method(image, psf, api.Classical(method="rl", iterations=1), device_name="cpu")
     assert classical.provenance["noise_changes"] == ["noise added"]
     # The residual is that of the image as it was recorded.

@@ -57,7 +57,7 @@ def preview_region(
     ((16, 20), (8, 10))
     """
     config = config or preset("instant", image.ndim)
-    problem = Problem.of(image, psf, config, weights=weights).with_compact_psf()
+    problem = Problem.of(image, psf, config, weights=weights).with_compact_psf().with_independent_noise()
     choice = choose_device(config.compute.device, config.compute.precision)
     learned = initial_weights(config, image.ndim)
     with computing():
