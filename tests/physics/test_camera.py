@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,17 @@ def test_unmeasured_pixels_do_not_move_the_field() -> None:
     measured[50:, 50:] = False
     spoiled = np.where(measured, image, 0)
     assert np.abs(estimate_field(spoiled, measured) - estimate_field(image, measured)).max() < 1e-3
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, 4095.0])
+def test_what_unmeasured_pixels_hold_does_not_move_the_background(value: float) -> None:
+    """Their values once bled into the light beside them, and the darkest place of the image was their rim."""
+    image, measured = recorded(offset=1000.0), np.ones((SIDE, SIDE), bool)
+    measured[50:, 50:] = measured[20:23, 20:23] = False
+    spoiled = np.where(measured, image, value)
+    assert asdict(estimate_background(spoiled, measured)) == asdict(estimate_background(image, measured))
+    whole = estimate_background(image)
+    assert estimate_background(spoiled, measured).constant == pytest.approx(whole.constant, abs=10)
 
 
 @pytest.mark.parametrize("boundary", ["open", "reflect", "zero"])

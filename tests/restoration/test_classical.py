@@ -30,7 +30,7 @@ ALL = [
     Classical(method="rl", boundary="reflect"),
     Classical(method="rl-tv", iterations=4, boundary="reflect"),
     Classical(method="tv", iterations=20, boundary="reflect"),
-    Classical(method="wiener"),
+    Classical(method="wiener", boundary="reflect"),
 ]
 
 
@@ -76,7 +76,7 @@ def test_scale_and_offset_change_nothing_but_the_units() -> None:
     _, image = scene()
     for method in (
         Classical(method="tv", regularisation=0.02, iterations=20, boundary="reflect"),
-        Classical(method="wiener"),
+        Classical(method="wiener", boundary="reflect"),
     ):
         one, other = (
             drain(api.iter_classical(x, psf_of(2), [method]))[0].image for x in (image, 500 * image + 100)

@@ -190,7 +190,7 @@ class MethodChoice(Settings):
         Text(),
         Told(
             "open: light from outside the image is free; reflect: the image continues as its mirror image; "
-            "zero: no light comes from outside. Default: open where the method knows it"
+            "zero: no light comes from outside. Default: open"
         ),
     ] = None
     background: Annotated[

@@ -8,11 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve, distance_transform_edt, gaussian_filter, map_coordinates, percentile_filter
+from scipy.ndimage import (
+    convolve,
+    distance_transform_edt,
+    gaussian_filter,
+    map_coordinates,
+    minimum_filter,
+    percentile_filter,
+)
 from scipy.optimize import nnls
 
 # Second differences along both axes of a plane: white noise keeps its variance, smooth light vanishes.
 _NOISE_FILTER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
+# Width of the surroundings whose mean is the light of a pixel.
+_AROUND = 1.5
 _BINS, _LEAST_IN_BIN = 24, 50
 # More pixels than this say no more about the camera.
 _MOST_PIXELS, _MOST_SIDE = 2**22, 2048
@@ -131,14 +140,17 @@ def estimate_noise_line(image: NDArray[Any], measured: NDArray[np.bool_] | None 
     2
     """
     planes = _some_planes(np.asarray(image))
-    seen = np.ones(planes.shape, bool) if measured is None else _some_planes(measured) > 0
+    known = np.ones(planes.shape, bool) if measured is None else _some_planes(measured) > 0
+    # A second difference needs its neighbours, which exist away from edges and from what is no measurement.
+    seen = minimum_filter(known, (1, 3, 3))
     for axis in (1, 2):
         for edge in (slice(0, 2), slice(-2, None)):
             seen[(*[slice(None)] * axis, edge)] = False
     if not seen.any():
-        value = float(planes.min())
+        value = float(planes[known].min() if known.any() else planes.min())
         return NoiseLine(value, 0.0, 0.0)
-    light = np.stack([gaussian_filter(plane, 1.5) for plane in planes])[seen]
+    planes = np.where(known, planes, 0)
+    light = np.stack([_smooth(plane, mask) for plane, mask in zip(planes, known, strict=True)])[seen]
     noise = np.stack([convolve(plane, _NOISE_FILTER, mode="reflect") for plane in planes])[seen]
     dark = float(np.quantile(light, _DARKEST))
     edges = np.quantile(light, np.linspace(0, 1, _BINS + 1))
@@ -289,6 +301,14 @@ def report_camera(
         photons_mean=(mean - found.constant) / gain if gain else 0.0,
         photons_brightest=(brightest - found.constant) / gain if gain else 0.0,
     )
+
+
+def _smooth(plane: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the mean light around each pixel, of the pixels that are known; the others hold 0."""
+    smooth: NDArray[np.float32] = gaussian_filter(plane, _AROUND)
+    if not known.all():
+        smooth /= np.maximum(gaussian_filter(known.astype(np.float32), _AROUND), 1e-6)
+    return smooth
 
 
 def _some_planes(image: NDArray[Any]) -> NDArray[np.float32]:

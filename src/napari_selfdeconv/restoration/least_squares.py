@@ -33,7 +33,7 @@ def solve_least_squares(
     weights: PixelWeights | None = None,
     background: float | NDArray[np.float32] = 0.0,
 ) -> Generator[Tick, None, Tensor]:
-    """Minimise ``sum w (A f + b - x)^2 + l sum f^2`` by conjugate gradients.
+    """Minimise ``sum w (A f + b - x)^2 + l sum (f - m)^2`` by conjugate gradients; m is the mean light.
 
     Parameters
     ----------
@@ -47,12 +47,13 @@ def solve_least_squares(
 
     Returns
     -------
-    float32 tensor, (1, 1, *estimate), light above the background, scaled so that the mean of the light is kept; it
-    may be negative. In the computer's memory.
+    float32 tensor, (1, 1, *estimate), light above the background; it may be negative. What differs from m is
+    multiplied by 1 + l. In the computer's memory.
 
     Notes
     -----
-    The square of a block of the coarse grid counts as often as the block has voxels.
+    Light that the image says nothing about, as beyond the border, is m. The square of a block of the coarse grid
+    counts as often as the block has voxels.
     """
     above = np.asarray(image, np.float32) - background
     # Squares of extreme numbers would not be finite. A power of two changes no digit.
@@ -70,6 +71,9 @@ def solve_least_squares(
         size = operator.adjoint(torch.ones_like(x))
         for part in operator.grids(size):
             part.fill_(float(part.max()))
+        mean = float((given * x).sum(dtype=torch.float64) / given.sum(dtype=torch.float64))
+        usual = operator.clear(torch.full_like(size, mean))
+        x -= operator.forward(usual)
         f, w = torch.zeros_like(size), given
     for number in range(rounds):
         with torch.inference_mode():
@@ -93,7 +97,7 @@ def solve_least_squares(
             yield Tick(number * iterations + n, rounds * iterations)
             if stop.stopped or power <= enough:
                 break
-    return operator.clear((1 + regularisation) * unit * f).cpu()
+    return operator.clear((1 + regularisation) * f).add_(usual).mul_(unit).cpu()
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

@@ -42,9 +42,9 @@ class Classical(Settings):
     regularisation : weight of the total variation or of the Wiener filter; None chooses it from held-out pixels
         ("tv", "wiener") or takes 0.002 ("rl-tv").
     median_guard : replace lone pixels far off their neighbours first (salt and pepper).
-    boundary : where light comes from (`Border`). None takes the method's own: "reflect" for "wiener", which
-        is then one filter (conjugate gradients solve it with the others), and "open" for the rest. With "open" the
-        iterations of "rl" and "rl-tv" are accelerated: 35 of them do what some 200 plain ones do.
+    boundary : where light comes from (`Border`). None takes "open". "wiener" is one filter with "reflect";
+        conjugate gradients solve it with the others. With "open" the iterations of "rl" and "rl-tv" are
+        accelerated: 35 of them do what some 200 plain ones do.
     background : light everywhere in the image that comes from no object, in the image's units, such as the offset
         of the camera. The result is the light above it. "varying" adds a part that varies slowly over the field of
         view, estimated from the image. None estimates a constant with "open" and takes 0 otherwise.
@@ -244,7 +244,7 @@ METHODS: dict[str, Method] = {
         title="Wiener filter",
         summary="Least squares with the smallest squares of the result: linear, and may be negative",
         solve=run_wiener,
-        boundaries=("reflect", "open", "zero"),
+        boundaries=_BORDERS,
         regularisation=Setting(most=1e3, grid=tuple(10.0 ** (k / 4) for k in range(-10, 5))),
         least_squares=True,
         # 0.1 and 1 are those of the filtered copies that the network gets.
