@@ -17,6 +17,7 @@ import yaozarrs
 import zarr
 
 from napari_selfdeconv import api, preset
+from napari_selfdeconv.arrays.out_of_core import training_block
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
@@ -116,6 +117,45 @@ def test_a_cancel_removes_the_folder_and_a_folder_that_is_there_is_left(tmp_path
     (tmp_path / "mine.zarr").mkdir()
     with pytest.raises(ConfigError, match="is there already"):
         drain(work(tmp_path / "mine.zarr"))
+
+
+@pytest.mark.parametrize("most", [IMAGE.size, 80 * 80])
+def test_what_pixels_without_a_weight_hold_is_not_seen(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In tiles as well, of an image that is trained on a block of it or as a whole."""
+    monkeypatch.setattr(training_block, "__kwdefaults__", {"seed": 0, "most": most})
+    counts = np.ones(IMAGE.shape, bool)
+    counts[:, 60], counts[100:, 120:] = False, False
+    config = TINY.replace(refine=True)
+    results = []
+    for junk in (0.0, np.nan, 3e4):
+        out = np.zeros(IMAGE.shape, np.float32)
+        spoiled = np.where(counts, IMAGE, np.float32(junk))
+        drain(api.iter_deconvolve_large(spoiled, PSF, config, out=out, weights=counts, tiles=TILES))
+        results.append(out)
+    assert np.isfinite(results[0]).all()
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    found = np.zeros(IMAGE.shape, np.float32)
+    spoiled = np.where(counts, IMAGE, np.float32(0))
+    region = slice(30, 50), slice(30, 50)
+    for out, weights in ((results[0], counts), (found, "auto")):
+        work = api.iter_deconvolve_large(
+            spoiled, PSF, config, out=out, weights=weights, region=region, tiles=TILES
+        )
+        drain(work)
+    np.testing.assert_allclose(found, results[0], atol=0.02 * np.ptp(results[0]))
+
+
+def test_a_mask_must_fit_and_a_run_with_another_mask_does_not_go_on(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="weights have shape"):
+        drain(api.iter_deconvolve_large(IMAGE, PSF, TINY, out=IMAGE.copy(), weights=np.ones((3, 3))))
+    for event in work(tmp_path / "r.zarr"):
+        if isinstance(event, Filling):
+            break
+    counts = np.ones(IMAGE.shape, bool)
+    counts[50] = False
+    with pytest.raises(ConfigError, match="or with another mask"):
+        drain(api.iter_deconvolve_zarr(IMAGE, PSF, tmp_path / "r.zarr", TINY, weights=counts, tiles=TILES))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")

@@ -21,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.checkpoints import Checkpoint
-from napari_selfdeconv.api.large import LargeDeconvolution, TileWork, TrainedTiles, fill_tiles
+from napari_selfdeconv.api.large import LargeDeconvolution, fill_tiles
+from napari_selfdeconv.api.large_tiles import TileWork, TrainedTiles
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event
+from napari_selfdeconv.inference.prepare import Problem
+from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.atomic import whole_or_not_at_all, write_remedy
 from napari_selfdeconv.io.json_files import read_json
 from napari_selfdeconv.io.ome_zarr import (
@@ -50,6 +53,7 @@ def iter_deconvolve_zarr(
     path: str | os.PathLike[str],
     config: TrainConfig | None = None,
     *,
+    weights: Weights = None,
     record: ImageRecord | None = None,
     tiles: TileConfig | None = None,
     voxel_um: Sequence[float] | None = None,
@@ -60,8 +64,8 @@ def iter_deconvolve_zarr(
 
     Parameters
     ----------
-    image, psf, config, tiles, voxel_um, stop : as `iter_deconvolve_large`. To go on, image and PSF must be
-        those of the earlier run; its settings and its tiles are used.
+    image, psf, config, weights, tiles, voxel_um, stop : as `iter_deconvolve_large`. To go on, image, PSF and
+        weights must be those of the earlier run; its settings and its tiles are used.
     path : the folder. It must not exist, unless a run on this image was killed in it.
     record : of the image; its channel and its optics are stored.
     checkpoint : of the training, as in `iter_deconvolve`. The tiles need none.
@@ -83,6 +87,7 @@ def iter_deconvolve_zarr(
             psf,
             config,
             place=place,
+            weights=weights,
             tiles=tiles,
             voxel_um=voxel_um,
             stop=stop,
@@ -102,6 +107,10 @@ def iter_deconvolve_zarr(
     return result
 
 
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
 @dataclass
 class _ZarrPlace:
     """The folder of a result, and what a later run needs in it."""
@@ -114,10 +123,13 @@ class _ZarrPlace:
     _key: str = ""
     _out: Any = field(default=None, repr=False)
 
-    def earlier(self, block: NDArray[Any], psf: NDArray[Any]) -> TrainedTiles | None:
+    def earlier(self, problem: Problem) -> TrainedTiles | None:
         """Return what an earlier run has left."""
-        digest = hashlib.sha256(np.ascontiguousarray(block).tobytes()).hexdigest()
-        self._key = f"{self.shape} {block.dtype} {digest} {psf_hash(psf)}"
+        block = problem.image
+        self._key = f"{self.shape} {block.dtype} {_digest(block)} {psf_hash(problem.given_psf)}"
+        if problem.weighing is not None:
+            mask = "" if problem.weights is None else _digest(problem.weights.values)
+            self._key += f" {problem.weighing} {mask}"
         if not is_unfinished(self.path):
             if self.path.exists():
                 raise ConfigError(f"{self.path} is there already: name a folder that is not")
@@ -126,7 +138,8 @@ class _ZarrPlace:
         state = read_json(folder / _STATE, "the state of a run")
         if state["key"] != self._key:
             raise ConfigError(
-                f"{self.path} holds an unfinished run on another image or PSF", "name another folder, or remove it"
+                f"{self.path} holds an unfinished run on another image or PSF, or with another mask",
+                "name another folder, or remove it",
             )
         self._out, self.begun = open_unfinished(self.path), True
         return TrainedTiles(

@@ -279,16 +279,15 @@ def _train(
     into: str | os.PathLike[str] | None,
     checkpoint: Checkpoint | None,
 ) -> _Work:
-    tiles, voxel = template.training.tiles, file.voxel_um
+    tiles, voxel, weights = template.training.tiles, file.voxel_um, weights_of(template.method)
     if into is not None:
-        if template.method.mask not in (None, "auto", "none"):
-            raise ConfigError("a result that is written tile by tile uses no mask", "write an OME-TIFF")
         record = completed_record(file, [chosen])
         filled = yield from iter_deconvolve_zarr(
             file.data,
             chosen.psf,
             into,
             config,
+            weights=weights,
             record=record,
             tiles=tiles,
             voxel_um=voxel,
@@ -296,7 +295,6 @@ def _train(
             checkpoint=checkpoint,
         )
         return _Done(filled.image, filled.provenance, (filled.model,), {}, written=True)
-    weights = weights_of(template.method)
     result = yield from iter_deconvolve(
         file.data,
         chosen.psf,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.events import Tick
 
-Finish = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+Finish = Callable[[NDArray[np.float32], NDArray[np.float32], tuple[slice, ...]], NDArray[np.float32]]
 
 
 class Span(NamedTuple):
@@ -112,8 +112,8 @@ def predict_tiled(
     image : any shape; only the current tile is read from an array on disk.
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.
-    finish : called with the mean of ``functions`` over what was read, and with what was read; the core of what it
-        returns is written.
+    finish : called with the mean of ``functions`` over what was read, with what was read, and with where it lies;
+        the core of what it returns is written.
     is_there : whether the core of a tile is in ``out`` already; such a tile is skipped.
 
     Examples
@@ -133,7 +133,8 @@ def predict_tiled(
             done += len(functions)
             yield Tick(done, total)
             continue
-        piece = np.ascontiguousarray(image[tuple(span.read for span in box)], dtype=np.float32)
+        read = tuple(span.read for span in box)
+        piece = np.ascontiguousarray(image[read], dtype=np.float32)
         mean = np.zeros(piece.shape, np.float32)
         for function in functions:
             mean += function(piece)
@@ -141,7 +142,7 @@ def predict_tiled(
             yield Tick(done, total)
         mean /= len(functions)
         if finish is not None:
-            mean = finish(mean, piece)
+            mean = finish(mean, piece, read)
         inside = tuple(slice(s.core.start - s.read.start, s.core.stop - s.read.start) for s in box)
         result[core] = mean[inside]
     return result

@@ -182,6 +182,10 @@ class Problem:
         near = self.image - far.light
         return replace(self, image=near, scale=_scale_of(near, self.weights), far=far)
 
+    def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
+        """Return the weights of a part of the image; None if all pixels are measurements."""
+        return None if self.weights is None else self.weights.cut(where)
+
     @property
     def given_psf(self) -> NDArray[np.float32]:
         """The PSF that was given, sum 1."""
@@ -330,7 +334,7 @@ def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig
 def check_pieces(image: Any) -> Generator[Tick, None, None]:
     """Read an image that need not fit into memory piece by piece and check every pixel; yield a `Tick` a piece.
 
-    Whole numbers are not read: they are always finite.
+    Whole numbers are not read: they are always finite. Pixels that `WeighedPieces` leaves out are not looked at.
 
     Raises
     ------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +14,8 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.physics.mask import find_unmeasured
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
+#: The weights of a part of an image; None if all of it are measurements.
+WeightsOf = Callable[[tuple[slice, ...]], PixelWeights | None]
 #: Weights of the pixels: an array, found in the image, or None where every pixel is a measurement.
 Weights = NDArray[Any] | Literal["auto", "auto+nan"] | None
 
@@ -62,3 +66,52 @@ def weigh_pixels(
     else:
         pixels = PixelWeights.of(weights, image.shape)
     return pixels.fill(image), pixels, notes
+
+
+@dataclass(frozen=True)
+class WeighedPieces:
+    """An image that need not fit into memory, read in pieces without what is no measurement.
+
+    Parameters
+    ----------
+    image : array-like that can be sliced.
+    weights : as in `weigh_pixels`; an array may be on disk as well. "auto" looks at each piece alone.
+    empty : value of a piece without any measurement.
+    """
+
+    image: Any
+    weights: Weights
+    empty: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.image.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.image.dtype)
+
+    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[Any]:
+        """Return a piece in which pixels of weight 0 have the value of the nearest one that counts."""
+        return self._weighed(where)[0]
+
+    def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
+        """Return the weights of a piece; None if all of it are measurements, or nothing is."""
+        return self._weighed(where)[1]
+
+    def _weighed(self, where: tuple[slice, ...]) -> tuple[NDArray[Any], PixelWeights | None]:
+        piece, weights = np.asarray(self.image[where]), self.weights
+        if weights is None:
+            return piece, None
+        if isinstance(weights, str):
+            finite = np.isfinite(piece)
+            if weights == "auto" and not finite.all():
+                return piece, None  # `check_pieces` says where it lies
+            nothing = not finite.any()
+        else:
+            weights = np.asarray(weights[where])
+            nothing = not weights.any()
+        if nothing:
+            return np.full(piece.shape, self.empty, np.float32), None
+        found, pixels, _ = weigh_pixels(piece, weights)
+        return found, pixels

@@ -60,6 +60,20 @@ def weights_of(choice: Any) -> Any:
     return (np.asarray(choice) == 0).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class LabelWeights:
+    """The weights that labels stand for, 1 where there is no label; computed when a part is read."""
+
+    labels: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.labels.shape)
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return (np.asarray(self.labels[where]) == 0).astype(np.float32)
+
+
 def look_job(data: Any, weights: Any, known: Mapping[str, float]) -> Job:
     """Return the job that looks at an image of two or three axes; its result is `Seen`.
 

@@ -15,7 +15,7 @@ from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, length_um, snapshot, snapshot_any
 from napari_selfdeconv._gui.layers.voxels import with_channel_axis
-from napari_selfdeconv._gui.runs.camera import weights_of
+from napari_selfdeconv._gui.runs.camera import LabelWeights, weights_of
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import Psf, channels_record, optics_record
@@ -112,15 +112,16 @@ def large_job(
     folder: Path,
     weights: Any = None,
 ) -> Job:
-    """Return the job that deconvolves one image that need not fit into memory, into a zarr array in ``folder``."""
+    """Return the job that deconvolves one image that need not fit into memory, into a zarr array in ``folder``.
+
+    ``weights`` say which of its pixels count.
+    """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
         kernel, notes = psf.kernel(source)
         yield from map(Warned, notes)
-        if weights is not None:
-            yield Warned("In an image larger than memory every pixel counts, saturated and dead ones as well.")
         voxel = psf.voxels(source)
         with _out(api, source, folder, None, voxel) as (out, told):
             yield from told
@@ -129,6 +130,7 @@ def large_job(
                 kernel,
                 config,
                 out=out,
+                weights=weights if weights is None or isinstance(weights, str) else LabelWeights(weights),
                 region=previews.region(),
                 tiles=tiles,
                 voxel_um=voxel,

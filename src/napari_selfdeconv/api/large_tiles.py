@@ -1,0 +1,198 @@
+"""What all tiles of a large result have in common, and how one after the other is deconvolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdeconv.api.training import Training
+from napari_selfdeconv.arrays.out_of_core import Mapped
+from napari_selfdeconv.arrays.scaling import Standardizer
+from napari_selfdeconv.arrays.tiling import Finish, tile_spans
+from napari_selfdeconv.compute import device
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.inference.predict import (
+    CLIPPED,
+    check_network,
+    choose_refinement,
+    fill_in_tile,
+    light_of_result,
+    on_device,
+    predict_and_fit,
+    predict_with,
+)
+from napari_selfdeconv.inference.prepare import Problem, to_light
+from napari_selfdeconv.inference.refine import Light, Refiner, refinement_reach
+from napari_selfdeconv.inference.views import predictors
+from napari_selfdeconv.inference.weigh import WeightsOf
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.stop_token import StopToken
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileWork:
+    """What all tiles of a result have in common, beside the model. A run that was killed needs no more to go on.
+
+    Attributes
+    ----------
+    scale : of the image.
+    gain, offset : of the result, in standardised units.
+    chosen : iterations and black of the refinement; None without.
+    light : of the image, for the refinement.
+    light_factor : what a result without negative values is multiplied by if far light was subtracted
+        (`Problem.light_factor`); None elsewhere.
+    """
+
+    scale: Standardizer
+    gain: float = 1.0
+    offset: float = 0.0
+    chosen: tuple[int, float] | None = None
+    light: Light | None = None
+    light_factor: float | None = None
+
+    @property
+    def iterations(self) -> int | None:
+        """Of the refinement; None without."""
+        return None if self.chosen is None else self.chosen[0]
+
+    def finish(self, model: Model, choice: device.Choice, stop: StopToken, weights_of: WeightsOf) -> Finish:
+        """Return what is done to every tile: gain, offset, units, refinement."""
+        refiner = Refiner(choice.device, self.chosen)
+
+        def finished(
+            result: NDArray[np.float32], tile: NDArray[np.float32], where: tuple[slice, ...]
+        ) -> NDArray[np.float32]:
+            result = self.scale.undo(self.gain * result + self.offset)
+            if self.chosen is not None:
+                # A tile of background alone does not have the noise of the image, so that of the block is used.
+                recorded, boundary = self.scale.undo(tile), model.config.boundary
+                work = refiner(result, recorded, model.psf, boundary, self.light, weights_of(where))
+                for _ in work:
+                    stop.raise_if_cancelled()
+            check_network(result)
+            return result if self.light_factor is None else to_light(result, self.light_factor, self.scale.std)
+
+        return finished
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, exact to the last digit."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s output."""
+        light, chosen = values["light"], values["chosen"]
+        return cls(
+            scale=Standardizer(**values["scale"]),
+            gain=values["gain"],
+            offset=values["offset"],
+            chosen=None if chosen is None else (int(chosen[0]), float(chosen[1])),
+            light=None if light is None else Light(**light),
+            light_factor=values.get("light_factor"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTiles:
+    """A trained model and all that its tiles need: what a run that was killed has left.
+
+    Attributes
+    ----------
+    model, work, tiles : as they were when the first tile was computed.
+    choice : device and precision.
+    outcome : stopped, converged, share and steps of the training.
+    """
+
+    model: Model
+    work: TileWork
+    tiles: TileConfig
+    choice: device.Choice
+    outcome: Mapping[str, Any]
+
+
+def core_shape(model: Model, tiles: TileConfig, shape: Sequence[int], context: Sequence[int]) -> tuple[int, ...]:
+    """Return the size of the pieces that tiles give the result."""
+    assert isinstance(tiles.tile, tuple)  # `fill_in_tile` has filled it in
+    wider = map(max, model.network.context, context)
+    spans = [
+        tile_spans(n, t, c, model.network.unet.multiple)[0].core
+        for n, t, c in zip(shape, tiles.tile, wider, strict=True)
+    ]
+    return tuple(span.stop - span.start for span in spans)
+
+
+def ready_for_tiles(
+    training: Training, problem: Problem, tiles: TileConfig, shape: Sequence[int], stop: StopToken
+) -> Generator[Event, None, TrainedTiles]:
+    """Choose the tile and what is done to every one."""
+    model, choice = training.model, training.choice
+    with on_device(model, choice):
+        # One tile for the block and for the image, whatever is chosen in between: so a run can be repeated.
+        furthest = refinement_reach(model.psf.shape) if model.config.result.refine else None
+        tiles = fill_in_tile(tiles, model, shape, choice, furthest)
+        work = yield from _tile_work(model, problem, choice, tiles, stop)
+    outcome = {
+        "steps_done": training.run.steps_done,
+        "stopped": training.stopped,
+        "converged": training.run.converged,
+        "kept_share": training.run.selected.share,
+    }
+    return TrainedTiles(model=model, work=work, tiles=tiles, choice=choice, outcome=outcome)
+
+
+def predict_into(
+    trained: TrainedTiles,
+    image: Any,
+    weights_of: WeightsOf,
+    out: Any,
+    stop: StopToken,
+    context: Sequence[int],
+    is_there: Callable[[tuple[slice, ...]], bool] | None = None,
+) -> Generator[Event, None, TileConfig]:
+    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; see `predict_with`."""
+    model, choice, work = trained.model, trained.choice, trained.work
+    settings = model.config.result
+    views = predictors(model, choice, average=settings.average_symmetries, most=settings.views)
+    standard = Mapped(image, work.scale.apply)
+    finish = work.finish(model, choice, stop, weights_of)
+    made = predict_with(
+        views,
+        model,
+        standard,
+        choice,
+        trained.tiles,
+        stop,
+        out=out,
+        finish=finish,
+        context=context,
+        is_there=is_there,
+    )
+    _, tiles = yield from made
+    return tiles
+
+
+def _tile_work(
+    model: Model, problem: Problem, choice: device.Choice, tiles: TileConfig, stop: StopToken
+) -> Generator[Event, None, TileWork]:
+    """Choose what is done to every tile on the training block."""
+    config, scale = model.config, problem.scale
+    refines = problem.may_be_refined(config)
+    if not (config.result.calibrate or refines or problem.far is not None):
+        return TileWork(scale=scale)
+    block, line, _ = yield from predict_and_fit(model, problem, choice, tiles, stop)
+    gain, offset = float(line.gain), float(line.offset)
+    unrefined = scale.undo(gain * block + offset)
+    if said := CLIPPED if line.cut_off else light_of_result(unrefined, problem):
+        yield Warned(said)
+    factor = None if problem.far is None else problem.light_factor(unrefined)
+    if not refines:
+        return TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor)
+    refiner = Refiner(choice.device)
+    yield from choose_refinement(refiner, unrefined, problem, model, stop)
+    light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
+    return TileWork(scale=scale, gain=gain, offset=offset, chosen=refiner.chosen, light=light, light_factor=factor)
