@@ -89,7 +89,8 @@ class WeighedPieces:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.image.dtype)
+        dtype: np.dtype[Any] = np.dtype(self.image.dtype)
+        return dtype
 
     def __getitem__(self, where: tuple[slice, ...]) -> NDArray[Any]:
         """Return a piece in which pixels of weight 0 have the value of the nearest one that counts."""

@@ -71,7 +71,8 @@ class LabelWeights:
         return tuple(int(n) for n in self.labels.shape)
 
     def __getitem__(self, where: Any) -> np.ndarray:
-        return (np.asarray(self.labels[where]) == 0).astype(np.float32)
+        weights: np.ndarray = (np.asarray(self.labels[where]) == 0).astype(np.float32)
+        return weights
 
 
 def look_job(data: Any, weights: Any, known: Mapping[str, float]) -> Job:

@@ -117,6 +117,8 @@ def large_job(
     ``weights`` say which of its pixels count.
     """
 
+    of_pixels: Any = weights if weights is None or isinstance(weights, str) else LabelWeights(weights)
+
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
@@ -130,7 +132,7 @@ def large_job(
                 kernel,
                 config,
                 out=out,
-                weights=weights if weights is None or isinstance(weights, str) else LabelWeights(weights),
+                weights=of_pixels,
                 region=previews.region(),
                 tiles=tiles,
                 voxel_um=voxel,
