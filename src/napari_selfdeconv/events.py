@@ -152,6 +152,7 @@ class Tick(NamedTuple):
 
 
 Event = Started | Progress | Preview | Interim | Filling | Warned | Noted | Finished
+_E = TypeVar("_E")
 _T = TypeVar("_T")
 
 
@@ -223,10 +224,10 @@ def report_progress(
         stop.raise_if_cancelled()
 
 
-def mapped(
-    work: Generator[Event, None, _T], change: Callable[[Event], Event | None]
-) -> Generator[Event, None, _T]:
-    """Pass the events of a computation on, each as ``change`` returns it, or not for None; return its result.
+def mapped(work: Generator[_E, None, _T], change: Callable[[_E], _E | None]) -> Generator[_E, None, _T]:
+    """Pass on the events or ticks of a computation, each as ``change`` returns it, or not for None.
+
+    The result is that of the computation.
 
     Examples
     --------

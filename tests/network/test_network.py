@@ -205,3 +205,17 @@ def test_bad_pixels_are_counted(value, words):
 def test_a_constant_image_is_refused():
     with pytest.raises(ConfigError, match="constant"):
         Standardizer.of(np.full((4, 4), 7))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_result_in_bfloat16_has_no_steps(ndim: int) -> None:
+    """Equal neighbours are plates: what comes out of the network is not rounded to 8 bits."""
+    torch.manual_seed(0)
+    unet = UNet(ndim, features=8, levels=2).eval()
+    x = torch.randn(1, 1, *[16] * ndim)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        smooth = unet(x)
+    assert smooth.dtype == torch.float32
+    rounded = smooth.bfloat16().float()
+    assert (smooth != rounded).float().mean() > 0.9
+    assert (smooth - rounded).abs().max() < 0.01 * smooth.abs().max()

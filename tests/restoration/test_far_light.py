@@ -67,7 +67,11 @@ def test_far_light_and_compact_light_are_what_the_scene_expects(
 ) -> None:
     _, image, psf = stack
     shape = near_shape(psf, FIELD)
-    scene = run(estimate_scene(image, psf, CPU, StopToken(), iterations=5))
+    work = estimate_scene(image, psf, CPU, StopToken(), iterations=5)
+    first = next(work)
+    assert first.done == 1
+    assert first.total > 5
+    scene = run(work)
     far = run(estimate_far_light(image, psf, shape, "reflect", CPU, StopToken(), iterations=5))
     inside = scene.operator.crop(scene.light)[0, 0].numpy()
     near, share = near_part(psf, shape)

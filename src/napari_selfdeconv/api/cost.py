@@ -16,9 +16,12 @@ from napari_selfdeconv.psf.generate import suggest_psf_shape
 from napari_selfdeconv.psf.near import has_far_light
 from napari_selfdeconv.psf.stack import share_in_stack
 from napari_selfdeconv.restoration.far_light import ITERATIONS
+from napari_selfdeconv.restoration.open_operator import wants_two_grids
 
 # Blurs of a patch in a training step, and of the whole image in prediction and refinement.
 _OF_PATCH, _OF_IMAGE = 2, 40
+# Iterations that take as long as those of blocks and the few that follow.
+_WITH_BLOCKS = 20
 # Memory that far light takes, in float32 volumes of the image and of the PSF.
 _FAR_VOLUMES = 12
 # Larger volumes are not blurred to be timed: their time grows as their size, border included.
@@ -87,7 +90,8 @@ def psf_cost(
     seconds, far = 0.0, 0
     if has_far_light(psf_shape, image_shape):
         inner = suggest_psf_shape(optics, voxel_um, image_shape)
-        seconds = ITERATIONS * _far_seconds(image_shape, psf_shape)
+        count = _WITH_BLOCKS if wants_two_grids(psf_shape) else ITERATIONS
+        seconds = count * _far_seconds(image_shape, psf_shape)
         far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
     optimiser = config.optimiser
     patch = [min(optimiser.patch, n) for n in image_shape]

@@ -43,6 +43,7 @@ class OpenOperator:
     Notes
     -----
     An estimate is one flat tensor, (1, 1, voxels): the fine grid, which holds the image, then the coarse one.
+    ``side`` is that of a block of the coarse grid, in voxels.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class OpenOperator:
         self.psf = psf
         self.image_shape = tuple(image_shape)
         if two_grids is None:
-            two_grids = psf.ndim == 3 and max(psf.shape[1:]) // 2 > _FAR
+            two_grids = wants_two_grids(psf.shape)
         self._coarse: OpenBlur | None = None
+        self._dtype = dtype
+        self.side = side = _LARGE_BLOCK if math.prod(self.image_shape) > _LARGE else _BLOCK
         if two_grids:
-            side = _LARGE_BLOCK if math.prod(self.image_shape) > _LARGE else _BLOCK
             fine, coarse = margins(psf.shape, self.image_shape, side, _MARGIN)
             self._fine = OpenBlur(psf, self.image_shape, fine, dtype=dtype)
             blocks = (
@@ -102,6 +104,49 @@ class OpenOperator:
         """Return the image inside and its mean outside: a start for the iterations."""
         estimate = image.new_full((1, 1, *self.estimate_shape), float(image.mean()))
         self.crop(estimate).copy_(image)
+        return self.clear(estimate)
+
+    @property
+    def has_two_grids(self) -> bool:
+        """Whether light that is far outside the image lies on a coarse grid."""
+        return self._coarse is not None
+
+    def of_blocks(self) -> OpenOperator:
+        """Return the operator of an image of blocks, each the mean of ``side`` x ``side`` pixels a plane."""
+        psf = coarse_psf(self.psf, self.side)
+        # Beyond these the blocks are empty: no light comes from there.
+        reach = [n // 2 // self.side + 1 for n in self.psf.shape[1:]]
+        cut = [slice(n // 2 - r, n // 2 + r + 1) for n, r in zip(psf.shape[1:], reach, strict=True)]
+        planes, *sides = self.image_shape
+        shape = planes, *(-(-n // self.side) for n in sides)
+        return OpenOperator(psf[:, cut[0], cut[1]], shape, two_grids=False, dtype=self._dtype)
+
+    def from_blocks(self, blocks: OpenOperator, light: Tensor) -> Tensor:
+        """Return an estimate with the light of an estimate of `of_blocks`, interpolated linearly in planes."""
+        assert self._coarse is not None
+        lit = blocks.fine(light)[0, 0]
+        estimate = light.new_zeros((1, 1, *self.estimate_shape))
+        (above, _), *first = blocks._fine.reach
+        (higher, _), *before = self._fine.reach
+        fine = self.fine(estimate)[0, 0]
+        up = Upsampling(
+            fine.shape[1:],
+            lit.shape[1:],
+            [f * self.side - b for f, (b, _) in zip([f for f, _ in first], before, strict=True)],
+            self.side,
+            self._dtype,
+        )
+        for plane in range(len(fine)):
+            fine[plane] = up.apply(lit[plane - higher + above])
+        coarse = self._blocks(estimate[0, 0])
+        starts = [
+            above - self._coarse.reach[0][0],
+            *(
+                f - b // self.side - r
+                for (f, _), (b, _), (r, _) in zip(first, before, self._coarse.reach[1:], strict=True)
+            ),
+        ]
+        coarse[...] = lit[tuple(slice(s, s + n) for s, n in zip(starts, coarse.shape, strict=True))]
         return self.clear(estimate)
 
     def clear(self, estimate: Tensor) -> Tensor:
@@ -152,6 +197,17 @@ class OpenOperator:
     def _blocks(self, f: Any) -> Any:
         assert self._coarse is not None
         return f[self._split :].reshape(self._coarse.shape)
+
+
+def wants_two_grids(psf_shape: Sequence[int]) -> bool:
+    """Return whether a PSF reaches so far that light far outside the image lies on a coarse grid.
+
+    Examples
+    --------
+    >>> wants_two_grids((21, 41, 41)), wants_two_grids((79, 223, 223))
+    (False, True)
+    """
+    return len(psf_shape) == 3 and max(psf_shape[1:]) // 2 > _FAR
 
 
 def _outside(coarse: OpenBlur, margin: tuple[int, int]) -> NDArray[np.bool_]:

@@ -43,6 +43,7 @@ def iterate_weighted_richardson_lucy(
     accelerated: bool = True,
     tv: float = 0.0,
     each: Each | None = None,
+    start: Tensor | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
     """Run Richardson-Lucy up to the largest count and keep the estimate at each of ``iterations``.
 
@@ -60,6 +61,7 @@ def iterate_weighted_richardson_lucy(
     accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
     each : as in `iterate_richardson_lucy`.
+    start : estimate to begin with, above 0 and on ``device``; None is the mean light everywhere. It is changed.
 
     Returns
     -------
@@ -76,14 +78,14 @@ def iterate_weighted_richardson_lucy(
         sight = observed.new_empty((1, 1, *operator.estimate_shape))
         operator.adjoint_into(torch.ones_like(observed) if weighted is None else weighted.to(observed), sight)
         mean = _mean_light(observed, weighted) - background.mean
-        start = max(mean, _FLOOR * float(observed.abs().max()))
-        f = operator.clear(torch.full_like(sight, start))
+        least = max(mean, _FLOOR * float(observed.abs().max()))
+        f = operator.clear(torch.full_like(sight, least)) if start is None else start
         y = f.clone() if accelerated else f
         ratio = torch.empty_like(observed)
         saturated = None
         if weights is not None and weights.at_least is not None:
             saturated = torch.as_tensor(weights.at_least, device=device)[None, None]
-    run = _Run(operator, observed, weighted, saturated, sight, f, y, background, _FLOOR * start, tv)
+    run = _Run(operator, observed, weighted, saturated, sight, f, y, background, _FLOOR * least, tv)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
     for n in range(1, last_count + 1):
