@@ -12,9 +12,11 @@ from scipy.signal import fftconvolve
 from napari_selfdeconv import Optics, richards_wolf_psf
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.physics.blur import Blur, convolved
+from napari_selfdeconv.physics.camera import NO_BACKGROUND
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import near_part, near_shape
 from napari_selfdeconv.psf.stack import stack_psf_shape
-from napari_selfdeconv.restoration.far_light import estimate_far_light, estimate_scene
+from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light, estimate_scene
 from napari_selfdeconv.simulate.widefield import OFFSET, VOXEL_UM, make_scene
 from napari_selfdeconv.stop_token import StopToken
 
@@ -77,6 +79,18 @@ def test_far_light_and_compact_light_are_what_the_scene_expects(
     near, share = near_part(psf, shape)
     whole = scene.expected(inside) + scene.background.constant
     np.testing.assert_allclose(far.light + share * convolved(Blur(near), inside), whole, rtol=1e-4)
+
+
+def test_pixels_that_are_no_measurement_have_what_the_estimate_expects() -> None:
+    image, expected = np.full((1, 2, 3), 10.0, np.float32), np.full((1, 2, 3), 6.0, np.float32)
+    image[0, 0] = 4095, np.nan, 12
+    expected[0, 0, 2] = 20
+    light = np.ones_like(image)
+    far = FarLight(light=light, share=0.5, background=NO_BACKGROUND, near=expected)
+    counts, at_least = np.isfinite(image), np.zeros(image.shape, bool)
+    counts[0, 0, 0], at_least[0, 0, 2] = False, True
+    left = far.subtract(image, PixelWeights(counts, at_least))
+    assert left.tolist() == [[[6, 6, 20], [9, 9, 9]]]
 
 
 def test_an_image_without_light_outside_the_compact_psf_loses_nothing_but_its_background() -> None:

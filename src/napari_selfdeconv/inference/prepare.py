@@ -179,7 +179,7 @@ class Problem:
             self.image, self.whole_psf, self.psf.shape, boundary, choice.device, stop, weights=self.weights
         )
         far = yield from report_progress(work, HAZE_STAGE, stop)
-        near = self.image - far.light
+        near = far.subtract(self.image, self.weights)
         return replace(self, image=near, scale=_scale_of(near, self.weights), far=far)
 
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
@@ -202,8 +202,8 @@ class Problem:
         """
         if self.far is None:
             return 1.0
-        light = float(np.maximum(result, 0).mean(dtype=np.float64))
-        return (self.scale.mean / light if self.scale.mean > 0 < light else 1.0) / self.far.share
+        light, given = (float(np.mean(a, dtype=np.float64)) for a in (np.maximum(result, 0), self.image))
+        return (given / light if given > 0 < light else 1.0) / self.far.share
 
     def may_be_refined(self, config: TrainConfig) -> bool:
         """Return whether Richardson-Lucy may refine a result; it would fit the errors of far light."""

@@ -45,11 +45,26 @@ class FarLight:
     light : float32, as large as the image and in its units: background of the camera and far light.
     share : of the light of the whole PSF that is in the compact part, 0 to 1.
     background : of the camera, as it was estimated.
+    near : float32, as large: what the estimate expects of the image through the compact PSF.
     """
 
     light: NDArray[np.float32]
     share: float
     background: Background
+    near: NDArray[np.float32]
+
+    def subtract(self, image: NDArray[Any], weights: PixelWeights | None) -> NDArray[np.float32]:
+        """Return the image of the compact PSF alone.
+
+        Pixels of weight 0 have what the estimate expects there, and so have saturated ones where that is more:
+        the network would take their clipped value for the light.
+        """
+        left: NDArray[np.float32] = (image - self.light).astype(np.float32, copy=False)
+        if weights is not None:
+            left = np.where(weights.values > 0, left, self.near)
+            if weights.at_least is not None:
+                left = np.where(weights.at_least, np.maximum(left, self.near), left)
+        return left
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +105,9 @@ def estimate_scene(
     operator = OpenOperator(psf, image.shape)
     common: dict[str, Any] = {"device": device, "stop": stop, "weights": weights, "background": background}
     first = BLOCK_ITERATIONS if operator.has_two_grids else 0
-    count = iterations or (AFTER_BLOCKS if first else ITERATIONS)
+    # Light under saturated pixels is the more concentrated, the longer it is iterated.
+    saturated = weights is not None and weights.at_least is not None
+    count = iterations or (AFTER_BLOCKS if first and not saturated else ITERATIONS)
     start = None
     if first:
         work = start_from_blocks(image, operator, first, **common)
@@ -148,5 +165,6 @@ def estimate_far_light(
         light: NDArray[np.float32] = scene.operator.forward(scene.light)[0, 0].numpy()
         inside = scene.operator.crop(scene.light)[0, 0].numpy()
     light += np.float32(scene.background.constant)
-    light -= np.float32(share) * convolved(Blur(near, boundary=boundary), inside)
-    return FarLight(light=light, share=share, background=scene.background)
+    expected = np.float32(share) * convolved(Blur(near, boundary=boundary), inside)
+    light -= expected
+    return FarLight(light=light, share=share, background=scene.background, near=expected)
