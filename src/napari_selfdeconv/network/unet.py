@@ -146,8 +146,8 @@ class UNet(nn.Module):
         ):
             y = up(y)
             y = block(torch.cat([y, old], 1) if self.skip == "concat" else y.add_(old))
-        y = self._finish(y)
-        return y[(..., *(slice(0, n) for n in size))]
+        inside: tuple[Any, ...] = (..., *(slice(0, n) for n in size))
+        return self._finish(y)[inside]
 
     def _finish(self, y: Tensor) -> Tensor:
         """Return the one channel that comes out, in float32 unless a gradient is needed.
