@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started
+from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started, drain
 from napari_selfdeconv.inference import observe
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import loop
@@ -165,3 +165,12 @@ def test_results_that_are_no_better_are_not_computed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(observe, "_PATIENCE", 0.0)
     _, events = collect(trained(trial=0.0, learning_rate=1e-12).replace(steps=12), instant_first=True)
     assert [event.step for event in events if isinstance(event, Interim)] == [0]
+
+
+def test_an_image_larger_than_memory_may_be_instant() -> None:
+    out = np.zeros(IMAGE.shape, np.float32)
+    work = api.iter_deconvolve_large(IMAGE, PSF, instant(refine=False), out=out)
+    large = drain(work)
+    assert large.provenance["steps_done"] == 0
+    whole, _ = collect(instant(refine=False))
+    np.testing.assert_allclose(out, whole.image, atol=1e-3 * np.ptp(whole.image))
