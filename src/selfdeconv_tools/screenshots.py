@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from selfdeconv_tools.demo import PLUGIN, WINDOW, say
 
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 
 # No session of the docks takes longer.
-_PATIENCE_S = 300.0
+_PATIENCE_S = 900.0
+# Where the picture shows no more with all steps.
+_FEW_STEPS = 20
+# Of 255 grey levels.
+_MOST_ERROR = 8
 #: The part of the 2D sample that wanders through the movie.
 MOVIE = (slice(128, 384), slice(128, 384))
 
@@ -45,6 +50,7 @@ class Photographer:
             self.microscope,
             self.psf,
             self.series,
+            self.colours,
         ):
             self._clear()
             session()
@@ -54,8 +60,8 @@ class Photographer:
         dock = self._main("cells_2d")
         self._shoot("input")
         dock.run_panel.train_button.click()
-        bar = dock.run_panel.bar
-        self._until(lambda: not dock.busy or (bar.maximum() > 0 and bar.value() > 0.6 * bar.maximum()))
+        plot = dock.run_panel.plot
+        self._until(lambda: not dock.busy or (plot.points >= 8 and self._has_preview()))
         self._shoot("training")
         self._until(lambda: not dock.busy)
         self._shoot("deconvolved")
@@ -64,13 +70,17 @@ class Photographer:
         dock.compare.side_button.click()
         self._shoot("side_by_side")
         dock.compare.side_button.click()
+        dock.before_after.after_box.choose(self.viewer.layers["cells [deconvolved]"])
+        dock.before_after.button.click()
+        self._shoot("before_after")
+        dock.before_after.button.click()
 
     def trust_and_compare(self) -> None:
         """Residual and uncertainty of a result, then the Compare dock."""
         from napari_selfdeconv._gui.docks.compare import open_compare
         from napari_selfdeconv._gui.layers.exchange import role
 
-        dock = self._main("cells_2d")
+        dock = self._main("cells_2d", steps=_FEW_STEPS)
         dock.train()
         self._until(lambda: not dock.busy)
         for name in ("psf", "network", "compare"):
@@ -83,7 +93,8 @@ class Photographer:
         self._until(lambda: not dock.busy)
         dock.model_panel.uncertainty_button.click()
         self._until(lambda: not dock.busy)
-        shown = [layer for layer in self.viewer.layers if role(layer) in ("result", "image")]
+        roles = ("image", "result", "residual", "uncertainty")
+        shown = [layer for layer in self.viewer.layers if role(layer) in roles]
         dock.compare.side_by_side.show(lambda: [image, *[layer for layer in shown if layer is not image]])
         for layer, limits, colours in (
             (self.viewer.layers["cells [residual of deconvolved]"], (-0.3, 0.3), "PiYG"),
@@ -132,17 +143,16 @@ class Photographer:
         dock.run_panel.train_button.click()
         self._shoot("microscope")
         dock.psf_form.index.setValue(made.optics.refractive_index)
-        for name in ("network", "compare"):
+        for name in ("psf", "network", "compare"):
             dock.sections[name].heading.setChecked(False)
         dock.sections["camera"].unfold()
-        camera, size = dock.camera_panel.report_note, dock.psf_form.size_note.note
-        self._until(lambda: bool(camera.text() and size.text()))
+        self._until(lambda: bool(dock.camera_panel.report_note.text()))
         self._shoot("camera")
 
     def psf(self) -> None:
         """The three tabs of the PSF dock."""
         from napari_selfdeconv._gui.docks.psf import open_psf
-        from napari_selfdeconv.simulate import sample_3d
+        from napari_selfdeconv.api import sample_3d
 
         self.viewer.open_sample(PLUGIN, "microtubules_3d")
         dock = open_psf(self.viewer)
@@ -170,10 +180,11 @@ class Photographer:
 
     def series(self) -> None:
         """A movie: the sample, wandering."""
-        dock = self._main("cells_2d")
+        dock = self._main("cells_2d", steps=_FEW_STEPS)
         image = self.viewer.layers["cells"]
         movie = np.stack([np.roll(image.data, 6 * t, 1)[MOVIE] for t in range(4)])
-        self.viewer.layers.remove("cells")
+        for name in ("cells", "cells truth"):
+            self.viewer.layers.remove(name)
         layer = self.viewer.add_image(
             movie,
             name="movie",
@@ -189,12 +200,60 @@ class Photographer:
         self.viewer.reset_view()
         self._shoot("series")
 
-    def _main(self, sample: str) -> Any:
+    def colours(self) -> None:
+        """Three channels whose file states their colours, and a colour picture that comes back as one."""
+        from napari_selfdeconv._gui.docks.deconvolve import DOCK_NAME
+        from napari_selfdeconv.api import ChannelRecord, ImageRecord, write_ome_tiff
+
+        dock = self._main("cells_2d")
+        image = self.viewer.layers["cells"]
+        channels = np.stack([np.roll(image.data, shift, 1)[MOVIE] for shift in (0, 30, 60)])
+        stated = (("DAPI", "#4060ff", 0.461), ("GFP", "#00ff00", 0.51), ("mCherry", "#ff2020", 0.61))
+        record = ImageRecord(
+            file="",
+            format="",
+            axes="CYX",
+            shape=channels.shape,
+            dtype=str(channels.dtype),
+            channels=tuple(ChannelRecord(name=n, colour=c, emission_um=e) for n, c, e in stated),
+        )
+        self._clear()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "colours.ome.tif"
+            write_ome_tiff(path, channels, voxel_um=tuple(image.scale), axes="CYX", record=record)
+            self.viewer.open(str(path), plugin=PLUGIN)
+        _, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, DOCK_NAME)
+        dock.psf_form.generated.click()
+        self._shoot("channels")
+        self._clear()
+        dock = self._main("cells_2d", steps=_FEW_STEPS)
+        scaled = 255 * (channels - channels.min()) / np.ptp(channels)
+        picture = np.moveaxis(scaled, 0, -1).astype(np.uint8)
+        for name in ("cells", "cells truth"):
+            self.viewer.layers.remove(name)
+        dock.image_box.choose(
+            self.viewer.add_image(picture, rgb=True, name="picture", scale=image.scale, units=image.units)
+        )
+        dock.train()
+        self._until(lambda: not dock.busy)
+        for name in ("network", "psf"):
+            dock.sections[name].heading.setChecked(False)
+        self.viewer.reset_view()
+        dock.before_after.button.click()
+        self._shoot("colour_picture")
+        dock.before_after.button.click()
+
+    def _has_preview(self) -> bool:
+        from napari_selfdeconv._gui.layers.exchange import role
+
+        return any(layer.visible and role(layer) == "preview" for layer in self.viewer.layers)
+
+    def _main(self, sample: str, steps: int = 0) -> Any:
         from napari_selfdeconv._gui.docks.deconvolve import DOCK_NAME
 
         self.viewer.open_sample(PLUGIN, sample)
         _, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, DOCK_NAME)
-        dock.train_form.steps.setValue(self._steps)
+        dock.train_form.steps.setValue(self._steps or steps)
         return dock
 
     def _clear(self) -> None:
@@ -222,7 +281,12 @@ class Photographer:
     def _shoot(self, name: str) -> None:
         self._wait(self._settle_s)
         path = self._folder / f"{name}.png"
-        self.viewer.window.screenshot(str(path), flash=False, canvas_only=False)
+        picture = self.viewer.window.screenshot(flash=False, canvas_only=False)
+        made = Image.fromarray(picture[..., :3])
+        # A third of the size, where no pixel differs by more than a few grey levels.
+        few = made.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        error = np.abs(np.asarray(few.convert("RGB"), int) - np.asarray(made, int)).max()
+        (few if error <= _MOST_ERROR else made).save(path, optimize=True)
         say(f"  {path}")
 
 

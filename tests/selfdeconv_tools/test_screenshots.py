@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from napari_selfdeconv import simulate
+from napari_selfdeconv import api
 from selfdeconv_tools.screenshots import Photographer
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +22,10 @@ ROOT = Path(__file__).parents[2]
 def test_every_picture_is_made(
     make_napari_viewer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sample = simulate.sample_2d()
-    cut = replace(sample, image=sample.image[::4, ::4].copy(), truth=sample.truth[::4, ::4].copy())
-    monkeypatch.setattr(simulate, "sample_2d", lambda: cut)
+    for name, cut in (("sample_2d", np.s_[::4, ::4]), ("sample_3d", np.s_[::3, :64, :64])):
+        sample = getattr(api, name)()
+        small = replace(sample, image=sample.image[cut].copy(), truth=sample.truth[cut].copy())
+        monkeypatch.setattr(api, name, lambda small=small: small)
     monkeypatch.setattr("selfdeconv_tools.screenshots.MOVIE", (slice(16, 96), slice(16, 96)))
     Photographer(make_napari_viewer(show=True), tmp_path, steps=2, settle_s=0.05).take_all()
     made = {path.name for path in tmp_path.iterdir()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox
 from napari_selfdeconv.api import METHODS, Classical, Method
@@ -51,8 +51,10 @@ class MethodsForm(QWidget):
         self.network = QCheckBox("Network (quick)")
         self.network.setToolTip("Train the network with the preset 'quick' and compare its result as well")
         layout.addWidget(self.guard, len(METHODS), 0, 1, 2)
-        layout.addWidget(QLabel("Beyond the border"), len(METHODS) + 1, 0)
-        layout.addWidget(self.border, len(METHODS) + 1, 1)
+        beside = QHBoxLayout()
+        beside.addWidget(QLabel("Beyond the border"))
+        beside.addWidget(self.border, 1)
+        layout.addLayout(beside, len(METHODS) + 1, 0, 1, 2)
         layout.addWidget(self.network, len(METHODS) + 2, 0, 1, 2)
 
     def classical(self, camera: Mapping[str, Any] | None = None) -> list[Classical]:
