@@ -51,7 +51,8 @@ def test_save_load_apply(
     other = open_dock()
     assert not other.model_panel.apply_button.isEnabled()
     other.model_panel.load(str(tmp_path / "m.safetensors"))
-    assert "3 steps" in other.model_panel.note.text()
+    done = panel.model.provenance["steps_done"]  # training may end before the steps that were asked for
+    assert f", {done} steps" in other.model_panel.note.text()
     assert other.run_panel.continue_button.isVisibleTo(other.run_panel)
     other.model_panel.apply_button.click()
     finish(other)
