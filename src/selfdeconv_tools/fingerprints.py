@@ -528,8 +528,8 @@ def spread_of_answers() -> Iterator[Value]:
     for ndim in (2, 3):
         image, _ = _inputs(ndim)
         model = _tiny_run(ndim).model
-        work = sd.iter_uncertainty(model, image, masks=2, tiles=_tiles(ndim), device_name="cpu", seed=1)
-        yield _finish(work)
+        work = sd.iter_uncertainty(model, image, samples=2, tiles=_tiles(ndim), device_name="cpu", seed=1)
+        yield _finish(work).channels
 
 
 @_listed

@@ -98,12 +98,13 @@ class Photographer:
         dock.compare.side_by_side.show(lambda: [image, *[layer for layer in shown if layer is not image]])
         for layer, limits, colours in (
             (self.viewer.layers["cells [residual of deconvolved]"], (-0.3, 0.3), "PiYG"),
-            (self.viewer.layers["cells [uncertainty]"], (0.0, 0.08), "inferno"),
+            (self.viewer.layers["cells [uncertainty]"], (0.0, 0.3), "inferno"),
         ):
             layer.contrast_limits, layer.colormap = limits, colours
         self._shoot("trust")
         dock.compare.side_by_side.restore()
-        for name in ("cells [residual of deconvolved]", "cells [uncertainty]"):
+        made = ("cells [residual of deconvolved]", "cells [uncertainty]", "cells [not supported]")
+        for name in made:
             self.viewer.layers.remove(name)
         compare = open_compare(self.viewer, image, self.viewer.layers["cells PSF"])
         compare.methods.settings["rl"].setText("3 10 auto")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from napari_selfdeconv import api
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.cli.parser import COMMANDS, make_parser
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
@@ -200,11 +201,18 @@ def test_beads_become_a_psf(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_uncertainty_of_a_saved_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("deconvolve", "plane.tif", *OPTICS, *TINY, "--save-model", "m.safetensors", "--out", "r.tif")
     capsys.readouterr()
-    assert run("uncertainty", "m.safetensors", "plane.tif", "--masks", 1, "--out", "u.tif", "--json") == 0
-    spread = read_image("u.tif")
-    assert spread.data.min() >= 0
-    assert json.loads(capsys.readouterr().out)["median"] == pytest.approx(float(np.median(spread.data)))
-    assert spread.voxel_um == (0.1, 0.1)
+    assert run("uncertainty", "m.safetensors", "plane.tif", "--samples", 1, "--out", "u.tif", "--json") == 0
+    told, file = json.loads(capsys.readouterr().out), read_image("u.tif")
+    model, plane = api.load_model("m.safetensors"), read_image("plane.tif").data
+    found = api.uncertainty(model, plane, weights="auto", samples=1)
+    np.testing.assert_array_equal(file.data, found.channels)
+    assert told["median"] == pytest.approx(float(np.median(found.half_width)))
+    assert told["unsupported"] == pytest.approx(float(found.unsupported.mean()), abs=1e-4)
+    assert file.voxel_um == (0.1, 0.1)
+    assert file.record is not None
+    assert [channel.name for channel in file.record.channels] == list(found.CHANNELS)
+    again = ("--other", "m.safetensors", "--out", "m.safetensors")
+    assert run("uncertainty", "m.safetensors", "plane.tif", *again) == 2
 
 
 def test_a_psf_has_a_size_without_being_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

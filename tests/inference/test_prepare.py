@@ -123,7 +123,6 @@ def test_the_image_is_scanned_and_standardised_once_a_run(monkeypatch: pytest.Mo
     assert (scanned, standardised) == ([x.size], [x.size])
     for entry in (
         lambda: api.apply_model(model, x),
-        lambda: api.uncertainty(model, x, masks=1),
         lambda: api.residual(x, x, PSF),
         lambda: drain(api.iter_classical(x, PSF, [Classical(method="rl", iterations=1)])),
         lambda: api.richardson_lucy(x, PSF, 1),
@@ -133,6 +132,9 @@ def test_the_image_is_scanned_and_standardised_once_a_run(monkeypatch: pytest.Mo
         entry()
         assert scanned == [x.size]
         assert sum(standardised) <= x.size
+    scanned.clear()
+    api.uncertainty(model, x, samples=1)
+    assert scanned == [x.size]
     scanned.clear()
     drain(api.iter_deconvolve_series(np.stack([x, 2 * x]), PSF, SeriesPlan(axes="tyx"), config))
     assert scanned == [x.size, x.size]

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
         evaluate_without_truth,
         iter_evaluate_without_truth,
         iter_residual,
-        iter_uncertainty,
         residual,
-        uncertainty,
     )
     from napari_selfdeconv.api.cost import PsfCost, psf_cost
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
@@ -49,6 +47,7 @@ if TYPE_CHECKING:
     )
     from napari_selfdeconv.api.instant import preview_region
     from napari_selfdeconv.api.interrupted import InterruptedRun, find_interrupted, new_checkpoint
+    from napari_selfdeconv.api.intervals import Uncertainty, iter_uncertainty, uncertainty
     from napari_selfdeconv.api.large import LargeDeconvolution, iter_deconvolve_large
     from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
     from napari_selfdeconv.api.memory import memory_outlook
@@ -173,6 +172,7 @@ __all__ = [
     "Template",
     "TileConfig",
     "TrainConfig",
+    "Uncertainty",
     "Unmeasured",
     "Weights",
     "add_shifts",
@@ -317,8 +317,8 @@ _NAMES = {
     "api.cost": "PsfCost psf_cost",
     "api.reproduce": "as_command as_python kind_of settings_json template_of_record",
     "api.series": "SeriesDeconvolution iter_deconvolve_series",
-    "api.confidence": "background_of evaluate_without_truth iter_evaluate_without_truth iter_residual "
-    "iter_uncertainty residual uncertainty",
+    "api.confidence": "background_of evaluate_without_truth iter_evaluate_without_truth iter_residual residual",
+    "api.intervals": "Uncertainty iter_uncertainty uncertainty",
     "inference.weigh": "Weights",
     "io.ome_zarr": "create_zarr is_unfinished new_zarr",
     "compute.device": "Choice choose_device free_memory_bytes",

@@ -1,8 +1,7 @@
-"""How far a result can be trusted: the residual, scores without a truth, and how much the answers differ."""
+"""How far a result explains its image: the residual, and scores without a truth."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
@@ -11,26 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv.arrays.scaling import LARGEST, extremes
-from napari_selfdeconv.compute import device
-from napari_selfdeconv.config.checks import check_number, check_voxel, check_whole
-from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.checks import check_number, check_voxel
 from napari_selfdeconv.errors import ConfigError, UnusablePixels
-from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
-from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
-from napari_selfdeconv.inference.check_result import check_finite
-from napari_selfdeconv.inference.predict import make_ready, on_device, predict_and_fit, predict_with
+from napari_selfdeconv.events import Event, Tick, drain, report_progress
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.checks import as_array
 from napari_selfdeconv.metrics.scores import evaluate_residual
-from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.psf.near import has_far_light
 from napari_selfdeconv.restoration.far_light import estimate_scene
 from napari_selfdeconv.stop_token import StopToken
-
-Tile = NDArray[np.float32]
 
 
 def iter_residual(
@@ -232,122 +222,3 @@ def _reblurring(
     return lambda result, level: (
         convolved(Blur(problem.psf), np.array(result, np.float32, order="C")) + np.float32(level)
     )
-
-
-def iter_uncertainty(
-    model: Model,
-    image: NDArray[Any],
-    *,
-    weights: Weights = None,
-    masks: int = 4,
-    tiles: TileConfig | None = None,
-    stop: StopToken | None = None,
-    device_name: str = "auto",
-    seed: int = 0,
-) -> Generator[Event, None, NDArray[np.float32]]:
-    """Return the spread of the network's answers: over the PSF's flips and rotations, and over random masks.
-
-    Parameters
-    ----------
-    model : trained on this image or one like it.
-    image : as many axes as the model's PSF.
-    masks : random blind spots per view, 1 to 64: as in training, some pixels are replaced by noise.
-    weights, tiles, stop, device_name : as `iter_apply_model`.
-    seed : of the masks.
-
-    Returns
-    -------
-    float32 standard deviation in the image's units. It belongs to the result that `apply_model` gives before
-    refinement: the border is evened and the gain is fitted in the same way. It shows where the answer depends on
-    chance. It cannot show a mistake that all answers share, such as that of a wrong PSF.
-
-    Raises
-    ------
-    ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve`.
-
-    Examples
-    --------
-    >>> from napari_selfdeconv import deconvolve, preset
-    >>> image = np.random.default_rng(0).random((32, 32))
-    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
-    >>> model = deconvolve(image, np.ones((3, 3)) / 9, config).model
-    >>> drain(iter_uncertainty(model, image, masks=1)).shape
-    (32, 32)
-    """
-    started = time.perf_counter()
-    check_whole("masks", masks, 1, 64)
-    problem = Problem.of_model(model, image, weights)
-    choice = device.choose_device(device_name, model.config.compute.precision)
-    tiles, stop = tiles or TileConfig(), stop or StopToken()
-    problem = yield from make_ready(problem, model.config, stop)
-    yield from map(Warned, problem.notes)
-    gain = 1.0
-    with on_device(model, choice):
-        if model.config.result.calibrate:
-            _, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop)
-            gain = line.gain
-        views = predictors(model, choice, average=True)
-        members = [_masked(view, model, masks, seed + i) for i, view in enumerate(views)]
-        spread, _ = yield from predict_with([_spread(members)], model, problem.standard, choice, tiles, stop)
-    yield Finished(seconds=time.perf_counter() - started, steps_done=len(views) * masks, stopped=False)
-    share = 1.0 if problem.far is None else problem.far.share
-    scaled: NDArray[np.float32] = (gain * problem.scale.std / share * spread).astype(np.float32)
-    check_finite("the uncertainty", scaled)
-    return scaled
-
-
-def uncertainty(
-    model: Model, image: NDArray[Any], *, masks: int = 4, device_name: str = "auto", seed: int = 0
-) -> NDArray[np.float32]:
-    """Return the spread of the network's answers.
-
-    Parameters
-    ----------
-    model, image, masks, device_name, seed : as in `iter_uncertainty`.
-
-    Returns
-    -------
-    float32 standard deviation in the image's units; bright places depend on chance.
-
-    Examples
-    --------
-    >>> from napari_selfdeconv import deconvolve, preset
-    >>> image = np.random.default_rng(0).random((32, 32))
-    >>> config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
-    >>> model = deconvolve(image, np.ones((3, 3)) / 9, config).model
-    >>> bool(uncertainty(model, image, masks=1).max() > 0)
-    True
-    """
-    return drain(iter_uncertainty(model, image, masks=masks, device_name=device_name, seed=seed))
-
-
-def _masked(view: Callable[[Tile], Tile], model: Model, masks: int, seed: int) -> Callable[[Tile], list[Tile]]:
-    """Return a function that gives a view's answers for a tile under several random masks."""
-
-    def answers(tile: Tile) -> list[Tile]:
-        generator = torch.Generator().manual_seed(seed)
-        x = torch.from_numpy(tile)[None, None]
-        out = []
-        for _ in range(masks):
-            mask = stratified_mask(1, tile.shape, model.config.blind_spot.mask_percent, generator)
-            out.append(view(fill_with_noise(x, mask, model.config.blind_spot.mask_sigma, generator)[0, 0].numpy()))
-        return out
-
-    return answers
-
-
-def _spread(members: list[Callable[[Tile], list[Tile]]]) -> Callable[[Tile], Tile]:
-    """Return a function that gives the standard deviation over all answers for a tile, one pass, little memory."""
-
-    def spread(tile: Tile) -> Tile:
-        count, mean, squares = 0, np.zeros(tile.shape), np.zeros(tile.shape)
-        for member in members:
-            for answer in member(tile):
-                count += 1
-                delta = answer - mean
-                mean += delta / count
-                squares += delta * (answer - mean)
-        return np.sqrt(squares / max(1, count - 1)).astype(np.float32)
-
-    return spread

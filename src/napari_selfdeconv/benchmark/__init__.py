@@ -1,5 +1,6 @@
 """The benchmarks, as commands: how good, on images with a truth and on real ones."""
 
+from napari_selfdeconv.benchmark.coverage import run_coverage
 from napari_selfdeconv.benchmark.quality import run_quality
 from napari_selfdeconv.benchmark.real import run_real
 from napari_selfdeconv.benchmark.references import Recorded, frame_pairs, run_references
@@ -11,6 +12,7 @@ from napari_selfdeconv.benchmark.widefield import run_widefield
 __all__ = [
     "Recorded",
     "frame_pairs",
+    "run_coverage",
     "run_quality",
     "run_real",
     "run_references",

@@ -40,6 +40,18 @@ def run_validation(args: argparse.Namespace, token: StopToken) -> None:
     )  # fmt: skip
 
 
+def run_coverage(args: argparse.Namespace, token: StopToken) -> None:
+    if args.images is None and not args.seeds:
+        raise ConfigError("give --images DIR, --seeds N, or both: something to measure on")
+    _check_out(args, images=args.images, psf=args.psf)
+    from napari_selfdeconv import benchmark
+
+    benchmark.run_coverage(
+        args.images, args.psf, noises=args.noise, seeds=args.seeds, method=args.method, crop=args.crop,
+        device_name=args.device, out=args.out, stop=token, say=say, drain=watch,
+    )  # fmt: skip
+
+
 def run_real(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import benchmark
 

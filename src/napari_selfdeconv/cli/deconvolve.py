@@ -165,30 +165,41 @@ def run_uncertainty(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     template = template_of(args)
-    check_out(args, image=args.image, model=args.model)
+    others = {f"model {number}": path for number, path in enumerate(args.other, 1)}
+    check_out(args, image=args.image, model=args.model, **others)
     model = api.load_model(args.model)
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
     started = time.perf_counter()
     device = template.method.device or "auto"
-    spread = watch(
+    found = watch(
         api.iter_uncertainty(
             model,
             image,
             weights=api.weights_of(template.method),
-            masks=args.masks,
+            samples=args.samples,
+            others=[api.load_model(path) for path in args.other],
             stop=token,
             device_name=device,
             seed=args.seed,
         )
     )
-    provenance = {**api.applied_record(model, args.image.name), "role": "uncertainty", "masks": args.masks}
     outcome = api.Outcome(
-        image=spread, axes=file.axes, voxel_um=file.voxel_um or model.voxel_um, provenance=provenance
+        image=found.channels,
+        axes=f"C{file.axes}",
+        voxel_um=file.voxel_um or model.voxel_um,
+        provenance={**found.provenance, "applied_to": args.image.name},
     )
+    if file.record is not None:
+        channels = tuple(api.ChannelRecord(name=name) for name in found.CHANNELS)
+        file = dataclasses.replace(file, record=dataclasses.replace(file.record, channels=channels))
     say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
+    numbers = {
+        "median": float(np.median(found.half_width)),
+        "unsupported": round(float(found.unsupported.mean()), 4),
+    }
     seconds = round(time.perf_counter() - started, 3)
-    finish(args, {"seconds": seconds, "median": float(np.median(spread)), "output": str(args.out)})
+    finish(args, {"seconds": seconds, **numbers, "output": str(args.out)})
 
 
 def _run(

@@ -230,8 +230,18 @@ def _add_uncertainty(p: argparse.ArgumentParser) -> None:
     p.add_argument("model", type=Path, help="trained on this image, by deconvolve --save-model")
     p.add_argument("image", type=Path)
     add_part(p, "image")
-    p.add_argument("--masks", type=int, default=4, metavar="N", help="random masks for each view; default: 4")
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the masks; default: 0")
+    p.add_argument(
+        "--samples", type=int, default=3, metavar="N", help="other recordings that are simulated; default: 3"
+    )
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="of their noise; default: 0")
+    p.add_argument(
+        "--other",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="models for the same image, such as of another seed: where they disagree the mask is set",
+    )
     add_part(p, "method", "mask", "device")
     _add_result(p)
     p.set_defaults(run=deconvolve.run_uncertainty, interrupt="discard")
@@ -325,6 +335,7 @@ def _add_benchmark(p: argparse.ArgumentParser) -> None:
     for name, add, text in (
         ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
         ("validation", _add_validation, "how well the held-out error predicts the error against the truth"),
+        ("coverage", _add_coverage, "whether the intervals of the uncertainty cover nine of ten true pixels"),
         ("widefield", _add_widefield, "simulated stacks with haze: light from other planes and from outside"),
         ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
         ("trust", _add_trust, "what methods invent: noise, points, lines, camera faults and wrong PSFs"),
@@ -357,6 +368,18 @@ def _add_validation(p: argparse.ArgumentParser) -> None:
     p.add_argument("--methods", nargs="+", default=["quick"], help="networks, as for quality; default: quick")
     _add_where(p)
     p.set_defaults(run=benchmark.run_validation, interrupt="keep")
+
+
+def _add_coverage(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=Path, metavar="DIR", help="truth images or volumes (PNG, TIFF or NPY)")
+    _add_blur(p)
+    p.add_argument(
+        "--noise", nargs="+", default=["protocol"], help="as for quality, one or several; default: protocol"
+    )
+    p.add_argument("--seeds", type=int, nargs="+", default=[], metavar="N", help="of simulated widefield stacks")
+    p.add_argument("--method", default="quick", help="network, as for quality; default: quick")
+    _add_where(p)
+    p.set_defaults(run=benchmark.run_coverage, interrupt="keep")
 
 
 def _add_real(p: argparse.ArgumentParser) -> None:
@@ -498,8 +521,8 @@ COMMANDS = (
         "model.safetensors cells2.tif --out r2.ome.tif"
     ),
     Command(
-        "uncertainty", _add_uncertainty, "how much the answers of a model for its image differ",
-        "model.safetensors cells.tif --out spread.ome.tif",
+        "uncertainty", _add_uncertainty, "how sure each pixel is, and what the data do not support",
+        "model.safetensors cells.tif --out interval.ome.tif",
     ),
     Command(
         "rl", _add_rl, "Richardson-Lucy at several iteration counts",

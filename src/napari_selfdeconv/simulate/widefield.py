@@ -58,6 +58,7 @@ class StackSample:
     voxel_um, optics : of the microscope.
     sound : the image without its defect; the same as ``image`` if it has none.
     spoiled : boolean, as large; the pixels of the defect.
+    counts : of the image for a light of 1 in the truth, over the whole PSF.
     """
 
     image: NDArray[np.float32]
@@ -66,6 +67,7 @@ class StackSample:
     optics: Optics
     sound: NDArray[np.float32]
     spoiled: NDArray[np.bool_]
+    counts: float
 
 
 def simulate_stack(
@@ -113,6 +115,7 @@ def simulate_stack(
         optics=optics,
         sound=sound,
         spoiled=spoiled,
+        counts=float(scale),
     )
 
 

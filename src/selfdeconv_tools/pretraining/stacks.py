@@ -79,7 +79,7 @@ def make_group(seed: int, field: tuple[int, int, int] = FIELD) -> Group:
     (True, {(8, 24, 24)})
     """
     random = np.random.default_rng((91, seed))
-    optics, voxel = _microscope(random)
+    optics, voxel = microscope(random)
     shape = tuple(2 * n for n in field)
     with warnings.catch_warnings():
         # Coarse voxels and cut-off halos are wanted here: recorded stacks have them too.
@@ -127,7 +127,8 @@ def make_scene(random: Random, shape: tuple[int, ...]) -> Array:
     return np.asarray(scene / max(float(scene.max()), 1e-9), np.float32)
 
 
-def _microscope(random: Random) -> tuple[Optics, tuple[float, float, float]]:
+def microscope(random: Random) -> tuple[Optics, tuple[float, float, float]]:
+    """Return random optics and a voxel size in um that suits them."""
     index = float(random.choice([1.33, 1.406, 1.515]))
     na = min(random.uniform(0.7, 1.42), 0.94 * index)
     wavelength = random.uniform(0.45, 0.68)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.settings import get_plugin_settings
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtWidgets import QApplication, QFileDialog
@@ -95,12 +95,15 @@ def test_residual_and_uncertainty_layers(trained: Any, finish: Callable[..., Non
     assert "should look like noise" in panel.note.text()
     panel.uncertainty_button.click()
     finish(trained)
-    spread = viewer.layers["spots [uncertainty]"]
-    assert spread.data.shape == image.data.shape
-    assert spread.data.min() >= 0
-    assert spread.data.max() > 0
-    assert tuple(spread.scale) == tuple(image.scale)
-    assert "guesses" in panel.note.text()
+    width, mask = viewer.layers["spots [uncertainty]"], viewer.layers["spots [not supported]"]
+    found = api.uncertainty(trained.model, image.data)
+    assert np.array_equal(width.data, found.half_width)
+    assert isinstance(mask, Labels)
+    assert np.array_equal(mask.data == 1, found.unsupported)
+    assert tuple(width.scale) == tuple(mask.scale) == tuple(image.scale)
+    assert "nine of ten true pixels" in panel.note.text()
+    assert "not supported by the data" in panel.note.text()
+    assert "90 % interval" in panel.uncertainty_button.toolTip()
     compare = open_compare(viewer, image, viewer.layers["spots PSF"])
     compare.measure()
     finish(compare)

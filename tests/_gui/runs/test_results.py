@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_selfdeconv._gui.layers.exchange import add_result, computed_from, results_of, snapshot
+from napari_selfdeconv._gui.layers.exchange import (
+    add_result,
+    add_unsupported,
+    computed_from,
+    results_of,
+    snapshot,
+)
 from napari_selfdeconv._gui.layers.preview import PreviewLayer
+from napari_selfdeconv._gui.layers.results import AddedLayers
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
 
 
@@ -67,10 +74,15 @@ def test_residual_and_uncertainty_are_no_results_and_lie_over_the_image() -> Non
     viewer = ViewerModel()
     image = viewer.add_image(np.ones((8, 8)), name="a")
     source = snapshot(image)
-    made = [
+    added = AddedLayers(viewer)
+    added.begin()
+    made: list[Any] = [
         add_result(viewer, source, np.ones((8, 8), np.float32), kind, {"role": kind})
         for kind in ("result", "residual", "uncertainty")
     ]
+    made.append(add_unsupported(viewer, source, np.eye(8) > 0, {}))
+    assert added.names() == [layer.name for layer in made]
+    assert made[-1].name == "a [not supported]"
     assert computed_from(viewer, image) == made
     assert results_of(viewer, image) == made[:1]
     image.scale, image.units = (0.2, 0.1), ("um", "um")

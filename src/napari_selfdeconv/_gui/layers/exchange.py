@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pint
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_selfdeconv.errors import ConfigError
 
@@ -178,6 +178,18 @@ def add_result(
     return result
 
 
+def add_unsupported(viewer: Any, source: LayerSnapshot, marked: np.ndarray, about: Mapping[str, Any]) -> Labels:
+    """Add the mask of places that the data do not support as a Labels layer over the source."""
+    told = {"role": "unsupported", "source": source.name, "source_id": source.source_id, **about}
+    return viewer.add_labels(
+        marked.astype(np.uint8),
+        name=f"{source.name} [not supported]",
+        metadata={METADATA_KEY: told},
+        opacity=0.5,
+        **source.transform,
+    )
+
+
 def link_contrast(viewer: Any, source: LayerSnapshot, result: Image) -> None:
     """Give ``result`` the contrast limits of the source layer, now and whenever either is changed."""
     layer = source_layer(viewer, source)
@@ -201,26 +213,30 @@ def source_layer(viewer: Any, source: LayerSnapshot) -> Image | None:
     return next((layer for layer in images if str(layer.unique_id) == source.source_id), None)
 
 
-def about(layer: Image) -> Mapping[str, Any]:
+def about(layer: Image | Labels) -> Mapping[str, Any]:
     """Return what this plugin wrote into the layer's metadata."""
     found = layer.metadata.get(METADATA_KEY, {})
     return found if isinstance(found, Mapping) else {}
 
 
-def role(layer: Image) -> str:
-    """Return "result", "residual", "uncertainty" or "preview", for samples "image", "psf" or "truth", else ""."""
+def role(layer: Image | Labels) -> str:
+    """Return the role of a layer, or "".
+
+    Roles are "result", "residual", "uncertainty", "unsupported", "preview"; for samples "image", "psf", "truth".
+    """
     return str(about(layer).get("role", ""))
 
 
-def computed_from(viewer: Any, layer: Image) -> list[Image]:
-    """Return the layers that were computed from ``layer``: results, residuals and uncertainties."""
-    images = [other for other in viewer.layers if isinstance(other, Image)]
-    return [other for other in images if about(other).get("source_id") == str(layer.unique_id)]
+def computed_from(viewer: Any, layer: Image) -> list[Image | Labels]:
+    """Return the layers that were computed from ``layer``: results, residuals, uncertainties and their masks."""
+    layers = [other for other in viewer.layers if isinstance(other, Image | Labels)]
+    return [other for other in layers if about(other).get("source_id") == str(layer.unique_id)]
 
 
 def results_of(viewer: Any, layer: Image) -> list[Image]:
     """Return what can be compared with ``layer``: its results, then its truth if it is a sample."""
-    results = [other for other in computed_from(viewer, layer) if role(other) == "result"]
+    made = computed_from(viewer, layer)
+    results = [other for other in made if isinstance(other, Image) and role(other) == "result"]
     images = [other for other in viewer.layers if isinstance(other, Image)]
     sample = about(layer).get("sample")
     truths = [other for other in images if sample and role(other) == "truth" and about(other)["sample"] == sample]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_selfdeconv._gui.layers.exchange import (
     METADATA_KEY,
@@ -23,11 +23,11 @@ from napari_selfdeconv._gui.layers.voxels import place, without_channel_axis
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
 _REFRESH_S = 0.25
-_STAY = ("result", "residual", "uncertainty")
+_STAY = ("result", "residual", "uncertainty", "unsupported")
 
 
 class AddedLayers:
-    """The layers that a run adds and that stay: results, residuals and uncertainties, no previews."""
+    """The layers that a run adds and that stay: results, residuals, uncertainties and masks, no previews."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -39,9 +39,9 @@ class AddedLayers:
 
     def names(self) -> list[str]:
         """Return the names of the layers that have come since `begin` and are still there."""
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image | Labels)]
         return [
-            layer.name for layer in images if role(layer) in _STAY and str(layer.unique_id) not in self._before
+            layer.name for layer in layers if role(layer) in _STAY and str(layer.unique_id) not in self._before
         ]
 
 

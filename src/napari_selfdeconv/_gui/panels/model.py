@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QGridLayout, QPushButton, QWidget
 
 from napari_selfdeconv._gui.forms.fields import Note
-from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, snapshot
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, add_unsupported, snapshot
 from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv._gui.runs.controller import RunRequest
 from napari_selfdeconv._gui.runs.inputs import RunInputs, required
@@ -32,8 +32,9 @@ _FILTER = "Model (*.safetensors)"
 _READ = {
     "residual": "Residual: what the result does not explain. It should look like noise; an outline of your sample "
     "in it means that light was lost or invented there.",
-    "uncertainty": "Uncertainty: how far the network's answers for flipped, rotated and masked inputs differ. "
-    "Bright places are guesses; dark ones may still be wrong if the PSF is wrong.",
+    "uncertainty": "Uncertainty: half of the width of the 90 % interval, in the unit of the image. It is "
+    "made to hold nine of ten true pixels; measured on other images it held 56 to 99 %. An error of the PSF is "
+    "not seen.",
 }
 
 
@@ -61,7 +62,11 @@ class ModelPanel(QWidget):
         self.load_button = _button("Load model …", "Use a model that was saved")
         self.apply_button = _button("Apply to image", "Deconvolve the chosen image with the model, no training")
         self.residual_button = _button("Residual", "Add x − g(result) for the selected result")
-        self.uncertainty_button = _button("Uncertainty", "Add how much the model's answers differ, for the image")
+        self.uncertainty_button = _button(
+            "Uncertainty",
+            "Add half of the width of the 90 % interval of each pixel, in the unit of the image, and a mask of "
+            "the places that the data do not support",
+        )
         self.repeat_button = _button("Repeat run", "Run the selected result again, with its settings and seed")
         self.python_button = _button("Copy as Python", "A script that gives the same array as the selected result")
         self.command_button = _button("Copy as command", "A command line that gives the same array")
@@ -149,11 +154,19 @@ class ModelPanel(QWidget):
         self.asked.emit(RunRequest(job=job, what="Residual", on_success=add))
 
     def uncertainty(self) -> None:
-        """Add the spread of the model's answers for the chosen image."""
+        """Add the half-width of the 90 % interval of each pixel, and what the data do not support."""
         inputs, model = self._inputs(), self._required_model()
         source = snapshot(inputs.layer)
         job = uncertainty_job(model, source, required(inputs.tiles), inputs.device)
-        add = self._adder(source, "uncertainty", "uncertainty")
+        add_width = self._adder(source, "uncertainty", "uncertainty")
+
+        def add(found: Any) -> str:
+            said = add_width(found.half_width)
+            add_unsupported(self._viewer, source, found.unsupported, {"method": "uncertainty"})
+            share = float(found.unsupported.mean())
+            self.note.say(f"{_READ['uncertainty']} {share:.1%} of the pixels are not supported by the data.")
+            return said
+
         self.asked.emit(RunRequest(job=job, what="Uncertainty", on_success=add))
 
     def repeat_selected(self) -> None:

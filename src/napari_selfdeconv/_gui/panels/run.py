@@ -26,6 +26,7 @@ _STAGES = {
     "choose": "Choosing the refinement",
     "refine": "Refining",
     "measure": "Measuring",
+    "compare": "Comparing with other results",
 }
 
 

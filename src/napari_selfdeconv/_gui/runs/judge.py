@@ -78,7 +78,7 @@ def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray, record: Map
 
 
 def uncertainty_job(model: Model, image: LayerSnapshot, tiles: TileConfig, device: str) -> Job:
-    """Return the job that computes how much the model's answers for ``image`` differ."""
+    """Return the job that computes the 90 % intervals of the model's result for ``image``."""
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
