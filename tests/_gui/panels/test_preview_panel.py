@@ -100,6 +100,10 @@ def test_a_preview_larger_than_the_canvas_is_framed_along_its_border(dock: Any, 
     frame = orange(viewer)
     assert frame[:3].mean() > 0.2
     assert frame[:, -3:].mean() > 0.2
+    other = viewer.add_image(np.zeros((40, 300, 400), np.float32), scale=(0.3, 0.1, 0.1), units=("um",) * 3)
+    qtbot.wait(50)
+    assert not orange(viewer).any()  # it is not the preview that is seen
+    other.visible = False
     viewer.dims.set_current_step(0, 2)  # not one of the planes that it shows
     qtbot.wait(50)
     assert not orange(viewer).any()

@@ -16,6 +16,8 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QWidget
 
+from napari_selfdeconv._gui.layers.exchange import SWIPE, role
+
 #: Seen on dark and on bright images.
 ACCENT = "#e8833a"
 _SHADE = QColor(0, 0, 0, 140)
@@ -103,7 +105,7 @@ def draw_line(painter: QPainter, canvas: QRectF, share: float, *, grip: bool) ->
 def draw_frame(painter: QPainter, canvas: QRectF, viewer: Any, layer: Image, word: str) -> None:
     """Draw a thin line around what is seen of ``layer``, in 3D along the edges of its box, and ``word`` in it."""
     corners = _corners(viewer, layer)
-    if corners is None or not layer.visible or viewer.canvas.grid.enabled:
+    if corners is None or not layer.visible or viewer.canvas.grid.enabled or _is_covered(viewer, layer):
         return
     painter.setPen(QPen(QColor(ACCENT), 1.2))
     painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -120,6 +122,12 @@ def draw_frame(painter: QPainter, canvas: QRectF, viewer: Any, layer: Image, wor
     around = around.intersected(inside)
     if not around.isEmpty():
         _draw_word(painter, around, word)
+
+
+def _is_covered(viewer: Any, layer: Image) -> bool:
+    """Whether another image lies above: then it is not ``layer`` that is seen."""
+    above = list(viewer.layers)[viewer.layers.index(layer) + 1 :]
+    return any(isinstance(other, Image) and other.visible and role(other) != SWIPE for other in above)
 
 
 def _draw_word(painter: QPainter, around: QRectF, word: str) -> None:
