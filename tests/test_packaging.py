@@ -95,6 +95,7 @@ def test_wheel_carries_the_weights_and_the_presets(wheel: Path) -> None:
     """Every file that the package reads when it runs, as it lies in the checkout, and no other data."""
     package = ROOT / "src" / PACKAGE
     data = [*package.glob("network/weights/*.safetensors"), *package.glob("config/presets/*.toml")]
+    data.append(package / "inference" / "intervals.toml")
     assert {path.suffix for path in data} == {".safetensors", ".toml"}
     data.append(package / "py.typed")
     expected = {path.relative_to(ROOT / "src").as_posix(): path.read_bytes() for path in data}

@@ -7,7 +7,7 @@ import pytest
 
 from napari_selfdeconv.inference.intervals import features, half_widths, unsupported
 from napari_selfdeconv.inference.resample import another_recording
-from selfdeconv_tools.intervals import Generated, collect, generate
+from selfdeconv_tools.fit_intervals import Generated, collect, generate
 
 RANDOM = np.random.default_rng(0)
 

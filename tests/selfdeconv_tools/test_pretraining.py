@@ -38,6 +38,7 @@ FEW: dict[str, Any] = {
     "patch": 64,
     "held_out_percent": 0.0,
     "auto_stop": False,
+    "trial": 0.0,
     "weight_interpolation": False,
     "model_clipping": False,
 }

@@ -2,7 +2,7 @@
 
 The truth is never seen, so no image can calibrate its own interval. Pixels kept from training calibrate the
 blurred image alone. The step from the evidence (`inference.evidence`) to the error is therefore learned on
-generated scenes, whose truth is known: ``python -m selfdeconv_tools.intervals`` makes intervals.toml.
+generated scenes, whose truth is known: ``python -m selfdeconv_tools.fit_intervals`` makes intervals.toml.
 """
 
 from __future__ import annotations

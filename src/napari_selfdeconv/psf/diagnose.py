@@ -291,8 +291,11 @@ def _about_size(data: Float, smooth: Float, context: Context) -> list[Finding]:
     if math.prod(small) < _WORTH_CROPPING * data.size:
         sizes = [" × ".join(map(str, s)) for s in (data.shape, small)]
         text = f"{sizes[0]} voxels, but {sizes[1]} hold {_ENERGY:.0%} of the light: it costs time and memory."
-        # The crop is around the middle: of several spots nobody knows which one belongs there.
-        found.append(Finding("large", "advice", text, "crop it" if spots == 1 else None))
+        # The crop is around the middle. Nobody knows which of several spots belongs there, and light at the rim
+        # has to be moved to the middle first. An array of even size is made odd with the crop.
+        odd = all(n % 2 for n in data.shape)
+        helps = spots == 1 and not (odd and crop(lifted, _ENERGY, data.shape).shape == data.shape)
+        found.append(Finding("large", "advice", text, "crop it" if helps else None))
     names = "zyx"[-data.ndim :]
     border = border_light(np.maximum(smooth - background_level(data, "auto"), 1e-12))
     cut = [f"{axis} ({b:.0%} of the peak)" for axis, b in zip(names, border, strict=True) if b > _CUT_OFF]

@@ -282,7 +282,7 @@ def test_the_light_held_is_said_and_the_whole_stack_offered(open_dock: Callable[
     size = form.size_note
     qtbot.waitUntil(lambda: "%" in size.note.text(), timeout=20_000)
     assert re.search(
-        r"holds \d+% of the light inside the stack. A compact one would hold \d+%; this one takes about \d+ s and",
+        r"holds \d+% of the light inside the stack. A compact one would hold \d+%; this one takes \S+ \d+ s more",
         size.note.text(),
     )
     image = main.image_box.layer

@@ -37,7 +37,8 @@ def test_pixels_are_counted_and_shown_as_a_layer(looked: Any) -> None:
     panel = looked.camera_panel
     assert re.search(r"3\d saturated", panel.count_note.text())
     assert "64 in dead rows or columns" in panel.count_note.text()
-    assert "background 1" in panel.report_note.text().lower()
+    (background,) = re.findall(r"[Bb]ackground ([\d.]+)", panel.report_note.text())
+    assert float(background) == pytest.approx(100, abs=15)
     assert "photons a pixel in the mean" in panel.report_note.text()
     panel.show_button.click()
     layer = looked.viewer.layers["spots [no measurement]"]

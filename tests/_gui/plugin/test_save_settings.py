@@ -43,4 +43,4 @@ def test_a_layer_that_is_no_result_is_said(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: pytest.fail("asked for a name"))
     viewer = make_napari_viewer()
     save_settings(viewer)
-    assert "no result of this plugin" in notification_manager.records[-1].message
+    assert "is not a result of this plugin" in notification_manager.records[-1].message

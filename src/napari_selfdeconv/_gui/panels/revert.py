@@ -19,8 +19,8 @@ class RevertButton(QPushButton):
     def __init__(self) -> None:
         super().__init__("Revert")
         self._result: WholeResult | None = None
-        self.hide()
         self.clicked.connect(self._revert)
+        self._describe()
 
     def offer(self, result: WholeResult | FillingResult | ColourResult) -> None:
         """A run has ended with ``result``: show the button if there is something to go back to."""

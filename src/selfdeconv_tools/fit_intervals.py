@@ -1,10 +1,10 @@
 """Fit the 90 % intervals on generated scenes, whose truth is known.
 
-``python -m selfdeconv_tools.intervals collect --kind 2d --count 60 --out DIR`` makes images of random scenes,
+``python -m selfdeconv_tools.fit_intervals collect --kind 2d --count 60 --out DIR`` makes images of random scenes,
 deconvolves them and stores the evidence. Every fifth model is trained on its image by the preset quick, and the
 others have the initial weights. The scenes are of kinds that the weights did not learn from (`unlearned_scene`).
 What they learned from they deconvolve better than a user's image. ``--kind 3d`` makes volumes and ``--kind haze``
-widefield stacks. ``python -m selfdeconv_tools.intervals fit DIR --out FILE.toml`` fits the numbers.
+widefield stacks. ``python -m selfdeconv_tools.fit_intervals fit DIR --out FILE.toml`` fits the numbers.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class Scores(NamedTuple):
 
 def scores(path: Path) -> Scores:
     """Read what `collect` found of one scene, and draw pixels."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         names = ("result", "change", "departure")
         numbers = {name: float(file[name]) for name in ("noise", "width")}
         evidence = Evidence(
@@ -275,7 +275,7 @@ def _regress(scenes: Sequence[Scores]) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.intervals")
+    parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.fit_intervals")
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("collect", help="deconvolve generated scenes")
     collecting.add_argument("--kind", choices=KINDS, required=True)
