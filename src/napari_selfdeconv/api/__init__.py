@@ -34,16 +34,14 @@ if TYPE_CHECKING:
     )
     from napari_selfdeconv.api.cost import PsfCost, psf_cost
     from napari_selfdeconv.api.deconvolution import Deconvolution, deconvolve, iter_deconvolve
+    from napari_selfdeconv.api.image_part import channel_record, check_one_image, read_selected
     from napari_selfdeconv.api.inputs import (
         ChosenPsf,
         Stated,
-        channel_record,
-        check_one_image,
         choose_psf,
         complete_optics,
         find_microscope,
         open_input,
-        read_selected,
     )
     from napari_selfdeconv.api.instant import preview_region
     from napari_selfdeconv.api.interrupted import InterruptedRun, find_interrupted, new_checkpoint
@@ -294,8 +292,8 @@ _NAMES = {
     "api.chromatic": "add_shifts iter_measure_shifts unshift_channels",
     "config.chromatic": "ChromaticShift",
     "psf.chromatic": "fit_shift unshift",
-    "api.inputs": "ChosenPsf Stated channel_record check_one_image choose_psf complete_optics find_microscope "
-    "open_input read_selected",
+    "api.image_part": "channel_record check_one_image read_selected",
+    "api.inputs": "ChosenPsf Stated choose_psf complete_optics find_microscope open_input",
     "api.outcome": "Outcome origin",
     "api.run": "classical_of is_network iter_run weights_of",
     "api.results": "save_outcome stem",

@@ -1,4 +1,4 @@
-"""The image and the PSF of a run: the part of a file that is meant, and its optics."""
+"""The PSF of a run: its optics, and where each of their values comes from."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.image_part import read_selected
 from napari_selfdeconv.config.microscope import Microscope
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
-from napari_selfdeconv.config.template import ImageChoice, OpticsChoice, Template, span
+from napari_selfdeconv.config.template import OpticsChoice, Template
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.checks import check_layout
-from napari_selfdeconv.io.images import ImageFile, read_image, read_psf
+from napari_selfdeconv.io.images import ImageFile, read_psf
 from napari_selfdeconv.io.microscope_files import load_microscope, remembered_microscopes
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.psf.diagnose import Context, examine_psf
@@ -73,72 +72,6 @@ class ChosenPsf:
     warnings: tuple[str, ...] = ()
 
 
-def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = None) -> ImageFile:
-    """Read the part of a file that is meant: one series, channel, time point, some planes, a crop.
-
-    Parameters
-    ----------
-    path : of the file.
-    choice : what is meant. An axis that is left out stays whole.
-
-    Returns
-    -------
-    ImageFile
-        Its record has the channel that was chosen as its only one; ``voxel_um`` is that given, else the file's.
-
-    Raises
-    ------
-    ConfigError
-        As `read_image`, and for a part that the file does not have.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from napari_selfdeconv import write_ome_tiff
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_ome_tiff(f"{folder}/a.ome.tif", np.zeros((2, 4, 8, 8)), (0.3, 0.1, 0.1), axes="CZYX")
-    ...     read_selected(f"{folder}/a.ome.tif", ImageChoice(channel=1)).data.shape
-    (4, 8, 8)
-    """
-    choice = choice or ImageChoice()
-    file = read_image(path, series=choice.series, axes=choice.axes)
-    data, axes, record = _values(file), file.axes, file.record
-    assert record is not None  # read_image always makes one
-    for letter, name, number in (("C", "channel", choice.channel), ("T", "time", choice.time)):
-        if number is None:
-            continue
-        count = data.shape[axes.index(letter)] if letter in axes else 1
-        if number >= count:
-            raise ConfigError(
-                f"{Path(path).name} has no {name} {number}: it has {count}, numbered from 0",
-                f"leave --{name} out or give one of these",
-            )
-        if letter in axes:
-            data, axes = np.take(data, number, axis=axes.index(letter)), axes.replace(letter, "")
-        if letter == "C":
-            record = _of_channel(record, number)
-    parts = dict(zip("YX", choice.crop or (), strict=False)) | ({"Z": choice.z} if choice.z is not None else {})
-    for letter, text in parts.items():
-        if letter not in axes:
-            raise ConfigError(f"{Path(path).name} has no axis {letter}: its axes are {axes}", "leave --z out")
-        where = span(text, data.shape[axes.index(letter)], f"--{'z' if letter == 'Z' else 'crop'}")
-        data = data[tuple(where if axis == letter else slice(None) for axis in axes)]
-    if "Z" in axes and data.shape[axes.index("Z")] == 1:
-        data, axes = np.squeeze(data, axes.index("Z")), axes.replace("Z", "")
-    record = dataclasses.replace(record, axes=axes, shape=data.shape)
-    voxel = _voxel_um(choice.voxel_um, record)
-    return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
-
-
-def _values(file: ImageFile) -> NDArray[Any]:
-    """Return the intensities of a file: a result that was scaled to whole numbers says how."""
-    stored = (file.provenance or {}).get("stored")
-    if not isinstance(stored, dict) or (stored.get("scale"), stored.get("offset")) == (1.0, 0.0):
-        return file.data
-    scale, offset = float(stored.get("scale", 1.0)), float(stored.get("offset", 0.0))
-    return (file.data * scale + offset).astype(np.float32)
-
-
 def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
     """Read the part of a file that a template means; its voxel size may be that of the named microscope.
 
@@ -158,33 +91,6 @@ def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
     voxel = find_microscope(template.optics.microscope).voxel_um
     fits = voxel is not None and len(voxel) == sum(axis in "ZYX" for axis in file.axes)
     return dataclasses.replace(file, voxel_um=voxel) if fits else file
-
-
-def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image") -> NDArray[Any]:
-    """Return the image of a file if it is one plane or one stack; `Problem` checks its pixels.
-
-    Parameters
-    ----------
-    file : of `read_selected`.
-    path : how messages call it.
-
-    Raises
-    ------
-    ConfigError
-        If it has time points or channels, or no axes of an image; the message says what to choose.
-    """
-    extra = {"C": "channel", "T": "time"}
-    found = [(extra[axis], n) for axis, n in zip(file.axes, file.data.shape, strict=True) if axis in extra]
-    if found:
-        size = " x ".join(map(str, file.data.shape))
-        options = " and ".join(f"--{name} N (0 to {n - 1})" for name, n in found)
-        raise ConfigError(
-            f"{Path(path).name} has axes {file.axes}, {size}",
-            f"choose one with {options}, or deconvolve all with selfdeconv series (a z-stack stored as time or "
-            "channels: --axes ZYX)",
-        )
-    check_layout("the image", file.data, file.axes)
-    return file.data
 
 
 def choose_psf(
@@ -372,48 +278,3 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
         notes=(*notes, *resampled),
         warnings=tuple(warnings),
     )
-
-
-def _of_channel(record: ImageRecord, number: int) -> ImageRecord:
-    """Return the record with one channel, which becomes its channel 0."""
-    own, here = f"channels.{number}.", "channels.0."
-
-    def moved(field_: str) -> str | None:
-        if not field_.startswith("channels."):
-            return field_
-        return here + field_.removeprefix(own) if field_.startswith(own) else None
-
-    return dataclasses.replace(
-        record,
-        channels=(record.channels[number],) if number < len(record.channels) else record.channels[:1],
-        sources={new: source for old, source in record.sources.items() if (new := moved(old)) is not None},
-        doubts=tuple(
-            dataclasses.replace(doubt, field=new)
-            for doubt in record.doubts
-            if (new := moved(doubt.field)) is not None
-        ),
-    )
-
-
-def channel_record(record: ImageRecord, number: int) -> ImageRecord:
-    """Return what a file states about one of its channels, as a record of that channel alone.
-
-    Parameters
-    ----------
-    record : of a file.
-    number : of the channel, from 0.
-    """
-    return _of_channel(record, number)
-
-
-def _voxel_um(given: tuple[float, ...] | None, record: ImageRecord) -> tuple[float, ...] | None:
-    """Return the voxel size in um: as given, else as the file says, else None."""
-    if given is None:
-        return record.voxel_um
-    spatial = "".join(axis for axis in record.axes if axis in "ZYX")
-    if len(given) != len(spatial):
-        raise ConfigError(
-            f"--voxel-um needs {len(spatial)} numbers for {record.file}, along {', '.join(spatial.lower())}; got "
-            f"{len(given)}"
-        )
-    return given

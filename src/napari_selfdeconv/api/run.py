@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api.apply import iter_apply_model
 from napari_selfdeconv.api.camera import report_camera
 from napari_selfdeconv.api.checkpoints import Checkpoint
-from napari_selfdeconv.api.chromatic import shift_of, unshift_channels
+from napari_selfdeconv.api.chromatic import unshift_channels
 from napari_selfdeconv.api.classical import iter_classical
+from napari_selfdeconv.api.corrections import evened, shifts_of
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
-from napari_selfdeconv.api.inputs import ChosenPsf, channel_record, choose_psf, find_microscope
+from napari_selfdeconv.api.image_part import channel_record
+from napari_selfdeconv.api.inputs import ChosenPsf, choose_psf
 from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
 from napari_selfdeconv.api.memory import memory_outlook
 from napari_selfdeconv.api.outcome import Outcome, completed_record, origin
 from napari_selfdeconv.api.provenance import applied_record
 from napari_selfdeconv.api.series import iter_deconvolve_series
 from napari_selfdeconv.config.checks import check_choice
-from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.config.series import SeriesPlan, TrainOn
 from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.config.training import TrainConfig
@@ -36,7 +37,6 @@ from napari_selfdeconv.io.images import ImageFile, read_image
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.physics.camera import CameraReport
-from napari_selfdeconv.physics.illumination import Course, correct_light, measure_light
 from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.stop_token import StopToken
 
@@ -134,7 +134,7 @@ def iter_run(
         raise ConfigError(f"the axes {file.axes} are not known", "name them with --axes, by letters of TCZYX")
     spatial = tuple(n for n, axis in zip(file.data.shape, file.axes, strict=True) if axis in "ZYX")
     method = None if is_network(template) else classical_of(template.method)
-    file, courses, corrected = _evened(file, template)
+    file, courses, corrected = evened(file, template)
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     psfs: list[ChosenPsf] = []
     several = file.axes.count("C")
@@ -170,7 +170,7 @@ def iter_run(
         else:
             plan = SeriesPlan(axes=file.axes.lower(), train_on=train_on, frames=frames)
             work = _series(file, template, psfs, config, plan, stop, checkpoint)
-    shifts = _shifts(file, template, psfs, channels)
+    shifts = shifts_of(file, template, psfs, channels)
     said += [Warned(sentence) for sentence in shifts.warnings]
     # An image that is written tile by tile may be too large to look at as a whole.
     camera = _camera(_frame_file(file, 0, spatial).data, template.method) if into is None else None
@@ -196,50 +196,6 @@ def iter_run(
         written=done.written,
         seconds=time.perf_counter() - started,
     )
-
-
-def _evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course], dict[str, Any]]:
-    """Return the file with its light made even if the template asks for it, its courses, and a record of it."""
-    courses = measure_light(file.data, file.axes) if len(file.axes) > 2 else []
-    what = template.image.correct_light
-    if what is None:
-        return file, [course for course in courses if course.matters], {}
-    data = correct_light(file.data, file.axes, courses, what)
-    told = [{"axis": one.axis, "channel": one.channel, "factors": one.factors(what).tolist()} for one in courses]
-    return dataclasses.replace(file, data=data), courses, {"corrected_light": {"what": what, "courses": told}}
-
-
-class _Shifts(NamedTuple):
-    """The shift of each channel; empty if none is to be taken back."""
-
-    found: list[ChromaticShift | None]
-    warnings: list[str]
-
-
-def _shifts(file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], channels: int) -> _Shifts:
-    """Return the chromatic shifts that the microscope named in the template has for the channels of a file."""
-    if template.output.align is None:
-        return _Shifts([], [])
-    microscope = find_microscope(template.output.align)
-    if not microscope.shifts:
-        raise ConfigError(
-            f"the microscope {microscope.name} has no chromatic shifts", "measure them: selfdeconv shifts BEADS"
-        )
-    if file.voxel_um is None:
-        raise ConfigError("--align needs the voxel size", "give --voxel-um [DZ] DY DX")
-    waves: list[float | None] = [None] * channels
-    for number in range(channels):
-        if file.record is not None and number < len(file.record.channels):
-            waves[number] = file.record.channels[number].emission_um
-        optics = psfs[number].optics if number < len(psfs) else None
-        waves[number] = optics.wavelength_um if optics is not None else waves[number]
-    found = [shift_of(microscope.shifts, wave) for wave in waves]
-    warnings = [
-        f"channel {number} has no chromatic shift in the microscope {microscope.name} and stays where it is"
-        for number, one in enumerate(found)
-        if one is None
-    ]
-    return _Shifts(found, warnings)
 
 
 class _Done(NamedTuple):

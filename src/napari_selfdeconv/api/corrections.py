@@ -1,0 +1,59 @@
+"""What a template asks for beside deconvolution: even light, and channels moved back to where they belong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from napari_selfdeconv.api.chromatic import shift_of
+from napari_selfdeconv.api.inputs import ChosenPsf, find_microscope
+from napari_selfdeconv.config.chromatic import ChromaticShift
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.images import ImageFile
+from napari_selfdeconv.physics.illumination import Course, correct_light, measure_light
+
+
+def evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course], dict[str, Any]]:
+    """Return the file with its light made even if the template asks for it, its courses, and a record of it."""
+    courses = measure_light(file.data, file.axes) if len(file.axes) > 2 else []
+    what = template.image.correct_light
+    if what is None:
+        return file, [course for course in courses if course.matters], {}
+    data = correct_light(file.data, file.axes, courses, what)
+    told = [{"axis": one.axis, "channel": one.channel, "factors": one.factors(what).tolist()} for one in courses]
+    return dataclasses.replace(file, data=data), courses, {"corrected_light": {"what": what, "courses": told}}
+
+
+class Shifts(NamedTuple):
+    """The shift of each channel; empty if none is to be taken back."""
+
+    found: list[ChromaticShift | None]
+    warnings: list[str]
+
+
+def shifts_of(file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], channels: int) -> Shifts:
+    """Return the chromatic shifts that the microscope named in the template has for the channels of a file."""
+    if template.output.align is None:
+        return Shifts([], [])
+    microscope = find_microscope(template.output.align)
+    if not microscope.shifts:
+        raise ConfigError(
+            f"the microscope {microscope.name} has no chromatic shifts", "measure them: selfdeconv shifts BEADS"
+        )
+    if file.voxel_um is None:
+        raise ConfigError("--align needs the voxel size", "give --voxel-um [DZ] DY DX")
+    waves: list[float | None] = [None] * channels
+    for number in range(channels):
+        if file.record is not None and number < len(file.record.channels):
+            waves[number] = file.record.channels[number].emission_um
+        optics = psfs[number].optics if number < len(psfs) else None
+        waves[number] = optics.wavelength_um if optics is not None else waves[number]
+    found = [shift_of(microscope.shifts, wave) for wave in waves]
+    warnings = [
+        f"channel {number} has no chromatic shift in the microscope {microscope.name} and stays where it is"
+        for number, one in enumerate(found)
+        if one is None
+    ]
+    return Shifts(found, warnings)
