@@ -99,7 +99,7 @@ def test_training_that_helps_is_kept() -> None:
 
 
 def test_training_that_gains_nothing_ends_after_its_trial() -> None:
-    image, config = noisy(), preset("quick", 2, steps=20, learning_rate=0.1, **FEW)
+    image, config = noisy(), preset("quick", 2, steps=20, learning_rate=0.3, **FEW)
     events: list[Event] = []
     run = drain(api.iter_deconvolve(image, PSF, config), events.append)
     assert (run.steps_done, run.converged, run.stopped) == (3, True, False)

@@ -90,8 +90,8 @@ class StartSettings(Settings):
     pretrained : start from initial weights learned on generated scenes, not from random ones.
     weight_interpolation : when training ends, go back to the initial weights unless the trained ones predict the
         held-out pixels better.
-    trial : share of the steps after which training ends if held-out pixels are predicted worse than by the initial
-        weights; these give the result then. 0 makes all steps.
+    trial : share of the steps after which training ends if held-out pixels are predicted clearly worse than by the
+        initial weights; these give the result then. 0 makes all steps.
     model_clipping : if the image is clipped at its lowest value, compare the data with the expected clipped value
         of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
         residual of the initial weights.

@@ -11,6 +11,7 @@ from statistics import fmean
 Row = dict[str, str]
 # Size and ending of a file with a truth, as in andromeda1024x1024.png.
 _FILE = re.compile(r"(\d+x\d+)?\.(png|tiff?|npy)\b")
+INSTANT = "instant,even_border=true"
 QUICK, STANDARD = "quick,even_border=true", "standard,even_border=true"
 #: Families of total variation: primal-dual, by conjugate gradients, and the better of the two for an image.
 TV = ("TV", "TV-CG", "TV best")

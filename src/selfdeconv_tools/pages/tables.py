@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from selfdeconv_tools.pages.blocks import table
-from selfdeconv_tools.pages.data import QUICK, STANDARD, TV, Quality, Row, read_table
+from selfdeconv_tools.pages.data import INSTANT, QUICK, STANDARD, TV, Quality, Row, read_table
 
 _LESS = "RL less a constant"
 _SPEED = {
@@ -43,7 +43,7 @@ def _means(data: Path) -> str:
     for family in ("RL auto", "TV auto"):
         if method := quality.best_fixed(family):
             names[method] = f"{family}, its own setting for each image"
-    names |= {QUICK: "**`quick`**", STANDARD: "**`standard`**"}
+    names |= {INSTANT: "**`instant`**, no training", QUICK: "**`quick`**", STANDARD: "**`standard`**"}
     rows = [
         [label, f"{quality.mean(method, 'psnr'):.2f}", f"{quality.mean(method, 'ssim'):.3f}"]
         for method, label in names.items()
@@ -101,18 +101,19 @@ def _volumes(data: Path) -> str:
     for image, shape in dict.fromkeys((row["image"], row["shape"]) for row in rows):
         quality = Quality([row for row in rows if (row["image"], row["shape"]) == (image, shape)])
         rl, quick = quality.best(image, "RL"), quality.best(image, "quick")
-        standard = quality.of(image, "standard")
+        instant, standard = quality.of(image, "instant"), quality.of(image, "standard")
         lines.append(
             [
                 f"{image}, {shape.replace('x', ' x ')}",
                 _both(quality.best(image, "input")),
                 f"{_both(rl)} ({rl['method'].removeprefix('RL ')})",
+                _both(instant[0]) if instant else "",
                 _both(quick),
                 _both(standard[0]) if standard else "",
                 f"{float(quick['seconds']):.0f}" if quick["seconds"] else "",
             ]
         )
-    head = ["volume", "input", "best RL (count)", "`quick`", "`standard`", "seconds of `quick`"]
+    head = ["volume", "input", "best RL (count)", "`instant`", "`quick`", "`standard`", "seconds of `quick`"]
     less = " and ".join(f"{float(r['psnr']):.2f} dB on {r['image']}" for r in rows if r["method"] == _LESS)
     return table(head, lines) + (
         "\n\nHalf of the gain is background. The noise of these volumes is clipped at 0, which adds light, and RL "
