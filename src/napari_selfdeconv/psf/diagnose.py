@@ -109,10 +109,12 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     smooth = ndimage.gaussian_filter(data, 1.0, mode="nearest")
     if min(data.max(), smooth.max()) <= max(background_level(data, "auto"), 0.0):
         raise ConfigError("nothing in the PSF is brighter than its background: choose another layer")
+    place = _about_place(data, smooth, context)
+    moves = any(finding.key == "centre" and finding.fix for finding in place)
     found = [
         *_about_numbers(data, int(np.count_nonzero(~finite)), psf),
-        *_about_place(data, smooth, context),
-        *_about_size(data, smooth, context),
+        *place,
+        *_about_size(data, smooth, context, moves),
         *_about_use(data, smooth),
     ]
     return sorted(found, key=lambda finding: finding.severity == "advice")
@@ -276,7 +278,7 @@ def _about_place(data: Float, smooth: Float, context: Context) -> list[Finding]:
     return found
 
 
-def _about_size(data: Float, smooth: Float, context: Context) -> list[Finding]:
+def _about_size(data: Float, smooth: Float, context: Context, moves: bool) -> list[Finding]:
     found = []
     shape = context.image_shape
     if shape is not None and len(shape) != data.ndim:
@@ -292,9 +294,9 @@ def _about_size(data: Float, smooth: Float, context: Context) -> list[Finding]:
         sizes = [" × ".join(map(str, s)) for s in (data.shape, small)]
         text = f"{sizes[0]} voxels, but {sizes[1]} hold {_ENERGY:.0%} of the light: it costs time and memory."
         # The crop is around the middle. Nobody knows which of several spots belongs there, and light at the rim
-        # has to be moved to the middle first. An array of even size is made odd with the crop.
-        odd = all(n % 2 for n in data.shape)
-        helps = spots == 1 and not (odd and crop(lifted, _ENERGY, data.shape).shape == data.shape)
+        # stays where it is if nobody can move it. An array of even size is made odd with the crop.
+        stays = all(n % 2 for n in data.shape) and crop(lifted, _ENERGY, data.shape).shape == data.shape
+        helps = spots == 1 and (moves or not stays)
         found.append(Finding("large", "advice", text, "crop it" if helps else None))
     names = "zyx"[-data.ndim :]
     border = border_light(np.maximum(smooth - background_level(data, "auto"), 1e-12))
