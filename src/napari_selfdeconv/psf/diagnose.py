@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -192,7 +192,14 @@ def repair_psf(
     )
     if "background" in keys:
         prepared = _without_background(prepared)
-    return prepared, target or voxel, [*did, *report.did]
+    did += report.did
+    if "large" in keys and prepared.shape != array.shape:
+        # What is dark is judged again in a smaller array, which may show that still less of it is needed.
+        left = replace(context, voxel_um=target or voxel)
+        if any(finding.key == "large" and finding.fix for finding in examine_psf(prepared, left)):
+            prepared, _, more = repair_psf(prepared, ["large"], left)
+            did += more
+    return prepared, target or voxel, did
 
 
 def _without_background(psf: NDArray[np.float32]) -> NDArray[np.float32]:
