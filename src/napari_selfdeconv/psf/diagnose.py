@@ -37,6 +37,7 @@ _CUT_OFF = 0.05
 _WORTH_CROPPING = 0.5  # share of the voxels that a crop must save
 _ELONGATED = 1.4
 _LARGEST = 1e100
+_ALL_DARK = "nothing in the PSF is brighter than its background: choose another layer"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
         raise ConfigError("every voxel of the PSF is 0 or less: choose another layer")
     smooth = ndimage.gaussian_filter(data, 1.0, mode="nearest")
     if min(data.max(), smooth.max()) <= max(background_level(data, "auto"), 0.0):
-        raise ConfigError("nothing in the PSF is brighter than its background: choose another layer")
+        raise ConfigError(_ALL_DARK)
     place = _about_place(data, smooth, context)
     moves = any(finding.key == "centre" and finding.fix for finding in place)
     found = [
@@ -208,6 +209,8 @@ def _without_background(psf: NDArray[np.float32]) -> NDArray[np.float32]:
     if not has_background(psf.astype(np.float64), level):
         return psf
     left = np.maximum(psf - np.float32(level), 0)
+    if not left.any():
+        raise ConfigError(_ALL_DARK)
     scaled: NDArray[np.float32] = left / left.sum()
     return scaled
 
