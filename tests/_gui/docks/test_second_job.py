@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from napari_selfdeconv import api
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv.errors import ComputeError
+from napari_selfdeconv.stop_token import StopToken
 
 ENDINGS = ("finished", "stopped", "cancelled", "failed")
 SAID = {"finished": "", "stopped": "stopped after step", "cancelled": "Cancelled", "failed": "broke"}
@@ -125,8 +127,16 @@ def test_the_psf_dock(
         yield None
         raise ComputeError("the computation broke")
 
+    def waiting(*args: Any, stop: StopToken, **kwargs: Any) -> Any:
+        # On an idle machine the beads are averaged before the button is reached.
+        while not stop.cancelled:
+            yield None
+            time.sleep(0.001)
+        return (yield from real(*args, stop=stop, **kwargs))
+
     def end(ending: str) -> None:
-        monkeypatch.setattr(api, "iter_beads_psf", broken if ending == "failed" else real)
+        works = {"finished": real, "cancelled": waiting, "failed": broken}
+        monkeypatch.setattr(api, "iter_beads_psf", works[ending])
         panel.make()
         if ending == "cancelled":
             panel.cancel_button.click()
