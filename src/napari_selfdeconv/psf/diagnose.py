@@ -166,7 +166,7 @@ def repair_psf(
     array, voxel = to_array("the PSF", psf), context.voxel_um
     did: list[str] = []
     if "axes" in keys:
-        longest = _longest_axis(fitting, voxel)
+        longest = _longest_axis(np.where(np.isfinite(fitting), fitting, 0.0), voxel)
         array = np.moveaxis(array, longest, 0)
         if voxel is not None:
             voxel = (voxel[longest], *[v for axis, v in enumerate(voxel) if axis != longest])
