@@ -205,7 +205,7 @@ class LossWeights(Settings):
     rec : g(f) against the data at all pixels. Alone it fits the noise when run long.
     inv, inv_d : invariance of g(f(x)), or of f(x), to the masking of pixels.
     bound, bound_d : g(f(x)), or f(x), outside the range of the image.
-    tv : total variation of f(x). More of it gives a smoother result, too much of it flat patches.
+    tv : total variation of f(x). More of it gives a smoother result, and a large weight gives flat patches.
     anchor : distance of f(x) from the reference result, which is f(x) with the initial weights.
     bootstrap : the reference result is blurred and made noisy again, and f must recover it.
 
