@@ -36,7 +36,6 @@ device = "cpu"
 STAGES = ("train", "predict", "save")
 _RESULT, _MODEL = "result.ome.tif", "model.safetensors"
 _CHECKPOINT = f"{_RESULT}.checkpoint"
-_LONGEST_S = 60.0
 # A command may end before its moment comes.
 _MOST_TRIES = 3
 
@@ -57,19 +56,21 @@ def kill_at_random(count: int, seed: int) -> tuple[str, list[str]]:
         (folder / "run.toml").write_text(SETTINGS, "utf-8")
         whole = folder / "whole"
         whole.mkdir()
-        starts = _time_stages(whole)
+        # The first run reads and compiles the program's files, so only the second has the times of the others.
+        _time_stages(whole)
+        lengths = _time_stages(whole, "--overwrite")
         reference = api.read_image(whole / _RESULT).data
         found: Counter[str] = Counter()
         problems: list[str] = []
         number = 0
         while found["killed"] < count and number < _MOST_TRIES * count:
-            stage = number % len(STAGES)
-            moment = float(random.uniform(starts[stage], starts[stage + 1]))
+            stage = STAGES[number % len(STAGES)]
+            moment = float(random.uniform(0, lengths[stage]))
             place = folder / str(number)
             place.mkdir()
-            died = _run(place, moment)
+            died = _kill(place, stage, moment)
             found["killed" if died == -signal.SIGKILL else "ended first"] += 1
-            where = f"moment {moment:.3f} s ({STAGES[stage]})"
+            where = f"{moment:.3f} s after the start of {stage}"
             problems += [f"{where}: {one}" for one in (*_look(place, found), *_go_on(place, reference, found))]
             shutil.rmtree(place)
             number += 1
@@ -97,48 +98,63 @@ def _fork(work: Callable[[], int]) -> int:
     return process
 
 
-def _run(place: Path, moment: float, *more: str) -> int:
-    """Run the command and kill it at a moment; return its exit status, negative for a signal."""
-    begun = time.perf_counter()
-    process = _fork(lambda: main(_command(place, *more)))
-    while time.perf_counter() - begun < moment:
-        ended, status = os.waitpid(process, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.0005)
-    os.kill(process, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+def _kill(place: Path, stage: str, moment: float) -> int:
+    """Kill the command some seconds after a stage began; return its exit status, negative for a signal."""
+    reader, writer = os.pipe()
+
+    def work() -> int:
+        _tell_stages(lambda begun: os.write(writer, f"{begun}\n".encode()))
+        return main(_command(place))
+
+    process = _fork(work)
+    os.close(writer)
+    with os.fdopen(reader) as stages:
+        # The pipe ends with the process.
+        if any(line.strip() == stage for line in stages):
+            time.sleep(moment)
+            os.kill(process, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def _time_stages(place: Path) -> list[float]:
-    """Run the command to its end; return when its stages begin, and when it ended, in seconds."""
+def _time_stages(place: Path, *more: str) -> dict[str, float]:
+    """Run the command to its end; return how long each stage takes, in seconds."""
     log = place.with_suffix(".log")
 
     def work() -> int:
-        begun = time.perf_counter()
-        seen: dict[str, float] = {}
-        show, save = cli_terminal._Lines.__call__, api.save_outcome
-
-        def noted(self: Any, event: Event) -> None:
-            if isinstance(event, Progress):
-                seen.setdefault("train" if event.stage == "train" else "predict", time.perf_counter() - begun)
-            show(self, event)
-
-        def saved(*arguments: Any) -> Any:
-            seen["save"] = time.perf_counter() - begun
-            return save(*arguments)
-
-        cli_terminal._Lines.__call__ = noted  # type: ignore[method-assign]
-        api.save_outcome = saved  # type: ignore[assignment]
-        status = main(_command(place))
-        ends = [*(seen[stage] for stage in STAGES), time.perf_counter() - begun]
-        log.write_text(" ".join(map(str, ends)), "utf-8")
+        times: list[float] = []
+        _tell_stages(lambda _: times.append(time.perf_counter()))
+        status = main(_command(place, *more))
+        times.append(time.perf_counter())
+        log.write_text(" ".join(map(str, np.diff(times))), "utf-8")
         return status
 
     status = os.waitstatus_to_exitcode(os.waitpid(_fork(work), 0)[1])
     if status:
         raise RuntimeError(f"the command ended with status {status}")
-    return [float(word) for word in log.read_text("utf-8").split()]
+    return dict(zip(STAGES, map(float, log.read_text("utf-8").split()), strict=True))
+
+
+def _tell_stages(tell: Callable[[str], object]) -> None:
+    """Make the command of this process tell the name of each stage when it begins."""
+    begun: set[str] = set()
+    show, save = cli_terminal._Lines.__call__, api.save_outcome
+
+    def begin(stage: str) -> None:
+        if stage not in begun:
+            begun.add(stage)
+            tell(stage)
+
+    def noted(self: Any, event: Event) -> None:
+        if isinstance(event, Progress):
+            begin("train" if event.stage == "train" else "predict")
+        show(self, event)
+
+    def saved(*arguments: Any) -> Any:
+        begin("save")
+        return save(*arguments)
+
+    cli_terminal._Lines.__call__ = noted  # type: ignore[method-assign]
+    api.save_outcome = saved  # type: ignore[assignment]
 
 
 def _look(place: Path, found: Counter[str]) -> list[str]:
@@ -163,7 +179,8 @@ def _look(place: Path, found: Counter[str]) -> list[str]:
 
 def _go_on(place: Path, reference: np.ndarray, found: Counter[str]) -> list[str]:
     """Run the command again with ``--resume``; return what is wrong with what it leaves."""
-    status = _run(place, _LONGEST_S, "--resume", "--overwrite")
+    process = _fork(lambda: main(_command(place, "--resume", "--overwrite")))
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if status:
         return [f"the second run ended with status {status}"]
     result = api.read_image(place / _RESULT)
