@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from napari_selfdeconv.arrays.out_of_core import training_block
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
-from napari_selfdeconv.events import Filling, Progress, drain
+from napari_selfdeconv.events import Filling, Progress, Warned, drain
 from napari_selfdeconv.io.images import read_image
 from napari_selfdeconv.io.ome_zarr import is_unfinished
 from napari_selfdeconv.stop_token import StopToken
@@ -34,6 +35,14 @@ TILES = TileConfig(tile=64)
 
 def work(path: Path, image: np.ndarray = IMAGE, psf: np.ndarray = PSF, stop: StopToken | None = None) -> Any:
     return api.iter_deconvolve_zarr(image, psf, path, TINY, tiles=TILES, voxel_um=(0.2, 0.1), stop=stop)
+
+
+def end_after(run: Any, path: Path, tiles: int) -> None:
+    """End a run as a kill does, when some tiles are written: nothing is tidied."""
+    for _ in run:
+        written = [one for one in (path / "0").glob("c/*/*") if one.is_file()] if path.exists() else []
+        if is_unfinished(path) and len(written) >= tiles:
+            return
 
 
 def bytes_of(path: Path) -> str:
@@ -75,12 +84,7 @@ def test_what_lands_is_seen_while_the_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tiles", [0, 1, 5, 8])
 def test_a_run_that_ended_anywhere_goes_on_bit_equal(tiles: int, whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.zarr"
-    run = work(path)
-    for _ in run:
-        written = [one for one in (path / "0").glob("c/*/*") if one.is_file()] if path.exists() else []
-        if is_unfinished(path) and len(written) >= tiles:
-            break
-    del run  # as a kill does: nothing is tidied
+    end_after(work(path), path, tiles)
     copy = tmp_path / "copy.zarr"
     shutil.copytree(path, copy)
     assert is_unfinished(copy)
@@ -144,6 +148,30 @@ def test_what_pixels_without_a_weight_hold_is_not_seen(most: int, monkeypatch: p
         )
         drain(work)
     np.testing.assert_allclose(found, results[0], atol=0.02 * np.ptp(results[0]))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_light_that_is_lost_beside_the_training_block_is_said(
+    begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of tiles that a killed run has written, and not twice."""
+    monkeypatch.setattr(training_block, "__kwdefaults__", {"seed": 0, "most": 80 * 80})
+    lost = "explains a mean of"
+    for most, said in ((1e9, False), (3.0, True)):
+        # A network that returns what it gets, up to some brightness.
+        network = partial(np.minimum, most)
+        monkeypatch.setattr("napari_selfdeconv.api.large_tiles.predictors", lambda *_, n=network, **__: [n])
+        image, path = IMAGE.copy(), tmp_path / f"{most}.zarr"
+        image[140:, 140:] *= 50
+        region = (slice(0, 80), slice(0, 80))
+        monkeypatch.setattr("napari_selfdeconv.api.large.training_block", lambda _, r=region: r)
+        if begun:
+            end_after(work(path, image), path, tiles=5)
+        told: list[Any] = []
+        drain(work(path, image), told.append)
+        messages = [one.message for one in told if isinstance(one, Warned) and lost in one.message]
+        assert len(messages) == said
+        assert all("is missing" in one for one in messages)
 
 
 def test_a_mask_must_fit_and_a_run_with_another_mask_does_not_go_on(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv import api
 from napari_selfdeconv.api import METHODS, Classical, StopToken, choose_device, preset
+from napari_selfdeconv.api.large_light import LightCount
 from napari_selfdeconv.api.large_tiles import TileWork
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.errors import ComputeError, ConfigError
@@ -228,9 +229,12 @@ def test_no_way_out_of_the_network_lets_nan_through() -> None:
         with pytest.raises(ComputeError, match="not finite"):
             call(model, IMAGE, device_name="cpu")
     finish = TileWork(scale=Standardizer.of(IMAGE)).finish
-    work = finish(model, choose_device("cpu", "float32"), StopToken(), lambda _where: None)
+    light = LightCount(0.0)
+    work = finish(model, choose_device("cpu", "float32"), StopToken(), lambda _where: None, light)
     with pytest.raises(ComputeError, match="the network gave 1 of 4 values that are not finite: train again"):
-        work(np.array([[1, 2], [np.nan, 3]], np.float32), IMAGE[:2, :2], (slice(2), slice(2)))
+        work(
+            np.array([[1, 2], [np.nan, 3]], np.float32), IMAGE[:2, :2], (slice(2), slice(2)), (slice(2), slice(2))
+        )
 
 
 def test_light_that_the_network_lost_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.api.large_light import LightCount
 from napari_selfdeconv.api.training import Training
 from napari_selfdeconv.arrays.out_of_core import Mapped
 from napari_selfdeconv.arrays.scaling import Standardizer
-from napari_selfdeconv.arrays.tiling import Finish, tile_spans
+from napari_selfdeconv.arrays.tiling import Box, Finish, tile_spans
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Warned
@@ -21,7 +22,6 @@ from napari_selfdeconv.inference.predict import (
     check_network,
     choose_refinement,
     fill_in_tile,
-    light_of_result,
     on_device,
     predict_and_fit,
     predict_with,
@@ -46,6 +46,7 @@ class TileWork:
     light : of the image, for the refinement.
     light_factor : what a result without negative values is multiplied by if far light was subtracted
         (`Problem.light_factor`); None elsewhere.
+    keeps_light : whether the result has the light of the image; not if its noise was clipped.
     """
 
     scale: Standardizer
@@ -54,28 +55,35 @@ class TileWork:
     chosen: tuple[int, float] | None = None
     light: Light | None = None
     light_factor: float | None = None
+    keeps_light: bool = True
 
     @property
     def iterations(self) -> int | None:
         """Of the refinement; None without."""
         return None if self.chosen is None else self.chosen[0]
 
-    def finish(self, model: Model, choice: device.Choice, stop: StopToken, weights_of: WeightsOf) -> Finish:
-        """Return what is done to every tile: gain, offset, units, refinement."""
+    def finish(
+        self, model: Model, choice: device.Choice, stop: StopToken, weights_of: WeightsOf, count: LightCount
+    ) -> Finish:
+        """Return what is done to every tile: gain, offset, units, refinement; the light of its core is counted."""
         refiner = Refiner(choice.device, self.chosen)
 
         def finished(
-            result: NDArray[np.float32], tile: NDArray[np.float32], where: tuple[slice, ...]
+            result: NDArray[np.float32], tile: NDArray[np.float32], where: Box, inside: Box
         ) -> NDArray[np.float32]:
-            result = self.scale.undo(self.gain * result + self.offset)
+            result, recorded = self.scale.undo(self.gain * result + self.offset), self.scale.undo(tile)
+            weights = weights_of(where)
             if self.chosen is not None:
                 # A tile of background alone does not have the noise of the image, so that of the block is used.
-                recorded, boundary = self.scale.undo(tile), model.config.boundary
-                work = refiner(result, recorded, model.psf, boundary, self.light, weights_of(where))
+                work = refiner(result, recorded, model.psf, model.config.boundary, self.light, weights)
                 for _ in work:
                     stop.raise_if_cancelled()
             check_network(result)
-            return result if self.light_factor is None else to_light(result, self.light_factor, self.scale.std)
+            if self.light_factor is not None:
+                result = to_light(result, self.light_factor, self.scale.std)
+                check_network(result)
+            count.add(recorded[inside], result[inside], None if weights is None else weights.cut(inside))
+            return result
 
         return finished
 
@@ -94,6 +102,7 @@ class TileWork:
             chosen=None if chosen is None else (int(chosen[0]), float(chosen[1])),
             light=None if light is None else Light(**light),
             light_factor=values.get("light_factor"),
+            keeps_light=values.get("keeps_light", True),
         )
 
 
@@ -159,7 +168,14 @@ def predict_into(
     settings = model.config.result
     views = predictors(model, choice, average=settings.average_symmetries, most=settings.views)
     standard = Mapped(image, work.scale.apply)
-    finish = work.finish(model, choice, stop, weights_of)
+    count = LightCount(work.scale.mean)
+
+    def counted(core: Box) -> bool:
+        if is_there is None or not is_there(core):
+            return False
+        count.add(np.asarray(image[core]), np.asarray(out[core]), weights_of(core))
+        return True
+
     made = predict_with(
         views,
         model,
@@ -168,11 +184,14 @@ def predict_into(
         trained.tiles,
         stop,
         out=out,
-        finish=finish,
+        finish=work.finish(model, choice, stop, weights_of, count),
         context=context,
-        is_there=is_there,
+        is_there=None if is_there is None else counted,
     )
     _, tiles = yield from made
+    # With far light the result is brought to the light that is left.
+    if work.keeps_light and work.light_factor is None and (said := count.describe()):
+        yield Warned(said)
     return tiles
 
 
@@ -187,12 +206,13 @@ def _tile_work(
     block, line, _ = yield from predict_and_fit(model, problem, choice, tiles, stop)
     gain, offset = float(line.gain), float(line.offset)
     unrefined = scale.undo(gain * block + offset)
-    if said := CLIPPED if line.cut_off else light_of_result(unrefined, problem):
-        yield Warned(said)
+    if line.cut_off:
+        yield Warned(CLIPPED)
     factor = None if problem.far is None else problem.light_factor(unrefined)
+    kept = TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor, keeps_light=not line.cut_off)
     if not refines:
-        return TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor)
+        return kept
     refiner = Refiner(choice.device)
     yield from choose_refinement(refiner, unrefined, problem, model, stop)
     light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
-    return TileWork(scale=scale, gain=gain, offset=offset, chosen=refiner.chosen, light=light, light_factor=factor)
+    return replace(kept, chosen=refiner.chosen, light=light)

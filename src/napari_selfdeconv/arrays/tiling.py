@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.events import Tick
 
-Finish = Callable[[NDArray[np.float32], NDArray[np.float32], tuple[slice, ...]], NDArray[np.float32]]
+Box = tuple[slice, ...]
+Finish = Callable[[NDArray[np.float32], NDArray[np.float32], Box, Box], NDArray[np.float32]]
 
 
 class Span(NamedTuple):
@@ -112,8 +113,8 @@ def predict_tiled(
     image : any shape; only the current tile is read from an array on disk.
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.
-    finish : called with the mean of ``functions`` over what was read, with what was read, and with where it lies;
-        the core of what it returns is written.
+    finish : called with the mean of ``functions`` over what was read, with what was read, with where it lies, and
+        with the place of the core in it; the core of what it returns is written.
     is_there : whether the core of a tile is in ``out`` already; such a tile is skipped.
 
     Examples
@@ -141,8 +142,8 @@ def predict_tiled(
             done += 1
             yield Tick(done, total)
         mean /= len(functions)
-        if finish is not None:
-            mean = finish(mean, piece, read)
         inside = tuple(slice(s.core.start - s.read.start, s.core.stop - s.read.start) for s in box)
+        if finish is not None:
+            mean = finish(mean, piece, read, inside)
         result[core] = mean[inside]
     return result

@@ -18,6 +18,7 @@ from napari_selfdeconv._gui.runs.failure import explain
 from napari_selfdeconv._gui.runs.psf_choice import MeasuredPsf
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
+from napari_selfdeconv.events import Warned
 
 FOREVER = 1_000_000
 
@@ -124,35 +125,86 @@ def test_cancel_leaves_the_instant_result_and_the_dock_is_live_again(
         (RuntimeError("a torch shape error"), "report it"),
         (MemoryError(), "smaller patch or tile"),
         (ComputeError("the loss is no longer finite"), "another seed"),
+        (StopIteration(), "report it"),
+        (SystemExit(3), "SystemExit(3)"),
+        (KeyboardInterrupt(), "KeyboardInterrupt()"),
+        (GeneratorExit(), "GeneratorExit()"),
     ],
 )
-def test_an_error_in_the_worker_shows_the_remedy(
+@pytest.mark.usefixtures("train_once")
+def test_an_error_in_the_worker_shows_the_remedy_and_the_next_run_works(
     open_dock: Callable[..., Any],
     finish: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
+    error: BaseException,
     words: str,
 ) -> None:
     def broken(*_: Any, **__: Any) -> Generator[None, None, None]:
         yield None
         raise error
 
-    reported: list[Exception] = []
+    reported: list[BaseException] = []
     monkeypatch.setattr(
         "napari_selfdeconv._gui.runs.controller.notification_manager.receive_error",
         lambda _kind, value, _traceback: reported.append(value),
     )
-    monkeypatch.setattr(api, "iter_deconvolve", broken)
     dock = open_dock()
-    dock.train()
-    finish(dock)
+    with monkeypatch.context() as only_now:
+        only_now.setattr(api, "iter_deconvolve", broken)
+        dock.train()
+        finish(dock)
     assert dock.run_panel.train_button.isEnabled()
     assert words in dock.run_panel.status.text()
     assert dock.run_panel.status.kind == "error"
     said = dock.run_panel.status.text().lower()
     assert all(said.count(phrase) <= 1 for phrase in ("out of memory", "patch or tile", "seed"))
-    assert bool(reported) == ("report it" in words)
+    assert bool(reported) == ("report it" in said)
+    assert all(isinstance(one, Exception) for one in reported)  # napari ends after a KeyboardInterrupt
     assert no_worker_left()
+    dock.train()
+    finish(dock)
+    assert names(dock)[-1] == "spots [deconvolved]"
+
+
+@pytest.mark.parametrize("error", [ValueError("no value"), RuntimeError("no run"), SystemExit(1)])
+def test_an_error_while_a_cancelled_run_clears_up_ends_it_all_the_same(
+    open_dock: Callable[..., Any],
+    finish: Callable[..., None],
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    def broken(*_: Any, **__: Any) -> Generator[Any, None, None]:
+        try:
+            while True:
+                yield Warned("at work")
+        finally:
+            raise error
+
+    monkeypatch.setattr(api, "iter_deconvolve", broken)
+    dock = open_dock()
+    dock.train()
+    qtbot.waitUntil(lambda: dock.run_panel.cancel_button.isEnabled(), timeout=20_000)
+    dock.run_panel.cancel_button.click()
+    finish(dock)
+    assert dock.run_panel.status.text().startswith("Cancelled")
+    assert no_worker_left()
+
+
+def test_a_worker_that_dies_is_no_cancelled_run(
+    open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(_worker: Any) -> None:
+        raise ValueError("of the worker itself")
+
+    monkeypatch.setattr("napari_selfdeconv._gui.runs.worker._TokenWorker.work", dies)
+    dock = open_dock()
+    with qtbot.capture_exceptions() as raised:
+        dock.train()
+        finish(dock)
+    assert "of the worker itself" in str(raised[0][1])
+    assert "ended without a result" in dock.run_panel.status.text()
+    assert dock.run_panel.train_button.isEnabled()
 
 
 def test_an_error_of_the_api_is_shown_in_its_own_words(

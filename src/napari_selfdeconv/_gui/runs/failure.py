@@ -22,8 +22,12 @@ class Failure:
         return f"{self.message}\n{self.remedy}".strip()
 
 
-def explain(error: Exception) -> Failure:
+def explain(error: BaseException) -> Failure:
     """Return ``error`` in the user's words, with the remedy."""
+    if not isinstance(error, Exception):
+        # napari ends if it is told of a KeyboardInterrupt.
+        ended = RuntimeError(f"the computation was ended from inside ({error!r})")
+        error = ended.with_traceback(error.__traceback__)
     if isinstance(error, (RuntimeError, MemoryError)):
         # Here and not above: the import takes torch with it, and this is the worker's thread.
         from napari_selfdeconv.api import translate_error

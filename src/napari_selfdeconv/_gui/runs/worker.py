@@ -39,6 +39,7 @@ class Discarded:
 
 
 Outcome = Succeeded | Discarded | Failure
+_DIED = Failure("The computation ended without a result.", "Start it again, and report it if it happens twice.")
 Job = Callable[[StopToken], Generator[Event, None, Any]]
 
 
@@ -63,9 +64,18 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
     """Iterate ``job`` and never raise; a job that is cancelled ends here if it does not look at the token."""
     events = None
     try:
-        events = job(token)
         while True:
-            event = next(events)
+            try:
+                events = events or job(token)
+                event = next(events)
+            except StopIteration as end:
+                return Discarded() if token.cancelled else Succeeded(end.value)
+            except Cancelled:
+                return Discarded()
+            except BaseException as error:  # A SystemExit ends this thread without a word.
+                _log.debug("run failed", exc_info=True)
+                # After a cancellation nobody needs the errors of the last step.
+                return Discarded() if token.cancelled else explain(error)
             if token.cancelled:
                 return Discarded()
             if isinstance(event, Preview):
@@ -73,17 +83,17 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
                 yield None
             else:
                 yield event
-    except StopIteration as end:
-        return Discarded() if token.cancelled else Succeeded(end.value)
-    except Cancelled:
-        return Discarded()
-    except Exception as error:
-        _log.debug("run failed", exc_info=True)
-        # After a cancellation nobody needs the errors of the last step.
-        return Discarded() if token.cancelled else explain(error)
     finally:
+        _close(events)
+
+
+def _close(events: Generator[Event, None, Any] | None) -> None:
+    """End a job that is dropped half-way; what goes wrong while it clears up changes nothing any more."""
+    try:
         if events is not None:
             events.close()
+    except BaseException:
+        _log.debug("clearing up failed", exc_info=True)
 
 
 class _TokenWorker(GeneratorWorker):  # type: ignore[misc]  # napari has no type hints
@@ -118,7 +128,7 @@ class Run(QObject):
         super().__init__(parent)
         self.token = StopToken()
         self._slot = _Slot()
-        self._outcome: Outcome = Discarded()
+        self._outcome: Outcome | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(PREVIEW_POLL_MS)
         self._timer.timeout.connect(self._drain)
@@ -154,6 +164,7 @@ class Run(QObject):
         self._outcome = outcome
 
     def _on_finished(self) -> None:
-        # Without ``returned``, which does not fire if the worker dies, the outcome is still `Discarded`.
         self._timer.stop()
-        self.ended.emit(self._outcome)
+        # ``returned`` does not fire if the worker dies.
+        outcome = self._outcome or (Discarded() if self.token.cancelled else _DIED)
+        self.ended.emit(outcome)
