@@ -74,7 +74,8 @@ class Script:
         value = api.SeriesDeconvolution(image=filling, models=(self.model(),), provenance={})
         return (yield from self.run(value, settings, filling))
 
-    def large(self, *_: Any, out: Any, **settings: Any) -> Generator[Event, None, Any]:
+    def large(self, image: Any, _psf: Any, path: Any, *_: Any, **settings: Any) -> Generator[Event, None, Any]:
+        out = api.create_zarr(path, image.shape)
         value = api.LargeDeconvolution(image=out, model=self.model(), provenance={})
         return (yield from self.run(value, settings, out))
 
@@ -142,7 +143,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     for name, work in {
         "iter_deconvolve": made.whole,
         "iter_deconvolve_series": made.series,
-        "iter_deconvolve_large": made.large,
+        "iter_deconvolve_zarr": made.large,
         "iter_classical": made.classical,
         "iter_apply_model": made.apply,
     }.items():

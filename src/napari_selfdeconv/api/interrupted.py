@@ -46,9 +46,9 @@ class InterruptedRun:
     about: Mapping[str, Any]
 
     def discard(self) -> None:
-        """Remove the checkpoint."""
+        """Remove the checkpoint, and those of further channels."""
         with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            Checkpoint(self.path).discard()
 
 
 def new_checkpoint(config: TrainConfig, about: Mapping[str, Any]) -> Checkpoint | None:
@@ -76,7 +76,7 @@ def find_interrupted() -> InterruptedRun | None:
             found = _read(path)
         if number >= _MOST or found is None:
             with contextlib.suppress(OSError):
-                path.unlink()
+                Checkpoint(path).discard()
     return found
 
 

@@ -29,12 +29,14 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event
 from napari_selfdeconv.inference.prepare import Problem
+from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.io.atomic import whole_or_not_at_all, write_remedy
 from napari_selfdeconv.io.json_files import read_json
 from napari_selfdeconv.io.ome_zarr import (
     create_zarr,
     finish_zarr,
+    import_zarr,
     is_unfinished,
     open_unfinished,
     unfinished_folder,
@@ -55,17 +57,22 @@ def iter_deconvolve_zarr(
     *,
     weights: Weights = None,
     record: ImageRecord | None = None,
+    region: Region | None = None,
     tiles: TileConfig | None = None,
     voxel_um: Sequence[float] | None = None,
     stop: StopToken | None = None,
+    preview_every_s: float | None = None,
+    preview_region: Callable[[], Region | None] | None = None,
+    preview_extra: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Deconvolve an image into an OME-Zarr folder, or go on in one that a killed run has left.
 
     Parameters
     ----------
-    image, psf, config, weights, tiles, voxel_um, stop : as `iter_deconvolve_large`. To go on, image, PSF and
-        weights must be those of the earlier run; its settings and its tiles are used.
+    image, psf, config, weights, region, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as
+        `iter_deconvolve_large`. To go on, image, PSF, weights and region must be those of the earlier run; its
+        settings and its tiles are used.
     path : the folder. It must not exist, unless a run on this image was killed in it.
     record : of the image; its channel and its optics are stored.
     checkpoint : of the training, as in `iter_deconvolve`. The tiles need none.
@@ -80,6 +87,7 @@ def iter_deconvolve_zarr(
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve_large`; also if the folder is there, or holds a run on another image or PSF.
     """
+    import_zarr()  # not after an hour of training
     place = _ZarrPlace(Path(path), tuple(int(n) for n in image.shape), voxel_um, record)
     try:
         result = yield from fill_tiles(
@@ -88,9 +96,13 @@ def iter_deconvolve_zarr(
             config,
             place=place,
             weights=weights,
+            region=region,
             tiles=tiles,
             voxel_um=voxel_um,
             stop=stop,
+            preview_every_s=preview_every_s,
+            preview_region=preview_region,
+            preview_extra=preview_extra,
             checkpoint=checkpoint,
         )
     except Cancelled:

@@ -66,13 +66,7 @@ def create_zarr(
     >>> out.shape, out.metadata.dimension_names
     ((8, 64, 64), ('z', 'y', 'x'))
     """
-    try:
-        import yaozarrs as _  # noqa: F401
-        import zarr
-    except ImportError as error:
-        raise ConfigError(
-            "a result on disk needs the packages zarr and yaozarrs", "pip install 'napari-selfdeconv[formats]'"
-        ) from error
+    zarr = import_zarr()
     axes = _AXES[-len(shape) :] if axes is None else axes.lower()
     if len(axes) != len(shape) or len(set(axes)) != len(axes) or not set(axes) <= set(_AXES):
         raise ConfigError(f"axes must name each axis of shape {tuple(shape)} by a letter of {_AXES}, got {axes!r}")
@@ -87,6 +81,18 @@ def create_zarr(
         return _array(group, "0", shape, axes, dtype, shard, attributes)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {write_remedy(Path(path), error)}") from error
+
+
+def import_zarr() -> Any:
+    """Return the module zarr; ConfigError if it or what checks its attributes is not installed."""
+    try:
+        import yaozarrs as _  # noqa: F401
+        import zarr
+    except ImportError as error:
+        raise ConfigError(
+            "a result on disk needs the packages zarr and yaozarrs", "pip install 'napari-selfdeconv[formats]'"
+        ) from error
+    return zarr
 
 
 def _is_there(path: str | os.PathLike[str]) -> ConfigError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 from napari_selfdeconv import api
+from napari_selfdeconv._gui.layers.exchange import snapshot
+from napari_selfdeconv._gui.runs.inputs import Previews
+from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, MeasuredPsf
+from napari_selfdeconv._gui.runs.series import large_job, series_job, series_snapshot
 from napari_selfdeconv.api import interrupted
+from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.events import Filling, drain
 from napari_selfdeconv.io import atomic
+from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import checkpoint as checkpoints
 
 
@@ -60,6 +67,87 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     np.testing.assert_array_equal(result.data, whole.image)
     assert dock.interrupted.isHidden()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def crash_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Return a function that drops a job of the dock half-way, as if its process were gone."""
+    monkeypatch.setenv(interrupted.FOLDER_VARIABLE, str(tmp_path / "checkpoints"))
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.0)
+
+    def crash(job: Any, last: Callable[[Any], bool]) -> None:
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 2**22 + 1)
+            work = job(StopToken())
+            for event in work:
+                if last(event):
+                    break
+        # Of a process that is gone nobody closes the generator.
+        dropped.append(work)
+
+    dropped: list[Any] = []
+    yield crash
+    for work in dropped:
+        work.close()
+
+
+CONFIG = api.preset("quick", 2, steps=6, patch=16, features=4, levels=2, batch_size=1, pretrained=False)
+PREVIEWS = Previews(region=lambda: None, extra=lambda: False)
+PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+
+
+def trains(event: Any) -> bool:
+    return getattr(event, "stage", "") == "train" and event.step >= 4
+
+
+@pytest.mark.parametrize("axes", ["tyx", "ctyx"])
+def test_an_interrupted_series_goes_on(
+    axes: str, open_dock: Callable[..., Any], finish: Callable[..., None], crash_of: Any, tmp_path: Path
+) -> None:
+    shape = (2, 32, 32) if axes == "tyx" else (2, 2, 32, 32)
+    image = np.random.default_rng(0).normal(100, 9, shape).astype(np.float32)
+    plan = SeriesPlan(axes=axes, train_on="sampled", frames=2)
+    dock = open_dock(image=image, axis_labels=tuple(axes), scale=(1.0,) * (len(axes) - 2) + (0.2, 0.1))
+    source = series_snapshot(dock.viewer.layers["spots"], plan, grey=False)
+    dock.psf_form.layer_box.choose(dock.viewer.add_image(PSF, name="flat PSF", visible=False))
+    psf = MeasuredPsf(snapshot(dock.viewer.layers["flat PSF"]))
+    tiles, about = api.TileConfig(), {"grey": False, "colour_picture": False}
+    crash_of(series_job(source, plan, [psf], CONFIG, tiles, PREVIEWS, None, about=about), trains)
+    dock.interrupted.look()
+    dock.interrupted.resume_button.click()
+    assert dock.busy
+    finish(dock)
+    result = dock.viewer.layers["spots [deconvolved]"]
+    whole = drain(api.iter_deconvolve_series(image, PSF, plan, CONFIG))
+    np.testing.assert_array_equal(result.data, whole.image)
+    assert result.metadata["selfdeconv"]["resumed_at"]
+    assert dock.interrupted.isHidden()
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize("tiles_done", [False, True])
+def test_an_interrupted_result_on_disk_goes_on(
+    tiles_done: bool, open_dock: Callable[..., Any], finish: Callable[..., None], crash_of: Any, tmp_path: Path
+) -> None:
+    """From the training, or from the tiles that are written; around the place that was in view at its start."""
+    image = np.random.default_rng(0).normal(100, 9, (64, 72)).astype(np.float32)
+    dock = open_dock(image=image)
+    psf, tiles, out = GivenPsf(PSF, (0.2, 0.1)), api.TileConfig(tile=32), tmp_path / "out"
+    previews = Previews(region=lambda: (slice(4, 9), slice(5, 9)), extra=lambda: False)
+    job = large_job(snapshot(dock.viewer.layers["spots"]), psf, CONFIG, tiles, previews, out)
+    crash_of(job, (lambda event: isinstance(event, Filling)) if tiles_done else trains)
+    assert len(list(out.iterdir())) == tiles_done
+    dock.interrupted.look()
+    dock.interrupted.resume_button.click()
+    finish(dock)
+    result = dock.viewer.layers["spots [deconvolved]"]
+    whole = np.zeros_like(image)
+    region = previews.region()
+    drain(api.iter_deconvolve_large(image, PSF, CONFIG, out=whole, region=region, tiles=tiles))
+    np.testing.assert_array_equal(np.asarray(result.data), whole)
+    assert len(list(out.iterdir())) == 1
+    assert dock.interrupted.isHidden()
+    assert not list((tmp_path / "checkpoints").glob(".*"))
 
 
 def test_a_run_that_goes_on_elsewhere_is_not_offered_and_one_can_be_discarded(

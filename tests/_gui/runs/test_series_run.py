@@ -15,13 +15,18 @@ from napari.settings import get_plugin_settings
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.docks.compare import open_compare
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
 from napari_selfdeconv._gui.layers.results import ColourResult
-from napari_selfdeconv._gui.runs.series import series_snapshot
+from napari_selfdeconv._gui.runs.inputs import Previews
+from napari_selfdeconv._gui.runs.psf_choice import GivenPsf
+from napari_selfdeconv._gui.runs.series import large_job, series_snapshot
 from napari_selfdeconv.api import series
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
-from napari_selfdeconv.events import drain
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.errors import Cancelled
+from napari_selfdeconv.events import Filling, drain
+from napari_selfdeconv.stop_token import StopToken
 
 
 def noise(shape: tuple[int, ...]) -> np.ndarray:
@@ -255,21 +260,42 @@ def test_a_result_on_disk_fills_tile_by_tile(
     assert result.data.attrs["provenance"]["software"] == "napari-selfdeconv"
 
 
+@pytest.mark.parametrize("how", ["dropped", "cancelled"])
 def test_cancel_removes_the_folder_of_the_result_and_nothing_else(
-    with_layer: Callable[..., Any], finish: Callable[..., None], tmp_path: Path, qtbot: Any
+    how: str, open_dock: Callable[..., Any], tmp_path: Path
+) -> None:
+    layer = open_dock(image=noise((64, 72))).viewer.layers["spots"]
+    earlier = tmp_path / "earlier.zarr"
+    earlier.mkdir()
+    psf = GivenPsf(np.outer([1, 2, 1], [1, 2, 1]) / 16.0, None)
+    config = preset("quick", 2, steps=2, patch=16, features=2, batch_size=1, pretrained=False)
+    token = StopToken()
+    previews = Previews(region=lambda: None, extra=lambda: False)
+    job = large_job(snapshot(layer), psf, config, TileConfig(tile=32), previews, tmp_path)
+    work = job(token)
+    assert any(isinstance(event, Filling) for event in work)
+    assert len(list(tmp_path.iterdir())) == 2
+    if how == "dropped":
+        work.close()
+    else:
+        token.cancel()
+        with pytest.raises(Cancelled):
+            list(work)
+    assert list(tmp_path.iterdir()) == [earlier]
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_training(
+    with_layer: Callable[..., Any], finish: Callable[..., None], tmp_path: Path
 ) -> None:
     compute = get_plugin_settings("napari-selfdeconv").compute
-    before, compute.cache_folder = compute.cache_folder, str(tmp_path / "cache")
-    earlier = tmp_path / "cache" / "earlier.zarr"
-    earlier.mkdir(parents=True)
+    (tmp_path / "a_file").write_text("")
+    before, compute.cache_folder = compute.cache_folder, str(tmp_path / "a_file")
     try:
-        dock = with_layer(da.from_array(noise((64, 72)), chunks=(32, 36)), scale=(0.2, 0.1), units=("um", "um"))
+        dock = with_layer(noise((32, 36)))
         dock.train_form.to_disk.setChecked(True)
-        dock.train_form.steps.setValue(100_000)
         dock.train()
-        qtbot.waitUntil(lambda: len(list(earlier.parent.iterdir())) == 2, timeout=60_000)
-        dock.run_panel.cancel_button.click()
         finish(dock)
     finally:
         compute.cache_folder = before
-    assert list(earlier.parent.iterdir()) == [earlier]
+    assert "is a file: choose another name" in dock.run_panel.status.text()
+    assert dock.run_panel.plot.points == 0

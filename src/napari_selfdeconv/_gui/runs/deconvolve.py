@@ -11,6 +11,7 @@ from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import Psf, optics_record
+from napari_selfdeconv._gui.runs.resume import about_run, checkpoint_of
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api import InterruptedRun, Model
 
 PREVIEW_EVERY_S = 1.0
-#: Weights that a layer gave; a checkpoint does not hold them.
-GIVEN = "given"
 
 
 def deconvolve_job(
@@ -47,15 +46,8 @@ def deconvolve_job(
 
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
-        about = {
-            "name": image.name,
-            "shape": list(image.data.shape),
-            "tiles": tiles.to_dict(),
-            "weights": weights if weights is None or isinstance(weights, str) else GIVEN,
-        }
-        checkpoint = api.new_checkpoint(config, about) if start_from is None else None
-        if resumed is not None:
-            checkpoint = api.Checkpoint(resumed.path, resume=True, about=resumed.about)
+        about = about_run(image, psf.voxels(image), tiles, weights)
+        checkpoint = checkpoint_of(config, about, resumed) if start_from is None else None
         return (
             yield from api.iter_deconvolve(
                 np.asarray(image.data),

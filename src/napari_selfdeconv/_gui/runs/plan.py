@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, check_image, snapshot
-from napari_selfdeconv._gui.runs.deconvolve import GIVEN, deconvolve_job
+from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews, RunInputs, required
-from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, optics_record, sized
+from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, Psf, optics_record, sized
+from napari_selfdeconv._gui.runs.resume import GIVEN
 from napari_selfdeconv._gui.runs.series import (
     fits_in_memory,
     image_snapshot,
@@ -21,6 +23,7 @@ from napari_selfdeconv._gui.runs.series import (
     series_snapshot,
 )
 from napari_selfdeconv._gui.runs.worker import Job
+from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -76,7 +79,8 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
         source = sized(series_snapshot(layer, plan, grey=inputs.grey), psfs[0])
         if inputs.colour_picture and inputs.folder is not None:
             raise ConfigError("A result on disk is no colour picture: choose three channels, or untick it.")
-        job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder, weights)
+        about = {"grey": inputs.grey, "colour_picture": inputs.colour_picture}
+        job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder, weights, about)
         return RunPlan(job, layer, source, fills=True, colour_picture=inputs.colour_picture, trains=trains)
     source = sized(series_snapshot(layer, None, grey=True) if inputs.grey else snapshot(layer), psfs[0])
     folder = inputs.folder
@@ -91,19 +95,35 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
 
 def plan_resumed(found: InterruptedRun, inputs: RunInputs) -> RunPlan:
     """Return the job that goes on with an interrupted run; ConfigError if another image is chosen."""
-    name, shape = str(found.about["name"]), tuple(found.about["shape"])
-    if inputs.layer is None:
+    about = found.about
+    name, shape = str(about["name"]), tuple(about["shape"])
+    layer = inputs.layer
+    if layer is None:
         raise ConfigError(f"Open the image '{name}' first and choose it.")
-    source = image_snapshot(inputs.layer)
+    series = SeriesPlan.from_dict(about["series"]) if "series" in about else None
+    plain = series is None
+    source = image_snapshot(layer) if plain else series_snapshot(layer, series, grey=bool(about["grey"]))
     if tuple(source.data.shape) != shape:
         sizes = " × ".join(map(str, shape))
         raise ConfigError(f"The interrupted run was on '{name}' ({sizes} pixels): choose that image.")
-    weights = found.about["weights"]
-    if weights == GIVEN:
-        weights = required(inputs.weights)
-    psf, tiles = GivenPsf(found.psf, source.voxel_um), TileConfig.from_dict(found.about["tiles"])
+    weights = required(inputs.weights) if about["weights"] == GIVEN else about["weights"]
+    voxel, tiles = about.get("voxel_um"), TileConfig.from_dict(about["tiles"])
+    psf = GivenPsf(found.psf, source.voxel_um if voxel is None else tuple(voxel))
+    if series is not None:
+        # The checkpoint has the PSF of the first channel.
+        channels = series.count("c", shape)
+        psfs: tuple[Psf, ...] = (psf,) if channels == 1 else required(inputs.psfs)
+        folder = None if about["folder"] is None else Path(about["folder"])
+        job = series_job(
+            source, series, psfs, found.config, tiles, inputs.previews, folder, weights, resumed=found
+        )
+        return RunPlan(job, layer, source, fills=True, colour_picture=bool(about["colour_picture"]))
+    if "out" in about:
+        folder = Path(about["out"]).parent
+        job = large_job(source, psf, found.config, tiles, inputs.previews, folder, weights, resumed=found)
+        return RunPlan(job, layer, source, fills=True)
     job = deconvolve_job(source, psf, found.config, tiles, inputs.previews, weights=weights, resumed=found)
-    return RunPlan(job, inputs.layer, source)
+    return RunPlan(job, layer, source)
 
 
 def plan_repetition(asked: Repetition, previews: Previews) -> RunPlan:

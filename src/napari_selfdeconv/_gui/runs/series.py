@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -19,12 +20,16 @@ from napari_selfdeconv._gui.runs.camera import LabelWeights, weights_of
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import Psf, channels_record, optics_record
+from napari_selfdeconv._gui.runs.resume import about_run, checkpoint_of
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Event, Warned
 from napari_selfdeconv.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import InterruptedRun
 
 
 def series_snapshot(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> LayerSnapshot:
@@ -65,10 +70,13 @@ def series_job(
     previews: Previews,
     folder: Path | None,
     weights: Any = None,
+    about: Mapping[str, Any] | None = None,
+    resumed: InterruptedRun | None = None,
 ) -> Job:
     """Return the job that deconvolves a series; with ``folder`` the result is a zarr array in it.
 
-    ``weights`` say which pixels of a frame count.
+    ``weights`` say which pixels of a frame count. ``about`` is stored with the checkpoint, beside what the other
+    arguments say; ``resumed`` is an interrupted run of the same job, to go on with.
     """
     frame = one_frame(source, plan)
 
@@ -81,6 +89,9 @@ def series_job(
             yield from map(Warned, notes)
             kernels.append(kernel)
         voxel = psfs[0].voxels(frame)
+        place = None if folder is None else str(folder)
+        stored = about_run(source, voxel, tiles, weights, series=plan.to_dict(), folder=place, **(about or {}))
+        checkpoint = checkpoint_of(config, stored, resumed)
         with _out(api, source, folder, plan.axes, voxel) as (out, told):
             yield from told
             result = yield from api.iter_deconvolve_series(
@@ -96,6 +107,7 @@ def series_job(
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=previews.region,
                 preview_extra=previews.extra,
+                checkpoint=checkpoint,
             )
             token.raise_if_cancelled()
             return replace(result, provenance={**result.provenance, **channels_record(psfs), "psf": kernels[0]})
@@ -111,10 +123,11 @@ def large_job(
     previews: Previews,
     folder: Path,
     weights: Any = None,
+    resumed: InterruptedRun | None = None,
 ) -> Job:
     """Return the job that deconvolves one image that need not fit into memory, into a zarr array in ``folder``.
 
-    ``weights`` say which of its pixels count.
+    ``weights`` say which of its pixels count; ``resumed`` is as in `series_job`.
     """
 
     of_pixels: Any = weights if weights is None or isinstance(weights, str) else LabelWeights(weights)
@@ -122,29 +135,46 @@ def large_job(
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
+        api.check_outputs([api.Output("the folder of results", folder, "folder")], {})
         kernel, notes = psf.kernel(source)
         yield from map(Warned, notes)
         voxel = psf.voxels(source)
-        with _out(api, source, folder, None, voxel) as (out, told):
-            yield from told
-            result = yield from api.iter_deconvolve_large(
+        path, region = _place(source, folder), previews.region()
+        if resumed is not None:
+            region = _region(resumed.about["region"])
+            earlier = Path(resumed.about["out"])
+            path = earlier if api.is_unfinished(earlier) else path
+        bounds = None if region is None else [[int(s.start), int(s.stop)] for s in region]
+        stored = about_run(source, voxel, tiles, weights, region=bounds, out=str(path))
+        yield Warned(f"The result is written to {path}.")
+        try:
+            result = yield from api.iter_deconvolve_zarr(
                 source.data,
                 kernel,
+                path,
                 config,
-                out=out,
                 weights=of_pixels,
-                region=previews.region(),
+                region=region,
                 tiles=tiles,
                 voxel_um=voxel,
                 stop=token,
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=previews.region,
                 preview_extra=previews.extra,
+                checkpoint=checkpoint_of(config, stored, resumed),
             )
-            token.raise_if_cancelled()
-            return replace(result, provenance={**result.provenance, **optics_record(psf), "psf": kernel})
+        except GeneratorExit:
+            # Cancelled between two events.
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        token.raise_if_cancelled()
+        return replace(result, provenance={**result.provenance, **optics_record(psf), "psf": kernel})
 
     return job
+
+
+def _region(bounds: Sequence[Sequence[int]] | None) -> tuple[slice, ...] | None:
+    return None if bounds is None else tuple(slice(start, stop) for start, stop in bounds)
 
 
 def _place(source: LayerSnapshot, folder: Path) -> Path:
@@ -155,7 +185,7 @@ def _place(source: LayerSnapshot, folder: Path) -> Path:
 
 @contextmanager
 def _out(
-    api: Any, source: LayerSnapshot, folder: Path | None, axes: str | None, voxel_um: Sequence[float] | None
+    api: Any, source: LayerSnapshot, folder: Path | None, axes: str, voxel_um: Sequence[float] | None
 ) -> Iterator[tuple[Any, list[Event]]]:
     """Give the array to write into, None for one in memory, and say where it is."""
     if folder is None:

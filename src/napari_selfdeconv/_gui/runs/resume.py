@@ -1,0 +1,41 @@
+"""What the checkpoint of a run tells the dock, so that the run goes on after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv.config.tiles import TileConfig
+from napari_selfdeconv.config.training import TrainConfig
+
+if TYPE_CHECKING:
+    from napari_selfdeconv.api import Checkpoint, InterruptedRun
+
+#: Weights that a layer gave; a checkpoint does not hold them.
+GIVEN = "given"
+
+
+def about_run(
+    source: LayerSnapshot, voxel_um: Sequence[float] | None, tiles: TileConfig, weights: Any, **more: Any
+) -> dict[str, Any]:
+    """Return what it takes to start a run again, beside its settings and its PSF; ``more`` is JSON-ready."""
+    return {
+        "name": source.name,
+        "shape": [int(n) for n in source.data.shape],
+        "voxel_um": None if voxel_um is None else [float(size) for size in voxel_um],
+        "tiles": tiles.to_dict(),
+        "weights": weights if weights is None or isinstance(weights, str) else GIVEN,
+        **more,
+    }
+
+
+def checkpoint_of(
+    config: TrainConfig, about: Mapping[str, Any], resumed: InterruptedRun | None
+) -> Checkpoint | None:
+    """Return the checkpoint of an interrupted run to go on with, or a new one; None if none can be made."""
+    from napari_selfdeconv import api
+
+    if resumed is None:
+        return api.new_checkpoint(config, about)
+    return api.Checkpoint(resumed.path, resume=True, about={**resumed.about, **about})
