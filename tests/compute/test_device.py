@@ -51,6 +51,17 @@ def test_what_torch_keeps_for_later_is_free(card: SimpleNamespace, monkeypatch: 
     assert device.free_memory_bytes(CUDA) == 4000
 
 
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("used", [False, True])
+def test_bfloat16_is_fast_where_the_processor_has_it_and_onednn_uses_it(
+    there: bool, used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: there)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: used)
+    choice = device.choose_device("cpu", "auto")
+    assert choice.precision == ("bfloat16" if there and used else "float32")
+
+
 @pytest.mark.parametrize("exact", [False, True])
 def test_on_cuda_the_same_numbers_each_time(exact: bool) -> None:
     def flags() -> tuple[bool, bool]:

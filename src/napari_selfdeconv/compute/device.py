@@ -182,11 +182,15 @@ def _named(device: str) -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Say whether the device computes in bfloat16 faster than in float32."""
+    """Say whether the device computes in bfloat16 faster than in float32.
+
+    A processor must have the instructions, and oneDNN must use them: ``ONEDNN_MAX_CPU_ISA`` can forbid it.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    # Private in torch 2.4 to 2.13; without it float32 is the safe answer, only slower.
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(probe and probe())
+    # Private in torch 2.4 to 2.13; without them float32 is the safe answer, only slower.
+    has_it = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    uses_it = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(has_it and uses_it and has_it() and uses_it())
