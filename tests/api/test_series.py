@@ -13,6 +13,7 @@ from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api
 from napari_selfdeconv.api import series
+from napari_selfdeconv.arrays.check_pieces import check_pieces
 from napari_selfdeconv.arrays.chunks import stored_pieces
 from napari_selfdeconv.arrays.out_of_core import block_around, training_block
 from napari_selfdeconv.arrays.tiling import predict_tiled
@@ -23,7 +24,6 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import Cancelled, ComputeError, ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Started, Warned, drain
 from napari_selfdeconv.inference import prepare
-from napari_selfdeconv.inference.prepare import check_pieces
 from napari_selfdeconv.io.ome_zarr import create_zarr
 from napari_selfdeconv.stop_token import StopToken
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Preview
+from napari_selfdeconv.events import Preview, drain
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
@@ -60,9 +60,11 @@ def preview_region(
     problem = Problem.of(image, psf, config, weights=weights).with_compact_psf().with_independent_noise()
     choice = choose_device(config.compute.device, config.compute.precision)
     learned = initial_weights(config, image.ndim)
+    stop = stop or StopToken()
     with computing():
+        problem = drain(problem.without_bright_points(choice, stop))
         network = build_initial(problem.psf, config, choice, learned)
         previewer = Previewer(problem, choice, config, 0.0, lambda: region, lambda: extra)
-        preview = previewer.make_preview(0, network, stop or StopToken())
+        preview = previewer.make_preview(0, network, stop)
     assert preview is not None  # the first one is never too early
     return preview

@@ -14,6 +14,7 @@ from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discard
 from napari_selfdeconv.api.large_tiles import TrainedTiles, core_shape, predict_into, ready_for_tiles
 from napari_selfdeconv.api.provenance import large_record, run_record
 from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.arrays.check_pieces import check_pieces
 from napari_selfdeconv.arrays.out_of_core import block_around, training_block
 from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
@@ -24,7 +25,7 @@ from napari_selfdeconv.inference.predict import (
     make_ready,
     on_device,
 )
-from napari_selfdeconv.inference.prepare import Problem, check_pieces, settings_for
+from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import refinement_reach
 from napari_selfdeconv.inference.weigh import WeighedPieces, Weights
@@ -200,7 +201,7 @@ def fill_tiles(
     pieces = replace(pieces, empty=problem.scale.mean)
     weights_of = pieces.weights_of
     if whole:
-        problem = yield from make_ready(problem, config, stop)
+        problem = yield from make_ready(problem, config, stop, in_tiles=True)
         image, weights_of = problem.image, problem.weights_of
     elif problem.whole_psf is not None:
         yield Warned(COMPACT)

@@ -17,6 +17,7 @@ from napari_selfdeconv.arrays.tiling import Box, Finish, tile_spans
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.inference.light import to_light
 from napari_selfdeconv.inference.predict import (
     CLIPPED,
     check_network,
@@ -26,7 +27,7 @@ from napari_selfdeconv.inference.predict import (
     predict_and_fit,
     predict_with,
 )
-from napari_selfdeconv.inference.prepare import Problem, to_light
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Light, Refiner, refinement_reach
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import WeightsOf

@@ -102,6 +102,7 @@ def run_record(
         **_noise_changes(problem),
         **_mask(problem),
         **({} if problem.far is None else {"background": _background(problem.far.background)}),
+        **({} if problem.bright is None else {"bright_points": problem.bright.count}),
     }
 
 

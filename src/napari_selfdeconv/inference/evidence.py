@@ -76,7 +76,8 @@ def gather_evidence(
     refiner, total = Refiner(choice.device), samples + 1
 
     def deconvolve(one: Problem, number: int) -> Generator[Event, None, Array]:
-        work = deconvolve_whole(model, one, choice, tiles, stop, refiner)
+        # The expected image is that of the network: bright points are not in it.
+        work = deconvolve_whole(model, replace(one, bright=None), choice, tiles, stop, refiner)
         result, _ = yield from mapped(work, _counted(number, total))
         return result
 
@@ -92,6 +93,8 @@ def gather_evidence(
         squares += (answer - result).astype(np.float64) ** 2
     counts = ... if measured is None else measured
     left = (image - expected)[counts]
+    if problem.bright is not None:
+        result = result + problem.bright.light / np.float32(share)
     return Evidence(
         result=result,
         change=np.sqrt(squares / samples).astype(np.float32),

@@ -171,15 +171,23 @@ def predict_and_fit(
     return result, line, tiles
 
 
-def make_ready(problem: Problem, config: TrainConfig, stop: StopToken) -> Generator[Event, None, Problem]:
-    """Return the problem as a network takes it: with independent noise, and without far light.
+def make_ready(
+    problem: Problem, config: TrainConfig, stop: StopToken, *, in_tiles: bool = False
+) -> Generator[Event, None, Problem]:
+    """Return the problem as a network takes it: with independent noise, without far light and bright points.
 
-    See `Problem.with_independent_noise` and `Problem.without_far_light`; ``config`` says where to compute.
+    See `Problem.with_independent_noise`, `Problem.without_far_light` and `Problem.without_bright_points`.
+
+    Parameters
+    ----------
+    config : says where to compute.
+    in_tiles : whether the result is written tile by tile: bright points then stay in the image.
     """
     problem = problem.with_independent_noise()
     choice = device.choose_device(config.compute.device, config.compute.precision)
     with computing():
-        return (yield from problem.without_far_light(config.boundary, choice, stop))
+        problem = yield from problem.without_far_light(config.boundary, choice, stop)
+        return problem if in_tiles else (yield from problem.without_bright_points(choice, stop))
 
 
 def deconvolve_whole(
@@ -212,15 +220,16 @@ def deconvolve_whole(
         yield from choose_refinement(refiner, result, problem, model, stop)
         work = refiner(result, problem.image, model.psf, model.config.boundary, weights=problem.weights)
         yield from report_progress(work, "refine", stop)
+    said = light_of_result(result, problem)
     result = problem.in_units(result)
     check_network(result)
-    if not line.cut_off and (said := light_of_result(result, problem)):
+    if said and not line.cut_off:
         yield Warned(said)
     return result, tiles
 
 
 def light_of_result(result: NDArray[np.float32], problem: Problem) -> str:
-    """Say by how much the light of the network's result is not that of the image; "" where it is.
+    """Say by how much the light of a result before `Problem.in_units` is not that of the image; "" where it is.
 
     With far light the result is brought to the light that is left, so there is nothing to say.
     """

@@ -14,14 +14,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.arrays.chunks import stored_pieces
 from napari_selfdeconv.arrays.out_of_core import Mapped
-from napari_selfdeconv.arrays.scaling import Standardizer, extremes
+from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import Boundary, TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Tick, report_progress
+from napari_selfdeconv.events import Event, report_progress
+from napari_selfdeconv.inference.light import to_light
 from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Model
@@ -31,15 +31,16 @@ from napari_selfdeconv.physics.noise_check import SHARED, check_noise
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
 from napari_selfdeconv.psf.validate import check_psf
+from napari_selfdeconv.restoration.bright_points import BrightPoints, separate_bright_points
 from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
 from napari_selfdeconv.stop_token import StopToken
 
-# Values below 0 in a result become at most this share of the image's standard deviation.
-_DARK = 1e-4
 # Where a larger share of the pixels has no weight, the noise is not looked at.
 _MOST_FILLED = 0.01
 #: Name of the stage in which the far light is estimated, in `Progress`.
 HAZE_STAGE = "haze"
+#: The same of the stage in which bright points are deconvolved.
+POINTS_STAGE = "points"
 DARK_BORDER = (
     "The image gets dark towards its border as if no light came from beyond it. It was made as bright there as "
     "further in, because the setting 'Even border' is on."
@@ -47,6 +48,10 @@ DARK_BORDER = (
 NOISE_ADDED = (
     "Noise was added to the image before the run, so that the noise of neighbouring pixels is independent again: "
     "what looks like structure but is noise stays out of the result."
+)
+BRIGHT = (
+    "Points far brighter than the rest of the image: {count}. Richardson-Lucy deconvolves them, and the "
+    "network the rest, because a network makes the surroundings of such points too dark."
 )
 STRIPES_SUBTRACTED = "The offsets of rows and columns were estimated and subtracted before the run."
 
@@ -70,6 +75,7 @@ class Problem:
     whole_psf : the PSF as it was given, sum 1, where it is too large for a training patch (`has_far_light`);
         ``psf`` is then its compact part. None elsewhere.
     far : the light that `without_far_light` subtracted; None before, and without ``whole_psf``.
+    bright : the bright points that `without_bright_points` subtracted; None before, and where there are none.
     shared_noise : kinds of findings that say that pixels share their noise (`check_noise`).
     noise_changes : what `with_independent_noise` did to ``image``: "stripes subtracted", "noise added".
 
@@ -89,6 +95,7 @@ class Problem:
     weighing: str | None = None
     whole_psf: NDArray[np.float32] | None = None
     far: FarLight | None = None
+    bright: BrightPoints | None = None
     shared_noise: tuple[str, ...] = ()
     noise_changes: tuple[str, ...] = ()
 
@@ -182,6 +189,24 @@ class Problem:
         near = far.subtract(self.image, self.weights)
         return replace(self, image=near, scale=_scale_of(near, self.weights), far=far)
 
+    def without_bright_points(self, choice: Choice, stop: StopToken) -> Generator[Event, None, Self]:
+        """Return the problem of the image without bright points (`separate_bright_points`); it may be the same.
+
+        Raises
+        ------
+        Cancelled
+            After ``stop.cancel()``.
+        """
+        if self.bright is not None:
+            return self
+        work = separate_bright_points(self.image, self.psf, self.scale, choice.device, stop, weights=self.weights)
+        bright = yield from report_progress(work, POINTS_STAGE, stop)
+        if bright is None:
+            return self
+        image = self.image - bright.blurred
+        notes = (*self.notes, BRIGHT.format(count=bright.count))
+        return replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
+
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
         """Return the weights of a part of the image; None if all pixels are measurements."""
         return None if self.weights is None else self.weights.cut(where)
@@ -209,17 +234,25 @@ class Problem:
         """Return whether Richardson-Lucy may refine a result; it would fit the errors of far light."""
         return config.result.refine and self.far is None
 
-    def in_units(self, result: NDArray[np.float32], factor: float | None = None) -> NDArray[np.float32]:
-        """Bring a result of the compact PSF to the light of the whole one, in place, and return it.
+    def in_units(
+        self, result: NDArray[np.float32], factor: float | None = None, where: tuple[slice, ...] | None = None
+    ) -> NDArray[np.float32]:
+        """Bring a result of the compact PSF to the light of the whole one, add bright points, and return it.
+
+        It is changed in place.
 
         Parameters
         ----------
         result : of the compact PSF, units of the image.
         factor : of the whole image, where ``result`` is a part of it; None takes `light_factor` of ``result``.
+        where : that part; None is all of the image.
         """
-        if self.far is None:
-            return result
-        return to_light(result, self.light_factor(result) if factor is None else factor, self.scale.std)
+        if self.far is not None:
+            result = to_light(result, self.light_factor(result) if factor is None else factor, self.scale.std)
+        if self.bright is not None:
+            share = 1.0 if self.far is None else self.far.share
+            result += self.bright.light[... if where is None else where] / np.float32(share)
+        return result
 
     @classmethod
     def _made(
@@ -297,27 +330,6 @@ def _scale_of(image: NDArray[Any], weights: PixelWeights | None) -> Standardizer
     return Standardizer.of(image if weights is None else image[weights.values > 0])
 
 
-def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> NDArray[np.float32]:
-    """Make a result positive and multiply it by ``factor``, in place: light is never negative.
-
-    Values that noise took below 0 become less than a ten-thousandth of ``deviation``, the image's standard
-    deviation, in the same order: dark places have no flat patches.
-
-    Examples
-    --------
-    >>> to_light(np.array([-1, 2], np.float32), 3.0, 1.0).round(1).tolist()
-    [0.0, 6.0]
-    """
-    dark = np.minimum(result, 0)
-    np.maximum(result, 0, out=result)
-    dark /= np.float32(deviation)
-    np.exp(dark, out=dark)
-    dark *= np.float32(_DARK * deviation)
-    result += dark
-    result *= np.float32(factor)
-    return result
-
-
 def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig:
     """Return ``config``, or for None the preset "quick" for this image.
 
@@ -329,22 +341,3 @@ def settings_for(image: NDArray[Any], config: TrainConfig | None) -> TrainConfig
     image = np.asarray(image)
     check_layout("the image", image)
     return preset("quick", image.ndim) if config is None else config
-
-
-def check_pieces(image: Any) -> Generator[Tick, None, None]:
-    """Read an image that need not fit into memory piece by piece and check every pixel; yield a `Tick` a piece.
-
-    Whole numbers are not read: they are always finite. Pixels that `WeighedPieces` leaves out are not looked at.
-
-    Raises
-    ------
-    UnusablePixels
-        At the first piece with a NaN or infinite pixel; the message says where the piece lies.
-    """
-    if np.dtype(image.dtype).kind != "f":
-        return
-    pieces = stored_pieces(image)
-    for done, where in enumerate(pieces, 1):
-        place = ", ".join(f"{s.start} to {s.stop}" for s in where)
-        extremes(np.asarray(image[where]), f"the part {place} of the image")
-        yield Tick(done, len(pieces))

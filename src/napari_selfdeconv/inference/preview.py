@@ -109,7 +109,8 @@ class Previewer:
         offset = tuple(s.start for s in where)
         far = self._problem.far
         # A part has not the light of the whole image, so it is not brought to it.
-        image = self._problem.in_units(self._scale.undo(f[inside]), None if far is None else 1 / far.share)
+        factor = None if far is None else 1 / far.share
+        image = self._problem.in_units(self._scale.undo(f[inside]), factor, where)
         if not extra:
             return Preview(step=step, image=image, offset=offset)
         with torch.inference_mode():
@@ -118,6 +119,8 @@ class Previewer:
         residual = self._scale.undo(self._standard[where]) - reblurred
         if far is not None:
             reblurred += far.light[where]
+        if self._problem.bright is not None:
+            reblurred += self._problem.bright.blurred[where]
         return Preview(step=step, image=image, offset=offset, reblurred=reblurred, residual=residual)
 
 
