@@ -137,9 +137,10 @@ def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:
     for _ in range(_ROUNDS):
         weight = 1.0 / np.maximum(1.0, np.abs(x - gain * g - offset) / scale)
         weight /= weight.sum()
-        mean_g, mean_x = float(weight @ g), float(weight @ x)
+        # Sums, not products of vectors: the threads of BLAS wait for each other where a core is busy.
+        mean_g, mean_x = float((weight * g).sum()), float((weight * x).sum())
         centred = weight * (g - mean_g)
-        new = float(centred @ (x - mean_x)) / float(centred @ (g - mean_g))
+        new = float((centred * (x - mean_x)).sum()) / float((centred * (g - mean_g)).sum())
         done = abs(new - gain) < 1e-6
         gain, offset = new, mean_x - new * mean_g
         if done:

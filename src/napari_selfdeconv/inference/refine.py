@@ -142,19 +142,20 @@ class Refiner:
         psf: NDArray[Any],
         boundary: Boundary,
         weights: PixelWeights | None = None,
-    ) -> Generator[Tick, None, None]:
+    ) -> Generator[Tick, None, Light | None]:
         """Choose for how long to refine, unless that is chosen; yield a `Tick` an iteration, which may end early.
 
-        Parameters are those of a call.
+        Parameters are those of a call, for which the `Light` is returned; it is None if nothing had to be chosen.
         """
         if self._choice is not None:
-            return
+            return None
         blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
         looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
         pixels = None if weights is None else weights.cut(middle)
         light = Light.of(looked_at, expected, None if pixels is None else pixels.measured)
         observed = light.seen(looked_at, expected)
         self._choice = yield from self._compared(result[middle], expected, observed, blur, pixels)
+        return light
 
     def light(
         self,
@@ -201,13 +202,13 @@ class Refiner:
         >>> refiner.iterations, float(result.min())
         (0, 5.0)
         """
-        yield from self.choose(result, image, psf, boundary, weights)
+        measured = yield from self.choose(result, image, psf, boundary, weights)
         assert self._choice is not None
         count, black = self._choice.iterations, self._choice.black
         if count == 0:
             return
         blur = Blur(psf, boundary=boundary)
-        light = light or self.light(result, image, psf, boundary, weights)
+        light = light or measured or self.light(result, image, psf, boundary, weights)
         least = _LEAST * (light.mean - black)
         places = list(chunks(result.shape, _WIDTHS * blur.psf.shape[0]))
         done, total = 0, count * len(places)
