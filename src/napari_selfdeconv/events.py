@@ -101,10 +101,12 @@ class Interim:
 class Filling:
     """The array that the result is being written into, tile by tile: numpy, or zarr on disk.
 
-    It belongs to the run; whoever shows it reads it and no more.
+    It belongs to the run; whoever shows it reads it and no more. ``instant`` says that it holds the instant result
+    of one frame of each channel, and that training begins.
     """
 
     image: Any
+    instant: bool = False
 
 
 @dataclass(frozen=True)

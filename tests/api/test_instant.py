@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Finished, Interim, Progress, Started, drain
+from napari_selfdeconv.events import Event, Filling, Finished, Interim, Progress, Started, drain
 from napari_selfdeconv.inference import observe
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import loop
@@ -147,6 +147,28 @@ def test_a_series_may_be_instant() -> None:
             break
     assert result.image.shape == series.shape
     assert events[-1].steps_done == 0  # type: ignore[union-attr]
+
+
+def test_a_frame_of_each_channel_is_instant_before_a_series_is_trained() -> None:
+    series = np.stack([[IMAGE, IMAGE[::-1]], [IMAGE + 1, IMAGE[::-1] + 2]])
+    plan = api.SeriesPlan(axes="ctyx", train_on="current", current=1)
+    work = api.iter_deconvolve_series(series, PSF, plan, trained(), instant_first=True)
+    seen: list[Event] = []
+    while not isinstance(event := next(work), Filling):
+        seen.append(event)
+    assert event.instant
+    assert not any(isinstance(one, Started) for one in seen)
+    for channel in range(2):
+        alone = api.deconvolve(series[channel, 1], PSF, instant())
+        np.testing.assert_array_equal(event.image[channel, 1], alone.image)
+        assert not event.image[channel, 0].any()
+    steps = [(one.step, one.steps) for one in seen if isinstance(one, Progress) and one.stage == "predict"]
+    assert steps[-1] == (2, 2)
+    result = drain(work, seen.append)
+    assert sum(isinstance(one, Filling) for one in seen) == 0
+    assert result.image is event.image
+    again = drain(api.iter_deconvolve_series(series, PSF, plan, trained()))
+    np.testing.assert_array_equal(result.image, again.image)
 
 
 def test_better_results_follow_while_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

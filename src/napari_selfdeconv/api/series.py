@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discards_checkpoint
 from napari_selfdeconv.api.provenance import Record, run_record, series_record
+from napari_selfdeconv.api.series_instant import fill_instant
 from napari_selfdeconv.api.training import iter_train
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
@@ -64,6 +65,7 @@ def iter_deconvolve_series(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    instant_first: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, SeriesDeconvolution]:
     """Deconvolve a series: train on some of its frames, apply the model to all.
@@ -78,6 +80,8 @@ def iter_deconvolve_series(
     config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as
         `iter_deconvolve`; ``voxel_um`` is that of a frame, ``preview_region`` gives slices of the whole array. A
         channel has a checkpoint of its own.
+    instant_first : whether the first frame of each channel that is trained on is deconvolved with the initial
+        weights before training. It is in the array of `Filling` then, and is replaced later.
 
     Notes
     -----
@@ -124,12 +128,21 @@ def iter_deconvolve_series(
     steps = 0
     said: set[str] = set()
     nan_frames: list[tuple[int, int]] = []
+    shows_instant = instant_first and config.start.pretrained and config.optimiser.steps > 0
+    ready: list[Problem] = []
+    if shows_instant:
+        for known, _ in checked:
+            ready.append((yield from make_ready(next(iter(known.values())), config, stop)))
+        places = [plan.index(next(iter(known)), channel) for channel, (known, _) in enumerate(checked)]
+        yield from fill_instant(list(zip(places, ready, strict=True)), config, tiles, stop, result)
     for channel in range(channels):
         known, left_out = checked.pop(0)
         chosen, first = list(known), next(iter(known.values()))
         file = None if checkpoint is None else checkpoint.of_channel(channel)
         job = JobCheckpoint.of(file, list(known.values()), config)
         yield from map(Warned, left_out)
+        if ready:
+            known[chosen[0]] = ready.pop(0)
         for t, frame in known.items():
             known[t] = yield from make_ready(frame, config, stop)
         work = iter_train(
@@ -149,7 +162,7 @@ def iter_deconvolve_series(
         if training.stopped:
             config = training.model.config.replace(steps=training.run.steps_done)
         steps += training.run.steps_done
-        if channel == 0:
+        if channel == 0 and not shows_instant:
             yield Filling(image=result)
         refiner = Refiner(training.choice.device)
         with on_device(training.model, training.choice):

@@ -12,6 +12,8 @@ from selfdeconv_tools.pages.data import INSTANT, QUICK, STANDARD, TV, Quality, R
 
 _LESS = "RL less a constant"
 _SPEED = {
+    "instant-image": "a whole image, `instant`",
+    "instant-volume": "a volume, `instant`",
     "quick-image": "a whole image, `quick`",
     "quick-volume": "a volume, `quick`",
     "paper-step-2d": "training step, paper's network, 2D",
@@ -255,6 +257,8 @@ def _readme(data: Path) -> str:
 def _timing(row: Row) -> str:
     seconds = float(row["ours_s"])
     shown = f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    if row["note"]:
+        shown += f" {row['note']}"
     return f"{shown}, {float(row['ratio_median']):.3g} times as fast" if row["ratio_median"] else shown
 
 

@@ -13,7 +13,7 @@ from napari_selfdeconv._gui.panels.status import Remarks, StatusLine
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
 from napari_selfdeconv._gui.runs.worker import Discarded
-from napari_selfdeconv.events import INTERIM_STAGE, Event, Finished, Interim, Progress, Started, Warned
+from napari_selfdeconv.events import INTERIM_STAGE, Event, Filling, Finished, Interim, Progress, Started, Warned
 
 _STOPPING = "Stopping …"
 # The first steps are slower than the rest, so the time left is not estimated from them.
@@ -155,6 +155,8 @@ class RunPanel(QWidget):
                 self.status.say(f"{what}: {added[0]}. Training goes on. {self._state()}".strip(), "good")
             elif added:
                 self.status.say(f"Added {added[0]}. {self._state()}".strip(), "good")
+        elif isinstance(event, Filling) and event.instant:
+            self.status.say("Instant result of one frame of each channel. Training begins.", "good")
         elif isinstance(event, Finished):
             self._finished = event
             if event.converged:

@@ -107,6 +107,7 @@ def series_job(
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=previews.region,
                 preview_extra=previews.extra,
+                instant_first=folder is None,
                 checkpoint=checkpoint,
             )
             token.raise_if_cancelled()
