@@ -138,3 +138,12 @@ def test_the_image_is_scanned_and_standardised_once_a_run(monkeypatch: pytest.Mo
     scanned.clear()
     drain(api.iter_deconvolve_series(np.stack([x, 2 * x]), PSF, SeriesPlan(axes="tyx"), config))
     assert scanned == [x.size, x.size]
+
+
+def test_a_mask_that_may_be_the_wrong_way_round_is_said() -> None:
+    image = np.random.default_rng(0).random((20, 20))
+    few, many = np.ones((20, 20)), np.zeros((20, 20))
+    few[:5], many[:5] = 0, 1
+    assert Problem.of(image, np.ones((3, 3)), weights=few).notes == ()
+    (note,) = Problem.of(image, np.ones((3, 3)), weights=many).notes
+    assert note == "The mask leaves out 75 % of the pixels. If it marks those to keep, invert it."

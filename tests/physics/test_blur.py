@@ -1,5 +1,7 @@
 """The forward model: a convolution, its exact adjoint, and FFT equal to direct."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -197,3 +199,21 @@ def test_the_transfer_function_is_the_fourier_transform():
     psf = lopsided((3, 4, 5))
     found = fft.transfer_function(psf, (6, 7, 8), np.complex128)
     np.testing.assert_allclose(found, np.fft.rfftn(psf, (6, 7, 8), axes=(0, 1, 2)), atol=1e-12)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("can't start new thread"), SystemExit(1)])
+def test_what_ends_a_thread_of_a_transform_reaches_the_caller_and_the_next_one_works(error, monkeypatch):
+    monkeypatch.setattr(blur_module, "_LARGE", 0)
+    blur, x = Blur(lopsided((9, 9)), method="fft"), tensor((40, 50))[:1, :1]
+    expected = blur(x)
+    threads = threading.active_count()
+
+    def broken(*_args, **_settings):
+        raise error
+
+    with monkeypatch.context() as only_now:
+        only_now.setattr(fft.scipy.fft, "rfft", broken)
+        with pytest.raises(type(error)):
+            blur(x)
+    assert threading.active_count() == threads
+    assert torch.equal(blur(x), expected)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.arrays.scaling import extremes
+from napari_selfdeconv.arrays.scaling import extremes_in_range
 from napari_selfdeconv.inference.weigh import Weights, weigh_pixels
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.physics import camera
@@ -71,5 +71,5 @@ def _measured(image: NDArray[Any], weights: Weights) -> tuple[NDArray[Any], NDAr
     data = as_array("the image", image)
     check_layout("the image", data)
     filled, pixels, _ = weigh_pixels(data, weights)
-    extremes(filled)
+    extremes_in_range(filled)
     return filled, None if pixels is None else pixels.measured

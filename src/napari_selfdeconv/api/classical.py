@@ -93,7 +93,8 @@ def iter_classical(
     problem = Problem.of(
         image, psf, weights=weights, psf_may_be_larger=borders == {"open"}
     ).with_independent_noise()
-    image, psf = problem.image.astype(np.float32, copy=False), problem.psf
+    # Torch has no read-only arrays, such as those of a file that is mapped into memory.
+    image, psf = np.require(problem.image, np.float32, "W"), problem.psf
     if not methods:
         raise ConfigError("no method was chosen: name at least one")
     for method in methods:

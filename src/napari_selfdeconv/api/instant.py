@@ -14,6 +14,7 @@ from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.inference.weigh import Weights
+from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.untrained import build_initial
@@ -56,6 +57,8 @@ def preview_region(
     >>> preview.image.shape, preview.offset
     ((16, 20), (8, 10))
     """
+    image = as_array("the image", image)
+    check_layout("the image", image)
     config = config or preset("instant", image.ndim)
     problem = Problem.of(image, psf, config, weights=weights).with_compact_psf().with_independent_noise()
     choice = choose_device(config.compute.device, config.compute.precision)

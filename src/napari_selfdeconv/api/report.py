@@ -93,6 +93,8 @@ def _parameters(file: ImageFile, outcome: Outcome, stored: Mapping[str, Any] | N
     rows += [(key.replace("_", " "), str(told[key]), "the run") for key in keys if told.get(key) is not None]
     if stored:
         rows.append(("value", f"number x {stored['scale']:.6g} + {stored['offset']:.6g}", "the result's uint16"))
+        if lost := stored.get("not_finite"):
+            rows.append(("NaN or infinite", f"{lost} values, NaN stored as 0", "the result's uint16"))
     return rows
 
 

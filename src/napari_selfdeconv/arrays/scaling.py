@@ -86,6 +86,14 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
     return low, high
 
 
+def extremes_in_range(image: NDArray[Any]) -> tuple[float, float]:
+    """Return the lowest and the highest value, as `extremes` does; values beyond `LARGEST` are refused."""
+    low, high = extremes(image)
+    if (most := max(abs(low), abs(high))) > LARGEST:
+        raise UnusablePixels(f"the image has values of {most:.3g}, and the most is {LARGEST:g}: divide it first")
+    return low, high
+
+
 def check_values(image: NDArray[Any]) -> tuple[float, float]:
     """Return the lowest and the highest value of an image that can be deconvolved in float32.
 
@@ -102,22 +110,50 @@ def check_values(image: NDArray[Any]) -> tuple[float, float]:
         ...
     napari_selfdeconv.errors.UnusablePixels: the image has values of 1e+31, and the most is 1e+30: divide it first
     """
-    low, high = extremes(image)
+    low, high = extremes_in_range(image)
     if low == high:
         raise ConstantImage(f"the image is constant (every pixel is {low:g}): nothing to deconvolve")
     most, span = max(abs(low), abs(high)), high - low
-    if most > LARGEST:
-        raise UnusablePixels(f"the image has values of {most:.3g}, and the most is {LARGEST:g}: divide it first")
     if span < LEAST:
         raise UnusablePixels(
             f"the pixels differ by {span:.3g}, and the least is {LEAST:g}: multiply the image first"
         )
+    _check_span(low, most, span)
+    return low, high
+
+
+def as_float32(data: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an array in float32, in which NaN and infinite values stay what they are.
+
+    Raises
+    ------
+    UnusablePixels
+        If finite values or their differences are lost.
+
+    Examples
+    --------
+    >>> as_float32(np.array([1e39, 0]))
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.UnusablePixels: the image has values of 1e+39, which float32 cannot hold: ...
+    """
+    if not np.can_cast(data.dtype, np.float32):
+        finite = data[np.isfinite(data)]
+        low, high = (finite.min().item(), finite.max().item()) if finite.size else (0.0, 0.0)
+        most = max(abs(low), abs(high))
+        if most > float(np.finfo(np.float32).max):
+            raise UnusablePixels(f"the image has values of {most:.3g}, which float32 cannot hold: divide it first")
+        if high > low:
+            _check_span(low, most, high - low)
+    return data.astype(np.float32, copy=False)
+
+
+def _check_span(low: float, most: float, span: float) -> None:
     if span < _LEAST_SHARE * most:
         raise UnusablePixels(
             f"the pixels differ by {span:.3g} at values near {most:.3g}, which float32 cannot hold: "
             f"subtract {low:.6g} first"
         )
-    return low, high
 
 
 def _chunks(shape: tuple[int, ...]) -> Iterator[slice]:

@@ -33,6 +33,8 @@ def say_stored(provenance: dict[str, Any]) -> None:
         say("stored as uint16: rounded, not scaled")
     elif stored:
         say(f"stored as uint16: value = number x {stored['scale']:.6g} + {stored['offset']:.6g}")
+    if stored and (lost := stored.get("not_finite")):
+        say(f"warning: {lost} values are NaN or infinite, which whole numbers cannot say: NaN is stored as 0")
 
 
 def finish(args: argparse.Namespace, report: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.physics.mask import find_unmeasured
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
+# A mask that leaves out a larger share of the pixels may be the wrong way round.
+_MANY = 0.5
 #: The weights of a part of an image; None if all of it are measurements.
 WeightsOf = Callable[[tuple[slice, ...]], PixelWeights | None]
 #: Weights of the pixels: an array, found in the image, or None where every pixel is a measurement.
@@ -65,6 +67,9 @@ def weigh_pixels(
             notes = (f"{told}. They were left out; the saturated ones count as the least light there can be.",)
     else:
         pixels = PixelWeights.of(weights, image.shape)
+        if pixels.unmeasured > _MANY * image.size:
+            share = f"{100 * pixels.unmeasured / image.size:.0f} %"
+            notes = (f"The mask leaves out {share} of the pixels. If it marks those to keep, invert it.",)
     return pixels.fill(image), pixels, notes
 
 

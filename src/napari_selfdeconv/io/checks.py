@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.arrays.scaling import check_values
 from napari_selfdeconv.config.checks import shown
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, reason_of
 
 GREY_HINT = "convert it to grey first (Fiji: Image > Type > 32-bit; Python: skimage.color.rgb2gray)"
 
@@ -36,10 +36,30 @@ def to_array(name: str, value: ArrayLike) -> NDArray[Any]:
         raise ConfigError(
             f"{name} must be an array of numbers, got {shown(value)}", "read_image(path).data is one"
         )
+    refuse_mask(name, value)
     try:
         return np.asarray(value)
     except ValueError:
         raise ConfigError(f"{name} must be an array of numbers: its rows differ in length") from None
+    except (TypeError, RuntimeError) as error:  # such as a tensor on a graphics card
+        raise ConfigError(f"{name} cannot be turned into an array: {reason_of(error)}") from error
+
+
+def refuse_mask(name: str, value: Any) -> None:
+    """Raise ConfigError for a masked array in which something is masked: NumPy drops masks without a word.
+
+    Examples
+    --------
+    >>> refuse_mask("the image", np.ma.masked_equal([[1, 2]], 2))
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: the image came as a masked array, whose mask does not count here: ...
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ConfigError(
+            f"{name} came as a masked array, whose mask does not count here",
+            "give its data, and weights that are 0 where it is masked",
+        )
 
 
 def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:

@@ -20,6 +20,7 @@ import numpy as np
 import tifffile
 from numpy.typing import ArrayLike, NDArray
 
+from napari_selfdeconv.arrays.scaling import as_float32
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
 from napari_selfdeconv.io.checks import to_array
@@ -132,7 +133,8 @@ def as_uint16(data: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
     """Return rounded whole numbers, and the scale and offset that give the values: stored * scale + offset.
 
     Values from 0 to 65535 are only rounded (scale 1, offset 0), unless they are all below 256: then rounding would
-    cost more than 8 bits, and they are scaled to the whole range as all others are.
+    cost more than 8 bits, and they are scaled to the whole range as all others are. Values that are not finite
+    become the ends of the range, NaN becomes 0.
 
     Examples
     --------
@@ -146,7 +148,8 @@ def as_uint16(data: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     scale, offset = 1.0, 0.0
     if low < -0.5 or not (256 <= high < 65535.5):
-        offset = min(low, 0.0)
+        # An offset beside which the differences would be lost is not stored.
+        offset = low if high - low < high / 256 else min(low, 0.0)
         scale = (high - offset) / 65535 or 1.0
     # A frame without a result is NaN: 0 in whole numbers.
     numbers = np.nan_to_num((data.astype(np.float64) - offset) / scale, nan=0.0, posinf=65535, neginf=0)
@@ -159,11 +162,13 @@ def as_stored(data: NDArray[Any], dtype: str) -> tuple[NDArray[Any], dict[str, A
     Nothing has to be known of float32, and of 8-bit and 16-bit numbers, which stay what they are.
     """
     if dtype == "float32":
-        return data.astype(np.float32, copy=False), {}
+        return as_float32(data), {}
     if data.dtype in (np.uint8, np.uint16):
         return data.astype(np.uint16, copy=False), {}
     stored, scale, offset = as_uint16(data)
-    return stored, {"dtype": "uint16", "scale": scale, "offset": offset}
+    lost = data.size - int(np.count_nonzero(np.isfinite(data)))
+    told = {"dtype": "uint16", "scale": scale, "offset": offset}
+    return stored, told if lost == 0 else {**told, "not_finite": lost}
 
 
 def _ome_xml(

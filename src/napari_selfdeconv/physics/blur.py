@@ -255,5 +255,7 @@ def _real(x: Tensor) -> Tensor:
 def convolved(blur: Blur, image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return A x of an array, float32."""
     with torch.inference_mode():
-        out: NDArray[np.float32] = blur(torch.from_numpy(np.ascontiguousarray(image))[None, None])[0, 0].numpy()
+        # Torch knows neither negative strides nor read-only arrays.
+        ours = torch.from_numpy(np.require(image, requirements=["C", "W"]))
+        out: NDArray[np.float32] = blur(ours[None, None])[0, 0].numpy()
     return out

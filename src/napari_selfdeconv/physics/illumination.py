@@ -14,6 +14,7 @@ from scipy.signal import savgol_filter
 from napari_selfdeconv.config.checks import check_choice
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import as_array, refuse_mask, to_array
 
 Correction = Literal["bleaching", "flicker", "both"]
 Float = NDArray[np.float64]
@@ -131,8 +132,13 @@ def measure_light(image: Any, axes: str) -> list[Course]:
     For each channel a course along time (with 7 time points or more) and one along z (with 7 planes or more).
     Darkness has none, nor a channel with pixels that are not finite.
     """
+    image = image if hasattr(image, "shape") else to_array("the image", image)
+    refuse_mask("the image", image)
     plan = SeriesPlan(axes=axes.lower())
     shape = tuple(int(n) for n in image.shape)
+    if 0 in shape:
+        raise ConfigError(f"the image is empty, shape {shape}")
+    plan.check(shape)
     times, channels = plan.count("t", shape), plan.count("c", shape)
     found = []
     for channel in range(channels):
@@ -173,8 +179,15 @@ def correct_light(
             f"{_FEWEST} time points (or planes, for flicker) are needed, all with light",
         )
     plan = SeriesPlan(axes=axes.lower())
-    out = np.array(image, np.float32)
+    out = np.array(as_array("the image", image), np.float32)
+    plan.check(out.shape)
     for course in wanted:
+        n = plan.count(course.axis, out.shape)
+        if len(course.levels) != n:
+            raise ConfigError(
+                f"the light was measured at {len(course.levels)} places along {course.axis} and the image has {n}",
+                "measure the light of this image",
+            )
         factors = course.factors(what)
         for time in range(plan.count("t", out.shape)):
             where = plan.index(time, course.channel)

@@ -18,6 +18,8 @@ from scipy.ndimage import (
     median_filter,
 )
 
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 # This many pixels at the highest value are no coincidence.
@@ -127,7 +129,8 @@ def find_unmeasured(image: NDArray[Any], hot: NDArray[np.bool_] | None = None) -
     >>> bool(found.dead_lines[:, 7].all()), found.counts
     (True, {'in dead rows or columns': 40})
     """
-    image = np.asarray(image)
+    image = as_array("the image", image)
+    check_layout("the image", image)
     not_finite = ~np.isfinite(image)
     values = np.where(not_finite, np.nan, image) if not_finite.any() else image
     black = find_black_areas(values)
@@ -211,6 +214,9 @@ def find_hot_pixels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     -------
     boolean, (y, x). Light spreads to the neighbours of a pixel; what a hot pixel adds does not.
     """
+    frames = as_array("the frames", frames)
+    if frames.ndim != 3 or 0 in frames.shape[1:]:
+        raise ConfigError(f"frames must have the axes (n, y, x), got shape {frames.shape}")
     if len(frames) < LEAST_FRAMES:
         return np.zeros(frames.shape[1:], bool)
     some = np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import to_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class PixelWeights:
         ConfigError
             If they do not fit an image of ``shape``, are not from 0 to 1, or leave no pixel.
         """
-        array = np.asarray(values)
+        array = to_array("the weights", values)
         if array.shape != tuple(shape):
             raise ConfigError(f"the weights have shape {array.shape} and the image {tuple(shape)}")
         # Written so that NaN is refused.

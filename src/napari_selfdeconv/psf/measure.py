@@ -10,6 +10,8 @@ from scipy import ndimage
 from scipy.interpolate import make_interp_spline
 
 from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.checks import as_array
 
 Float = NDArray[np.float64]
 _BACKGROUND = 0.005  # of the peak: a lower level is not a background
@@ -139,7 +141,17 @@ def fwhm(data: Float, axis: int) -> float:
     ----------
     data : PSF, 2D or 3D.
     axis : along which the width is measured, in voxels.
+
+    Raises
+    ------
+    ConfigError
+        If no voxel is above 0, one is not finite, or there is no such axis.
     """
+    data = as_array("the PSF", data)
+    if data.ndim not in (2, 3) or axis not in range(-data.ndim, data.ndim):
+        raise ConfigError(f"a PSF of 2 or 3 axes is needed, and one of them: got shape {data.shape}, axis {axis}")
+    if data.size == 0 or not (np.isfinite(data).all() and data.max() > 0):
+        raise ConfigError("the PSF has no width: its voxels must be finite, and some above 0")
     peak = list(np.unravel_index(int(data.argmax()), data.shape))
     start = int(peak[axis])
     profile = data[tuple(slice(None) if a == axis else p for a, p in enumerate(peak))]
