@@ -29,6 +29,23 @@ BANNED = {
     r"\bfor ever\b": "endlessly, permanently",
     r"\b(Taken|Counted|Kept|Said) (is|are)\b": "the subject first",
     r"\bfor want of\b": "because of missing",
+    r"\bby (itself|themselves)\b": "automatically",
+    r"\bunless told\b": "unless it is set",
+    r"\bhears? nothing of\b": "disconnect from",
+    r"\bsays? (something|nothing) (new|more)\b": "improves, does not improve",
+    r"\b(knows?|say|says) all\b": "states",
+    r"\blone\b": "single",
+    r"\bgo(es)? round\b": "is circular",
+    r"\bmakes? no sense\b": "cannot be used, is impossible",
+    r"\bfew need to touch\b": "rarely used",
+    r"\blies? elsewhere\b": "was moved",
+    r"\b[Hh]ow sure\b": "the uncertainty",
+    r"\bwhat \w+( \w+)? (makes|has made) of\b": "the output of ... for ...",
+    r"\bstands? in the (file|fields?)\b": "comes from the file, is shown in the field",
+    r"\bcomes? out as\b": "becomes",
+    r"\btaken? off\b": "subtract, remove",
+    r"\bleads? nowhere\b": "is broken",
+    r"\bis(n't| not) here\b": "is not available",
 }
 WORD = re.compile(r"[\w'’°µ]+(?:[-/.,×^]\w+)*")
 
@@ -61,6 +78,17 @@ def spoken(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
+
+
+def docstring_parts(path: Path) -> Iterator[str]:
+    """Yield the docstrings of a source file, a paragraph or parameter at a time, without examples and code."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        text = (ast.get_docstring(node) or "").partition("\nExamples\n---")[0]
+        text = re.sub(r"``[^`]*``|`[^`]*`", "code", text)
+        text = re.sub(r"^[A-Z]\w+\n-+\n(?: *\w+(?:, \w+)*\n    )?", "", text, flags=re.MULTILINE)
+        yield from re.split(r"\n\s*\n|^(?=[\w*, .\[\]]+ : )", text, flags=re.MULTILINE)
 
 
 def banned_in(text: str) -> list[str]:
@@ -108,6 +136,18 @@ def test_sources_are_free_of_banned_phrases() -> None:
         for said in banned_in(text)
     ]
     assert not found, "\n".join(found)
+
+
+def test_no_sentence_of_a_docstring_is_longer_than_35_words() -> None:
+    counted = [
+        (len(WORD.findall(one)), f"{path.relative_to(ROOT)}: {one}")
+        for path in SOURCES
+        for part in docstring_parts(path)
+        for one in sentences(part)
+    ]
+    long = [f"{count} words: {one}" for count, one in counted if count > MOST_WORDS]
+    assert not long, "\n".join(long)
+    assert sum(count for count, _ in counted) <= MOST_WORDS_IN_THE_MEAN * len(counted)
 
 
 def test_the_check_finds_what_it_looks_for() -> None:

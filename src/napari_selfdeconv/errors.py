@@ -1,4 +1,4 @@
-"""What can go wrong, in two kinds: the caller's input, and the computation.
+"""The errors of the package, of two kinds: wrong input of the caller, and failures of the computation.
 
 None of these derives from RuntimeError: napari's generator worker takes a RuntimeError for a deleted
 worker and never reports it.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 
 class SelfDeconvError(Exception):
-    """Base of every error this package raises on purpose.
+    """Base of all errors that this package raises deliberately. The text is problem and remedy.
 
     Attributes
     ----------
     problem : what is wrong.
-    remedy : what to do about it; "" if that is not known, or if the problem says it.
+    remedy : what to do about it; "" if that is unknown, or if the problem states it.
 
-    The text of the error is both.
+    Examples
+    --------
+    >>> error = SelfDeconvError("the disk is full", "choose another folder")
+    >>> str(error), error.remedy
+    ('the disk is full: choose another folder', 'choose another folder')
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
@@ -24,7 +28,17 @@ class SelfDeconvError(Exception):
 
 
 class ConfigError(SelfDeconvError, ValueError):
-    """A setting or an input that cannot be used; the message names it, its range and what was received."""
+    """A setting or an input that cannot be used. The message names it, the allowed range and the value.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> try:
+    ...     preset("quick", 2, steps=-1)
+    ... except ConfigError as error:
+    ...     "steps" in str(error)
+    True
+    """
 
 
 class UnusablePixels(ConfigError):
@@ -36,7 +50,13 @@ class ConstantImage(UnusablePixels):
 
 
 class ComputeError(SelfDeconvError):
-    """The computation failed (out of memory, unusable device, numbers that stopped being finite)."""
+    """The computation failed, because of memory, the device, or values that are no longer finite.
+
+    Examples
+    --------
+    >>> ComputeError("the loss is not finite", "try a lower learning rate").problem
+    'the loss is not finite'
+    """
 
 
 class OutOfMemory(ComputeError):
@@ -44,11 +64,25 @@ class OutOfMemory(ComputeError):
 
 
 class Cancelled(SelfDeconvError):
-    """The user asked to discard the run."""
+    """The run was discarded by ``StopToken.cancel()``.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import StopToken, iter_richardson_lucy
+    >>> from napari_selfdeconv.events import drain
+    >>> import numpy as np
+    >>> stop = StopToken()
+    >>> stop.cancel()
+    >>> try:
+    ...     drain(iter_richardson_lucy(np.eye(16), np.ones((1, 1)), (2,), stop=stop))
+    ... except Cancelled:
+    ...     "discarded"
+    'discarded'
+    """
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error says, in one line and without error numbers.
+    """Return the text of an error in one line, without error numbers.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Events that a running computation yields. numpy and plain numbers only."""
+"""Events that a running computation yields. They hold numpy arrays and plain numbers only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.stop_token import StopToken
 
-#: `Progress` of an `Interim`: training is under way meanwhile.
+#: Stage of the `Progress` of an `Interim`, during which training is under way.
 INTERIM_STAGE = "interim"
 #: At most ten reports of progress a second.
 REPORT_EVERY_S = 0.1
@@ -20,19 +20,19 @@ REPORT_EVERY_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The network is there, and training is about to begin if there are ``steps``.
+    """The network is ready. Training begins next if ``steps`` is above 0.
 
     Attributes
     ----------
-    device, device_reason : where it runs, and why there (one sentence for the user).
+    device, device_reason : the device, and the reason for it (one sentence for the user).
     precision : "float32", "bfloat16" or "float16".
     parameters : number of trainable weights.
-    steps : training steps planned.
-    symmetries : how many flips and rotations leave the PSF unchanged (1 = none but the identity).
-    remedy : what to install or set to run faster; empty where nothing can be done.
+    steps : number of training steps planned.
+    symmetries : number of flips and rotations that leave the PSF unchanged, with the identity.
+    remedy : what to install or set to run faster; empty if nothing can be done.
     peak_bytes : memory that training is expected to take beyond what the process holds.
 
-    A run that collapsed starts again with another seed: `Warned` says so, and another `Started` follows.
+    A run that collapsed starts again with another seed. `Warned` reports it, and another `Started` follows.
     """
 
     device: str
@@ -66,11 +66,11 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """A deconvolved region as the network sees it now.
+    """A region, deconvolved with the present weights of the network.
 
     ``image`` is a private float32 copy in the user's intensity units; ``offset`` is the index of its
     first voxel in the whole image. ``reblurred`` is g(f(x)) and ``residual`` x - g(f(x)), of the same region and
-    units, where they were asked for.
+    units, if they were asked for.
     """
 
     step: int
@@ -84,10 +84,10 @@ class Preview:
 class Interim:
     """The whole image as the model deconvolves it at ``step``. Training goes on.
 
-    ``image`` and ``provenance`` are as those of the final result. Where it was asked for with
+    ``image`` and ``provenance`` are like those of the final result. If it was asked for with
     `StopToken.request_result`, ``image`` may be the network's own result without refinement (``quick_interim`` of
-    `iter_deconvolve`). ``psf`` is what it was deconvolved with. ``improves`` says that nobody asked for it: it is
-    the instant result, of step 0, or a better one (``instant_first``).
+    `iter_deconvolve`). ``psf`` is the PSF that was used. ``improves`` is True if it was not asked for: it is the
+    instant result, of step 0, or a better one (``instant_first``).
     """
 
     step: int
@@ -101,8 +101,8 @@ class Interim:
 class Filling:
     """The array that the result is being written into, tile by tile: numpy, or zarr on disk.
 
-    It belongs to the run; whoever shows it reads it and no more. ``instant`` says that it holds the instant result
-    of one frame of each channel, and that training begins.
+    It belongs to the run. Receivers of the event may read it but not change it. ``instant`` is True if
+    it holds the instant result of one frame of each channel, and training begins.
     """
 
     image: Any
@@ -111,14 +111,14 @@ class Filling:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know; the run goes on."""
+    """A message that the user should read. The run continues."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Something about a run that is worth a line and no warning, such as what was taken from the file."""
+    """A message about a run that is not a warning, such as the values that were taken from the file."""
 
     message: str
 
@@ -127,11 +127,10 @@ class Noted:
 class Finished:
     """The run is over.
 
-    ``stopped`` says that the user ended training early and kept the result, ``converged`` that training ended
-    automatically because the held-out error no longer fell, or was not below that of the initial weights after the
-    first steps. ``refined_iterations`` is how many of Richardson-Lucy were
-    made from the network's result; ``kept_share`` how much of what training changed was kept, 0 to 1
-    (`StartSettings.weight_interpolation`), of several channels the least.
+    ``stopped`` is True if the user ended training early and kept the result. ``converged`` is True if training
+    ended automatically, because the held-out error no longer fell or the trial failed. ``refined_iterations`` is
+    the number of Richardson-Lucy iterations after the network. ``kept_share`` is the share of the training that
+    was kept, 0 to 1 (`StartSettings.weight_interpolation`), the least of several channels.
     """
 
     seconds: float

@@ -8,13 +8,13 @@ from napari_selfdeconv.errors import Cancelled
 
 
 class StopToken:
-    """Shared by the one who runs a computation and the one who watches it; safe from any thread.
+    """A token shared by a computation and the code that controls it. It can be used from any thread.
 
     ``stop()`` ends training after the current step and keeps the model. ``cancel()`` discards the run. Both end a
     pause. ``pause()`` and ``resume()`` take effect between two steps. ``request_result()`` asks for an `Interim`.
 
-    A token and its children are one family: they have the pause, the request and the cancellation in common.
-    A stopped token is never paused, but a child that goes on can be.
+    A token and its children are one family: they share the pause, the request and the cancellation. A stopped
+    token is never paused, but a child that continues can be.
 
     Examples
     --------

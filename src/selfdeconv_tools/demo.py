@@ -1,8 +1,8 @@
 """Show the plugin at work: ``python -m selfdeconv_tools.demo``.
 
-Opens napari, presses the real buttons of the real dock (Train, Richardson-Lucy, Side by side), prints how
-it goes and a table of metrics, and leaves a picture of the window and the result as a file. With a display
-the viewer then stays open; with ``--headless`` (or under xvfb-run) the program ends.
+Opens napari and presses the buttons of the dock: Train, Richardson-Lucy, Side by side. Prints the progress and a
+table of metrics, and writes a picture of the window and the result. With a display the viewer then stays open.
+With ``--headless`` (or under xvfb-run) the program ends.
 """
 
 from __future__ import annotations

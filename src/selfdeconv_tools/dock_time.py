@@ -1,8 +1,8 @@
-"""How long opening the dock holds the window up: ``python -m selfdeconv_tools.dock_time``.
+"""The time for which opening the dock blocks the window: ``python -m selfdeconv_tools.dock_time``.
 
-Prints one JSON object: seconds the main thread was held by importing and building the dock, and by the import
-alone, whether torch was imported on the main thread, and the longest gap between two rounds of Qt's events until
-torch was there.
+Prints one JSON object: the seconds for importing and building the dock on the main thread, those for the import
+alone, and whether torch was imported on the main thread. The last value is the longest gap between two rounds of
+Qt's events until torch was loaded.
 """
 
 from __future__ import annotations

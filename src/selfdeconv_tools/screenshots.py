@@ -29,7 +29,7 @@ MOVIE = (slice(128, 384), slice(128, 384))
 
 
 class Photographer:
-    """One viewer, a folder, and the patience to wait for what is going on.
+    """One viewer and one folder, with waiting for runs to end.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Photographer:
         self._shoot("psf_generate")
         made = sample_3d()
         random = np.random.default_rng(0)
-        # A patient: the sample's PSF as a camera would record it, moved, with a background and an even size.
+        # A faulty PSF: the sample's PSF as a camera would record it, moved, with a background and an even size.
         moved = np.roll(made.psf, (1, 2, -1), (0, 1, 2))[:, :-1]
         recorded = random.poisson(100 + 3000 * moved / moved.max()).astype(np.uint16)
         self.viewer.add_image(

@@ -1,7 +1,7 @@
-"""How well the window stays alive while a network trains: ``python -m selfdeconv_tools.tick_gap``.
+"""The response of the window while a network trains: ``python -m selfdeconv_tools.tick_gap``.
 
-A timer of 10 ms ticks in the main thread. The gap between two ticks is how long the window was deaf: it is taken
-with the window at rest, with training on and every preview shown, and while the run ends and the result is added.
+A timer of 10 ms ticks in the main thread. The gap between two ticks is the time for which the window did not
+respond. It is measured with the window at rest, during training with previews, and while the result is added.
 """
 
 from __future__ import annotations

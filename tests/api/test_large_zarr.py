@@ -119,7 +119,7 @@ def test_a_cancel_removes_the_folder_and_a_folder_that_is_there_is_left(tmp_path
         drain(work(tmp_path / "r.zarr", stop=stop), cancel)
     assert not any(tmp_path.iterdir())
     (tmp_path / "mine.zarr").mkdir()
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         drain(work(tmp_path / "mine.zarr"))
 
 

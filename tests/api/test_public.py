@@ -83,7 +83,7 @@ def test_results_save_and_show_themselves(tmp_path: Path) -> None:
     read = read_image(tmp_path / "a.ome.tif")
     np.testing.assert_array_equal(read.data, result.image)
     assert (read.voxel_um, read.provenance) == ((0.2, 0.1), result.provenance)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         result.save(tmp_path / "a.ome.tif")
     result.save(tmp_path / "a.ome.tif", dtype="uint16", compression="zlib", overwrite=True)
     assert read_image(tmp_path / "a.ome.tif").data.dtype == np.uint16

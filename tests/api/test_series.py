@@ -320,7 +320,7 @@ def test_tiles_can_be_written_into_zarr(tmp_path: Path) -> None:
     drain_tiles = list(predict_tiled([lambda t: 2 * t], image, tile=(24, 24), context=(4, 4), out=out))
     assert drain_tiles[-1][0] == drain_tiles[-1][1]
     np.testing.assert_allclose(out[:], 2 * image, rtol=1e-5)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         create_zarr(tmp_path / "out.zarr", image.shape)
 
 

@@ -206,7 +206,7 @@ def test_validation_follows_every_knob(truths: Path, tmp_path: Path, monkeypatch
         int(float(row["setting"])) for row in rows if row["knob"] == "quick, step" and row["image"] == "t0.png"
     ]
     assert steps == [5, 10]
-    counts = [row for row in rows if row["knob"] == "Richardson-Lucy, count" and row["image"] == "t1.png"]
+    counts = [row for row in rows if row["knob"] == "Richardson-Lucy, iterations" and row["image"] == "t1.png"]
     assert [float(row["setting"]) for row in counts] == list(range(1, 21))
     # Too many iterations fit the noise, and the held-out pixels notice.
     assert float(counts[-1]["held_out"]) > min(float(row["held_out"]) for row in counts)

@@ -147,7 +147,7 @@ def test_a_zarr_result_is_replaced_only_if_it_is_one(folder: Path, capsys: pytes
     args = ("classical", "plane.tif", *OPTICS, "--method", "wiener", "--regularisation", 0.1, "--out", "r.zarr")
     assert run(*args) == 0
     assert run(*args) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert run(*args, "--overwrite") == 0
     # A result is an input of every command.
     assert run("classical", "r.zarr", *args[2:-1], "again.zarr") == 0
@@ -182,7 +182,7 @@ def test_a_psf_with_a_background_is_said_before_the_run(folder: Path, capsys: py
     said = capsys.readouterr().err
     assert "warning: the PSF:" in said
     assert "background" in said
-    assert "prepare-psf mends it" in said
+    assert "prepare-psf repairs it" in said
 
 
 def test_beads_become_a_psf(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

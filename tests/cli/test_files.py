@@ -50,7 +50,7 @@ COMMANDS = {
 @pytest.mark.parametrize(
     ("out", "words"),
     [
-        ("there.ome.tif", "is there already"),
+        ("there.ome.tif", "exists already"),
         ("out.png", "call it out.ome.tif"),
         ("/dev/null", "a device or a pipe"),
         ("no/out.tif", "there is no folder no"),
@@ -100,7 +100,7 @@ def test_richardson_lucy_keeps_earlier_results(folder, capsys):
     assert len(list((folder / "results").iterdir())) == 2
     capsys.readouterr()
     assert run(*args, 3, 4) == 2
-    assert "image_rl_n0003.ome.tif is there already" in capsys.readouterr().err
+    assert "image_rl_n0003.ome.tif exists already" in capsys.readouterr().err
     assert len(list((folder / "results").iterdir())) == 2
     assert run(*args, 3, 4, "--overwrite") == 0
     assert run("rl", "image.ome.tif", "--psf", "psf.tif", "--out", "psf.tif") == 2

@@ -56,7 +56,7 @@ def test_info_as_json(stack, capsys):
 def test_info_of_no_image(tmp_path, capsys):
     (tmp_path / "x.txt").write_text("hello, this is a text file")
     assert main(["info", str(tmp_path / "x.txt")]) == 2
-    assert "no image this program reads" in capsys.readouterr().err
+    assert "not an image that this program reads" in capsys.readouterr().err
 
 
 def degrade(image, out, *options):

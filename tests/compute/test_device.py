@@ -32,7 +32,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def test_auto_takes_a_card_that_works(card: SimpleNamespace) -> None:
     choice = device.choose_device("auto", "float32")
-    assert (choice.device.type, choice.reason, choice.remedy) == ("cuda", "a CUDA GPU is here (a card)", "")
+    assert (choice.device.type, choice.reason, choice.remedy) == ("cuda", "a CUDA GPU is available (a card)", "")
     assert "set the device to auto" in device.choose_device("cpu", "float32").remedy
 
 

@@ -16,7 +16,7 @@ from napari_selfdeconv.errors import ConfigError
     [
         (lambda: preset("quick", 2, steps=-1), r"steps must be a whole number from 0 to 10000000, got -1"),
         (lambda: BlindSpotSettings(mask_percent=float("nan")), "mask_percent .* got nan"),
-        (lambda: LossWeights(tv=1.0), "nothing else looks at the data"),
+        (lambda: LossWeights(tv=1.0), "no other term uses the data"),
         (lambda: TileConfig(tile=8), r"tile must be a whole number from 16 to 65536, got 8"),
         (lambda: TileConfig(tile=(32, 0)), r"tile must be a whole number from 1 to 2147483648, got 0"),
         (lambda: Optics(na=1.4, wavelength_um=520, refractive_index=1.5), r"nanometres\? then give 0.52"),

@@ -145,7 +145,7 @@ def test_another_loss_asks_which_weights_to_start_from() -> None:
     ("make", "words"),
     [
         (lambda: preset("fast", 2), "preset must be one of instant, quick, standard, paper, ssi, got 'fast'"),
-        (lambda: preset("quick", 4), "2 or 3 axes here, got 4"),
+        (lambda: preset("quick", 4), "ndim must be 2 or 3.*got 4"),
         (lambda: preset("quick", 2, stepz=1), "unknown setting for TrainConfig: stepz"),
         (lambda: preset("paper", 2, loss="l2"), "loss must be one of noise2self"),
         (lambda: preset("quick", 2, pretrained=0), "pretrained must be True or False, got 0"),

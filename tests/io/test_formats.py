@@ -268,7 +268,7 @@ def test_nd2(tmp_path, monkeypatch):
 
 def test_a_damaged_nd2_is_said_in_one_line(tmp_path):
     (tmp_path / "x.nd2").write_bytes(b"\xda\xce\xbe\x0a and nothing more")
-    with pytest.raises(ConfigError, match="damaged, or no image this program reads"):
+    with pytest.raises(ConfigError, match="damaged, or not an image that this program reads"):
         read_image(tmp_path / "x.nd2")
 
 

@@ -142,14 +142,14 @@ def test_a_folder_is_replaced_when_the_new_one_is_complete(tmp_path: Path) -> No
     for factor in (1, 2):
         write_zarr(tmp_path / "a.zarr", np.full((8, 9), factor, np.float32), overwrite=True)
     assert read_image(tmp_path / "a.zarr").data.max() == 2
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         write_zarr(tmp_path / "a.zarr", np.zeros((8, 9), np.float32))
     assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_what_is_there_already_is_neither_written_nor_removed(tmp_path: Path) -> None:
     create_zarr(tmp_path / "out.zarr", (8, 8))
-    with pytest.raises(ConfigError, match="is there already"), new_zarr(tmp_path / "out.zarr", (8, 8)):
+    with pytest.raises(ConfigError, match="exists already"), new_zarr(tmp_path / "out.zarr", (8, 8)):
         raise AssertionError("unreachable")
     assert (tmp_path / "out.zarr").is_dir()
 

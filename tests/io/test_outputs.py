@@ -49,7 +49,7 @@ def content(folder):
     [
         (Output("--out", Path("image.tif")), "--out and the image are the same file"),
         (Output("--out", Path("sub/../image.tif")), "--out and the image are the same file"),
-        (Output("--out", Path("old.tif")), "old.tif is there already.*--overwrite"),
+        (Output("--out", Path("old.tif")), "old.tif exists already.*--overwrite"),
         (Output("--out", Path("new.png")), "or OME-Zarr, but its name is new.png: call it new.ome.tif"),
         (Output("--out", Path("new")), "call it new.ome.tif"),
         (Output("--save-model", Path("model.pt"), "model"), "call it model.safetensors"),

@@ -303,7 +303,7 @@ DOUBTS = {
     ),
     "72 dpi": (
         plain(resolution=(72, 72), resolutionunit="INCH", metadata=None), {},
-        {"voxel": r"352\.778 um a pixel, which is about printing: give --voxel-um"},
+        {"voxel": r"352\.778 um a pixel, which describes printing: give --voxel-um"},
     ),
     "cm beside um": (
         plain(resolution=(1e4 / 0.13, 1e4 / 0.13), resolutionunit="CENTIMETER", metadata={"unit": "um"}),
@@ -312,7 +312,7 @@ DOUBTS = {
     "two sources differ": (
         one('PhysicalSizeX="0.1" PhysicalSizeY="0.1"', resolution=(20_000, 20_000), resolutionunit="CENTIMETER"),
         lateral(0.1),
-        {"voxel_x_um": r"0\.1 by the OME-XML and 0\.5 by the resolution tags: the first is used"},
+        {"voxel_x_um": r"0\.1 by the OME-XML and 0\.5 by the resolution tags: the first one is used"},
     ),
     "z stored as t": (
         imagej("TYX", (5, 8, 9), (0.1, 0.1), unit="um", spacing=0.3), {"voxel_z_um": 0.3, **lateral(0.1)},

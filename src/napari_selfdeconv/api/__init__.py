@@ -1,4 +1,4 @@
-"""The public functions, for docks, command line and notebooks: arrays in, events on the way, arrays out.
+"""The public functions, for docks, command line and notebooks. They take arrays, yield events and return arrays.
 
 A name is imported from its module when it is first used, so that looking up an objective does not load torch.
 """

@@ -1,4 +1,4 @@
-"""Deconvolve with a network that is trained already."""
+"""Deconvolve with a network that was trained before."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def iter_apply_model(
 
     Parameters
     ----------
-    model : of `deconvolve` or `load_model`. Its PSF and settings are used.
-    image : as many axes as the model's PSF; standardised by its own mean and variance. For another sample,
-        magnification or exposure than the model's the result may be wrong without a warning.
+    model : from `deconvolve` or `load_model`. Its PSF and settings are used.
+    image : array with as many axes as the model's PSF. It is standardised by its own mean and variance. If sample,
+        magnification or exposure differ from those of the model, the result may be wrong without a warning.
     weights : as in `iter_deconvolve`.
     tiles : size of the tiles, which changes memory and speed, not the result.
     stop : ``cancel()`` discards the run.
@@ -90,6 +90,11 @@ def apply_model(
     -------
     float32, the shape and units of the image.
 
+    Raises
+    ------
+    ConfigError, ComputeError
+        As `iter_deconvolve`.
+
     Examples
     --------
     >>> from napari_selfdeconv import deconvolve, preset
@@ -104,24 +109,33 @@ def apply_model(
 
 
 def model_differences(model: Model, psf: NDArray[Any] | None, voxel_um: Sequence[float] | None) -> list[str]:
-    """Say in sentences where a model was trained with another PSF or voxel size than these.
+    """Return sentences about a PSF or voxel size that differs from that of the model's training.
 
     Parameters
     ----------
     model : trained.
-    psf : the one that belongs to the image, or None if it is not known.
-    voxel_um : of the image, or None.
+    psf : the PSF of the image, or None if it is unknown.
+    voxel_um : voxel size of the image, or None.
 
     Returns
     -------
-    Sentences for the user; none where all is the same (voxel sizes to 1 %).
+    Sentences for the user; an empty list if PSF and voxel size are the same (voxel sizes to 1 %).
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> image, psf = np.random.default_rng(0).random((32, 32)), np.ones((3, 3)) / 9
+    >>> model = deconvolve(image, psf, config, voxel_um=(0.1, 0.1)).model
+    >>> model_differences(model, psf, (0.2, 0.2))
+    ['The model was trained on voxels of 0.1 x 0.1 um and the image has 0.2 x 0.2 um.']
     """
     found = []
     if psf is not None and psf_hash(check_psf(psf, [10**9] * psf.ndim)[0]) != psf_hash(model.given_psf):
         sizes = [" x ".join(map(str, shape)) for shape in (model.given_psf.shape, psf.shape)]
         found.append(
             f"The model was trained with another PSF ({sizes[0]} voxels; the one chosen has {sizes[1]}): "
-            "its result is that of its own PSF."
+            "the result is computed with the PSF of the model."
         )
     if voxel_um is not None and model.voxel_um is not None:
         same = len(voxel_um) == len(model.voxel_um) and np.allclose(voxel_um, model.voxel_um, rtol=0.01, atol=0)

@@ -1,6 +1,6 @@
-"""Arguments of the wrong type are refused, with what to give instead.
+"""Checks of the types of arguments. An error says what to give instead.
 
-The rules follow from the annotations of the public functions, so a new function has them as soon as it is public.
+The rules are derived from the annotations of the public functions, so a new public function has them at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from napari_selfdeconv.config.checks import shown
 from napari_selfdeconv.errors import ConfigError
 
-# Classes of arguments, and how one gets one of them.
+# Classes of arguments, and how to get an instance of each.
 _KINDS: Mapping[str, str] = {
     "TrainConfig": 'preset("quick", image.ndim) returns one, with settings as in steps=200',
     "TileConfig": "TileConfig(tile=256)",
@@ -29,12 +29,12 @@ _KINDS: Mapping[str, str] = {
     "StopToken": "StopToken()",
     "Checkpoint": 'Checkpoint("run.checkpoint")',
 }
-# Modules of types that no setting, model or token has.
+# Modules of types that are certainly not settings, models or tokens.
 _PLAIN = ("builtins", "pathlib", "numpy")
 _PATHS = ("str | os.PathLike[str]", "FilePath")
 _SIZES = ("voxel_um", "spacing_um", "target_voxel_um")
 _ARRAYS = ("image", "psf", "result", "truth")
-# A pixel of a light microscope is smaller, whatever its magnification.
+# Pixels of light microscopes are smaller than this at any magnification.
 _LARGEST_UM = 200.0
 
 
@@ -44,7 +44,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises
     ------
     ConfigError
-        When it is called with one: the message names it, what was given and what to give instead.
+        If it is called with such an argument. The message names it, the value, and what to give instead.
     """
     signature = inspect.signature(function)
     rules = [parameter for parameter in signature.parameters.values() if _has_rule(parameter)]
@@ -103,14 +103,14 @@ def _check(name: str, annotation: str, value: Any) -> None:
 
 
 def _check_kind(name: str, kind: str, value: Any) -> None:
-    """Refuse values of Python's and NumPy's own types; what acts like the class may stand for it."""
+    """Refuse values of Python's and NumPy's own types. Other objects may act like the class."""
     remedy = _KINDS[kind]
     if type(value).__module__.split(".")[0] in _PLAIN:
         raise ConfigError(f"{name} must be {_an(kind)} {kind}, got {shown(value)}", remedy)
 
 
 def _check_sizes(name: str, value: Any) -> None:
-    """Refuse a voxel size that is one number, and one that can only be in nanometres."""
+    """Refuse a voxel size that is a single number or can only be in nanometres."""
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
         raise ConfigError(
             f"{name} must have a number for each axis, in micrometres, got {shown(value)}",

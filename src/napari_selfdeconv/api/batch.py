@@ -1,7 +1,7 @@
-"""Many files with one template: a generator of events, so that a terminal and a dock show the same run.
+"""Many files with one template, as a generator of events for the command line and the docks.
 
-Results that are there are not made again, so a run that was stopped goes on. A file that cannot be used is a row
-of the table and stops nothing.
+Existing results are skipped, so a run that was stopped can continue. A file that cannot be used becomes a row of
+the table and does not stop the others.
 """
 
 from __future__ import annotations
@@ -39,12 +39,18 @@ _COLUMNS = ("file", "status", "seconds", "output", "report", "message")
 
 @dataclass(frozen=True, kw_only=True)
 class FileStarted:
-    """A file is begun.
+    """A file was started.
 
     Attributes
     ----------
-    number, total : which file of how many, counted from 1.
-    path : of the file.
+    number, total : number of the file, from 1, and how many there are.
+    path : path of the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> FileStarted(number=1, total=3, path=Path("a.tif")).path.name
+    'a.tif'
     """
 
     number: int
@@ -54,15 +60,20 @@ class FileStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class FileFinished:
-    """A file, or one image of it, is done, was there already or failed.
+    """A file, or one image of it, is done, had a result already, or failed.
 
     Attributes
     ----------
-    file : the input; with its series where it holds several images.
+    file : the input, with its series if it holds several images.
     status : how it ended.
-    seconds : that it took.
-    output, report : files that were written; None if no file was written.
+    seconds : time taken.
+    output, report : the files that were written; None if none was written.
     message : why it failed, or its warnings in one line.
+
+    Examples
+    --------
+    >>> FileFinished(file="a.tif", status="failed", message="a.tif is empty").status
+    'failed'
     """
 
     file: str
@@ -85,6 +96,13 @@ class BatchResult:
     rows : one for each image.
     table : path of batch.csv.
     stopped : whether the user ended it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> rows = (FileFinished(file="a.tif", status="done"), FileFinished(file="b.tif", status="failed"))
+    >>> BatchResult(rows=rows, table=Path("batch.csv")).count("done")
+    1
     """
 
     rows: tuple[FileFinished, ...]
@@ -110,15 +128,15 @@ def iter_batch(
 
     Parameters
     ----------
-    items : of `find_images`.
-    template : of every run. Without a series, all images of a file are done; without a channel or a time, all of
-        them.
-    out : folder for the results, a page for each ("reports"), the table batch.csv and index.html.
+    items : from `find_images`.
+    template : settings of every run. Without a series, all images of a file are deconvolved; without a channel or
+        a time, all channels and time points.
+    out : folder for the results, for a page about each ("reports"), for the table batch.csv and for index.html.
     sharing : "file" trains a network for each file. "all" trains one on the first file that can be used and
         applies it to all others; "channel" does so for each channel.
     reports : whether a page is written for each file.
-    overwrite : whether results that are there are made again.
-    stop : ``stop()`` ends after the current file, whose training it ends; ``cancel()`` drops the current file.
+    overwrite : whether existing results are computed again.
+    stop : ``stop()`` ends the training of the current file and stops after that file. ``cancel()`` discards it.
 
     Yields
     ------
@@ -127,9 +145,9 @@ def iter_batch(
     Raises
     ------
     ConfigError
-        If the folder holds results of other settings, or cannot be written. No file raises anything.
+        If the folder holds results of other settings, or cannot be written. A file that fails raises no error.
     Cancelled
-        After ``stop.cancel()``; what is finished stays.
+        After ``stop.cancel()``. Finished results are kept.
 
     Examples
     --------
@@ -172,7 +190,7 @@ def iter_batch(
 
 @dataclass
 class _Shared:
-    """The networks that files have in common; they lie in the folder, so that a later run finds them."""
+    """The networks that files share. They are stored in the folder, so that a later run finds them."""
 
     sharing: Sharing
     out: Path
@@ -185,7 +203,7 @@ class _Shared:
         self.models = [load_model(path) for path in paths]
 
     def for_channels(self, count: int) -> list[Model]:
-        """Return a model for each channel; none where they have to be trained."""
+        """Return a model for each channel; an empty tuple if they have to be trained."""
         if self.sharing == "all" and self.models:
             return [self.models[0]] * count
         return list(self.models)
@@ -202,7 +220,7 @@ class _Shared:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the results of one file go."""
+    """The paths of the results of one file."""
 
     folder: Path
     reports: Path
@@ -213,7 +231,7 @@ class _Places:
     def of(cls, path: Path, common: Path, out: Path, kind: str, taken: set[Path]) -> _Places:
         inside = path.resolve().parent.relative_to(common)
         name = stem(path)
-        # Two files may differ by their endings alone.
+        # Two files may differ only by their endings.
         if out / inside / name in taken:
             name = f"{name}_{path.suffix.removeprefix('.')}"
         taken.add(out / inside / name)
@@ -287,7 +305,7 @@ def _one_image(
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     warnings: list[str] = [str(doubt) for doubt in file.record.doubts] if file.record is not None else []
     output.parent.mkdir(parents=True, exist_ok=True)
-    # A batch that was killed goes on; where its settings have changed since, this file begins again.
+    # A batch that was killed continues. If its settings have changed since, this file starts again.
     checkpoint = Checkpoint(f"{output}.checkpoint", resume=True, strict=False, remove=False)
     models = shared.for_channels(channels)
     work = iter_run(file, template, models=models, stop=stop.child(), checkpoint=checkpoint)

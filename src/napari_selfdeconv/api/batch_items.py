@@ -1,4 +1,4 @@
-"""The files of a batch: those of a folder, of a pattern, or of a table that says what differs for each."""
+"""The files of a batch: from a folder, a pattern, or a table with the settings that differ between files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,16 @@ class BatchItem:
 
     Attributes
     ----------
-    path : of the file.
-    changes : what differs from the template for it, as (part, name, value).
+    path : path of the file.
+    changes : the settings that differ from the template, as (part, name, value).
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_selfdeconv import Template
+    >>> item = BatchItem(path=Path("a.tif"), changes=(("optics", "wavelength_um", 0.6),))
+    >>> item.template(Template()).optics.wavelength_um
+    0.6
     """
 
     path: Path
@@ -43,12 +51,12 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
     where : a folder; a pattern such as ``day1/*.czi``; or a CSV file with the column "file", with paths
         relative to the table. Further columns are named as fields of the template, such as "channel" or
         "wavelength_um"; an empty cell leaves the value of the template.
-    recursive : whether files in folders of a folder count.
+    recursive : whether files in subfolders are included.
 
     Raises
     ------
     ConfigError
-        If there is no such place or no image in it, or the table has a column that is not known.
+        If there is no such place or no image in it, or the table has an unknown column.
 
     Examples
     --------

@@ -51,8 +51,8 @@ def iter_beads_psf(
     ----------
     image : 2D or 3D array, axes ([z,] y, x), as recorded.
     voxel_um : voxel size in um, in the order of the axes.
-    points : (n, 2) or (n, 3), where the beads are, in voxels of the image; None finds them. A point takes the
-        nearest maximum within the width of a bead; for a stack, points without z take the brightest plane.
+    points : (n, 2) or (n, 3) positions of the beads, in voxels of the image; None finds the beads. A point moves
+        to the nearest maximum within the width of a bead. In a stack, points without z take the brightest plane.
     settings : `BeadSettings`; None for the defaults.
     stop : token; ``cancel()`` ends the work.
 
@@ -67,15 +67,16 @@ def iter_beads_psf(
     Raises
     ------
     ConfigError
-        If no bead is found or none is left, saying why and what to change; for points that do not suit the image.
+        If no bead is found or none passes the checks; the message says why and what to change. Also if the points
+        do not fit the image.
     Cancelled
         After ``stop.cancel()``.
 
     Notes
     -----
-    Each bead's surroundings are subtracted, it is centred by the centroid of its core, resampled by cubic splines,
-    then fitted three times to the running average by least squares in height, level and shift, which is where
-    their cross-correlation is highest. The size of the bead itself stays in the PSF.
+    The level around each bead is subtracted. The bead is centred by the centroid of its core and resampled by
+    cubic splines. Then it is fitted to the running average three times, by least squares in height, level and
+    shift; this is where their cross-correlation is highest. The size of the bead itself stays in the PSF.
 
     Examples
     --------
@@ -143,6 +144,11 @@ def beads_psf(
     -------
     `BeadPsf`: the PSF, its widths, and every bead with the reason why it was not used.
 
+    Raises
+    ------
+    ConfigError
+        As `iter_beads_psf`.
+
     Examples
     --------
     >>> import numpy as np
@@ -177,7 +183,7 @@ def _register(
         yield Tick(done, steps)
     odd = np.zeros(count, bool)
     for _ in range(_ROUNDS):
-        # The median of all, so that outliers can neither hide nor return.
+        # The median of all beads, so that outliers have little weight in it and stay excluded.
         average = centred(combine(stack.windows[~odd], stack.scales[~odd], "median"))
         for index in range(count):
             stack.align(index, average)
@@ -244,7 +250,7 @@ def _finish(
 def _doubts(result: BeadPsf, average: Float) -> list[str]:
     out = []
     if result.used == 1:
-        out.append("One bead only: the PSF is as noisy as that bead. Ten or more make a good one.")
+        out.append("Only one bead: the PSF is as noisy as that bead. Use ten or more.")
     elif result.used < _FEW:
         out.append(f"Only {result.used} beads: the PSF is noisy and outliers cannot be found. Use ten or more.")
     smooth = ndimage.gaussian_filter(average - background(average), 1.0, mode="nearest")

@@ -27,8 +27,13 @@ def report_camera(
     Parameters
     ----------
     image : 2D or 3D.
-    weights : as in `iter_deconvolve`; pixels that are no measurement are left out.
-    offset, gain, read_noise : what is known of the camera, as in `Classical`; None is estimated.
+    weights : as in `iter_deconvolve`; pixels of weight 0 are left out.
+    offset, gain, read_noise : known values of the camera, as in `Classical`. A value of None is estimated.
+
+    Raises
+    ------
+    ConfigError
+        If the image is not 2D or 3D, or the weights do not fit.
 
     Examples
     --------
@@ -50,17 +55,30 @@ def estimate_background(
     gain: float | None = None,
     read_noise: float | None = None,
 ) -> NDArray[np.float32]:
-    """Return the background that a classical method takes for this image, to show it as a layer.
+    """Return the background that a classical method uses for this image, to show it as a layer.
 
     Parameters
     ----------
     image : 2D or 3D.
-    varying : whether it varies over the field of view, as `Classical.background` "varying".
+    varying : whether it varies over the field of view, as `Classical` with the background "varying".
     weights, offset, gain, read_noise : as in `report_camera`.
 
     Returns
     -------
-    float32, as large as the image and in its units. It must not be written to: planes may share their memory.
+    float32 array with the shape and units of the image. Do not write to it, because planes may share memory.
+
+    Raises
+    ------
+    ConfigError
+        As `report_camera`.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> image = random.poisson(40 + 30 * np.sin(np.arange(128) / 9) * np.ones((128, 1))) + 100.0
+    >>> background = estimate_background(image)
+    >>> background.shape, bool(90 < background.mean() < 115)
+    ((128, 128), True)
     """
     data, measured = _measured(image, weights)
     found = camera.estimate_background(data, measured, known=Known(offset, gain, read_noise), varies=varying)

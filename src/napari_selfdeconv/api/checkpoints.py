@@ -1,4 +1,4 @@
-"""Training that goes on after the process was killed: which file, for which job, and when the file goes."""
+"""Training that continues after the process was killed: the file, its job, and when the file is removed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,26 @@ class Checkpoint:
 
     Attributes
     ----------
-    path : of the file. It is written whole or not at all, and runs no code when it is read.
-    resume : go on from the file if it is there. Image, PSF and settings must be those of the run that wrote it.
-    strict : with ``resume``, whether a file of another run is an error; otherwise the run begins and replaces it.
-    remove : whether the file is removed when the run has ended well. False leaves that to the caller, who stores
-        the result first and then calls `discard`. A run that is cancelled removes it always.
-    about : JSON-ready, stored in the file as it is.
+    path : path of the file. It is written whole or not at all. Reading it runs no code from it.
+    resume : whether to continue from the file if it exists. Image, PSF and settings must be those of the run that
+        wrote it.
+    strict : with ``resume``, whether a file of another run is an error. Otherwise the run starts and replaces it.
+    remove : whether the file is removed when the run has ended without an error. With False the caller stores the
+        result first and then calls `discard`. A run that is cancelled always removes the file.
+    about : JSON-ready value that is stored in the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> from napari_selfdeconv.api import iter_deconvolve
+    >>> from napari_selfdeconv.events import drain
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> image, psf = np.random.default_rng(0).random((32, 32)), np.ones((3, 3)) / 9
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoint = Checkpoint(f"{folder}/run.checkpoint", resume=True)
+    ...     drain(iter_deconvolve(image, psf, config, checkpoint=checkpoint)).steps_done
+    1
     """
 
     path: str | os.PathLike[str]
@@ -72,7 +86,7 @@ class JobCheckpoint:
         config: TrainConfig,
         start_from: Model | None = None,
     ) -> Self | None:
-        """Return the checkpoint of a training on ``problems``, before far light is taken off; None for None."""
+        """Return the checkpoint of a training on ``problems``, before far light is subtracted; None for None."""
         if file is None:
             return None
         key = _key(problems, config, start_from)
@@ -83,12 +97,12 @@ class JobCheckpoint:
         return Path(self.file.path)
 
     def find_earlier(self) -> tuple[Stored | None, list[Event]]:
-        """Return what an interrupted run has left, if it is to go on, and what to say about it.
+        """Return the state of an interrupted run, if it is to continue, and messages about it.
 
         Raises
         ------
         ConfigError
-            If the file is not a checkpoint, or is one of another job and that is an error.
+            If the file is not a checkpoint, or if ``strict`` is set and it belongs to another job.
         """
         if not self.path.exists():
             return None, []
@@ -96,16 +110,14 @@ class JobCheckpoint:
         place = f"step {stored.step} of {stored.steps}"
         if not self.file.resume:
             return None, [
-                Warned(
-                    f"{self.path} holds an interrupted run ({place}). It is replaced: resume was not asked for."
-                )
+                Warned(f"{self.path} holds an interrupted run ({place}). It is replaced, because resume is off.")
             ]
         if stored.job.key == self.job.key:
-            return stored, [Noted(f"An interrupted run goes on from {place}.")]
+            return stored, [Noted(f"An interrupted run continues from {place}.")]
         if self.file.strict:
             raise ConfigError(
                 f"{self.path} holds an interrupted run on another image, PSF or settings ({place})",
-                "give those of that run, or begin again without resume",
+                "give those of that run, or start again without resume",
             )
         return None, []
 
@@ -115,7 +127,7 @@ class JobCheckpoint:
 
 
 def discards_checkpoint(function: _F) -> _F:
-    """Return a generator function that removes its ``checkpoint`` if it ends well or ``stop`` was cancelled."""
+    """Return a generator function that removes its ``checkpoint`` at its end or after ``stop.cancel()``."""
 
     @functools.wraps(function)
     def discarding(

@@ -31,15 +31,15 @@ def iter_measure_shifts(
     within_um: float = 1.5,
     stop: StopToken | None = None,
 ) -> Generator[Event, None, list[ChromaticShift]]:
-    """Measure where each channel of an image of beads lies relative to one of them.
+    """Measure the shift of each channel of an image of beads relative to a reference channel.
 
     Parameters
     ----------
-    file : of `read_image`, with a channel axis, a voxel size, and the emission of each channel. The beads must be
-        seen in all channels.
-    reference : number of the channel that the others are put onto.
+    file : from `read_image`, with a channel axis, a voxel size, and the emission of each channel. The beads must
+        be visible in all channels.
+    reference : number of the channel that the others are aligned to.
     settings : how beads are found.
-    within_um : largest distance between the pictures of a bead in two channels.
+    within_um : largest distance between the positions of a bead in two channels, um.
 
     Returns
     -------
@@ -48,7 +48,25 @@ def iter_measure_shifts(
     Raises
     ------
     ConfigError
-        If the file lacks a channel axis, the voxel size or a wavelength, or no bead is seen in two channels.
+        If the file lacks a channel axis, the voxel size or a wavelength, or if no bead is visible in two channels.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv.api import BeadSettings, ChannelRecord, ImageFile, ImageRecord
+    >>> from napari_selfdeconv.events import drain
+    >>> y, x = np.mgrid[:64, :64]
+    >>> def beads(shift):
+    ...     centres = [(16, 16), (16, 47), (48, 31)]
+    ...     return sum(900 * np.exp(-((y - a) ** 2 + (x - b - shift) ** 2) / 6) for a, b in centres)
+    >>> channels = (ChannelRecord(emission_um=0.52), ChannelRecord(emission_um=0.6))
+    >>> record = ImageRecord(
+    ...     file="beads.tif", format="OME-TIFF", axes="CYX", shape=(2, 64, 64), dtype="float64", channels=channels
+    ... )
+    >>> file = ImageFile(data=np.stack([beads(0), beads(2)]), axes="CYX", voxel_um=(0.1, 0.1), record=record)
+    >>> (shift,) = drain(iter_measure_shifts(file, settings=BeadSettings(window_um=(1.5, 1.5))))
+    >>> round(shift.x_um, 2), shift.wavelength_um
+    (0.2, 0.6)
     """
     if set(file.axes) - set("CZYX") or "C" not in file.axes:
         raise ConfigError(f"an image of beads in several channels is needed, got axes {file.axes}")
@@ -85,17 +103,29 @@ def iter_measure_shifts(
 
 
 def add_shifts(path: str | os.PathLike[str], shifts: list[ChromaticShift]) -> None:
-    """Store shifts in the file of a microscope; those of the same wavelengths are replaced.
+    """Store shifts in the file of a microscope. Shifts of the same wavelengths are replaced.
 
     Parameters
     ----------
-    path : TOML file of a microscope; it is written again.
-    shifts : of `iter_measure_shifts`.
+    path : TOML file of a microscope; it is rewritten.
+    shifts : from `iter_measure_shifts`.
 
     Raises
     ------
     ConfigError
         If the file does not hold a microscope, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import Optics, load_microscope, save_microscope
+    >>> from napari_selfdeconv.api import ChromaticShift, Microscope
+    >>> optics = Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_microscope(f"{folder}/oil.toml", Microscope(name="63x oil", optics=optics))
+    ...     add_shifts(f"{folder}/oil.toml", [ChromaticShift(wavelength_um=0.6, reference_um=0.52, x_um=0.1)])
+    ...     load_microscope(f"{folder}/oil.toml").shifts[0].x_um
+    0.1
     """
     microscope = load_microscope(Path(path))
     others = [old for old in microscope.shifts if not any(_same(old, new) for new in shifts)]
@@ -118,13 +148,28 @@ def shift_of(shifts: tuple[ChromaticShift, ...], wavelength_um: float | None) ->
 def unshift_channels(
     image: Any, axes: str, voxel_um: tuple[float, ...], shifts: list[ChromaticShift | None]
 ) -> NDArray[np.float32]:
-    """Return an image with each channel put where the reference channel sees it; None leaves a channel.
+    """Return an image with each channel moved to where the reference channel shows it.
 
     Parameters
     ----------
-    image, axes : of a result.
-    voxel_um : of its z, y and x.
-    shifts : one for each channel.
+    image, axes : array and its axes as letters, such as "CZYX".
+    voxel_um : voxel size along z, y and x.
+    shifts : one for each channel; None leaves a channel as it is.
+
+    Raises
+    ------
+    ConfigError
+        If the axes do not fit the image.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.api import ChromaticShift
+    >>> image = np.zeros((2, 9, 9))
+    >>> image[0, 4, 4] = image[1, 4, 5] = 1.0
+    >>> shift = ChromaticShift(wavelength_um=0.6, reference_um=0.52, x_um=0.1)
+    >>> moved = unshift_channels(image, "CYX", (0.1, 0.1), [None, shift])
+    >>> np.unravel_index(int(moved[1].argmax()), (9, 9))
+    (np.int64(4), np.int64(4))
     """
     plan = SeriesPlan(axes=axes.lower())
     times = plan.count("t", image.shape)

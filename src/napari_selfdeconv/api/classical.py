@@ -25,8 +25,8 @@ from napari_selfdeconv.restoration.methods import METHODS, Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, Solved, run_methods
 from napari_selfdeconv.stop_token import StopToken
 
-# Why light is missing where lone bright pixels are the light.
-_GUARD = " The median guard replaces lone bright pixels; leave it off where the image counts few photons."
+# The reason for missing light in images whose light is single bright pixels.
+_GUARD = " The median guard replaces single bright pixels; leave it off where the image counts few photons."
 # A darkest pixel above this share of the mean is an offset.
 _OFFSET = 0.5
 
@@ -37,11 +37,17 @@ class ClassicalResult(Savable):
 
     Attributes
     ----------
-    settings : as they were chosen.
-    label : name of the method with them, for layers and tables.
+    settings : with the chosen values.
+    label : name of the method with its settings, for layers and tables.
     image : float32, the shape and units of the input. With a background in the model (`Classical.background`) it
         is the light above that.
     provenance : JSON-ready record; it states the background.
+
+    Examples
+    --------
+    >>> result = classical_method(np.eye(16), np.ones((1, 1)), Classical(method="rl", iterations=2))
+    >>> result
+    <ClassicalResult: 16 x 16 float32, RL 2>
     """
 
     settings: Classical
@@ -63,18 +69,18 @@ def iter_classical(
 
     Parameters
     ----------
-    image, psf : as `iter_deconvolve`. With the boundary "open" the PSF may be larger than the image.
-    methods : in the order wanted. Methods that differ in their counts alone are one run.
+    image, psf : as in `iter_deconvolve`. With the border "open" the PSF may be larger than the image.
+    methods : in the order of the results. Methods that differ only in their iterations are computed in one run.
     weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
-        saturated pixels, dead rows and columns, black areas and NaN, and says how many (`find_unmeasured`). A
-        method that knows no weights gets such pixels filled in from the nearest ones.
-    stop : ``stop()`` returns the results reached, ``cancel()`` discards them.
+        saturated pixels, dead rows and columns, black areas and NaN, and reports how many (`find_unmeasured`). For
+        a method without weights, such pixels are filled in from the nearest ones.
+    stop : ``stop()`` returns the results so far, ``cancel()`` discards them.
 
     Returns
     -------
-    One result a method; None in its settings is replaced by what was chosen. A stop keeps the counts reached. If a
-    run had reached none of its counts, its result states the iterations done; a method stopped while it was
-    choosing has no result.
+    One result for each method; None in its settings is replaced by the chosen value. After a stop there are
+    results for the iterations that were reached. If a run had reached none of them, its result states the
+    iterations done. A method that was stopped while it was choosing has no result.
 
     Raises
     ------
@@ -120,7 +126,7 @@ def iter_classical(
 
 
 def _offset_sentences(methods: Sequence[Classical], problem: Problem) -> list[str]:
-    """Offer to give an offset as the background where a method takes it for light."""
+    """Advise the user to give an offset as the background if a method takes it for light."""
     low, mean = problem.scale.low, problem.scale.mean
     plain = [one for one in methods if METHODS[one.method].needs_light and not one.models_background]
     if not plain or low <= _OFFSET * mean:
@@ -175,21 +181,21 @@ def iter_richardson_lucy(
     stop: StopToken | None = None,
     device_name: str = "auto",
 ) -> Generator[Event, None, dict[int, NDArray[np.float32]]]:
-    """Run Richardson-Lucy once and keep the estimate at each count: `iter_classical` without its records.
+    """Run Richardson-Lucy once and return the estimate after each number of iterations, without records.
 
     Parameters
     ----------
     image, psf : 2D or 3D, with the same voxel size; with the boundary "open" the PSF may be larger than the image.
-    iterations : counts. More iterations give more detail and more noise.
-    stop : ``stop()`` returns the counts reached, ``cancel()`` discards the run.
+    iterations : the numbers of iterations. More iterations give more detail and more noise.
+    stop : ``stop()`` returns the estimates so far, ``cancel()`` discards the run.
     device_name : "auto", "cpu", "cuda", "cuda:N" or "mps".
-    boundary, background : as in `Classical`. With "reflect" and no background this is the textbook's method: the
-        image continues as its mirror image, negative values count as 0, the start is its mean.
+    boundary, background : as in `Classical`. With "reflect" and no background this is the textbook method: the
+        image continues as its mirror image, negative values count as 0, and the first estimate is the mean.
 
     Returns
     -------
-    dict from count to float32 array in the image's own units. After ``stop.stop()`` it has the counts reached,
-    or if there are none the estimate so far.
+    dict from the number of iterations to a float32 array in the units of the image. After ``stop.stop()`` it has
+    the numbers that were reached, or if there are none the estimate so far.
 
     Raises
     ------
@@ -236,6 +242,11 @@ def richardson_lucy(
     -------
     float32, the shape and units of the image.
 
+    Raises
+    ------
+    ConfigError, ComputeError
+        As `iter_deconvolve`.
+
     References
     ----------
     Richardson 1972, https://doi.org/10.1364/JOSA.62.000055; Lucy 1974, https://doi.org/10.1086/111605
@@ -255,7 +266,7 @@ def richardson_lucy(
 def _result(solved: Solved, problem: Problem, device: torch.device) -> ClassicalResult:
     settings, label = solved.settings, solved.settings.label
     if solved.asked.label != label:
-        # Two digits are enough to distinguish layers; the record has all of them.
+        # Two digits are enough to distinguish layers. The record has all digits.
         value = settings.shown
         label = f"{solved.asked.label} ({value if isinstance(value, int) else f'{value:.2g}'})"
     record = classical_record(settings, label, problem, device, solved.background)

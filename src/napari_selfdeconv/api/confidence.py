@@ -1,4 +1,4 @@
-"""How far a result explains its image: the residual, and scores without a truth."""
+"""How well a result explains its image: the residual, and scores without a truth."""
 
 from __future__ import annotations
 
@@ -32,23 +32,29 @@ def iter_residual(
     background: float = 0.0,
     stop: StopToken | None = None,
 ) -> Generator[Event, None, NDArray[np.float32]]:
-    """Return x - g(result), in the image's units: what the result does not explain.
+    """Return the residual x - g(result) in the units of the image: what the result does not explain.
 
-    With a PSF that has far light (longer than 65 voxels, or than the image) light from outside the image is
-    estimated, and without a background a constant one is fitted.
+    If the PSF has far light (longer than 65 voxels, or than the image), light from outside the image is estimated.
+    In this case a constant background is fitted if none is given.
 
     Parameters
     ----------
-    image : the recorded image; result : deconvolved from it, the same shape.
-    psf : as many axes; the whole one. A PSF that was cropped hides the haze of a widefield stack: the result has
-        it, the cropped PSF keeps it, and the residual is white.
-    weights : as in `iter_deconvolve`; where a pixel is no measurement the residual is 0.
+    image, result : the recorded image, and the array that was deconvolved from it, of the same shape.
+    psf : the whole PSF, with as many axes. A cropped PSF hides haze in the result of a widefield stack: the haze
+        of the result stays haze after the blur, and the residual is white.
+    weights : as in `iter_deconvolve`. The residual is 0 at pixels of weight 0.
     background : as in `evaluate_without_truth`.
 
     Raises
     ------
     ConfigError, Cancelled
         If the shapes differ, a value is not finite, or the PSF cannot be used; and after ``stop.cancel()``.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((16, 16))
+    >>> float(np.abs(drain(iter_residual(image, image, np.ones((1, 1))))).max()) < 1e-6
+    True
     """
     problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=True)
     checked = _checked(result, problem)
@@ -69,7 +75,7 @@ def residual(
     weights: Weights = None,
     background: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Return x - g(result), in the image's units: what the result does not explain.
+    """Return the residual x - g(result) in the units of the image: what the result does not explain.
 
     Parameters
     ----------
@@ -108,11 +114,11 @@ def evaluate_without_truth(
     Parameters
     ----------
     result, image : 2D or 3D, the same shape and intensity units.
-    psf : as many axes; it is divided by its sum. It should be whole, as in `iter_residual`.
+    psf : the whole PSF, as in `iter_residual`. It is divided by its sum.
     voxel_um : voxel size, for a resolution in um; None gives it in voxels of the last axis.
-    weights : as in `iter_deconvolve`; pixels that are no measurement, or saturated, are not compared.
-    background : that the image has and the result has not, in the image's units; `background_of` finds it in the
-        record of a result.
+    weights : as in `iter_deconvolve`. Pixels of weight 0 and saturated pixels are not compared.
+    background : background of the image that the result does not contain, in the units of the image.
+        `background_of` finds it in the record of a result.
 
     Returns
     -------
@@ -148,12 +154,19 @@ def iter_evaluate_without_truth(
 
     Parameters
     ----------
-    backgrounds : that of each result; None is 0 for all. With a PSF that has far light, 0 fits a constant.
+    backgrounds : one for each result; None means 0 for all. If the PSF has far light, a constant is fitted for 0.
 
     Raises
     ------
     ConfigError, Cancelled
         As `evaluate_without_truth`, and after ``stop.cancel()``.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> scores = drain(iter_evaluate_without_truth([image, 0.5 * image], image, np.ones((1, 1))))
+    >>> scores[0]["residual_rms"] < scores[1]["residual_rms"]
+    True
     """
     problem = Problem.of(image, psf, weights=weights, psf_may_be_larger=True)
     voxel = None if voxel_um is None else check_voxel("voxel_um", voxel_um, problem.image.ndim)
@@ -174,7 +187,7 @@ def background_of(record: Mapping[str, Any] | None) -> float:
 
     Parameters
     ----------
-    record : provenance of a result; None has no background.
+    record : provenance of a result; None gives 0.
 
     Examples
     --------
@@ -189,7 +202,7 @@ def background_of(record: Mapping[str, Any] | None) -> float:
 
 
 def _checked(result: NDArray[Any], problem: Problem) -> NDArray[Any]:
-    """Return a result if it can be compared with its image."""
+    """Return a result as an array, after checking that it can be compared with its image."""
     data = as_array("the result", result)
     if problem.image.shape != data.shape:
         raise ConfigError(
@@ -218,7 +231,7 @@ def _reblurring(
         return seen
     if any(k > n for k, n in zip(problem.psf.shape, problem.image.shape, strict=True)):
         raise ConfigError(f"the PSF {problem.psf.shape} is larger than the image {problem.image.shape}: crop it")
-    # A copy: torch takes no array that is mirrored or must not be written to.
+    # A copy, because torch does not accept mirrored or read-only arrays.
     return lambda result, level: (
         convolved(Blur(problem.psf), np.array(result, np.float32, order="C")) + np.float32(level)
     )

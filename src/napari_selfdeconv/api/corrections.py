@@ -1,4 +1,4 @@
-"""What a template asks for beside deconvolution: even light, and channels moved back to where they belong."""
+"""Corrections besides deconvolution that a template can ask for: even light, and aligned channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_selfdeconv.physics.illumination import Course, correct_light, measur
 
 
 def evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course], dict[str, Any]]:
-    """Return the file with its light made even if the template asks for it, its courses, and a record of it."""
+    """Return the file, with even light if the template asks for it, its courses of light, and a record."""
     courses = measure_light(file.data, file.axes) if len(file.axes) > 2 else []
     what = template.image.correct_light
     if what is None:
@@ -27,14 +27,14 @@ def evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course]
 
 
 class Shifts(NamedTuple):
-    """The shift of each channel; empty if none is to be taken back."""
+    """The shift of each channel; empty if none is to be corrected."""
 
     found: list[ChromaticShift | None]
     warnings: list[str]
 
 
 def shifts_of(file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], channels: int) -> Shifts:
-    """Return the chromatic shifts that the microscope named in the template has for the channels of a file."""
+    """Return the chromatic shifts of a file's channels, from the microscope that the template names."""
     if template.output.align is None:
         return Shifts([], [])
     microscope = find_microscope(template.output.align)

@@ -1,4 +1,4 @@
-"""What a PSF of some size holds of the light of a stack, and what it costs to train with it."""
+"""The share of a stack's light that a PSF of some size holds, and the cost of training with it."""
 
 from __future__ import annotations
 
@@ -18,28 +18,35 @@ from napari_selfdeconv.psf.stack import share_in_stack
 from napari_selfdeconv.restoration.far_light import ITERATIONS
 from napari_selfdeconv.restoration.open_operator import wants_two_grids
 
-# Blurs of a patch in a training step, and of the whole image in prediction and refinement.
+# Number of blurs of a patch in a training step, and of the whole image in prediction and refinement.
 _OF_PATCH, _OF_IMAGE = 2, 40
-# Iterations that take as long as those of blocks and the few that follow.
+# Number of full iterations that take as long as the iterations of blocks and the few after them.
 _WITH_BLOCKS = 20
 # Memory that far light takes, in float32 volumes of the image and of the PSF.
 _FAR_VOLUMES = 12
-# Larger volumes are not blurred to be timed: their time grows as their size, border included.
+# Larger volumes are not timed: their time is proportional to their size, border included.
 _TIMED = 2**18
-# Less memory, in bytes, reads as 0 MB.
+# Less memory than this, in bytes, is shown as 0 MB.
 _NOTICED = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class PsfCost:
-    """What a PSF of one size holds and costs.
+    """The light that a PSF of one size holds, and its cost.
 
     Attributes
     ----------
     shape : its size in voxels.
-    share : of the light that goes from a voxel of the stack to another one, 0 to 1.
-    seconds : all blurs of a training and its result, on the processor of this computer.
-    memory_bytes : that training takes in float32, or its result if that takes more.
+    share : share of the light that goes from one voxel of the stack to another, 0 to 1.
+    seconds : for all blurs of a training and its result, on the processor of this computer.
+    memory_bytes : for training in float32, or for the result if that takes more.
+
+    Examples
+    --------
+    >>> small = PsfCost(shape=(5, 11, 11), share=0.6, seconds=2.0, memory_bytes=100_000_000)
+    >>> large = PsfCost(shape=(9, 31, 31), share=0.9, seconds=32.0, memory_bytes=300_000_000)
+    >>> large.more_than(small)
+    'about 30 s and 200 MB more'
     """
 
     shape: tuple[int, ...]
@@ -48,7 +55,7 @@ class PsfCost:
     memory_bytes: int
 
     def more_than(self, other: PsfCost) -> str:
-        """Say what this size costs more than another one."""
+        """Return in words how much more this size costs than another one."""
         seconds, more = self.seconds - other.seconds, self.memory_bytes - other.memory_bytes
         time = f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
         if more < _NOTICED:
@@ -63,7 +70,7 @@ def psf_cost(
     image_shape: Sequence[int],
     config: TrainConfig,
 ) -> PsfCost:
-    """Measure what a PSF of some size holds, and what it costs.
+    """Measure the light that a PSF of some size holds, and its cost.
 
     Parameters
     ----------

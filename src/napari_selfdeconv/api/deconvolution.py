@@ -36,13 +36,22 @@ class Deconvolution(Savable):
 
     Attributes
     ----------
-    image : float32, the input's shape and intensity units, not clipped.
+    image : float32 array with the shape and intensity units of the input, not clipped.
     model : the trained network; `apply_model` or `save_model` take it.
-    losses : history of every loss term as reported (not every step).
-    held_out : (step, blind-spot error on the held-out pixels) of every measurement, standardised units.
-    seconds, device, precision, steps_done, stopped, converged : how the run went; ``stopped`` by the user,
-        ``converged`` because the held-out error no longer fell.
-    provenance : JSON-ready: version, settings, seed, PSF hash, and the above.
+    losses : history of every loss term, at the reported steps.
+    held_out : (step, error at the held-out pixels) of every measurement, in standardised units.
+    seconds, device, precision, steps_done : time, place and length of the run.
+    stopped, converged : whether the user stopped it, and whether it ended because the held-out error no longer
+        fell.
+    provenance : JSON-ready record: version, settings, seed, hash of the PSF, and the values above.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> result = deconvolve(np.random.default_rng(0).random((32, 32)), np.ones((3, 3)) / 9, config)
+    >>> result.image.dtype, result.steps_done, result.provenance["seed"]
+    (dtype('float32'), 1, 0)
     """
 
     image: NDArray[np.float32]
@@ -83,41 +92,41 @@ def iter_deconvolve(
     image : 2D or 3D array of any real dtype and size.
     psf : array with the same number of axes and the same voxel size, and its centre at ``n // 2``. It is divided
         by its sum and otherwise used as it is. See `prepare_psf` for a measured one. In 3D it may be larger than
-        the image, as a widefield stack needs (`psf_for_stack`). Where it is longer than 65 voxels or than the
-        image, background and light from far planes and from outside the image are estimated and subtracted first,
-        and the result is the light above them, never negative.
-    config : settings, by default ``preset("quick", image.ndim)``.
+        the image, as a widefield stack needs (`psf_for_stack`). If it is longer than 65 voxels or than the image,
+        the background and the light from far planes and from outside the image are estimated and subtracted first.
+        The result is then the light above them and never negative.
+    config : settings, by default ``preset("quick", image.ndim)``. More steps fit the image more closely.
     weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
-        saturated pixels, dead rows and columns, black areas and NaN, and says how many (`find_unmeasured`). None
-        takes every pixel for a measurement.
-    tiles : size of the tiles, which changes memory and speed, not the result.
-    voxel_um : voxel size in um, only recorded in the model and the provenance.
-    stop : ``stop()`` ends training and keeps what there is, ``cancel()`` discards the run.
-    preview_every_s : seconds between previews, None for no previews.
-    preview_region : asked before each preview for the slices to predict (None: the centre). It is called
-        in the thread that runs the generator, and must not touch a widget.
-    preview_extra : asked likewise whether previews have g(f(x)) and x - g(f(x)) as well.
-    start_from : a model to train further, of the same architecture.
-    quick_interim : whether an `Interim` is the network's own result, in seconds: without refinement, and for a
-        large image the mean of fewer views. By default it is what stopping at that step gives.
-    instant_first : whether the result of the initial weights is yielded before training, as an `Interim` of
-        step 0. It is what the preset "instant" gives. Stopping then keeps it. Better results follow while training
-        goes on, as an `Interim` each that ``improves``; they take a fifth of the time at most.
-    checkpoint : a file that training is stored in every 30 seconds. If the process is killed, the same call with
-        ``Checkpoint(path, resume=True)`` goes on from there. On the same processor, with as many threads, it gives
-        the result of a run in one piece, to the last digit.
+        saturated pixels, dead rows and columns, black areas and NaN, and reports how many (`find_unmeasured`).
+        None uses every pixel.
+    tiles : size of the tiles, which changes memory and speed but not the result.
+    voxel_um : voxel size in um. It is only recorded, in the model and the provenance.
+    stop : ``stop()`` ends training and keeps the result so far, ``cancel()`` discards the run.
+    preview_every_s : seconds between previews; None for no previews.
+    preview_region : function that returns the slices to predict, called before each preview; None for the centre.
+        It runs in the thread of the generator and must not use a widget.
+    preview_extra : function that returns whether previews also have g(f(x)) and x - g(f(x)); called likewise.
+    start_from : a model of the same architecture to train further.
+    quick_interim : whether an `Interim` is computed in seconds, without refinement, and for a large image as the
+        mean of fewer views. By default it is the result that stopping at that step gives.
+    instant_first : whether the result of the initial weights is yielded before training, as an `Interim` of step
+        0. It is the result of the preset "instant". Stopping before the first step keeps it. During training,
+        better results follow as an `Interim` with ``improves``; they take at most a fifth of the time.
+    checkpoint : file in which training is stored every 30 seconds. If the process is killed, the same call with
+        ``Checkpoint(path, resume=True)`` continues from it. On the same processor and with as many threads, the
+        result equals that of an uninterrupted run to the last digit.
 
     Notes
     -----
-    A run that collapses (loss exploding, result flat or a checkerboard) begins again once, with the next seed; a
-    `Warned` says so, and the provenance holds the seed that was used.
+    A run that collapses (exploding loss, flat result or checkerboard) is restarted once, with the next seed. A
+    `Warned` reports it, and the provenance holds the seed that was used.
 
     Raises
     ------
     ConfigError
-        For an image, a PSF or a setting that cannot be used. It is raised before the first event.
+        If the image, the PSF or a setting cannot be used. It is raised before the first event.
     ComputeError
-        When the computation fails (memory, device, a loss that is no longer finite).
+        If the computation fails (memory, device, a loss that is no longer finite).
     Cancelled
         After ``stop.cancel()``.
 
@@ -143,7 +152,7 @@ def iter_deconvolve(
     said: set[str] = set()
 
     def once(event: Event) -> Event | None:
-        """Drop what was said of an earlier result of this run."""
+        """Drop messages about an earlier result of this run."""
         if isinstance(event, Warned) and event.message in said:
             return None
         said.update([event.message] if isinstance(event, Warned) else [])
@@ -246,7 +255,7 @@ def deconvolve(
     Raises
     ------
     ConfigError
-        For an image, a PSF or a setting that cannot be used.
+        If the image, the PSF or a setting cannot be used.
     ComputeError
         If the computation fails.
 

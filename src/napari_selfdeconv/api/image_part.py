@@ -1,4 +1,4 @@
-"""The part of an image file that a run is about."""
+"""Reading the part of an image file that a run uses."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from napari_selfdeconv.io.record import ImageRecord
 
 
 def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = None) -> ImageFile:
-    """Read the part of a file that is meant: one series, channel, time point, some planes, a crop.
+    """Read a part of a file: one series, channel or time point, some planes, or a crop.
 
     Parameters
     ----------
-    path : of the file.
-    choice : what is meant. An axis that is left out stays whole.
+    path : path of the file.
+    choice : the part. An axis that is not mentioned is read whole.
 
     Returns
     -------
     ImageFile
-        Its record has the channel that was chosen as its only one; ``voxel_um`` is that given, else the file's.
+        Its record has only the chosen channel. Its ``voxel_um`` is that of ``choice``, or else that of the file.
 
     Raises
     ------
     ConfigError
-        As `read_image`, and for a part that the file does not have.
+        As `read_image`, and if the file does not have the part.
 
     Examples
     --------
@@ -75,17 +75,23 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
 
 
 def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image") -> NDArray[Any]:
-    """Return the image of a file if it is one plane or one stack; `Problem` checks its pixels.
+    """Return the image of a file if it is one plane or one stack. The values of pixels are not checked here.
 
     Parameters
     ----------
-    file : of `read_selected`.
-    path : how messages call it.
+    file : from `read_selected`.
+    path : name of the file in messages.
 
     Raises
     ------
     ConfigError
-        If it has time points or channels, or no axes of an image; the message says what to choose.
+        If it has time points or channels, or is not an image. The message says what to choose.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.api import ImageFile
+    >>> check_one_image(ImageFile(data=np.zeros((5, 8, 8)), axes="ZYX")).shape
+    (5, 8, 8)
     """
     extra = {"C": "channel", "T": "time"}
     found = [(extra[axis], n) for axis, n in zip(file.axes, file.data.shape, strict=True) if axis in extra]
@@ -106,14 +112,24 @@ def channel_record(record: ImageRecord, number: int) -> ImageRecord:
 
     Parameters
     ----------
-    record : of a file.
-    number : of the channel, from 0.
+    record : record of a file.
+    number : number of the channel, from 0.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.api import ChannelRecord, ImageRecord
+    >>> channels = (ChannelRecord(emission_um=0.46), ChannelRecord(emission_um=0.52))
+    >>> record = ImageRecord(
+    ...     file="a.tif", format="OME-TIFF", axes="CYX", shape=(2, 8, 8), dtype="uint16", channels=channels
+    ... )
+    >>> channel_record(record, 1).channels[0].emission_um
+    0.52
     """
     return _of_channel(record, number)
 
 
 def _values(file: ImageFile) -> NDArray[Any]:
-    """Return the intensities of a file: a result that was scaled to whole numbers says how."""
+    """Return the intensities of a file. The record of a result states how its whole numbers were scaled."""
     stored = (file.provenance or {}).get("stored")
     if not isinstance(stored, dict) or (stored.get("scale"), stored.get("offset")) == (1.0, 0.0):
         return file.data
@@ -143,7 +159,7 @@ def _of_channel(record: ImageRecord, number: int) -> ImageRecord:
 
 
 def _voxel_um(given: tuple[float, ...] | None, record: ImageRecord) -> tuple[float, ...] | None:
-    """Return the voxel size in um: as given, else as the file says, else None."""
+    """Return the voxel size in um that was given, else that of the file, else None."""
     if given is None:
         return record.voxel_um
     spatial = "".join(axis for axis in record.axes if axis in "ZYX")

@@ -1,4 +1,4 @@
-"""The PSF of a run: its optics, and where each of their values comes from."""
+"""The PSF of a run: its optics, and the origin of each value."""
 
 from __future__ import annotations
 
@@ -25,23 +25,28 @@ from napari_selfdeconv.psf.models import MODELS, make_optics, model_key, paramet
 from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
 from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack
 
-# What a PSF needs, and where a record holds it.
+# The values that a PSF needs, and the fields of a record that hold them.
 _NEEDED = {"na": "na", "refractive_index": "refractive_index", "wavelength_um": "channels.0.emission_um"}
 _CONFOCAL = {"excitation_um": "channels.0.excitation_um", "pinhole_au": "channels.0.pinhole_au"}
 _GIVEN = "given"
-# Findings that `check_psf` refuses or says in its own words.
+# Findings that `check_psf` refuses or reports with a message of its own.
 _SAID_ELSEWHERE = ("nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """A value of a run.
+    """A value of a run and its origin.
 
     Attributes
     ----------
-    name : of the setting, such as "na".
-    value : in um where it is a length.
-    source : "given", or its place in the file.
+    name : name of the setting, such as "na".
+    value : a number, in um if it is a length.
+    source : "given", or the place in the file.
+
+    Examples
+    --------
+    >>> str(Stated(name="na", value=1.4, source="the OME-XML"))
+    '--na 1.4 (the OME-XML)'
     """
 
     name: str
@@ -59,10 +64,15 @@ class ChosenPsf:
 
     Attributes
     ----------
-    psf : as `iter_deconvolve` takes it.
-    optics : what it was computed from; None for a PSF that was given.
-    stated : the values of the optics, each with where it comes from.
+    psf : array for `iter_deconvolve`.
+    optics : the optics that it was computed from; None for a PSF that was given.
+    stated : the values of the optics, each with its origin.
     notes, warnings : sentences for the user.
+
+    Examples
+    --------
+    >>> ChosenPsf(psf=np.ones((3, 3)) / 9, notes=("PSF: read from psf.tif",)).optics is None
+    True
     """
 
     psf: NDArray[Any]
@@ -73,17 +83,27 @@ class ChosenPsf:
 
 
 def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
-    """Read the part of a file that a template means; its voxel size may be that of the named microscope.
+    """Read the part of a file that a template names. The voxel size may be that of the named microscope.
 
     Parameters
     ----------
-    path : of the file.
-    template : its image and its microscope are read.
+    path : path of the file.
+    template : its parts ``image`` and ``optics`` are used.
 
     Raises
     ------
     ConfigError
-        As `read_selected`, and if there is no such microscope.
+        As `read_selected`, and if the named microscope does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import Template, write_ome_tiff
+    >>> template = Template.from_dict({"image": {"channel": 1}})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ome_tiff(f"{folder}/a.ome.tif", np.zeros((2, 4, 8, 8)), (0.3, 0.1, 0.1), axes="CZYX")
+    ...     open_input(f"{folder}/a.ome.tif", template).data.shape
+    (4, 8, 8)
     """
     file = read_selected(path, template.image)
     if file.voxel_um is not None or template.optics.microscope is None:
@@ -105,15 +125,25 @@ def choose_psf(
     Parameters
     ----------
     file : the image, with one channel.
-    template : its PSF and its optics are what is given; the rest is taken from the record of the file.
-    whole : whether the PSF is as large as the light of the stack, or compact as methods without an open border
-        need it.
-    frame_shape : shape of one frame; by default the file's.
+    template : gives the PSF or the optics. Other values are taken from the record of the file.
+    whole : whether the PSF is as large as the light of the stack. Otherwise it is compact, as methods without an
+        open border need it.
+    frame_shape : shape of one frame; by default that of the file.
 
     Raises
     ------
     ConfigError
-        If a value is in neither, or both a PSF and optics are given; the message says what to do.
+        If a value is missing in both, or if both a PSF and optics are given. The message says what to do.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import Template
+    >>> from napari_selfdeconv.api import ImageFile
+    >>> file = ImageFile(data=np.zeros((64, 64)), axes="YX", voxel_um=(0.1, 0.1))
+    >>> optics = {"na": 1.2, "wavelength_um": 0.52, "refractive_index": 1.33}
+    >>> chosen = choose_psf(file, Template.from_dict({"optics": optics}))
+    >>> chosen.psf.ndim, str(chosen.stated[0])
+    (2, '--na 1.2 (given)')
     """
     optics = template.optics
     if template.psf.file is not None:
@@ -144,22 +174,31 @@ def choose_psf(
 def complete_optics(
     choice: OpticsChoice, record: ImageRecord | None
 ) -> tuple[Optics, tuple[Stated, ...], tuple[str, ...]]:
-    """Return the optics that are given, completed by what the file states of its only channel.
+    """Return the given optics, completed by the values that the file states for its only channel.
 
     Parameters
     ----------
-    choice : the optics that are given.
-    record : of the file, with one channel; None without a file.
+    choice : the given optics.
+    record : record of the file, with one channel; None without a file.
 
     Returns
     -------
-    The optics, each value with where it comes from, and doubts for the user.
+    The optics, each value with its origin, and doubts for the user.
 
     Raises
     ------
     ConfigError
-        If a value is in neither, or the file states a kind of microscope that has no model of its PSF; the
-        message names what is missing and its option.
+        If a value is missing in both, or the file states a kind of microscope without a PSF model. The message
+        names the missing value and its option.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.config.template import OpticsChoice
+    >>> optics, stated, doubts = complete_optics(
+    ...     OpticsChoice(na=1.2, wavelength_um=0.52, refractive_index=1.33), None
+    ... )
+    >>> optics.na, stated[0].source
+    (1.2, 'given')
     """
     choice, named = _with_microscope(choice)
     own = {name: getattr(choice, name) for name in _NEEDED} | dict(choice.values)
@@ -213,6 +252,17 @@ def find_microscope(name: str) -> Microscope:
     ------
     ConfigError
         If it is neither.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import Optics, save_microscope
+    >>> from napari_selfdeconv.api import Microscope
+    >>> optics = Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_microscope(f"{folder}/oil.toml", Microscope(name="63x oil", optics=optics))
+    ...     find_microscope(f"{folder}/oil.toml").name
+    '63x oil'
     """
     if Path(name).suffix.lower() == ".toml" or Path(name).is_file():
         return load_microscope(name)
@@ -225,7 +275,7 @@ def find_microscope(name: str) -> Microscope:
 
 
 def _with_microscope(choice: OpticsChoice) -> tuple[OpticsChoice, dict[str, str]]:
-    """Return the optics with those of the named microscope where none are given, and where these come from."""
+    """Return the optics, completed by those of the named microscope, and the origin of the completed values."""
     if choice.microscope is None:
         return choice, {}
     microscope = find_microscope(choice.microscope)
@@ -258,7 +308,7 @@ def _optics_of(choice: OpticsChoice, values: dict[str, float]) -> Optics:
 
 
 def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
-    """Read a PSF; prepare it on request; resample it to the image's voxels where both are known and differ."""
+    """Read a PSF. Prepare it on request, and resample it to the voxels of the image if they differ."""
     file = read_psf(path)
     array: NDArray[Any] = file.data
     notes: list[str] = []
@@ -268,7 +318,8 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
         notes += [f"PSF prepared: {sentence}" for sentence in report.did]
     array, resampled = fit_to_voxels(array, file.voxel_um, image.voxel_um)
     warnings = [
-        f"the PSF: {finding.text}" + (" --prepare-psf or selfdeconv prepare-psf mends it." if finding.fix else "")
+        f"the PSF: {finding.text}"
+        + (" --prepare-psf or selfdeconv prepare-psf repairs it." if finding.fix else "")
         for finding in examine_psf(array, Context(image_shape=spatial))
         if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in _SAID_ELSEWHERE
     ]

@@ -32,16 +32,16 @@ def preview_region(
 ) -> Preview:
     """Return a part of an image as the initial weights deconvolve it.
 
-    It is one view of the network, neither calibrated nor refined. Light from far planes stays in it as haze: its
-    estimate takes longer than a preview may.
+    It is one view of the network, neither calibrated nor refined. Light from far planes stays in it as haze,
+    because estimating it takes too long for a preview.
 
     Parameters
     ----------
     image, psf, weights : as in `iter_deconvolve`.
-    stop : ``cancel()`` ends it.
+    stop : ``cancel()`` ends the computation.
     config : settings with ``pretrained``; the preset "instant" by default.
     region : part of the image, of which a centre of at most 262144 voxels is previewed; None means all of it.
-    extra : whether the preview has g(f(x)) and x - g(f(x)) as well.
+    extra : whether the preview also has g(f(x)) and x - g(f(x)).
 
     Raises
     ------

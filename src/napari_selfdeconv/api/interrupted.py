@@ -1,4 +1,4 @@
-"""Runs of the docks that a crash has interrupted: their checkpoints lie in the user's cache folder."""
+"""Runs of the docks that a crash has interrupted. Their checkpoints are in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,21 @@ _ENDING = "checkpoint"
 
 @dataclass(frozen=True, kw_only=True)
 class InterruptedRun:
-    """A run whose process is gone.
+    """A run whose process has ended before the run.
 
     Attributes
     ----------
-    path : of its checkpoint.
-    step, steps : how many steps are done, of how many.
-    psf : sum 1.
-    config : the settings that were asked for.
-    about : what the checkpoint was given.
+    path : path of its checkpoint.
+    step, steps : number of steps done, and of all steps.
+    psf : the PSF, with sum 1.
+    config : the requested settings.
+    about : the value that the checkpoint was given.
+
+    Examples
+    --------
+    >>> run = find_interrupted()
+    >>> run is None or run.step <= run.steps
+    True
     """
 
     path: Path
@@ -57,7 +63,14 @@ def new_checkpoint(config: TrainConfig, about: Mapping[str, Any]) -> Checkpoint 
     Parameters
     ----------
     config : settings of the run.
-    about : what `find_interrupted` gives back, JSON-ready.
+    about : JSON-ready value that `find_interrupted` returns.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> checkpoint = new_checkpoint(preset("quick", 2), {"name": "cells"})
+    >>> checkpoint is None or dict(checkpoint.about)["name"]
+    'cells'
     """
     folder = _folder()
     try:
@@ -68,7 +81,14 @@ def new_checkpoint(config: TrainConfig, about: Mapping[str, Any]) -> Checkpoint 
 
 
 def find_interrupted() -> InterruptedRun | None:
-    """Return the newest run that was interrupted. What cannot be read is removed, as are the oldest of many."""
+    """Return the newest interrupted run. Unreadable checkpoints and the oldest of many are removed.
+
+    Examples
+    --------
+    >>> run = find_interrupted()
+    >>> run is None or 0 <= run.step <= run.steps
+    True
+    """
     left = find_leftovers(_folder(), _ENDING)
     found = None
     for number, path in enumerate(left):

@@ -1,4 +1,4 @@
-"""How sure each pixel of a result is: 90 % intervals, and places that the data do not support."""
+"""The uncertainty of a result: 90 % intervals of its pixels, and places that the data do not support."""
 
 from __future__ import annotations
 
@@ -36,18 +36,29 @@ COMPARE_STAGE = "compare"
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Uncertainty(Savable):
-    """How sure the pixels of a result are.
+    """The uncertainty of the pixels of a result.
 
     Attributes
     ----------
-    result : float32, as `apply_model` gives it.
-    half_width : float32, as large, in the image's units. ``result - half_width`` to ``result + half_width`` is
-        made to hold 90 % of the true pixels; measured on other images it held 56 to 99 % (docs/trust.md).
-    unsupported : boolean, as large: another result differs here by more than the interval.
+    result : float32 array, as `apply_model` returns it.
+    half_width : float32 array of the same shape, in the units of the image. The interval from
+        ``result - half_width`` to ``result + half_width`` is meant to contain 90 % of the true values. On test
+        images it contained 56 to 99 % (docs/trust.md).
+    unsupported : boolean array of the same shape. It is True where another result differs by more than the
+        interval.
     provenance : JSON-ready record.
-    seconds : that it took.
+    seconds : time taken.
 
     `save` writes ``half_width`` and ``unsupported`` as two channels, in that order; their names are `CHANNELS`.
+
+    Examples
+    --------
+    >>> width = np.ones((8, 8), np.float32)
+    >>> found = Uncertainty(
+    ...     result=width, half_width=width, unsupported=width > 2, provenance={}, seconds=0.1
+    ... )
+    >>> found.channels.shape
+    (2, 8, 8)
     """
 
     CHANNELS: ClassVar[tuple[str, str]] = ("half-width of the 90 % interval", "not supported by the data")
@@ -86,20 +97,20 @@ def iter_uncertainty(
 ) -> Generator[Event, None, Uncertainty]:
     """Return the 90 % interval of each pixel of a model's result, and what the data do not support.
 
-    The result is blurred and gets the noise of the image again, ``samples`` times, and is deconvolved again. How
-    far these answers are from it, how far it is from the result of the initial weights, the noise and the width of
-    the PSF give the half-width of the interval. The step from there to the error was fitted by quantile regression
-    and conformal calibration on generated scenes, whose truth is known.
+    The result is blurred, gets new noise as strong as that of the image, and is deconvolved again, ``samples``
+    times. The half-width is computed from the distance of these answers to the result, the distance of the result
+    to that of the initial weights, the noise, and the width of the PSF. The formula was fitted by quantile
+    regression and conformal calibration on generated scenes with a known truth.
 
     Parameters
     ----------
     model : trained on this image or one like it.
     image : as many axes as the model's PSF.
     weights, tiles, stop, device_name : as `iter_apply_model`.
-    samples : other recordings, 1 to 64. Each takes as long as applying the model.
-    others : models of the same PSF, such as one that was trained with another seed. Their results count in
-        ``unsupported``, beside those of the initial weights and of Richardson-Lucy.
-    seed : of the noise.
+    samples : number of simulated recordings, 1 to 64. Each takes as long as applying the model.
+    others : models of the same PSF, such as one trained with another seed. ``unsupported`` compares their results,
+        besides those of the initial weights and of Richardson-Lucy.
+    seed : seed of the noise.
 
     Raises
     ------
@@ -108,8 +119,8 @@ def iter_uncertainty(
 
     Notes
     -----
-    The coverage is that of a whole image, not of each kind of structure: edges and points are covered less often
-    than smooth places. An error of the PSF is not seen. Measured coverage: docs/trust.md.
+    The coverage holds for a whole image, not for each kind of structure: edges and points are covered less often
+    than smooth places. Errors of the PSF are not included. docs/trust.md has the measured coverage.
 
     References
     ----------
@@ -152,7 +163,7 @@ def iter_uncertainty(
         rl = Classical(method="rl", median_guard=evidence.outliers)
         solved = yield from run_methods(recorded, [rl])
     for classical in solved:
-        # Where far light is subtracted, the network's result has no background either.
+        # If far light is subtracted, the result of the network has no background either.
         dark = 0.0 if problem.far is not None or classical.background is None else classical.background.mean
         results.append(classical.image + np.float32(dark))
     width = half_widths(evidence)
@@ -186,6 +197,11 @@ def uncertainty(
     ----------
     model, image, weights, samples, others, tiles, device_name, seed : as in `iter_uncertainty`.
 
+    Raises
+    ------
+    ConfigError, ComputeError
+        As `iter_uncertainty`.
+
     Examples
     --------
     >>> from napari_selfdeconv import deconvolve, preset
@@ -203,7 +219,7 @@ def uncertainty(
 
 
 def _initial(model: Model) -> list[Model]:
-    """Return the model with the weights that its training began with, if those are known."""
+    """Return the model with its initial weights, if those are known."""
     if not model.config.start.pretrained:
         return []
     network = build_network(model.config, model.psf)
@@ -213,7 +229,7 @@ def _initial(model: Model) -> list[Model]:
 
 
 def _as_compared(event: Event) -> Event | None:
-    """Give progress a stage of its own, and drop what was said of the image before."""
+    """Give progress its own stage, and drop messages about the image that were sent before."""
     if isinstance(event, Progress):
         return replace(event, stage=COMPARE_STAGE)
     return None if isinstance(event, Warned) else event

@@ -1,4 +1,4 @@
-"""Images larger than memory: trained on a block, predicted tile by tile, written as they come."""
+"""Images larger than memory: the network is trained on a block, and each tile is written when it is predicted."""
 
 from __future__ import annotations
 
@@ -47,9 +47,19 @@ class LargeDeconvolution(Savable):
 
     Attributes
     ----------
-    image : the array that was written into.
+    image : the array that the result was written into.
     model : the trained network.
     provenance : JSON-ready record of the run.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> from napari_selfdeconv.events import drain
+    >>> image, out = np.random.default_rng(0).random((32, 32)), np.zeros((32, 32), np.float32)
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> result = drain(iter_deconvolve_large(image, np.ones((3, 3)) / 9, config, out=out))
+    >>> result.image is out, result.model.config.optimiser.steps
+    (True, 1)
     """
 
     image: Any
@@ -77,27 +87,27 @@ def iter_deconvolve_large(
 
     Parameters
     ----------
-    image : 2D or 3D array-like that can be sliced: numpy, dask, zarr. Never read as a whole.
-    out : array of its shape that can be sliced and assigned to, such as `create_zarr`'s; the result is
-        written into it tile by tile, float32, in the image's units.
-    weights : as `iter_deconvolve`. An array need not be in memory either. "auto" looks at the training block and
-        at each tile alone.
-    region : what to train around; None takes the block with the most contrast of eight at random.
-    psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as
-        `iter_deconvolve`. A preview shows the block that is trained on, whatever is asked for outside it.
+    image : 2D or 3D array-like that can be sliced: numpy, dask, zarr. It is never read as a whole.
+    out : array of the same shape that can be assigned to, such as that of `create_zarr`. The result is written
+        into it tile by tile, as float32 in the units of the image.
+    weights : as in `iter_deconvolve`. An array need not be in memory either. "auto" examines the training block
+        and each tile separately.
+    region : part of the image to train around; None takes the block with the most contrast among eight random
+        ones.
+    psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as in
+        `iter_deconvolve`. A preview only shows the training block.
 
     Notes
     -----
-    Every pixel is checked first, so the image is read once before training unless it holds whole numbers. Mean and
-    standard deviation, noise, the final gain and offset, and how strongly the residual is put back are those of
-    the block. A dark border is evened only if the whole image fits the block. The memory taken does not grow with
-    the image.
+    Every pixel is checked first, so the image is read once before training unless it holds whole numbers. Mean,
+    standard deviation, noise, the final gain and offset, and the refinement are those of the block. A dark border
+    is brightened only if the whole image fits into the block. The memory does not grow with the image.
 
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve`; also if ``out`` has another shape. A pixel that is not finite is found while the
-        image is checked, after the first events and before training.
+        As `iter_deconvolve`; also if ``out`` has another shape. A pixel that is not finite raises an error after
+        the first events and before training.
 
     Examples
     --------
@@ -130,25 +140,25 @@ def iter_deconvolve_large(
 
 
 class Place(Protocol):
-    """Where tiles go."""
+    """The place that tiles are written to."""
 
     def earlier(self, problem: Problem) -> TrainedTiles | None:
-        """Return what an earlier run on the same block, mask and PSF has left; None to begin."""
+        """Return the state of an earlier run on the same block, mask and PSF; None to start."""
         ...
 
     def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
-        """Return the array to write into; its tiles have the size ``core``, the last ones less."""
+        """Return the array to write into. Its tiles have the size ``core``; the last ones are smaller."""
         ...
 
     @property
     def is_there(self) -> Callable[[tuple[slice, ...]], bool] | None:
-        """Whether a tile is written already; None if none can be."""
+        """Whether a tile is written already; None if there is no earlier run."""
         ...
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """An array that is there and empty."""
+    """An existing array that holds no tiles yet."""
 
     out: Any
 
@@ -182,7 +192,7 @@ def fill_tiles(
     preview_extra: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
-    """Train, unless an earlier run did, and compute the tiles that are not there; see `iter_deconvolve_large`."""
+    """Train, unless an earlier run did, and compute the missing tiles; see `iter_deconvolve_large`."""
     started = time.perf_counter()
     refuse_mask("the image", image)
     shape = tuple(int(n) for n in image.shape)
@@ -196,7 +206,7 @@ def fill_tiles(
     data = np.asarray(image[block])
     config, whole = settings_for(data, config), data.shape == shape
     of_block = weights if weights is None or isinstance(weights, str) else np.asarray(weights[block])
-    # The border of a block is not the border of the image: only that of the whole image can be evened.
+    # Only the border of the whole image can be brightened. The border of a block is inside the image.
     problem = Problem.of(data, psf, config if whole else config.replace(even_border=False), weights=of_block)
     earlier = place.earlier(problem)
     job = JobCheckpoint.of(checkpoint, [problem], config)
@@ -211,7 +221,7 @@ def fill_tiles(
     if not whole and earlier is None:
         yield from report_progress(check_pieces(pieces), "check", stop)
         where = ", ".join(f"{s.start} to {s.stop}" for s in block)
-        yield Warned(f"Trained and scaled on the block {where} of the image, which is too large for all of it.")
+        yield Warned(f"The image is too large to use all of it: training and scaling used the block {where}.")
     trained = earlier
     if trained is None:
         work = iter_train(
@@ -258,7 +268,7 @@ def fill_tiles(
 
 
 def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:
-    """Return the part of ``region`` that lies in the block, in the block's own indices; None if none does."""
+    """Return the part of ``region`` inside the block, in indices of the block; None if they do not overlap."""
     if region is None:
         return None
     parts = []
@@ -271,7 +281,7 @@ def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:
 
 
 def _moved(event: Event, block: tuple[slice, ...]) -> Event:
-    """Put a preview where it lies in the whole image."""
+    """Shift a preview of the block to its place in the whole image."""
     if not isinstance(event, Preview):
         return event
     return replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))

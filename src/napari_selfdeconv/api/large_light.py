@@ -1,4 +1,4 @@
-"""The light of a result that is written tile by tile, beside that of its image."""
+"""The light of a result that is written tile by tile, compared with that of its image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 @dataclass
 class LightCount:
-    """Adds up the tiles of an image and of its result, without pixels that are no measurement.
+    """The sums of the tiles of an image and of its result, without pixels of weight 0.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class LightCount:
         self._high = max(self._high, float(image.max()))
 
     def describe(self) -> str:
-        """Say by how much the light of the result is not that of the image; "" where it is.
+        """Return in words by how much the light of the result differs from that of the image; "" if it does not.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""What all tiles of a large result have in common, and how one after the other is deconvolved."""
+"""The settings that all tiles of a large result share, and the deconvolution of one tile after the other."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from napari_selfdeconv.stop_token import StopToken
 
 @dataclass(frozen=True, kw_only=True)
 class TileWork:
-    """What all tiles of a result have in common, beside the model. A run that was killed needs no more to go on.
+    """The values that all tiles of a result share, besides the model: enough to continue a run that was killed.
 
     Attributes
     ----------
-    scale : of the image.
-    gain, offset : of the result, in standardised units.
-    chosen : iterations and black of the refinement; None without.
-    light : of the image, for the refinement.
-    light_factor : what a result without negative values is multiplied by if far light was subtracted
-        (`Problem.light_factor`); None elsewhere.
-    keeps_light : whether the result has the light of the image; not if its noise was clipped.
+    scale : scale of the image.
+    gain, offset : gain and offset of the result, in standardised units.
+    chosen : iterations and background level of the refinement; None without a refinement.
+    light : total light of the image, for the refinement.
+    light_factor : factor of a result without negative values if far light was subtracted (`Problem.light_factor`);
+        otherwise None.
+    keeps_light : whether the result has the light of the image. It does not if the noise was clipped.
     """
 
     scale: Standardizer
@@ -66,7 +66,7 @@ class TileWork:
     def finish(
         self, model: Model, choice: device.Choice, stop: StopToken, weights_of: WeightsOf, count: LightCount
     ) -> Finish:
-        """Return what is done to every tile: gain, offset, units, refinement; the light of its core is counted."""
+        """Return the function that is applied to every tile: gain, offset, units, refinement, sum of its light."""
         refiner = Refiner(choice.device, self.chosen)
 
         def finished(
@@ -75,7 +75,7 @@ class TileWork:
             result, recorded = self.scale.undo(self.gain * result + self.offset), self.scale.undo(tile)
             weights = weights_of(where)
             if self.chosen is not None:
-                # A tile of background alone does not have the noise of the image, so that of the block is used.
+                # A tile with only background has other noise than the image, so the noise of the block is used.
                 work = refiner(result, recorded, model.psf, model.config.boundary, self.light, weights)
                 for _ in work:
                     stop.raise_if_cancelled()
@@ -109,7 +109,7 @@ class TileWork:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedTiles:
-    """A trained model and all that its tiles need: what a run that was killed has left.
+    """A trained model and all values that its tiles need: the state of a run that was killed.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class TrainedTiles:
 
 
 def core_shape(model: Model, tiles: TileConfig, shape: Sequence[int], context: Sequence[int]) -> tuple[int, ...]:
-    """Return the size of the pieces that tiles give the result."""
+    """Return the size of the pieces of the result that tiles fill."""
     assert isinstance(tiles.tile, tuple)  # `fill_in_tile` has filled it in
     wider = map(max, model.network.context, context)
     spans = [
@@ -142,7 +142,7 @@ def ready_for_tiles(
     """Choose the tile and what is done to every one."""
     model, choice = training.model, training.choice
     with on_device(model, choice):
-        # One tile for the block and for the image, whatever is chosen in between: so a run can be repeated.
+        # The block and the image have the same tile, whatever is chosen in between, so a run can be repeated.
         furthest = refinement_reach(model.psf.shape) if model.config.result.refine else None
         tiles = fill_in_tile(tiles, model, shape, choice, furthest)
         work = yield from _tile_work(model, problem, choice, tiles, stop)

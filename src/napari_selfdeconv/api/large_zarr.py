@@ -1,8 +1,8 @@
-"""A result that fills an OME-Zarr folder tile by tile, and goes on there after the process was killed.
+"""A result that fills an OME-Zarr folder tile by tile, and continues there after the process was killed.
 
-Every tile is a shard: one file, written once and whole. Beside them lie the model and what all tiles have in
-common, until the last one is written. So a later run computes the missing tiles only, and the result
-is the same to the last bit.
+Every tile is a shard: one file, written once and whole. The model and the values that all tiles share are stored
+beside them until the last tile is written. A later run computes only the missing tiles, and the result is the same
+to the last bit.
 """
 
 from __future__ import annotations
@@ -66,26 +66,37 @@ def iter_deconvolve_zarr(
     preview_extra: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
-    """Deconvolve an image into an OME-Zarr folder, or go on in one that a killed run has left.
+    """Deconvolve an image into an OME-Zarr folder, or continue a run that was killed in that folder.
 
     Parameters
     ----------
     image, psf, config, weights, region, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as
-        `iter_deconvolve_large`. To go on, image, PSF, weights and region must be those of the earlier run; its
-        settings and its tiles are used.
-    path : the folder. It must not exist, unless a run on this image was killed in it.
-    record : of the image; its channel and its optics are stored.
-    checkpoint : of the training, as in `iter_deconvolve`. The tiles need none.
+        in `iter_deconvolve_large`. To continue, image, PSF, weights and region must be those of the earlier run.
+        The settings and the tiles of the earlier run are used.
+    path : path of the folder. It must not exist, unless a run on this image was killed in it.
+    record : record of the image. Its channel and its optics are stored.
+    checkpoint : file for the training, as in `iter_deconvolve`. The tiles need none.
 
     Notes
     -----
-    The folder appears when training is over, and every tile as soon as it is computed. At the end smaller copies
-    are added. After ``stop.cancel()`` the folder is removed; after a kill it stays, and the same call goes on.
+    The folder is created after training, and every tile is written when it is computed. At the end smaller copies
+    are added. After ``stop.cancel()`` the folder is removed. After a kill it stays, and the same call continues.
 
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve_large`; also if the folder is there, or holds a run on another image or PSF.
+        As `iter_deconvolve_large`; also if the folder exists, or holds a run on another image or PSF.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import preset
+    >>> from napari_selfdeconv.events import drain
+    >>> image = np.random.default_rng(0).random((32, 32))
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     drain(iter_deconvolve_zarr(image, np.ones((3, 3)) / 9, f"{folder}/a.zarr", config)).image.shape
+    (32, 32)
     """
     import_zarr()  # not after an hour of training
     place = _ZarrPlace(Path(path), tuple(int(n) for n in image.shape), voxel_um, record)
@@ -112,7 +123,7 @@ def iter_deconvolve_zarr(
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise  # It may be the image that cannot be read.
-        # What is there stays: the same call goes on when there is room.
+        # Written tiles stay, so that the same call continues when there is room.
         raise ConfigError(f"cannot write {path}: {write_remedy(Path(path), error)}") from error
     finish_zarr(path, record)
     shutil.rmtree(unfinished_folder(path))
@@ -125,7 +136,7 @@ def _digest(array: NDArray[Any]) -> str:
 
 @dataclass
 class _ZarrPlace:
-    """The folder of a result, and what a later run needs in it."""
+    """The folder of a result, with the state that a later run needs."""
 
     path: Path
     shape: tuple[int, ...]
@@ -136,7 +147,7 @@ class _ZarrPlace:
     _out: Any = field(default=None, repr=False)
 
     def earlier(self, problem: Problem) -> TrainedTiles | None:
-        """Return what an earlier run has left."""
+        """Return the state of an earlier run."""
         block = problem.image
         self._key = f"{self.shape} {block.dtype} {_digest(block)} {psf_hash(problem.given_psf)}"
         if problem.weighing is not None:
@@ -144,7 +155,7 @@ class _ZarrPlace:
             self._key += f" {problem.weighing} {mask}"
         if not is_unfinished(self.path):
             if self.path.exists():
-                raise ConfigError(f"{self.path} is there already: name a folder that is not")
+                raise ConfigError(f"{self.path} exists already: give the name of a new folder")
             return None
         folder = unfinished_folder(self.path)
         state = read_json(folder / _STATE, "the state of a run")
@@ -163,7 +174,7 @@ class _ZarrPlace:
         )
 
     def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
-        """Return the array; for a new run make it, and store what a later run needs before the first tile."""
+        """Return the array. For a new run, create it and store the state before the first tile."""
         if self._out is not None:
             return self._out
         self._out = create_zarr(self.path, self.shape, voxel_um=self.voxel_um, record=self.record, shard=core)

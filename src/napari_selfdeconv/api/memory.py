@@ -1,4 +1,4 @@
-"""What a run will take of the memory, before it runs."""
+"""An estimate of the memory of a run, before it starts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ def memory_outlook(
     tiles: TileConfig | None = None,
     frames: int = 1,
 ) -> Outlook:
-    """Return what training and deconvolving will take on the device of ``config``, and what is free there.
+    """Estimate the memory of training and deconvolution on the device of ``config``, and the free memory there.
 
     Parameters
     ----------
     config, tiles : settings of the run.
-    shape, psf_shape : of a frame and of the PSF, voxels.
-    frames : how many frames are trained on.
+    shape, psf_shape : shape of a frame and of the PSF, in voxels.
+    frames : number of frames that are trained on.
+
+    Raises
+    ------
+    ConfigError
+        If the device is unknown or not available.
 
     Examples
     --------

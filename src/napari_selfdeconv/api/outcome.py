@@ -1,4 +1,4 @@
-"""What a run on a file gave, and what its file says of it."""
+"""The outcome of a run on a file, and the record that its file gets."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from napari_selfdeconv.network.model import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run on a file gave.
+    """The outcome of a run on a file.
 
     Attributes
     ----------
-    image, axes : the result, of the axes of the image.
-    voxel_um : of its z, y and x.
-    provenance : the record; with the optics, and where each of their values comes from.
-    models : one for each channel that a network was trained on or applied to.
-    psfs : one for each channel.
+    image, axes : the result, with the axes of the image.
+    voxel_um : voxel size along z, y and x.
+    provenance : the record, with the optics and the origin of each value.
+    models : a model for each channel that a network was trained on or applied to.
+    psfs : a PSF for each channel.
     losses : history of the training of the first channel.
-    seconds : that the run took.
+    seconds : time of the run.
     written : whether the result is in its file already.
+
+    Examples
+    --------
+    >>> Outcome(image=np.zeros((8, 8)), axes="YX", voxel_um=None, provenance={}).written
+    False
     """
 
     image: Any
@@ -41,12 +46,12 @@ class Outcome:
 
     @property
     def stated(self) -> tuple[Stated, ...]:
-        """The values of the optics of the first channel, each with where it comes from."""
+        """The values of the optics of the first channel, each with its origin."""
         return self.psfs[0].stated if self.psfs else ()
 
 
 def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord | None:
-    """Return what the file of a result states: the record of its image, completed by the optics of the run."""
+    """Return the record that the file of a result gets: that of its image, completed by the optics of the run."""
     record = file.record
     if record is None:
         return None
@@ -66,12 +71,18 @@ def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord 
 
 
 def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
-    """Return the name of the image and the optics, one or one for each channel, for the record of a result.
+    """Return the name of the image and the optics of its channels, for the record of a result.
 
     Parameters
     ----------
     file : the image.
     psfs : one for all channels, or one for each.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.api import ChosenPsf, ImageFile
+    >>> origin(ImageFile(data=np.zeros((8, 8)), axes="YX"), [ChosenPsf(psf=np.ones((3, 3)) / 9)])
+    {}
     """
     made = [
         {**chosen.optics.to_dict(), "sources": {one.name: one.source for one in chosen.stated}}

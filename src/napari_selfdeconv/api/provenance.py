@@ -1,4 +1,4 @@
-"""The record of a result: what made it, as JSON-ready values. Every entry builds its record here.
+"""The record of a result: how it was made, as JSON-ready values. All records are built here.
 
 `reproduce` reads these records, and also those of version 0.1.
 """
@@ -25,7 +25,7 @@ from napari_selfdeconv.restoration.methods import Classical
 from napari_selfdeconv.training.model_selection import SelectedWeights
 
 Record = dict[str, Any]
-# These differ between the channels of a series: their record lists one for each.
+# These differ between the channels of a series, so the record of a series lists one for each channel.
 _OF_A_CHANNEL = ("psf_sha256", "kept_step", "kept_share", "border_evened", "refined_iterations", "converged")
 
 
@@ -44,13 +44,13 @@ def training_record(
 
     Parameters
     ----------
-    config : the settings that were used, after all changes that memory or a collapse made necessary.
-    psf : with sum 1.
+    config : the settings that were used, after changes because of memory or a collapse.
+    psf : PSF with sum 1.
     choice : device and precision.
-    steps_done, selected : how many steps were made, and which weights were kept.
-    voxel_um : of a frame.
+    steps_done, selected : number of steps, and the weights that were selected.
+    voxel_um : voxel size of a frame.
     continued : the model that was trained further.
-    resumed_at : the step at which an interrupted run went on; None for a run in one piece.
+    resumed_at : the step at which an interrupted run continued; None for an uninterrupted run.
     """
     record: Record = {
         **_software(),
@@ -87,9 +87,9 @@ def run_record(
 
     Parameters
     ----------
-    problem : the image; of a series, the first frame that was trained on.
-    tiles : with the tile that was used; another one changes the last digits.
-    refined_iterations : of Richardson-Lucy; None without refinement.
+    problem : the image, or the first frame of a series that was trained on.
+    tiles : the tile that was used. Another tile changes the last digits.
+    refined_iterations : number of Richardson-Lucy iterations; None without refinement.
     """
     return {
         **model.provenance,
@@ -124,9 +124,9 @@ def series_record(
 
     Parameters
     ----------
-    runs : one a channel.
-    plan, shape : how the axes were read, and their lengths.
-    seconds, stopped : of the whole series.
+    runs : one for each channel.
+    plan, shape : meaning and length of the axes.
+    seconds, stopped : time and end of the whole series.
     nan_frames : (time, channel) of the frames that could not be deconvolved.
     """
     record: Record = {
@@ -145,12 +145,20 @@ def series_record(
 
 
 def applied_record(model: Model, image: str, weights: str | None = None) -> Record:
-    """Return the record of a result of a model that was trained before.
+    """Return the record of a result that an existing model gave.
 
     Parameters
     ----------
-    image : its name.
-    weights : where the weights of its pixels come from: "auto", "auto+nan", "given" or None.
+    image : name of the image.
+    weights : origin of the weights of its pixels: "auto", "auto+nan", "given" or None.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(np.random.default_rng(0).random((32, 32)), np.ones((3, 3)) / 9, config).model
+    >>> applied_record(model, "cells 2")["applied_to"]
+    'cells 2'
     """
     record = {**model.provenance, "applied_to": image}
     return record if weights is None else {**record, "mask": {"from": weights}}
@@ -167,8 +175,8 @@ def classical_record(
 
     Parameters
     ----------
-    settings : with what was chosen.
-    background : what the image was modelled with, if anything.
+    settings : settings with the chosen values.
+    background : background of the model of the image, if it has one.
     """
     record: Record = {
         **_software(),
@@ -195,7 +203,7 @@ def _software() -> Mapping[str, str]:
 
 
 def _mask(problem: Problem) -> Mapping[str, Any]:
-    """Return where the weights come from, how many pixels are no measurement, and how many are saturated."""
+    """Return the origin of the weights, and the numbers of pixels of weight 0 and of saturated pixels."""
     if problem.weighing is None:
         return {}
     weights, pixels, saturated = problem.weights, 0, 0

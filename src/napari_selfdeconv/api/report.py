@@ -1,4 +1,4 @@
-"""A page about one result, as HTML in one file: parameters with their source, projections, loss, warnings."""
+"""A page about one result, as one HTML file: parameters with their origin, projections, loss, warnings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLE = (
     "th{border-bottom:1px solid #999}figure{display:inline-block;margin:0 1rem 1rem 0}"
     "img{image-rendering:pixelated;max-width:30rem;width:100%}.failed{color:#a00}pre{white-space:pre-wrap}"
 )
-# Pixels of a projection: larger images are thinned.
+# Largest size of a projection in pixels. Larger images are subsampled.
 _SIDE = 512
 
 
@@ -38,7 +38,7 @@ def report_html(
     output: Path,
     stored: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the page of one result. All text of files is escaped, and nothing is loaded from elsewhere."""
+    """Return the page of one result. Text from files is escaped, and the page loads nothing from elsewhere."""
     name = file.record.file if file.record is not None else output.name
     parts = [
         f"<h1>{_text(name)}</h1>",
@@ -73,7 +73,7 @@ def index_html(rows: Iterable[Mapping[str, str]]) -> str:
 
 
 def _parameters(file: ImageFile, outcome: Outcome, stored: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
-    """Return name, value and source of all that decided the result."""
+    """Return name, value and origin of all parameters of the result."""
     record, rows = file.record, [("image", f"{file.axes} {' x '.join(map(str, file.data.shape))}", "the file")]
     if outcome.voxel_um is not None:
         same = record is not None and outcome.voxel_um == record.voxel_um
@@ -99,7 +99,7 @@ def _parameters(file: ImageFile, outcome: Outcome, stored: Mapping[str, Any] | N
 
 
 def _figures(file: ImageFile, outcome: Outcome) -> list[str]:
-    """Return pictures of the first time point: brightest along z and along y, before and after, each channel."""
+    """Return maximum projections of the first time point along z and y, before and after, for each channel."""
     found = []
     pairs = zip(_stacks(file.data, file.axes), _stacks(outcome.image, outcome.axes), strict=True)
     for channel, (before, after) in enumerate(pairs):

@@ -1,4 +1,4 @@
-"""How to make a result again: a Python script, or a command, from its provenance. Text only, nothing is run."""
+"""A Python script or a command that repeats a result, as text, from its provenance."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _HEAD = "from napari_selfdeconv.io import read_image, read_psf, write_ome_tiff\n
 
 
 def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "result.ome.tif") -> str:
-    """Return a script that gives the same array as a run did, on the same machine and versions.
+    """Return a script that computes the same array again, on the same machine and with the same versions.
 
     Parameters
     ----------
-    provenance : of a network, a classical method or an applied model.
-    image, psf : files to read; for an applied model ``psf`` is the model file.
-    out : file to write.
+    provenance : record of a result of a network, a classical method or an applied model.
+    image, psf : names of the files to read. For an applied model, ``psf`` is the model file.
+    out : name of the file to write.
 
     Raises
     ------
     ConfigError
-        If the provenance does not say enough.
+        If the provenance is incomplete.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
 def as_command(
     provenance: Mapping[str, Any], image: str, psf: str, config: str = "run.json", out: str = "result.ome.tif"
 ) -> str:
-    """Return a command line that gives the same array, on the same machine and versions.
+    """Return a command line that computes the same array again, on the same machine and with the same versions.
 
     Parameters
     ----------
@@ -108,6 +108,13 @@ def settings_json(provenance: Mapping[str, Any]) -> str:
     Parameters
     ----------
     provenance : record of a network's result.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> text = settings_json({"config": preset("quick", 2, seed=7).to_dict()})
+    >>> json.loads(text)["config"]["optimiser"]["steps"] > 0
+    True
     """
     return json.dumps({"config": provenance["config"], "tiles": provenance.get("tiles")}, indent=2)
 
@@ -115,8 +122,8 @@ def settings_json(provenance: Mapping[str, Any]) -> str:
 def template_of_record(provenance: Mapping[str, Any]) -> Template:
     """Return the settings of a run as a template for other images, from the record of its result.
 
-    It holds the method or the training of the network, and the optics if the PSF was computed from given ones.
-    Optics that stood in the file of the image are not in it: each file states its own.
+    It holds the method or the training of the network, and given optics if the PSF was computed from them. Optics
+    from the file of the image are left out, because each file states its own.
 
     Parameters
     ----------
@@ -125,7 +132,7 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
     Raises
     ------
     ConfigError
-        If the record does not say how the result was made.
+        If the record does not state how the result was made.
 
     Examples
     --------
@@ -152,7 +159,7 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
 
 
 def kind_of(provenance: Mapping[str, Any]) -> str:
-    """Return what made a result: "network", "applied", "classical" or "rl".
+    """Return the kind of computation that made a result: "network", "applied", "classical" or "rl".
 
     Parameters
     ----------
@@ -161,14 +168,19 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
     Raises
     ------
     ConfigError
-        If one command cannot make it again, or the provenance does not say enough.
+        If one command cannot repeat it, or the provenance is incomplete.
+
+    Examples
+    --------
+    >>> kind_of({"method": "richardson-lucy", "iterations": 5}), kind_of({"config": {}, "seed": 0})
+    ('rl', 'network')
     """
     if provenance.get("applied_to") is not None:
         return "applied"
     if "continued_from" in provenance:
         raise ConfigError(
-            "this result comes from a model that was trained further: it can be made again by training the first "
-            "model again and continuing it, not in one command"
+            "this result comes from a model that was trained further, and one command cannot repeat it: train the "
+            "first model again and continue it"
         )
     if "series" in provenance or "block" in provenance:
         what = "a series or of channels" if "series" in provenance else "an image larger than memory"
@@ -193,7 +205,7 @@ def _weights(provenance: Mapping[str, Any]) -> str:
 
 
 def _mask(provenance: Mapping[str, Any]) -> str | None:
-    """Return how the weights were found; ConfigError for those that a user gave, which no record holds."""
+    """Return how the weights were found; ConfigError for weights from the user, which records do not hold."""
     mask = provenance.get("mask")
     if mask is None:
         return None
@@ -207,7 +219,7 @@ def _mask(provenance: Mapping[str, Any]) -> str | None:
 
 
 def _with_boundary(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a classical method; before there was a choice, images continued by reflection."""
+    """Return the settings of a classical method. Records without a border are of versions that reflected."""
     return {"boundary": "reflect", **settings}
 
 

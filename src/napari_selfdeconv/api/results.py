@@ -18,24 +18,36 @@ from napari_selfdeconv.io.ome_zarr import write_zarr
 def save_outcome(
     path: str | os.PathLike[str], outcome: Outcome, file: ImageFile, output: OutputChoice | None = None
 ) -> dict[str, Any]:
-    """Write the result of a run with all that is known of it; return how its numbers were stored.
+    """Write the result of a run with its record; return how its numbers were stored.
 
     Parameters
     ----------
-    path : its ending says the format: ".zarr" for OME-Zarr, else OME-TIFF. A file is replaced if it exists, and so
-        is a zarr folder.
-    outcome : of `iter_run`.
-    file : the image that it was made from.
+    path : its ending chooses the format: ".zarr" for OME-Zarr, otherwise OME-TIFF. An existing file or zarr folder
+        is replaced.
+    outcome : result of `iter_run`.
+    file : the image that the result was made from.
     output : number type and compression.
 
     Returns
     -------
-    ``scale`` and ``offset`` of whole numbers (value = number * scale + offset); empty for float32.
+    Dictionary with ``scale`` and ``offset`` of whole numbers (value = number * scale + offset); empty for float32.
 
     Raises
     ------
     ConfigError
-        If it cannot be written.
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import read_image
+    >>> from napari_selfdeconv.api import ImageFile, Outcome
+    >>> image = np.ones((8, 8), np.float32)
+    >>> outcome = Outcome(image=image, axes="YX", voxel_um=(0.1, 0.1), provenance={"seed": 1})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = save_outcome(f"{folder}/r.ome.tif", outcome, ImageFile(data=image, axes="YX"))
+    ...     read_image(f"{folder}/r.ome.tif").voxel_um
+    (0.1, 0.1)
     """
     output = output or OutputChoice()
     if outcome.written:
@@ -67,7 +79,7 @@ def stem(path: str | os.PathLike[str]) -> str:
 
     Parameters
     ----------
-    path : of the image.
+    path : path of the image.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One file, one template, one result: what the command line and a batch of files have in common."""
+"""The run of one template on one file, for the command line and for a batch of files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,13 @@ def classical_of(choice: MethodChoice) -> Classical:
     Raises
     ------
     ConfigError
-        If there is no such method, or it does not have one of the settings.
+        If the method does not exist, or does not have one of the settings.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import Template
+    >>> classical_of(Template.from_dict({"method": {"name": "rl", "iterations": 5}}).method).label
+    'RL 5'
     """
     check_choice("method", choice.name, (NETWORK, *METHODS))
     return Classical(
@@ -75,17 +81,29 @@ def is_network(template: Template) -> bool:
 
     Parameters
     ----------
-    template : of a run.
+    template : settings of a run.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import Template
+    >>> is_network(Template()), is_network(Template.from_dict({"method": {"name": "rl"}}))
+    (True, False)
     """
     return template.method.name in (None, NETWORK)
 
 
 def weights_of(choice: MethodChoice) -> Weights:
-    """Return the weights of the pixels that the mask of a template asks for; without one they are found.
+    """Return the weights that the mask of a template asks for. Without a mask, bad pixels are found.
 
     Parameters
     ----------
     choice : the part `Template.method`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import Template
+    >>> weights_of(Template().method), weights_of(Template.from_dict({"method": {"mask": "none"}}).method)
+    ('auto', None)
     """
     if choice.mask in (None, "auto"):
         return "auto"
@@ -106,18 +124,18 @@ def iter_run(
     stop: StopToken | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, Outcome]:
-    """Deconvolve the image of a file as a template says; every channel has its own PSF.
+    """Deconvolve the image of a file with the settings of a template. Every channel has its own PSF.
 
     Parameters
     ----------
-    file : of `read_selected`; it may have time points and channels.
+    file : from `read_selected`. It may have time points and channels.
     template : method, PSF, optics and training.
-    models : trained before, one for each channel; they are applied and nothing is trained.
-    into : OME-Zarr folder that a network's result for a single image fills tile by tile; a run that was killed
-        goes on there (`iter_deconvolve_zarr`). Of other results nothing is written.
-    train_on, frames : of a series, as `SeriesPlan`.
-    stop : token.
-    checkpoint : of the training of a network, as in `iter_deconvolve`.
+    models : existing models, one for each channel. They are applied, and nothing is trained.
+    into : OME-Zarr folder that a network's result of a single image fills tile by tile. A run that was killed
+        continues there (`iter_deconvolve_zarr`). Other results are not written.
+    train_on, frames : for a series, as in `SeriesPlan`.
+    stop : token that stops or cancels the run.
+    checkpoint : file for the training of a network, as in `iter_deconvolve`.
 
     Yields
     ------
@@ -126,7 +144,21 @@ def iter_run(
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve`; and if the PSF cannot be made from what is given and what the file states.
+        As `iter_deconvolve`; also if values of the PSF are missing in the template and in the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import Template, read_selected, write_ome_tiff
+    >>> from napari_selfdeconv.api import write_psf
+    >>> from napari_selfdeconv.events import drain
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ome_tiff(f"{folder}/a.ome.tif", np.random.default_rng(0).random((16, 16)), (0.1, 0.1))
+    ...     write_psf(f"{folder}/psf.tif", np.full((3, 3), 1 / 9, np.float32), (0.1, 0.1))
+    ...     settings = {"method": {"name": "rl", "iterations": 2}, "psf": {"file": f"{folder}/psf.tif"}}
+    ...     template = Template.from_dict(settings)
+    ...     drain(iter_run(read_selected(f"{folder}/a.ome.tif", template.image), template)).image.shape
+    (16, 16)
     """
     started = time.perf_counter()
     stop = stop or StopToken()
@@ -172,7 +204,7 @@ def iter_run(
             work = _series(file, template, psfs, config, plan, stop, checkpoint)
     shifts = shifts_of(file, template, psfs, channels)
     said += [Warned(sentence) for sentence in shifts.warnings]
-    # An image that is written tile by tile may be too large to look at as a whole.
+    # An image that is written tile by tile may be too large to examine as a whole.
     camera = _camera(_frame_file(file, 0, spatial).data, template.method) if into is None else None
     if camera is not None:
         said.append(Noted(f"camera: {camera.describe()}"))
@@ -199,7 +231,7 @@ def iter_run(
 
 
 class _Done(NamedTuple):
-    """What a method gave."""
+    """The result of a method."""
 
     image: Any
     provenance: dict[str, Any]
@@ -212,7 +244,7 @@ _Work = Generator[Event, None, _Done]
 
 
 def _said_with_first(work: _Work, said: Sequence[Event]) -> _Work:
-    """Pass events on, ``said`` before the first: a refused run is one error and nothing else."""
+    """Yield ``said`` before the first event and then all events, so that a refused run only raises its error."""
     first = True
     while True:
         try:
@@ -304,7 +336,7 @@ def _apply(file: ImageFile, template: Template, models: Sequence[Model], stop: S
 def _classical(
     file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], method: Classical, stop: StopToken
 ) -> _Work:
-    """Run a classical method on every frame; what it chooses on the first frame of a channel holds for all."""
+    """Run a classical method on every frame. Settings chosen on the first frame of a channel hold for all."""
     out = np.empty(file.data.shape, np.float32)
     weights, device = weights_of(template.method), template.method.device or "auto"
     settled: dict[int, Classical] = {}
@@ -324,7 +356,7 @@ def _classical(
 
 
 def _camera(frame: NDArray[Any], choice: MethodChoice) -> CameraReport | None:
-    """Return what the first frame says of the camera; None if its pixels cannot be used."""
+    """Return the camera estimated from the first frame; None if its pixels cannot be used."""
     known = {"offset": choice.offset, "gain": choice.gain, "read_noise": choice.read_noise}
     try:
         return report_camera(frame, weights=weights_of(choice), **known)

@@ -1,4 +1,4 @@
-"""Time series and channels: one model a channel, trained on a few frames, applied to all."""
+"""Time series and channels: one model for each channel, trained on a few frames and applied to all."""
 
 from __future__ import annotations
 
@@ -41,9 +41,17 @@ class SeriesDeconvolution(Savable):
 
     Attributes
     ----------
-    image : the array that was written into, with the axes of the input.
+    image : the array that the result was written into, with the axes of the input.
     models : one for each channel.
     provenance : JSON-ready record of the run.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.events import drain
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> movie = np.random.default_rng(0).random((2, 32, 32))
+    >>> drain(iter_deconvolve_series(movie, np.ones((3, 3)) / 9, SeriesPlan(axes="tyx"), config)).image.shape
+    (2, 32, 32)
     """
 
     image: Any
@@ -69,36 +77,35 @@ def iter_deconvolve_series(
     instant_first: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, SeriesDeconvolution]:
-    """Deconvolve a series: train on some of its frames, apply the model to all.
+    """Deconvolve a series: train on some of its frames and apply the model to all.
 
     Parameters
     ----------
     image : array-like that can be sliced (numpy, dask, zarr); frames are read one at a time.
-    psf : one for all channels, or one for each.
-    plan : what its axes mean, and what to train on.
-    weights : as in `iter_deconvolve`, an array is for every frame. "auto" finds hot pixels in the frames as well.
+    psf : one PSF for all channels, or one for each.
+    plan : the meaning of the axes, and the frames to train on.
+    weights : as in `iter_deconvolve`. An array is used for every frame. "auto" also finds hot pixels.
     out : array of zeros to write into, by default a new one in memory.
-    config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as
-        `iter_deconvolve`; ``voxel_um`` is that of a frame, ``preview_region`` gives slices of the whole array. A
-        channel has a checkpoint of its own.
+    config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as in
+        `iter_deconvolve`. ``voxel_um`` is that of a frame, and ``preview_region`` gives slices of the whole array.
+        Each channel has its own checkpoint.
     instant_first : whether the first frame of each channel that is trained on is deconvolved with the initial
-        weights before training. It is in the array of `Filling` then, and is replaced later.
+        weights before training. The array of `Filling` then holds it, and it is replaced later.
 
     Notes
     -----
-    Every frame is standardised by its own mean and variance, in training and at the end. So a series that bleaches
-    stays what the network was trained on, and each frame keeps its own light. Stopping ends the training of the
-    current channel. The channels after it are trained for as many steps, and then all frames are deconvolved.
+    Every frame is standardised by its own mean and variance, in training and at the end. So bleaching does not
+    change the input of the network, and each frame keeps its own light. Stopping ends the training of the current
+    channel. The channels after it are trained for as many steps, and then all frames are deconvolved.
 
     A frame in which all pixels are equal is copied into the result. A frame that cannot be read, or has NaN or
-    infinite pixels, is NaN in the result, and "sampled" training leaves it out. A frame is NaN in the result also
-    if the network gives values for it that are not finite. A `Warned` names each of these frames, and the run goes
-    on.
+    infinite pixels, is NaN in the result, and "sampled" training leaves it out. A frame is also NaN in the result
+    if the output of the network is not finite. A `Warned` names each of these frames, and the run continues.
 
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve`; also if there are not as many PSFs as channels, or no frame to train on can be used.
+        As `iter_deconvolve`; also if the numbers of PSFs and channels differ, or if no frame can be trained on.
 
     Examples
     --------
@@ -168,7 +175,7 @@ def iter_deconvolve_series(
             yield Filling(image=result)
         refiner = Refiner(training.choice.device)
         with on_device(training.model, training.choice):
-            # The frame that was trained on comes first: what is chosen on it holds for the others.
+            # The frame that was trained on comes first, because settings chosen on it hold for the others.
             order = sorted(range(times), key=lambda t: (t != chosen[0], t))
             for done, t in enumerate(order):
                 where = plan.index(t, channel)
@@ -191,7 +198,7 @@ def iter_deconvolve_series(
                 try:
                     result[where], tiles = yield from mapped(one, counted)
                 except ComputeError as error:
-                    # Where the frame that was trained on has no result, the model has none to give.
+                    # If the frame that was trained on has no result, the model cannot give results of others.
                     if t == chosen[0]:
                         raise
                     result[where] = np.nan
@@ -254,7 +261,7 @@ def _training_frames(
 
 
 def _hot_pixels(image: Any, plan: SeriesPlan, channel: int, weights: Weights) -> NDArray[np.bool_] | None:
-    """Return the hot pixels of a channel, as large as a plane; None if nobody asks or there are few frames."""
+    """Return the hot pixels of a channel, as large as a plane; None if not requested or with few frames."""
     times = plan.count("t", image.shape)
     some = sorted({int(t) for t in np.linspace(0, times - 1, min(times, MOST_FRAMES)).round()})
     if not isinstance(weights, str) or times < LEAST_FRAMES:
@@ -270,12 +277,12 @@ def _hot_pixels(image: Any, plan: SeriesPlan, channel: int, weights: Weights) ->
 
 
 def _reason(error: UnusablePixels | OSError) -> str:
-    """Return why a frame cannot be used: its pixels, or that it cannot be read."""
+    """Return why a frame cannot be used: it has bad pixels, or it cannot be read."""
     return f"it cannot be read: {reason_of(error)}" if isinstance(error, OSError) else str(error)
 
 
 def _of_frame(region: Callable[[], Region | None] | None, plan: SeriesPlan) -> Callable[[], Region | None] | None:
-    """Return the spatial part of what ``region`` gives."""
+    """Return the spatial part of the slices that ``region`` returns."""
     if region is None:
         return None
 
@@ -311,7 +318,7 @@ def _placed(event: Event, plan: SeriesPlan, time_index: int, channel: int) -> Ev
 
 
 def _counted(event: Event, done: int, total: int, said: set[str]) -> Event | None:
-    """Make the progress of one frame that of all; say once what is true of many frames."""
+    """Convert the progress of one frame to that of all, and report a repeated message once."""
     if isinstance(event, Warned):
         # The numbers differ from frame to frame.
         kind = re.sub(r"\d[\d.e+-]*", "", event.message)

@@ -38,7 +38,7 @@ _E = TypeVar("_E", Event, Event | StepDone)
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """The trained model, and how the run went."""
+    """The trained model, and the facts of the run."""
 
     model: Model
     run: Trained
@@ -62,12 +62,12 @@ def iter_train(
     memory_share: float = TileConfig.memory_share,
     checkpoint: JobCheckpoint | None = None,
 ) -> Generator[Event, None, Training]:
-    """Train one model on frames of one shape; yield events, return the model.
+    """Train one model on frames of the same shape; yield events, return the model.
 
     Parameters
     ----------
-    problems : frames of one shape with one PSF, without far light. Each has its own scale. Previews show the first
-        one.
+    problems : frames of the same shape with one PSF, without far light. Each has its own scale. Previews show the
+        first one.
     config, voxel_um, start_from, stop, preview_every_s, preview_region, preview_extra : see
         `iter_deconvolve`.
     deconvolve : deconvolves the whole image with a model. It is called when `StopToken.request_result` asks for an
@@ -75,9 +75,10 @@ def iter_train(
     interim_refined : whether the model that ``deconvolve`` gets may refine; otherwise its settings forbid it.
     instant : deconvolves the whole image. It is called with the initial weights before training, and later with
         better ones; an `Interim` holds each result. None leaves them out, and so do random initial weights.
-    memory_share : of the free memory, that training may take. Where the settings need more, batch, precision and
-        patch are changed (`fit_training`); a `Warned` says so, and the model's settings hold what was used.
-    checkpoint : where the run is stored from time to time, and goes on from.
+    memory_share : share of the free memory that training may take. If the settings need more, batch, precision and
+        patch are changed (`fit_training`). A `Warned` reports it, and the settings of the model hold the values
+        that were used.
+    checkpoint : file in which the run is stored regularly, and from which it continues.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def iter_train(
     yield from map(Warned, notes)
 
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
-        # Whoever has the instant result may stop before the first step.
+        # With the instant result, the user may stop before the first step.
         if weights is not None and (not attempt.optimiser.steps or (instant is not None and stop.stopped)):
             return (yield from _translated(use_initial(psf, attempt, choice, weights)))
         previewer = None
@@ -193,20 +194,20 @@ def iter_train(
 
 
 def _translated(work: Generator[_E, None, Trained]) -> Generator[_E, None, Trained]:
-    """Train with the errors of torch translated: those of training only, because it waits while others look."""
+    """Train, and translate errors of torch. The code that receives the events has errors of its own."""
     with translate_errors():
         return (yield from work)
 
 
 def _pixel_weights(problems: Sequence[Problem]) -> list[PixelWeights] | None:
-    """Return how much the pixels of each frame count; None if all of all frames are measurements."""
+    """Return the weights of the pixels of each frame; None if every weight is 1."""
     if all(problem.weights is None for problem in problems):
         return None
     return [problem.weights or PixelWeights(np.ones(problem.image.shape, bool)) for problem in problems]
 
 
 def _asks_for_weights(config: TrainConfig) -> str:
-    """Return what in the settings makes no sense with random weights, or ""."""
+    """Return the setting that is impossible with random weights, or ""."""
     if not config.optimiser.steps:
         return "a run of 0 steps"
     if name := config.loss.weights.term_with_reference:

@@ -1,1 +1,1 @@
-"""Arrays as such: scale, symmetry, tiles, and arrays larger than memory."""
+"""Operations on arrays: scale, symmetry, tiles, and arrays larger than memory."""

@@ -1,4 +1,4 @@
-"""Every pixel of an image that need not fit into memory is checked before hours are spent on it."""
+"""The check of every pixel of an image that need not fit into memory, before the computation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from napari_selfdeconv.events import Tick
 def check_pieces(image: Any) -> Generator[Tick, None, None]:
     """Read an image that need not fit into memory piece by piece and check every pixel; yield a `Tick` a piece.
 
-    Whole numbers are not read: they are always finite. Pixels that `WeighedPieces` leaves out are not looked at.
+    Whole numbers are not read, because they are always finite. Pixels that `WeighedPieces` leaves out are not
+    checked.
 
     Raises
     ------
     UnusablePixels
-        At the first piece with a NaN or infinite pixel; the message says where the piece lies.
+        At the first piece with a NaN or infinite pixel. The message names the place of the piece.
     """
     if np.dtype(image.dtype).kind != "f":
         return

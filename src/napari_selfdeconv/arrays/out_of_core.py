@@ -30,7 +30,7 @@ def training_block(image: Any, *, seed: int = 0, most: int = TRAINING_VOXELS) ->
     Parameters
     ----------
     image : array-like; eight thumbnails of it are read.
-    seed : of the random places.
+    seed : seed of the random places.
     most : voxels.
 
     Examples

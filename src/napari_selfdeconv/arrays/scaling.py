@@ -1,4 +1,4 @@
-"""Whole-image standardisation and its exact inverse; the dtype contract (any real dtype in, float32 out)."""
+"""Standardisation of whole images and its exact inverse. Any real dtype is accepted, and float32 is returned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEAST_SHARE = 2.0**-18
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Zero mean and unit variance over the whole image (never patch by patch: that invents structure).
+    """Zero mean and unit variance over the whole image, not patch by patch, which would add structure.
 
     ``low`` and ``high`` are the image's own extremes in user units; the bound terms of the loss measure
     against them.

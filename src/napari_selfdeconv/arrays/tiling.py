@@ -1,4 +1,4 @@
-"""Predict a large image tile by tile, as if it were predicted whole."""
+"""Prediction of a large image tile by tile, with the same result as for the whole."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tile_context(levels: int, radii: Sequence[int]) -> tuple[int, ...]:
     Parameters
     ----------
     levels : resolutions of the network.
-    radii : of the largest filter in front of the network, on each axis; 0 without one.
+    radii : radii of the largest filter in front of the network, on each axis; 0 without one.
 
     Notes
     -----
@@ -113,9 +113,9 @@ def predict_tiled(
     image : any shape; only the current tile is read from an array on disk.
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.
-    finish : called with the mean of ``functions`` over what was read, with what was read, with where it lies, and
-        with the place of the core in it; the core of what it returns is written.
-    is_there : whether the core of a tile is in ``out`` already; such a tile is skipped.
+    finish : function that is applied to the mean of ``functions`` before its core is written. It also gets the
+        tile that was read, its place in the image, and the place of the core in the tile.
+    is_there : returns whether the core of a tile is in ``out`` already. Such a tile is skipped.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The benchmarks, as commands: how good, on images with a truth and on real ones."""
+"""The benchmarks, as commands: the quality of results, on images with a truth and on real ones."""
 
 from napari_selfdeconv.benchmark.coverage import run_coverage
 from napari_selfdeconv.benchmark.quality import run_quality

@@ -1,4 +1,4 @@
-"""Do the 90 % intervals cover 90 % of the true pixels? On images that they were not fitted to."""
+"""The benchmark of the 90 % intervals: the share of true values that they contain, on other images than fitted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What is not measured twice."""
+        """The key of a measurement that is not repeated."""
         return self.image, self.shape, self.noise, self.psf, self.method
 
 
@@ -89,7 +89,7 @@ def run_coverage(
     ----------
     images, psf_path, crop, out, stop, say, drain : as `run_quality`. Rows of the table are not measured again.
     noises : names as of `Noise`.
-    seeds : of widefield stacks as `simulate_stack` makes them.
+    seeds : seeds of widefield stacks as `simulate_stack` makes them.
     method : network that is trained, as in `benchmark.methods.network`.
     device_name : where to compute.
     """

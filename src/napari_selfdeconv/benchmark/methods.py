@@ -1,4 +1,4 @@
-"""What the quality benchmark can run: names, and what each of them measures on one image."""
+"""The methods of the quality benchmark: their names, and the measurement of each on one image."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Measured:
 
 
 def labels(method: str) -> list[str]:
-    """Return the labels of what a method measures on every image.
+    """Return the labels of the results of a method, which are the same for every image.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def labels(method: str) -> list[str]:
     Raises
     ------
     ConfigError
-        For a name that is no method.
+        If the name is not a method.
     """
     name, values = _fixed(method)
     if name in benchmark_names():
@@ -156,7 +156,7 @@ def _field(change: str) -> tuple[str, Any]:
 
 
 def expected() -> str:
-    """Say which names there are."""
+    """Return the known names, for a message."""
     return (
         f"expected input, {', '.join(benchmark_names())}, {_SMOOTH_TV}, those with fixed settings also as "
         "rl:30+50, or a network as preset[:loss[+bound]][@seed][,field=value...], such as quick, standard@1, "
@@ -174,14 +174,14 @@ def measure(
     border: Border = "reflect",
     weights: Weights = None,
 ) -> Generator[Event, None, list[Measured]]:
-    """Run one method on one image; what a stop cut short is left out.
+    """Run one method on one image. Results that a stop interrupted are left out.
 
     Parameters
     ----------
     method : as in `labels`.
     noisy, psf : 2D or 3D.
     device_name, stop : as elsewhere.
-    border : of the classical methods that know it. The protocol's images continue by reflection.
+    border : border rule of the classical methods that know it. The protocol's images continue by reflection.
     weights : as in `iter_deconvolve`. All pixels of the protocol's images are measurements.
     """
     if method == "input":
@@ -193,7 +193,7 @@ def measure(
         return (yield from _smooth_tv(values, noisy, psf, device_name, stop))
     config = network(method, noisy.ndim, device_name)
     result = yield from iter_deconvolve(noisy, psf, config, weights=weights, stop=stop)
-    # A network cut short by the user is no measurement of the preset.
+    # A network that the user stopped is not a measurement of the preset.
     if result.stopped:
         return []
     return [
@@ -210,7 +210,7 @@ def measure(
 
 
 def _settings(name: str, values: Sequence[float], border: Border = "reflect") -> list[Classical]:
-    """Return a classical method with each of its fixed settings, or, without any, as it chooses itself."""
+    """Return a classical method with each of its fixed settings, or without any, with automatic settings."""
     key = name if name in METHODS else name.removesuffix("-auto")
     # Least squares need the salt and pepper replaced first, or they would not be worth comparing with.
     guard = METHODS[key].least_squares and border == "reflect"

@@ -1,6 +1,6 @@
 """The quality benchmark: degrade truth images by the protocol, run every method, score, tabulate.
 
-Rows are appended to one CSV as they are measured, so an interrupted benchmark goes on where it stopped.
+Rows are appended to one CSV as they are measured, so an interrupted benchmark continues where it stopped.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run_quality(
     methods : see `benchmark.methods.labels`.
     crop : side of a centre crop of the degraded image, None for all of it.
     device, stop : as elsewhere; ``stop`` ends the benchmark after the current method.
-    out : folder, made if it is not there.
+    out : folder, which is created if necessary.
     say : called with one line per measurement.
     drain : runs a method to its end, showing its events.
     volume : shape of a generated volume of microtubules that is measured as well, beside or instead of ``images``.
@@ -102,7 +102,7 @@ def run_quality(
 
 
 class _Pace:
-    """How long what is left will take, by how long each method took so far."""
+    """The remaining time, estimated from the time that each method took so far."""
 
     def __init__(self, todo: Sequence[str]) -> None:
         self._todo = list(todo)

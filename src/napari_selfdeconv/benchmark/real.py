@@ -1,6 +1,6 @@
-"""Images without a truth: how well each method's result, blurred again, predicts pixels that no method saw.
+"""Images without a truth: how well the reblurred result of each method predicts held-out pixels.
 
-The figure compares how well results explain the image, not how they look. It does not see what the blur removes.
+The error compares how well results explain the image, not how they look. It ignores detail that the blur removes.
 Where noise is clipped at the lowest value, the recorded pixels are brighter than their light.
 """
 

@@ -37,7 +37,7 @@ class Row:
     Attributes
     ----------
     kind : "frames", "lines" or "stack".
-    psnr : of g(result) against the mean of many frames, after the best gain and offset, dB.
+    psnr : PSNR of g(result) against the mean of many frames, after the best gain and offset, dB.
     contrast, grain : as `line_contrast`.
     first, last, equal, rim, light : as `Darkness`.
     """
@@ -86,7 +86,7 @@ def run_references(
 
     Parameters
     ----------
-    recorded : of `frame_pairs`, and images of lines and stacks.
+    recorded : images of `frame_pairs`, and images of lines and stacks.
     template : voxel size, PSF or optics; they are the same for all of them.
     methods : as `run_quality`. All have the PSF of the whole stack, and the classical methods an open border.
     device_name, out, stop, say, drain : as `run_quality`. Rows that are in the table already stay, unless they are
@@ -150,7 +150,7 @@ def frame_pairs(folder: Path) -> Iterator[Recorded]:
 
 
 def score(one: Recorded, image: Array, result: Array, psf: NDArray[Any], label: str) -> dict[str, float]:
-    """Return what the kind of an image says of a result, which has the background of the image."""
+    """Return the measures for the kind of an image, for a result with the background of the image."""
     if one.reference is not None:
         reference = np.asarray(open_input(one.reference, Template()).data)
         # The image itself is blurred already.

@@ -34,7 +34,8 @@ def iter_smooth_tv(
     image : 2D or 3D, its range about 1.
     psf : same number of axes, unit sum.
     regularisation : lambda > 0.
-    steps : of the conjugate gradients (Polak and Ribiere, restarted where the direction does not lead down).
+    steps : number of conjugate gradient steps (Polak and Ribiere, restarted where the direction does not lead
+        down).
     device, stop : as elsewhere; when stopped, the estimate reached is returned.
 
     Returns

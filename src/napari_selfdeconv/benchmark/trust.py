@@ -1,4 +1,4 @@
-"""The benchmark of what a method invents: scenes with nothing, with points and lines, with faults, wrong PSFs."""
+"""The benchmark of invented structure: scenes without objects, with points and lines, with faults, wrong PSFs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def run_trust(
     scenes : names of `scene_names`; None for all.
     methods : as `run_quality`. Those of `EQUAL_FIT` are run as well, at the settings at which they fit the image
         as well as the first of ``methods``.
-    size, seed : of the scenes, pixels.
+    size, seed : size and seed of the scenes, pixels.
     device_name, out, stop, say, drain : as `run_quality`; rows are written as they are measured.
 
     Raises

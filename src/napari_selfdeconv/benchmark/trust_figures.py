@@ -1,4 +1,4 @@
-"""What a result shows that is not there, and what it lost: figures of one result on a scene."""
+"""Measures of invented and of lost structure, for one result on a scene."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BORDER = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a result shows. A figure that a scene does not have is None.
+    """The measures of a result. A measure that a scene does not have is None.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def measure_figures(scene: Scene, result: NDArray[np.float32]) -> Figures:
     """
     light = (result - scene.empty).astype(np.float64)
     empty = ~scene.support
-    # The border is left out of what the residual says, not of what the result shows.
+    # The border is left out of the residual, but not of the measures of the result.
     inner = tuple(slice(min(_BORDER, n // 4), -min(_BORDER, n // 4)) for n in result.shape)
     residual = (scene.image - convolved(Blur(scene.psf), np.ascontiguousarray(result, np.float32)))[inner]
     threshold = _threshold(scene, light)

@@ -1,4 +1,4 @@
-"""Scenes whose truth is known: nothing but noise, points, lines, faults of a camera, wrong PSFs."""
+"""Scenes with a known truth: noise alone, points, lines, faults of a camera, wrong PSFs."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _MARGIN = 24
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """An image and what is true of it.
+    """An image and its truth.
 
     Attributes
     ----------
-    name : of the scene, as in the table.
+    name : name of the scene, as in the table.
     image : what is recorded.
     psf : what a method is given, sum 1. It may be wrong.
     empty : the light of the image without objects: the offset, or a ramp.

@@ -54,7 +54,7 @@ def files(folder: Path | None, psf_path: Path | None) -> Iterator[Truth]:
 
 @dataclass(frozen=True)
 class Noise:
-    """What the blurred truths get: the protocol's noise, or a plain kind of it that is not cut off.
+    """The noise of the blurred truths: that of the protocol, or a plain kind of noise that is not clipped.
 
     Attributes
     ----------

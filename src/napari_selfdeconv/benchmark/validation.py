@@ -1,4 +1,4 @@
-"""Does the held-out error know what the truth knows? Both, along every knob that is turned by it."""
+"""The benchmark of the held-out error: its relation to the error against the truth, for each setting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Point:
-    """One setting on one image: ``knob`` is what is turned, ``setting`` how far."""
+    """One setting on one image: ``knob`` is the name of the setting, ``setting`` its value."""
 
     image: str
     knob: str
@@ -85,7 +85,7 @@ def run_validation(
 
 
 def markdown(points: Sequence[Point]) -> str:
-    """Return a table: for each knob, what following the held-out error costs against knowing the truth.
+    """Return a table: for each setting, the PSNR that is lost by choosing it without the truth.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def _counts(name: str, truth: Array, noisy: Array, psf: NDArray[Any], device_nam
     def each(count: int, estimate: Tensor) -> bool:
         error = measure.square * float(measure.of(estimate).mean())
         points.append(
-            Point(name, "Richardson-Lucy, count", count, error, psnr(estimate[0, 0].cpu().numpy(), truth))
+            Point(name, "Richardson-Lucy, iterations", count, error, psnr(estimate[0, 0].cpu().numpy(), truth))
         )
         return False
 

@@ -1,4 +1,4 @@
-"""The benchmark of what a microscope does: simulated stacks with light from everywhere, and haze as a figure."""
+"""The widefield benchmark: simulated stacks with light from all planes and from outside, and a measure of haze."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def run_widefield(
 
     Parameters
     ----------
-    seeds : of the stacks.
+    seeds : seeds of the stacks.
     methods : as `run_quality`. All have `psf_for_stack`, and the classical methods an open border.
     microscope, field : as `simulate_stack`.
-    defects : of stacks that are measured beside the one without; pixels that are no measurement are found.
+    defects : defects of stacks that are measured beside the one without; pixels that are no measurement are found.
     device_name, out, stop, say, drain : as `run_quality`; rows are written as they are measured.
 
     Raises
@@ -84,7 +84,7 @@ def run_widefield(
     for seed, defect in product(seeds, (None, *defects)):
         sample = simulate_stack(seed, microscope, field, defect)
         psf, _ = psf_for_stack(sample.optics, sample.voxel_um, sample.image.shape)
-        # Under a star there is light to find; where there is no measurement, nobody can.
+        # Light under a star can be restored. Light under pixels without a measurement cannot.
         counts = np.ones(sample.truth.shape, bool) if defect == "star" else ~sample.spoiled
         for method in methods:
             if stop.stopped:

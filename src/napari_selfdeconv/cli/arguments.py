@@ -30,13 +30,13 @@ def add_template(p: argparse.ArgumentParser) -> None:
     add_config(p)
     _add_all_parts(p)
     p.add_argument("--out", type=Path, metavar="FILE.toml", help="default: print it")
-    p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    p.add_argument("--overwrite", action="store_true", help="replace a file that exists already")
     p.set_defaults(run=settings.run_template, interrupt=None)
 
 
 def add_psf(p: argparse.ArgumentParser) -> None:
     p.add_argument(
-        "--image", type=Path, help="image that the PSF is for: voxel size, optics and size come from it"
+        "--image", type=Path, help="image that the PSF is for; it gives the voxel size, the optics and the size"
     )
     p.add_argument(
         "--shape", type=int, nargs="+", metavar="N", help="[NZ] NY NX, voxels; default: compact, for the image"
@@ -50,17 +50,19 @@ def add_psf(p: argparse.ArgumentParser) -> None:
 
 def add_prepare_psf(p: argparse.ArgumentParser) -> None:
     p.add_argument("psf", type=Path)
-    p.add_argument("--image", type=Path, help="image that it is for: its voxel size and its size count")
-    p.add_argument("--leave", nargs="+", metavar="KEY", help="findings that are not repaired, such as centre")
+    p.add_argument(
+        "--image", type=Path, help="image that the PSF is for; the PSF is compared with its voxel size and size"
+    )
+    p.add_argument("--leave", nargs="+", metavar="KEY", help="findings to leave as they are, such as centre")
     add_part(p, "image", "series", "axes", "voxel_um")
     p.add_argument("--out", type=Path, metavar="OUT.ome.tif", help="the repaired PSF; without it, only the report")
-    p.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    p.add_argument("--overwrite", action="store_true", help="replace a file that exists already")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.set_defaults(run=psf.run_prepare_psf, interrupt=None)
 
 
 def add_beads(p: argparse.ArgumentParser) -> None:
-    p.add_argument("image", type=Path, help="image of single beads, smaller than the PSF")
+    p.add_argument("image", type=Path, help="image of single beads that are smaller than the PSF")
     add_part(p, "image", *_READING)
     p.add_argument(
         "--window-um",
@@ -80,7 +82,9 @@ def add_beads(p: argparse.ArgumentParser) -> None:
 def add_shifts(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path, help="beads that are seen in all channels")
     add_part(p, "image", "series", "axes", "voxel_um", "time", "z", "crop")
-    p.add_argument("--reference", type=int, default=0, metavar="N", help="channel that the others are put onto")
+    p.add_argument(
+        "--reference", type=int, default=0, metavar="N", help="channel that the others are aligned to; default: 0"
+    )
     p.add_argument(
         "--within-um", type=float, default=1.5, metavar="UM", help="largest shift of a bead, um; default: 1.5"
     )
@@ -138,16 +142,16 @@ def add_uncertainty(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
     add_part(p, "image")
     p.add_argument(
-        "--samples", type=int, default=3, metavar="N", help="other recordings that are simulated; default: 3"
+        "--samples", type=int, default=3, metavar="N", help="number of simulated recordings; default: 3"
     )
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of their noise; default: 0")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="seed of their noise; default: 0")
     p.add_argument(
         "--other",
         type=Path,
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="models for the same image, such as of another seed: where they disagree the mask is set",
+        help="further models for the same image, such as one of another seed; disagreement is masked",
     )
     add_part(p, "method", "mask", "device")
     _add_result(p)
@@ -183,25 +187,29 @@ def add_classical(p: argparse.ArgumentParser) -> None:
 def _about_methods() -> str:
     names = "\n".join(f"  {key}: {method.title}" for key, method in METHODS.items())
     defaults = "\n".join(f"  --{name}: {describe_default(name)}" for name in ("iterations", "regularisation"))
-    return f"methods:\n{names}\n\nwhat is not given:\n{defaults}"
+    return f"methods:\n{names}\n\nwithout a value:\n{defaults}"
 
 
 def add_batch(p: argparse.ArgumentParser) -> None:
     p.add_argument("images", help="a folder, a pattern such as 'day1/*.czi', or a CSV with the column file")
     p.add_argument(
         "--template", "--config", dest="config", type=Path, metavar="FILE.toml",
-        help="settings of all runs; options beside it replace what it holds",
+        help="settings of all runs; other options replace its values",
     )  # fmt: skip
     p.add_argument(
         "--model", dest="sharing", choices=("file", "all", "channel"), default="file",
-        help="a network for each file (default), one for all files, or one for each channel of all files; trained "
-        "on the first file that can be used",
+        help="a network for each file (default), one for all files, or one for each channel of all files; the "
+        "last two are trained on the first file that can be used",
     )  # fmt: skip
-    p.add_argument("--recursive", action="store_true", help="also files in folders of the folder")
+    p.add_argument("--recursive", action="store_true", help="include files in subfolders")
     p.add_argument("--no-reports", action="store_true", help="no page for each file")
     _add_all_parts(p)
     p.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="results that are there are not made again"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; results that exist already are skipped",
     )
     p.add_argument("--overwrite", action="store_true", help="make all results again")
     p.add_argument("--json", action="store_true", help="print one JSON object last")
@@ -212,7 +220,7 @@ def add_degrade(p: argparse.ArgumentParser) -> None:
     p.add_argument("truth", type=Path)
     add_part(p, "image", *_READING)
     p.add_argument("--psf", type=Path, required=True, help="PSF file")
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise; default: 0")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the noise; default: 0")
     p.add_argument("--no-salt", action="store_true", help="no salt-and-pepper pixels (as in 3D)")
     _add_files(p)
     p.set_defaults(run=scores.run_degrade, interrupt=None)
@@ -223,8 +231,8 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
     p.add_argument("truth", type=Path, nargs="?")
     p.add_argument(
         "--units", choices=("auto", "truth", "unit"), default="auto",
-        help="unit of the result: intensities of the truth, or 0 and 1 for its lowest and highest; default: auto, "
-        "from the numbers",
+        help="unit of the result: the truth's intensities, or 0 to 1 for its lowest to highest; default: auto, "
+        "chosen from the values",
     )  # fmt: skip
     p.add_argument("--image", type=Path, help="without a truth: the recorded image")
     add_config(p)
@@ -254,8 +262,8 @@ def _add_result(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> Non
 def _add_resume(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--resume", action="store_true",
-        help="go on with a training that was killed, from OUT.checkpoint, which is written every 30 seconds; "
-        "begin if there is no such file",
+        help="continue a training that was killed, from OUT.checkpoint, which is written every 30 seconds; "
+        "start from the beginning if there is no such file",
     )  # fmt: skip
 
 
@@ -267,4 +275,4 @@ def _add_out(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
 def _add_files(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
     about = "folder for the results" if metavar == "DIR" else "result; its ending is .tif, .tiff or .zarr"
     p.add_argument("--out", type=Path, required=True, metavar=metavar, help=about)
-    p.add_argument("--overwrite", action="store_true", help="replace files that are there already; never an input")
+    p.add_argument("--overwrite", action="store_true", help="replace existing files, but never an input")

@@ -33,7 +33,10 @@ def run_batch(args: argparse.Namespace, token: StopToken) -> int:
             result: api.BatchResult = end.value
             break
         except Cancelled:
-            say(f"stopped; what is finished stays in {args.out}, and the same command goes on", always=True)
+            say(
+                f"stopped; finished results are in {args.out}; the same command continues with the other files",
+                always=True,
+            )
             return 130
         if isinstance(event, api.FileStarted):
             number, last = event.number, 0.0

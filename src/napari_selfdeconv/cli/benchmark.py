@@ -1,4 +1,4 @@
-"""What the benchmark commands do. Imports of what they measure are inside: each of them loads torch."""
+"""The benchmark commands. They import what they measure inside their functions, because it loads torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_selfdeconv.stop_token import StopToken
 
 
 def _check_out(args: argparse.Namespace, **inputs: Path | None) -> None:
-    """Refuse a folder that cannot be written; the benchmark goes on with the tables that it finds there."""
+    """Refuse a folder that cannot be written. The benchmark continues tables that it finds there."""
     from napari_selfdeconv.api import Output, check_outputs
 
     check_outputs([Output("--out", args.out, "folder")], {f"--{name}": path for name, path in inputs.items()})
@@ -20,7 +20,7 @@ def _check_out(args: argparse.Namespace, **inputs: Path | None) -> None:
 
 def run_quality(args: argparse.Namespace, token: StopToken) -> None:
     if args.images is None and args.volume is None:
-        raise ConfigError("give --images DIR, --volume Z Y X, or both: something to measure on")
+        raise ConfigError("there is nothing to measure: give --images DIR, --volume Z Y X, or both")
     _check_out(args, images=args.images, psf=args.psf)
     from napari_selfdeconv import benchmark
 
@@ -42,7 +42,7 @@ def run_validation(args: argparse.Namespace, token: StopToken) -> None:
 
 def run_coverage(args: argparse.Namespace, token: StopToken) -> None:
     if args.images is None and not args.seeds:
-        raise ConfigError("give --images DIR, --seeds N, or both: something to measure on")
+        raise ConfigError("there is nothing to measure: give --images DIR, --seeds N, or both")
     _check_out(args, images=args.images, psf=args.psf)
     from napari_selfdeconv import benchmark
 
@@ -63,7 +63,7 @@ def run_real(args: argparse.Namespace, token: StopToken) -> None:
         recorded += [] if path is None else [benchmark.Recorded(kind, path.stem, path)]
     if recorded:
         if args.images is not None or args.crop is not None:
-            raise ConfigError("--pairs, --lines and --stack go without --images and --crop")
+            raise ConfigError("--pairs, --lines and --stack cannot be combined with --images or --crop")
         benchmark.run_references(
             recorded, template, methods=args.methods, device_name=args.device, out=args.out, stop=token, say=say,
             drain=watch,

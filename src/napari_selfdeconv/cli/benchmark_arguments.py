@@ -13,12 +13,16 @@ from napari_selfdeconv.cli.options import add_part
 def add_benchmark(p: argparse.ArgumentParser) -> None:
     kinds = p.add_subparsers(required=True, metavar="KIND", parser_class=type(p))
     for name, add, text in (
-        ("quality", _add_quality, "how good: methods on truth images, degraded by the paper's protocol"),
+        ("quality", _add_quality, "quality of methods on truth images that are degraded by the paper's protocol"),
         ("validation", _add_validation, "how well the held-out error predicts the error against the truth"),
-        ("coverage", _add_coverage, "whether the intervals of the uncertainty cover nine of ten true pixels"),
+        ("coverage", _add_coverage, "whether the 90 percent intervals contain 90 percent of the true values"),
         ("widefield", _add_widefield, "simulated stacks with haze: light from other planes and from outside"),
-        ("real", _add_real, "how well results predict pixels that no method saw, on images without a truth"),
-        ("trust", _add_trust, "what methods invent: noise, points, lines, camera faults and wrong PSFs"),
+        ("real", _add_real, "how well results predict held-out pixels, on images without a truth"),
+        (
+            "trust",
+            _add_trust,
+            "structure that methods invent from noise, points, lines, camera faults and wrong PSFs",
+        ),
     ):
         add(kinds.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
 
@@ -67,16 +71,16 @@ def _add_real(p: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="recorded images (PNG, TIFF or NPY), to predict held-out pixels of",
+        help="recorded images (PNG, TIFF or NPY) whose held-out pixels are predicted",
     )
     p.add_argument(
         "--pairs", type=Path, metavar="DIR",
         help="images NAME_1frame.tif, each beside the mean of many frames of the same field, NAME_400frames.tif",
     )  # fmt: skip
     p.add_argument(
-        "--lines", type=Path, metavar="FILE", help="image of parallel lines: their contrast against grain"
+        "--lines", type=Path, metavar="FILE", help="image of parallel lines; measures their contrast and the noise"
     )
-    p.add_argument("--stack", type=Path, metavar="FILE", help="stack with darkness above and below the object")
+    p.add_argument("--stack", type=Path, metavar="FILE", help="stack that is dark above and below the object")
     add_part(p, "image", "series", "axes", "voxel_um")
     add_part(p, "psf", "file")
     add_part(p, "optics")
@@ -93,7 +97,7 @@ def _add_widefield(p: argparse.ArgumentParser) -> None:
     p.add_argument("--microscope", choices=("widefield", "confocal"), default="widefield")
     p.add_argument(
         "--defects", nargs="+", choices=("star", "column", "quadrant"), default=[],
-        help="also stacks with a saturated body, a dead column, or a black quadrant, and the light beside it",
+        help="also stacks with a saturated body, a dead column or a black quadrant; and the light beside them",
     )  # fmt: skip
     p.add_argument(
         "--field", type=int, nargs=3, default=(40, 112, 112), metavar=("Z", "Y", "X"), help="default: 40 112 112"

@@ -1,4 +1,4 @@
-"""The commands that deconvolve: read, check, compute through `api`, write. They raise; `cli` makes that a line."""
+"""The commands that deconvolve: read, check, compute through `api`, write. `cli` prints their errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAMPLING_TOLERANCE = 0.01
 
 
 def read_input(args: argparse.Namespace, template: Template, path: Path | None = None) -> ImageFile:
-    """Read the image of a command; doubts about its axes and voxel size are printed, unless it is given."""
+    """Read the image of a command. Print doubts about its axes, and about its voxel size unless that is given."""
     from napari_selfdeconv.api import open_input
 
     file = open_input(path or args.image, template)
@@ -115,7 +115,7 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
         count = result.provenance["iterations"]
         path = _rl_path(args, count)
         if count not in counts and path.exists() and not args.overwrite:
-            say(f"warning: {path} is there already, the result of {count} iterations was not written")
+            say(f"warning: {path} exists already, the result of {count} iterations was not written")
             continue
         outcome = api.Outcome(
             image=result.image,
@@ -152,8 +152,8 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == model.psf.ndim else None
     if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
         say(
-            f"warning: the image's voxels are {_lengths(voxel)}, the model was trained on "
-            f"{_lengths(model.voxel_um)}: its PSF does not fit this image"
+            f"warning: the voxels of the image are {_lengths(voxel)}, and the model was trained on "
+            f"{_lengths(model.voxel_um)}: the PSF of the model does not fit this image"
         )
     outcome = _run(args, template, file, token, models=[model])
     finish(args, {"seconds": round(outcome.seconds, 3), "output": str(args.out)})
@@ -209,7 +209,7 @@ def _run(
     from napari_selfdeconv import api
 
     whole = template.output.dtype == "uint16" or template.output.align is not None
-    # Where the training of an interrupted run is found again; of other methods nothing is stored.
+    # The state of the training of an interrupted run. Other methods store nothing.
     checkpoint = api.Checkpoint(
         args.out.with_name(f"{args.out.name}.checkpoint"), resume=getattr(args, "resume", False), remove=False
     )

@@ -69,7 +69,7 @@ def run_light(args: argparse.Namespace, _token: StopToken) -> None:
         print(json.dumps(rows))  # noqa: T201
         return
     if not courses:
-        print("seven time points or planes are needed, all of them with light")  # noqa: T201
+        print("at least seven time points or planes are needed, and none of them may be dark")  # noqa: T201
     for one in courses:
         print(f"channel {one.channel}, along {one.axis}: {one.sentence}")  # noqa: T201
         most = max(one.levels)
@@ -78,7 +78,7 @@ def run_light(args: argparse.Namespace, _token: StopToken) -> None:
 
 
 def info_lines(record: ImageRecord) -> list[str]:
-    """Return the record as lines of text: what is there and where it stands, what is doubtful, what is missing."""
+    """Return the record as lines of text: values and their place in the file, doubts, missing values."""
     size = " x ".join(map(str, record.shape))
     return [f"{record.file}: {record.format}, {record.axes} {size}, {record.dtype}", *_parts(record)]
 

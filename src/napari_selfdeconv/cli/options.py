@@ -20,7 +20,7 @@ from napari_selfdeconv.errors import ConfigError
 
 _TITLES = {
     "image": "which part of the file",
-    "optics": "optics (what is not given is taken from the file)",
+    "optics": "optics (values that are not given are taken from the file)",
     "psf": "point spread function",
     "method": "method",
     "training": "training of the network",
@@ -39,13 +39,13 @@ _LAYERS = {
 
 
 def add_config(p: argparse.ArgumentParser) -> None:
-    """Add ``--config``, which holds all that the other options of the template can say."""
+    """Add ``--config``, a file that can hold all other options of the template."""
     p.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="settings of a run as TOML (selfdeconv template writes one), or the JSON of an earlier run; options "
-        "given beside it replace what it holds",
+        help="settings of a run as TOML (selfdeconv template writes one), or the JSON of an earlier run; other "
+        "options replace its values",
     )
 
 
@@ -76,7 +76,7 @@ def _add_number(group: Any, dest: str, about: str) -> None:
 
 
 def _metavar(name: str, kind: Any) -> str:
-    """Return what stands for a value in the help: its unit, or what kind it is."""
+    """Return the placeholder of a value in the help: its unit or its kind."""
     if name.endswith("_um"):
         return "UM"
     return {int: "N", float: "X"}.get(kind, "TEXT" if name not in ("file", "mask", "microscope") else "FILE")
@@ -95,7 +95,7 @@ def add_training(p: argparse.ArgumentParser) -> None:
     for flag, name, value, about in (
         ("--random-start", "pretrained", False, "start from random weights, not from the learned ones"),
         ("--no-refine", "refine", False, "no refinement of the network's result by Richardson-Lucy"),
-        ("--even-border", "even_border", True, "brighten an image that is dark at its border"),
+        ("--even-border", "even_border", True, "brighten the border of an image that is dark there"),
     ):
         group.add_argument(
             flag, dest=f"training.settings.{name}", action="store_const", const=value, default=None, help=about
@@ -107,7 +107,7 @@ def add_training(p: argparse.ArgumentParser) -> None:
 
 
 def template_of(args: argparse.Namespace) -> Template:
-    """Return the template of a command: that of ``--config``, with what is given beside it.
+    """Return the template of a command: that of ``--config``, with the values of the other options.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def template_of(args: argparse.Namespace) -> Template:
     # A loss of the paper is for random weights.
     if chosen.get("loss") and template.training.run is None:
         chosen.setdefault("pretrained", False)
-    # What is given replaces its counterpart in the file.
+    # An option replaces its counterpart in the file.
     if "optics" in given and "file" not in given.get("psf", {}):
         template = template.part("psf", file=None) if path is not None else template
     elif "file" in given.get("psf", {}) and path is not None and "optics" not in given:
@@ -146,7 +146,7 @@ def template_of(args: argparse.Namespace) -> Template:
 
 
 def _set(words: list[str]) -> dict[str, Any]:
-    """Return the settings that ``--set`` gives; their values are read as TOML has them, else as a word."""
+    """Return the settings that ``--set`` gives. Their values are read as TOML, or else as a word."""
     import tomllib
 
     found: dict[str, Any] = {}
@@ -162,7 +162,7 @@ def _set(words: list[str]) -> dict[str, Any]:
 
 
 def _choices(part: str, name: str) -> tuple[str, ...] | None:
-    """Return the words for a field that the template leaves open, because it is below what knows them."""
+    """Return the allowed words of a field whose choices are defined in a room above the template."""
     if (part, name) == ("method", "name"):
         return ("network", *METHODS)
     known = {"preset": preset_names(), "psf_model": tuple(MODELS), "boundary": get_args(Border)}

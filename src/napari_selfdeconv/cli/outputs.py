@@ -1,4 +1,4 @@
-"""What the commands write: files that are checked first, results with all that is known of them, one report."""
+"""What the commands write: checked files, results with their record, and one report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def check_out(
     args: argparse.Namespace, *more: Output, kind: OutputKind = "image", **inputs: Path | str | None
 ) -> None:
-    """Refuse outputs that cannot be written or would destroy something, before anything is computed."""
+    """Refuse outputs that cannot be written or would replace a file, before anything is computed."""
     from napari_selfdeconv.api import Output, check_outputs
 
     called = {"psf": "--psf", "config": "--config", "mask": "--mask"}
@@ -27,7 +27,7 @@ def check_out(
 
 
 def say_stored(provenance: dict[str, Any]) -> None:
-    """Say how whole numbers were scaled, where they were."""
+    """Print how whole numbers were scaled, if they were."""
     stored = provenance.get("stored")
     if stored and (stored["scale"], stored["offset"]) == (1.0, 0.0):
         say("stored as uint16: rounded, not scaled")

@@ -1,4 +1,4 @@
-"""The command ``selfdeconv``: its arguments and its exit status. What the commands do lives beside this file."""
+"""The command ``selfdeconv``: its arguments and its exit status. The other files of this folder do the work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser that prints an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"selfdeconv: {message} (see {self.prog} --help)\n")
@@ -31,10 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
-    """Run what ``parser`` finds in the arguments; return the exit status.
+    """Run the command that ``parser`` finds in the arguments; return the exit status.
 
-    0 is success. 1 says that something of many failed: files of a folder, a benchmark that became slower, a PSF
-    with problems. 2 is bad input, 130 is an interruption.
+    0 means success. 1 means that some files failed, that a benchmark became slower, or that a PSF has problems.
+    2 means bad input, 130 an interruption.
     """
     # Spinning OpenMP threads collapse on a busy machine; this must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -49,7 +49,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         say("stopped; nothing was written", always=True)
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe had enough; Python would complain again when it closes the stream.
+        # The reader of a pipe has closed it. Python would report this again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (SelfDeconvError, OSError, MemoryError) as error:
@@ -130,7 +130,7 @@ COMMANDS = (
     Command(
         "prepare-psf",
         arguments.add_prepare_psf,
-        "say what is wrong with a measured PSF, and repair it",
+        "check a measured PSF for problems, and repair it",
         "bead.tif --image cells.tif --out psf.tif",
     ),
     Command(
@@ -166,7 +166,7 @@ COMMANDS = (
     Command(
         "uncertainty",
         arguments.add_uncertainty,
-        "how sure each pixel is, and what the data do not support",
+        "estimate a 90 percent interval of each pixel, and mask places that the data do not support",
         "model.safetensors cells.tif --out interval.ome.tif",
     ),
     Command(
@@ -178,13 +178,13 @@ COMMANDS = (
     Command(
         "classical",
         arguments.add_classical,
-        "a classical method that chooses the settings that are not given",
+        "run a classical method; settings that are not given are chosen on held-out pixels",
         "cells.tif --psf psf.tif --method tv --out tv.ome.tif",
     ),
     Command(
         "batch",
         arguments.add_batch,
-        "deconvolve many files, with a page for each and one table; goes on where it stopped",
+        "deconvolve many files, with a page for each and one table; continues where it stopped",
         "day1 --template run.toml --out results",
     ),
     Command(

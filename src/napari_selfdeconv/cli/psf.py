@@ -49,7 +49,7 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
     for doubt in doubts:
         say(f"warning: {doubt}")
     if not shape:
-        # Without an image the size is that for a large one.
+        # Without an image, the size is that for a large image.
         shape = api.suggest_psf_shape(optics, voxel, image_shape or (129,) * len(voxel))
         say(f"size: {' x '.join(map(str, shape))} voxels (--shape gives another)")
     psf = api.richards_wolf_psf(shape, voxel, optics)
@@ -100,7 +100,7 @@ def run_prepare_psf(args: argparse.Namespace, _token: StopToken) -> int:
 def _repaired(
     psf: NDArray[Any], found: list[Finding], context: Context, leave: tuple[str, ...]
 ) -> tuple[NDArray[Any], tuple[float, ...] | None, list[str]]:
-    """Repair what can be repaired; a second look finds faults that the first one hid."""
+    """Repair what can be repaired. A second examination finds faults that the first ones hid."""
     from napari_selfdeconv import api
 
     did: list[str] = []
@@ -127,7 +127,7 @@ def run_shifts(args: argparse.Namespace, token: StopToken) -> None:
     shifts = watch(api.iter_measure_shifts(file, args.reference, within_um=args.within_um, stop=token))
     if args.save is not None:
         api.add_shifts(args.save, shifts)
-        say(f"stored in {args.save}; --align {args.save} takes them back from results")
+        say(f"stored in {args.save}; --align {args.save} corrects them in results")
     if args.json:
         print(json.dumps([shift.to_dict() for shift in shifts]))  # noqa: T201
         return

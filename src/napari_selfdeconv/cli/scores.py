@@ -62,7 +62,9 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
         truth = api.check_one_image(read_input(args, template, args.truth), args.truth)
         return api.evaluate(result, truth, units=args.units)
     if args.image is None:
-        raise ConfigError("give a truth, or --image and its PSF (--psf or the optics): something to score against")
+        raise ConfigError(
+            "there is nothing to score against: give a truth, or --image and its PSF (--psf or the optics)"
+        )
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
     chosen = api.choose_psf(file, template)

@@ -20,7 +20,7 @@ _verbosity = 0
 
 
 def set_verbosity(level: int) -> None:
-    """Say less (-1: warnings and errors only) or more (1: every second how far the work is)."""
+    """Print less (-1: warnings and errors only) or more (1: the progress every second)."""
     global _verbosity
     _verbosity = level
 
@@ -34,10 +34,10 @@ def say(line: str, *, always: bool = False) -> None:
 
 @contextmanager
 def interruptible(token: StopToken, first: Literal["keep", "discard"] | None) -> Generator[None, None, None]:
-    """Turn the first Ctrl-C into "stop and keep" or into "discard", the second into "discard".
+    """Turn the first Ctrl-C into "stop and keep" or "discard", and the second into "discard".
 
-    SIGTERM, which a cluster or a shutdown sends, is a Ctrl-C. With None both raise KeyboardInterrupt: the command
-    is short and writes its file whole.
+    SIGTERM, which a cluster or a shutdown sends, counts as Ctrl-C. With None both raise KeyboardInterrupt, because
+    the command is short and writes its file whole or not at all.
     """
 
     def interrupt(_signal: int, _frame: object) -> None:
@@ -64,7 +64,7 @@ def interruptible(token: StopToken, first: Literal["keep", "discard"] | None) ->
 
 @contextmanager
 def warnings_as_lines() -> Generator[None, None, None]:
-    """Show a warning as one line, without the place in the code."""
+    """Print a warning as one line, without its place in the code."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         say(f"warning: {message}")
@@ -76,7 +76,7 @@ def warnings_as_lines() -> Generator[None, None, None]:
 
 
 def watch(work: Generator[Event, None, _T]) -> _T:
-    """Run to the end; a bar on a terminal, a line every ten seconds elsewhere."""
+    """Run to the end. Show a bar on a terminal, and print a line every ten seconds elsewhere."""
     progress: Callable[[Event], None] = _Lines(1.0 if _verbosity > 0 else 10.0)
     if sys.stderr.isatty() and _verbosity == 0:
         progress = _Bar()

@@ -1,10 +1,10 @@
-"""The one budget for what a request may allocate, asked before anything is allocated. No torch here."""
+"""The check of memory before an allocation, against one budget. This file does not import torch."""
 
 from __future__ import annotations
 
 from napari_selfdeconv.errors import ConfigError
 
-# The rest is for what else the request needs, and for other programs.
+# The rest is for other data of the request, and for other programs.
 _SHARE = 0.8
 
 

@@ -1,4 +1,4 @@
-"""Which device and precision to compute with, and why; a self-test before an accelerator is trusted."""
+"""The choice of device and precision, with its reason, and the self-test of accelerators."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ from napari_selfdeconv.errors import ConfigError
 
 
 class Choice(NamedTuple):
-    """What computes.
+    """The device and the precision of a computation.
 
     Attributes
     ----------
-    device, dtype : of torch.
-    reason : one sentence on why this one.
+    device, dtype : as in torch.
+    reason : the reason for the choice, in one sentence.
     remedy : what would make it faster; "" if nothing would.
+
+    Examples
+    --------
+    >>> choice = choose_device("cpu", "float32")
+    >>> choice.device.type, choice.dtype
+    ('cpu', torch.float32)
     """
 
     device: torch.device
@@ -66,18 +72,23 @@ def self_test(name: str) -> str:
 
 
 def choose_device(device: str, precision: Precision) -> Choice:
-    """Turn the user's words into a device and a dtype.
+    """Return the device and the dtype for the user's choice.
 
     Parameters
     ----------
     device : "auto", "cpu", "cuda", "cuda:N" or "mps".
-    precision : "auto", "float32" or "bfloat16". "auto" depends on the hardware only, never on a timing, so
-        a machine takes the same one every time.
+    precision : "auto", "float32" or "bfloat16". "auto" depends only on the hardware and not on a timing, so it is
+        always the same on a machine.
 
     Raises
     ------
     ConfigError
-        For an unknown device, or one that is not here.
+        If the device is unknown, or not available.
+
+    Examples
+    --------
+    >>> choose_device("cpu", "float32").reason
+    'as asked for'
     """
     chosen, reason = _auto() if device == "auto" else (_named(device), "as asked for")
     if precision == "auto":
@@ -89,11 +100,17 @@ def choose_device(device: str, precision: Precision) -> Choice:
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Return the memory that a computation on ``device`` may still take.
+    """Return the memory in bytes that a computation on ``device`` may still take.
 
     Parameters
     ----------
-    device : processor or card.
+    device : processor or graphics card.
+
+    Examples
+    --------
+    >>> import torch
+    >>> free_memory_bytes(torch.device("cpu")) > 0
+    True
     """
     if device.type == "cuda":
         # Memory that torch caches counts as used for the driver; we can still use it.
@@ -124,7 +141,7 @@ def repeatable(device: torch.device, *, exact: bool = False) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether a computation failed because memory ran out, on the device or on the computer."""
+    """Return whether a computation failed because the device or the computer ran out of memory."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     words = (
@@ -139,12 +156,12 @@ def _auto() -> tuple[torch.device, str]:
         # A card for which this build of PyTorch has no kernels is found as well, but cannot be used.
         problem = self_test("cuda")
         if not problem:
-            return torch.device("cuda"), f"a CUDA GPU is here ({torch.cuda.get_device_name()})"
+            return torch.device("cuda"), f"a CUDA GPU is available ({torch.cuda.get_device_name()})"
         return torch.device("cpu"), f"the CUDA GPU did not pass its self-test: {problem}"
     if torch.backends.mps.is_available():
         problem = self_test("mps")
         if not problem:
-            return torch.device("mps"), "Apple's GPU is here and passed its self-test"
+            return torch.device("mps"), "Apple's GPU is available and passed its self-test"
         return torch.device("cpu"), f"Apple's GPU did not pass its self-test: {problem}"
     return torch.device("cpu"), "PyTorch sees no GPU"
 
@@ -153,7 +170,7 @@ def _remedy() -> str:
     if torch.cuda.is_available() and self_test("cuda"):
         return "Install the build of PyTorch that is made for this card (pytorch.org, Get Started)."
     if torch.cuda.is_available() or (torch.backends.mps.is_available() and not self_test("mps")):
-        return "A graphics card is here: set the device to auto."
+        return "A graphics card is available: set the device to auto."
     if torch.version.cuda is None and sys.platform != "darwin":
         return (
             "This PyTorch is built without CUDA. With an NVIDIA card, install the CUDA build (pytorch.org, "
@@ -171,10 +188,12 @@ def _named(device: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         number = int(device.partition(":")[2] or 0)
         if number >= count:
-            raise ConfigError(f"device {device!r} is not here: PyTorch sees {count} CUDA devices; use auto or cpu")
+            raise ConfigError(
+                f"device {device!r} is not available: PyTorch sees {count} CUDA devices; use auto or cpu"
+            )
     if device == "mps":
         if not torch.backends.mps.is_available():
-            raise ConfigError("device 'mps' is not here: it needs an Apple GPU; use auto or cpu")
+            raise ConfigError("device 'mps' is not available: it needs an Apple GPU; use auto or cpu")
         problem = self_test("mps")
         if problem:
             raise ConfigError(f"device 'mps' did not pass its self-test: {problem}; use cpu")
@@ -182,7 +201,7 @@ def _named(device: str) -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Say whether the device computes in bfloat16 faster than in float32.
+    """Return whether the device computes faster in bfloat16 than in float32.
 
     A processor must have the instructions, and oneDNN must use them: ``ONEDNN_MAX_CPU_ISA`` can forbid it.
     """

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from napari_selfdeconv.compute.device import is_out_of_memory
 from napari_selfdeconv.errors import ComputeError, OutOfMemory
 
-# Words in an error that only a graphics card causes.
+# Words that occur only in errors of a graphics card.
 _CARD_WORDS = ("cuda", "cudnn", "cufft", "cublas", "hip", "mps", "alloc_failed")
 
 
@@ -17,7 +17,7 @@ def translate_error(error: RuntimeError | MemoryError) -> ComputeError:
 
     Parameters
     ----------
-    error : of torch or numpy.
+    error : error of torch or numpy.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Large blocks of memory stay with the process between two training steps.
 
-glibc gives every block above 32 MiB back to the system as soon as it is freed, and the next step gets it back page
-by page, each page cleared: a third of the time of a step of the paper's 3D network.
+glibc returns every block above 32 MiB to the system as soon as it is freed. The next step gets it back page by
+page, and each page is cleared. This takes a third of the time of a step of the paper's 3D network.
 """
 
 from __future__ import annotations

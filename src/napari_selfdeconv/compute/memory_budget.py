@@ -1,4 +1,4 @@
-"""What a run will take of the free memory, and what to change so that it fits. No torch here."""
+"""The memory of a run, and changes of settings that make it fit. This file does not import torch."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Outlook:
     ----------
     training_bytes, result_bytes : at the peak of training, and of the prediction.
     free_bytes : on the device; None if not known.
+
+    Examples
+    --------
+    >>> Outlook(training_bytes=300_000_000, result_bytes=500_000_000, free_bytes=None).sentence
+    'about 300 MB for training, 500 MB for the result'
     """
 
     training_bytes: int
@@ -44,7 +49,7 @@ class Outlook:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """Settings that fit, and a sentence on what was changed ("" if nothing was)."""
+    """Settings that fit, and a sentence about the changes ("" without changes)."""
 
     config: TrainConfig
     note: str = ""
@@ -60,12 +65,12 @@ def outlook(
     free_bytes: int | None,
     frames: int = 1,
 ) -> Outlook:
-    """Return what training on an image of ``shape`` and deconvolving it will take.
+    """Estimate the memory of training on an image of ``shape`` and of deconvolving it.
 
     Parameters
     ----------
     config : settings of the run.
-    shape, psf_shape : of an image and of the PSF, voxels.
+    shape, psf_shape : shapes of an image and of the PSF, voxels.
     tiles : size of the tiles, or the share of the memory they may take.
     precision : "float32" or "bfloat16".
     free_bytes : on the device; None if not known.
@@ -111,7 +116,7 @@ def fit_training(
     Raises
     ------
     ConfigError
-        If not even the smallest fits into all that is free.
+        If even the smallest settings do not fit into the free memory.
     """
 
     def needed(candidate: TrainConfig) -> int:
@@ -158,7 +163,7 @@ def _smaller(config: TrainConfig, may_use_bfloat16: bool) -> TrainConfig | None:
 
 
 def differences(before: TrainConfig, after: TrainConfig) -> str:
-    """Say how ``after`` differs: 'batch size 2 (not 8)'; 'no change' if it does not."""
+    """Return the differences in words, such as 'batch size 2 (not 8)', or 'no change'."""
     pairs = [
         ("batch size", after.optimiser.batch_size, before.optimiser.batch_size),
         ("precision", after.compute.precision, before.compute.precision),
@@ -177,7 +182,7 @@ def result_tile(
     precision: str,
     free_bytes: float,
 ) -> tuple[int, ...]:
-    """Return the tile in which an image of ``shape`` is deconvolved: as asked for, or what fits the share."""
+    """Return the tile for an image of ``shape``: the requested one, or the one that fits the share of memory."""
     if tiles.tile is not None:
         sides = (tiles.tile,) * len(shape) if isinstance(tiles.tile, int) else tiles.tile
         if len(sides) != len(shape):
@@ -202,7 +207,7 @@ def choose_tile(
 
     Parameters
     ----------
-    shape : of the image, voxels.
+    shape : shape of the image, voxels.
     needed_bytes : memory that predicting takes, given how many voxels are read on each axis.
     budget_bytes : memory that may be used.
     context : read around a tile on each axis, voxels. A tile is not smaller than that: it would cost 9 times as

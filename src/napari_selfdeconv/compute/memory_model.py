@@ -1,4 +1,4 @@
-"""How much memory a run will take, from its settings alone.
+"""An estimate of the memory of a run from its settings.
 
 One formula for training and for tiles: the channels that are in memory at the peak, the Fourier transforms, the
 weights, the image, and a constant for the libraries. It is an estimate with a safety factor, because a run that
@@ -31,7 +31,7 @@ def training_bytes(
     Parameters
     ----------
     config : settings of the run.
-    shape, psf_shape : of a frame and of the PSF, voxels.
+    shape, psf_shape : shapes of a frame and of the PSF, voxels.
     precision : "float32" or "bfloat16", what the device computes in.
     frames : how many frames it is trained on.
 

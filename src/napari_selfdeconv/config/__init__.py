@@ -1,1 +1,1 @@
-"""Settings: frozen, and checked where they are made."""
+"""Settings. They are frozen, and checked when they are made."""

@@ -1,4 +1,4 @@
-"""Where one colour lies beside another: a small shift, rotation and zoom, as measured on beads."""
+"""The chromatic shift between two channels: a small shift, rotation and zoom, measured on beads."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SAME_UM = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class ChromaticShift(Settings):
-    """Where the light of one emission wavelength lies, relative to that of another. Lengths in um.
+    """The position of the light of one emission wavelength relative to that of another. Lengths are in um.
 
     Attributes
     ----------
-    wavelength_um, reference_um : emission of this channel, and of the one that the others are put onto.
+    wavelength_um, reference_um : emission of this channel, and of the channel that the others are aligned to.
     z_um, y_um, x_um : shift along each axis, in the middle of the image.
     rotation_deg : about the optical axis, from y towards x.
     zoom : lateral size relative to the reference.
-    beads : how many it was measured on.
-    residual_um : root mean square of what is left at the beads, per axis.
+    beads : number of beads that it was measured on.
+    residual_um : root mean square of the remaining shift at the beads, per axis.
 
     Examples
     --------

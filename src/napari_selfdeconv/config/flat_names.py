@@ -35,7 +35,7 @@ _KINDS = {
 PARTS = frozenset(_KINDS)
 #: Settings that are in no part.
 _TOP = ("name", "boundary", "seed")
-#: Names of version 0.1 for what has another name now.
+#: Names of version 0.1 that have changed since.
 OLD_NAMES = {"blend_start": "weight_interpolation", "model_cut_off": "model_clipping"}
 #: Flat name -> (part, name in the part). The flat name ``loss`` means the weights.
 PLACES: Mapping[str, tuple[str, str]] = {
@@ -46,7 +46,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
 
 
 def placed(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return flat settings in their parts; ConfigError for a name that does not exist or is there twice.
+    """Return flat settings in their parts; ConfigError for a name that does not exist or occurs twice.
 
     Examples
     --------
@@ -72,12 +72,12 @@ def placed(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dictionary of settings, nested or flat or both, as nested; ConfigError if one is there twice."""
+    """Return a dictionary of nested or flat settings as nested ones; ConfigError if one occurs twice."""
     parts = {name: dict(value) for name, value in values.items() if _is_part(name, value)}
     found = placed({name: value for name, value in values.items() if name not in parts})
     for part, inner in parts.items():
         if twice := sorted(set(inner) & set(found.get(part, ()))):
-            raise ConfigError(f"{', '.join(twice)} is there twice: as a flat name and in {part}")
+            raise ConfigError(f"{', '.join(twice)} is given twice, as a flat name and in {part}: give it once")
         found[part] = {**found.get(part, {}), **inner}
     return found
 

@@ -30,6 +30,11 @@ class LossSettings(Settings):
     weights : weights of the loss terms.
     data_term : how bsp and rec compare with the data, by the square or by the Huber loss.
     huber_delta : where the Huber loss turns from square to linear, in standard deviations of the image.
+
+    Examples
+    --------
+    >>> LossSettings(data_term="huber", huber_delta=1.5).weights.active
+    {'rec': 1.0, 'inv_d': 2.0}
     """
 
     weights: LossWeights = field(default_factory=lambda: LOSSES["noise2same_d"].weights)

@@ -1,8 +1,8 @@
-"""The terms that a loss is made of: one row each, with its name, its weight, its label and its formula.
+"""The terms of the loss: each is a row with its name, its weight, its label and its formula.
 
 A new term is a function and a field of `LossWeights`. The training history, the settings files and the curves of
-the dock find it there. The formulas are here and not in `training`, because the settings, the command line and the
-docks read the rows, and they do not load torch.
+the dock find it there. The formulas are not in `training`, because the settings, the command line and the docks
+read the rows without loading torch.
 
 Source of the first six terms: Papkov, Palo and Parts 2023.
 """
@@ -26,7 +26,7 @@ _SQRT_FLOOR = 1e-12
 
 
 class Needs(Flag):
-    """What a step must compute for a term.
+    """The outputs of the network that a term needs in a step.
 
     ``UNMASKED`` and ``MASKED`` are f and g(f) of the patch and of the patch without its hidden pixels.
     ``REFERENCE`` is f of the patch with the initial weights. ``SIMULATED`` is f of that, blurred and made noisy.
@@ -41,19 +41,19 @@ class Needs(Flag):
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """What one training step computed, as (batch, 1, *space) in standardised units.
+    """The outputs of one training step, as (batch, 1, *space) in standardised units.
 
     Attributes
     ----------
     x : the noisy patches; mask : boolean, True where a pixel is hidden.
-    f_x, g_x : f(x) and g(f(x)); None where no term needs them.
+    f_x, g_x : f(x) and g(f(x)); None if no term needs them.
     f_masked, g_masked : the same of the patches without their hidden pixels.
     low, high : lowest and highest value of the image.
     delta : where the Huber loss becomes linear; None for the square.
-    reference : f(x) with the initial weights; None where no term needs it.
+    reference : f(x) with the initial weights; None if no term needs it.
     simulated : f of the reference result, blurred and made noisy, for the first patches of the batch.
     weights : how much each pixel of ``x`` counts, 0 to 1; None if all count the same.
-    at_least : boolean, True at saturated pixels, which count where g(f) is less than them; None if none is.
+    at_least : boolean, True at saturated pixels, which count only if g(f) is below them; None without such pixels.
     """
 
     x: Tensor
@@ -72,17 +72,17 @@ class Passes:
 
     @property
     def any_f(self) -> Tensor:
-        """f(x), or f of the masked patches where that is all there is."""
+        """f(x), or f of the masked patches if f(x) was not computed."""
         return _need(self.f_masked if self.f_x is None else self.f_x)
 
     @property
     def any_g(self) -> Tensor:
-        """g(f(x)), or g(f) of the masked patches where that is all there is."""
+        """g(f(x)), or g(f) of the masked patches if g(f(x)) was not computed."""
         return _need(self.g_masked if self.g_x is None else self.g_x)
 
 
 class LossTerm(NamedTuple):
-    """One row: its label in the plots, its formula, what that needs, and whether it compares with the data."""
+    """One row: the label in plots, the formula, the outputs it needs, and whether it compares with the data."""
 
     label: str
     formula: Callable[[Passes], Tensor]
@@ -143,7 +143,7 @@ def bound_deconvolved(p: Passes) -> Tensor:
 
 
 def total_variation(p: Passes) -> Tensor:
-    """Mean length of the gradient of f(x), forward differences. It determines what g cannot see."""
+    """Mean length of the gradient of f(x), by forward differences. It determines detail that g removes."""
     import torch
 
     y = p.any_f
@@ -156,7 +156,7 @@ def total_variation(p: Passes) -> Tensor:
 
 
 def anchor(p: Passes) -> Tensor:
-    """Mean of (f(x) - reference)^2. Where the image says nothing, the initial weights decide."""
+    """Mean of (f(x) - reference)^2. It keeps f(x) near the initial weights where the image does not decide."""
     return (p.any_f - _need(p.reference)).square().mean()
 
 
@@ -167,7 +167,7 @@ def bootstrap(p: Passes) -> Tensor:
 
 
 def _residual(g: Tensor, p: Passes) -> Tensor:
-    """Return g - x; 0 at saturated pixels of which g says more."""
+    """Return g - x; 0 at saturated pixels where g is above x."""
     residual = g - p.x
     return residual if p.at_least is None else residual.where(~p.at_least, residual.clamp(max=0.0))
 
@@ -185,7 +185,7 @@ def _need(y: Tensor | None) -> Tensor:
 def loss_term(
     label: str, formula: Callable[[Passes], Tensor], needs: Needs = Needs.NOTHING, *, sees_data: bool = False
 ) -> Mapping[str, LossTerm]:
-    """Return the row of a term, to stand at the field of its weight."""
+    """Return the row of a term, as the metadata of the field of its weight."""
     return {"term": LossTerm(label, formula, needs, sees_data)}
 
 
@@ -197,7 +197,7 @@ _BOTH = Needs.UNMASKED | Needs.MASKED
 class LossWeights(Settings):
     """Weights of the loss terms. A term of weight 0 is not computed.
 
-    The last two terms need initial weights: `StartSettings.pretrained`, or a model to go on from.
+    The last two terms need initial weights: `StartSettings.pretrained`, or a model to train further.
 
     Attributes
     ----------
@@ -212,6 +212,11 @@ class LossWeights(Settings):
     References
     ----------
     The first six terms: Papkov, Palo and Parts 2023, https://doi.org/10.48550/arXiv.2308.09426
+
+    Examples
+    --------
+    >>> LossWeights(bsp=1.0, tv=0.01).active
+    {'bsp': 1.0, 'tv': 0.01}
     """
 
     called: ClassVar[str] = "loss weight "
@@ -236,7 +241,7 @@ class LossWeights(Settings):
         super().__post_init__()
         if not any(LOSS_TERMS[name].sees_data for name in self.active):
             allowed = " and ".join(name for name, term in LOSS_TERMS.items() if term.sees_data)
-            raise ConfigError(f"one of the loss weights {allowed} must be above 0: nothing else looks at the data")
+            raise ConfigError(f"one of the loss weights {allowed} must be above 0: no other term uses the data")
 
     @property
     def active(self) -> dict[str, float]:
@@ -245,7 +250,7 @@ class LossWeights(Settings):
 
     @property
     def needs(self) -> Needs:
-        """What the active terms need."""
+        """The outputs that the active terms need."""
         found = Needs.NOTHING
         for name in self.active:
             found |= LOSS_TERMS[name].needs

@@ -1,4 +1,4 @@
-"""A microscope under the name that its user gave it: the optics, and the voxel size it usually records with."""
+"""A microscope with a name given by its user: the optics, and the usual voxel size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Microscope(Settings):
     ----------
     name : given by the user, such as "Zeiss 63x/1.4 oil, GFP".
     optics : all that a PSF needs but the voxel size.
-    shifts : where other colours lie, for `unshift`; measured on beads.
+    shifts : chromatic shifts of other wavelengths, measured on beads; for `unshift`.
     voxel_um : usual voxel size, (dz, dy, dx) or (dy, dx), in um; None if it differs from image to image.
 
     Examples

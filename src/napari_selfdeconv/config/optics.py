@@ -19,7 +19,7 @@ _THICKNESS = Number(0.0, 50_000.0)
 
 @dataclass(frozen=True, kw_only=True)
 class CoverslipLayers(Settings):
-    """A Gibson-Lanni stack: what the objective was designed for, and what is really there.
+    """The layers of a Gibson-Lanni stack: those that the objective was designed for, and the real ones.
 
     Attributes
     ----------
@@ -34,6 +34,12 @@ class CoverslipLayers(Settings):
     References
     ----------
     Gibson and Lanni 1991, https://doi.org/10.1364/JOSAA.8.001601
+
+    Examples
+    --------
+    >>> layers = CoverslipLayers(sample_index=1.38, sample_depth_um=10)
+    >>> Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515, layers=layers).layers.coverslip_um
+    170.0
     """
 
     sample_index: Annotated[float, _INDEX]
@@ -48,19 +54,29 @@ class CoverslipLayers(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Optics(Settings):
-    """The microscope, as far as its PSF needs it.
+    """The properties of a microscope that determine its PSF.
 
     Attributes
     ----------
     na : numerical aperture, 0.01 to 4, below refractive_index.
     wavelength_um : emission wavelength in vacuum, 0.1 to 2 um.
-    refractive_index : of the immersion (and of the sample, unless ``layers`` says otherwise).
-    defocus_um : shift of all planes along z.
-    excitation_um, pinhole_au : confocal detection; both or neither (a pinhole of 0 is a point).
+    refractive_index : refractive index of the immersion, and of the sample unless ``layers`` are given. 1 to 4.
+    defocus_um : shift of all planes along z, um.
+    excitation_um, pinhole_au : excitation wavelength in um and diameter of the pinhole in Airy units of a confocal
+        microscope; both or neither. A pinhole of 0 is a point. A larger one gives a wider PSF.
     layers : Gibson-Lanni stack, or None for a matched sample.
     pixel_integration : integrate over the camera's square pixel (True) or sample its centre (False).
     model : key of a model of the PSF; None is confocal if ``excitation_um`` is given, else widefield.
     model_values : values of those parameters of the model that have no field here, in the order of the model.
+
+    Examples
+    --------
+    >>> Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33).excitation_um is None
+    True
+    >>> Optics(na=1.2, wavelength_um=0.52, refractive_index=1.0)
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: ...
     """
 
     na: Annotated[float, _NA]

@@ -15,7 +15,7 @@ Skip = Literal["concat", "add"]
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(Settings):
-    """The U-Net and its input.
+    """The network, a U-Net, and its input.
 
     Attributes
     ----------
@@ -26,6 +26,11 @@ class NetworkSettings(Settings):
         of the initial weights are used unchanged, in training and afterwards.
     inverse_channels : regularisations of the Wiener-filtered copies of the image given to the network beside it;
         () means the image alone. At most 16.
+
+    Examples
+    --------
+    >>> NetworkSettings(features=16, levels=2).inverse_channels
+    ()
     """
 
     features: Annotated[int, Whole(1, 1024)] = 24
@@ -47,6 +52,11 @@ class BlindSpotSettings(Settings):
         ``mask_percent`` (SSI). None means ``mask_percent`` throughout.
     mask_sigma : standard deviation of the noise put into masked pixels, in standard deviations of the image.
     held_out_percent : share of pixels that training never sees and that measure its error, in percent.
+
+    Examples
+    --------
+    >>> BlindSpotSettings(mask_percent=5, held_out_percent=2).mask_sigma
+    0.2
     """
 
     mask_percent: Annotated[float, Number(0.0, 50.0, open_low=True)] = 0.5
@@ -63,12 +73,17 @@ class OptimiserSettings(Settings):
     ----------
     steps : number of optimiser steps; 0 uses the initial weights as they are. More fit the image more closely, at
         the end also its noise.
-    batch_size : patches a step.
+    batch_size : number of patches in a step.
     patch : side of a patch in voxels, several times the PSF; less on an axis that is shorter.
-    learning_rate : of Adam; the highest one of the schedule.
+    learning_rate : learning rate of Adam; the highest one of the schedule.
     schedule : "halving" every ``halve_every`` steps, or "one-cycle".
     augment : flip and rotate patches in the ways that leave the PSF unchanged.
     auto_stop : end when the error of the held-out pixels no longer falls, and use the best weights.
+
+    Examples
+    --------
+    >>> OptimiserSettings(steps=100, learning_rate=5e-4).schedule
+    'one-cycle'
     """
 
     steps: Annotated[int, Whole(0, 10_000_000)] = 300
@@ -83,7 +98,7 @@ class OptimiserSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class StartSettings(Settings):
-    """Which weights training starts from, and what that allows.
+    """The weights that training starts from, and the choices that these allow.
 
     Attributes
     ----------
@@ -95,6 +110,11 @@ class StartSettings(Settings):
     model_clipping : if the image is clipped at its lowest value, compare the data with the expected clipped value
         of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
         residual of the initial weights.
+
+    Examples
+    --------
+    >>> StartSettings(pretrained=True, weight_interpolation=True).trial
+    0.0
     """
 
     pretrained: bool = False
@@ -110,14 +130,18 @@ class ResultSettings(Settings):
     Attributes
     ----------
     average_symmetries : average over the flips and rotations that leave the PSF unchanged. The result has less
-        grain and no checkerboard.
+        noise and no checkerboard.
     views : average over at most this many of these views, spread evenly; 0 means all of them. A symmetric PSF has
         8 in 2D and 16 in 3D. The time of the prediction grows with them.
-    calibrate : give the result the gain and offset with which, blurred again, it fits the image best.
-    refine : add what the residual x - g(f(x)) still holds, as long as held-out pixels gain. With little noise the
-        result is sharper.
-    even_border : if the image gets dark towards its border, make it as bright there as further in, before anything
-        else.
+    calibrate : give the result the gain and offset with which the reblurred result fits the image best.
+    refine : continue with Richardson-Lucy from the result while held-out pixels are predicted better. The result
+        is sharper if the image has little noise.
+    even_border : if the image gets dark towards its border, brighten the border before all other steps.
+
+    Examples
+    --------
+    >>> ResultSettings(average_symmetries=True, views=4).refine
+    False
     """
 
     average_symmetries: bool = False
@@ -129,7 +153,13 @@ class ResultSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeSettings(Settings):
-    """What computes: "auto" chooses the device, and bfloat16 if the processor has it."""
+    """Device and precision. "auto" chooses the device, and bfloat16 if the device computes fast in it.
+
+    Examples
+    --------
+    >>> ComputeSettings(device="cpu").precision
+    'auto'
+    """
 
     device: Annotated[str, Text("auto, cpu, cuda, cuda:N or mps")] = "auto"
     precision: Precision = "auto"

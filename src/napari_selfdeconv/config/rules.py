@@ -1,4 +1,4 @@
-"""What a field of settings may hold. A rule stands beside the type: ``steps: Annotated[int, Whole(1, 100)]``."""
+"""Rules for the values of settings. A rule stands beside the type: ``steps: Annotated[int, Whole(1, 100)]``."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Text:
-    """A text that is not empty, ``words`` say which."""
+    """A text that is not empty; ``words`` describe it in messages."""
 
     words: str = "a text that is not empty"
 
@@ -89,7 +89,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Each:
-    """A tuple or list of values that all follow one rule, at most ``most``; ``counts`` says how many exactly."""
+    """A tuple or list of at most ``most`` values that follow one rule; ``counts`` are the allowed lengths."""
 
     rule: Rule
     counts: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What the axes of a series mean, and which of its frames to train on."""
+"""The meaning of the axes of a series, and the frames to train on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SeriesPlan(Settings):
 
     Attributes
     ----------
-    axes : one letter an axis: "t" time, "c" channel, then "z", "y", "x" in this order; as in "tzyx", "cyx", "yxc".
+    axes : one letter for each axis: "t" time, "c" channel, and "z", "y", "x" in this order, as in "tzyx" or "cyx".
     train_on : "current" trains on the frame ``current``, "sampled" on ``frames`` of them, spread evenly over time.
     current : index of a time point.
     frames : at least 1; more than there are means all.

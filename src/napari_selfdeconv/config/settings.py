@@ -18,7 +18,7 @@ class Settings:
     Every field is checked when the settings are made. NumPy scalars are stored as plain Python numbers.
     """
 
-    #: What stands before the name of a field in a message.
+    #: The text before the name of a field in a message.
     called: ClassVar[str] = ""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""All that a run needs beside the image: for the command line, its settings files, folders of files and docks.
+"""All settings of a run, for the command line, settings files, batches and docks.
 
 A settings file is TOML. Its tables are the parts of `Template`, and its names are those of the fields.
 """
@@ -23,13 +23,13 @@ Dtype = Literal["float32", "uint16"]
 Compression = Literal["none", "zlib", "zstd", "lzw"]
 Kind = Literal["ome.tif", "zarr"]
 _COUNT = Whole(0, 10_000_000)
-# The ranges are those of `Optics`, which says what to do about a wavelength in nanometres.
+# `Optics` checks the ranges, and its message says what to do about a wavelength in nanometres.
 _ANY = Number(-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the help of the command line says about a field, its placeholder, and its flag where that differs."""
+    """The help text of a field on the command line, its placeholder, and its flag if that differs."""
 
     help: str
     metavar: str | None = None
@@ -52,7 +52,7 @@ class Values:
 
 @dataclass(frozen=True)
 class PresetName:
-    """The name of a preset: whichever files are there."""
+    """The name of a preset: any for which there are files."""
 
     def checked(self, name: str, value: object) -> str:
         return check_choice(name, value, preset_names())
@@ -75,7 +75,7 @@ class Span:
 
 
 def span(text: str, length: int, name: str) -> slice:
-    """Return the slice that a text of `Span` means; ConfigError where the axis is shorter.
+    """Return the slice that a text of `Span` means; ConfigError if the axis is shorter.
 
     Examples
     --------
@@ -90,14 +90,20 @@ def span(text: str, length: int, name: str) -> slice:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChoice(Settings):
-    """Which part of a file is meant, and how it is to be read."""
+    """The part of a file that is used, and how it is read.
+
+    Examples
+    --------
+    >>> ImageChoice(channel=1, z="3:20").voxel_um is None
+    True
+    """
 
     called: ClassVar[str] = "image: "
     series: Annotated[
         int | None, _COUNT, Told("number of the image in a file of several, from 0", metavar="N")
     ] = None
     axes: Annotated[
-        str | None, Text(), Told("names of the axes, where the file names them wrongly", metavar="ZYX")
+        str | None, Text(), Told("names of the axes, if the file names them wrongly", metavar="ZYX")
     ] = None
     voxel_um: Annotated[
         tuple[float, ...] | None,
@@ -121,26 +127,31 @@ class ImageChoice(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class OpticsChoice(Settings):
-    """The optics as far as they are given; the rest is taken from the file.
+    """The optics that are given. Other values are taken from the file.
 
     Attributes
     ----------
     values : parameters that only some PSF models have, by name, such as "pinhole_au".
     layers : fields of `CoverslipLayers`, by name.
+
+    Examples
+    --------
+    >>> OpticsChoice(na=1.4, values={"pinhole_au": 1.0}).given
+    True
     """
 
     called: ClassVar[str] = "optics: "
     microscope: Annotated[
         str | None,
         Text(),
-        Told("file of a microscope, or the name of one that napari remembers: its optics where none are given"),
+        Told("file of a microscope, or a name that napari remembers; it gives the optics that are missing"),
     ] = None
     na: Annotated[float | None, _ANY, Told("numerical aperture")] = None
     wavelength_um: Annotated[float | None, _ANY, Told("emission wavelength, um")] = None
-    refractive_index: Annotated[float | None, _ANY, Told("of the immersion")] = None
+    refractive_index: Annotated[float | None, _ANY, Told("refractive index of the immersion")] = None
     defocus_um: Annotated[float | None, _ANY, Told("shift of the focus, um; default: 0")] = None
     psf_model: Annotated[
-        str | None, Text(), Told("kind of microscope; default: the one with the values given")
+        str | None, Text(), Told("kind of microscope; default: the kind that has the given values")
     ] = None
     values: Annotated[Mapping[str, float], Values()] = field(default_factory=dict)
     layers: Annotated[Mapping[str, float], Values()] = field(default_factory=dict)
@@ -152,7 +163,7 @@ class OpticsChoice(Settings):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from names and values; a name that is no field is one of ``values``."""
+        """Build from names and values. A name that is not a field belongs to ``values``."""
         own = {f.name for f in fields(cls)}
         extra = {name: value for name, value in values.items() if name not in own}
         rest = {name: value for name, value in values.items() if name in own}
@@ -161,7 +172,13 @@ class OpticsChoice(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PsfChoice(Settings):
-    """A PSF that is not computed from the optics."""
+    """A PSF that is not computed from the optics.
+
+    Examples
+    --------
+    >>> PsfChoice(file="bead.tif", prepare=True).file
+    'bead.tif'
+    """
 
     called: ClassVar[str] = "psf: "
     file: Annotated[
@@ -176,7 +193,13 @@ class PsfChoice(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MethodChoice(Settings):
-    """What deconvolves: a network, or a classical method and its settings."""
+    """The method: a network, or a classical method and its settings.
+
+    Examples
+    --------
+    >>> MethodChoice(name="rl", iterations=20).boundary is None
+    True
+    """
 
     called: ClassVar[str] = "method: "
     name: Annotated[str | None, Text(), Told("network (default), or a classical method", flag="--method")] = None
@@ -184,7 +207,7 @@ class MethodChoice(Settings):
     regularisation: Annotated[
         float | None, Number(0.0, 1e3), Told("weight of the regularisation", metavar="W")
     ] = None
-    median_guard: Annotated[bool | None, Flag(), Told("replace lone bright or dark pixels first")] = None
+    median_guard: Annotated[bool | None, Flag(), Told("replace single bright or dark pixels first")] = None
     boundary: Annotated[
         str | None,
         Text(),
@@ -203,24 +226,26 @@ class MethodChoice(Settings):
         ),
     ] = None
     offset: Annotated[
-        float | None, Number(-1e9, 1e9), Told("of the camera: a pixel without light; default: estimated")
+        float | None,
+        Number(-1e9, 1e9),
+        Told("camera offset, the value of a pixel without light; default: estimated"),
     ] = None
     gain: Annotated[
         float | None,
         Number(0.0, 1e9, open_low=True),
-        Told("of the camera: intensity of a photon; default: estimated"),
+        Told("camera gain, the intensity of one photon; default: estimated"),
     ] = None
     read_noise: Annotated[
         float | None,
         Number(0.0, 1e9),
-        Told("of the camera: standard deviation of a pixel without light; default: estimated"),
+        Told("read noise of the camera, the standard deviation of a pixel without light; default: estimated"),
     ] = None
     mask: Annotated[
         str | None,
         Text(),
         Told(
-            "image that is not 0 where a pixel is no measurement; auto (the default) finds saturated and hot "
-            "pixels, dead rows and columns and black areas; auto+nan also NaN; none takes every pixel as it is",
+            "image that is not 0 at pixels to leave out; auto (the default) finds saturated and hot pixels, dead "
+            "rows and columns and black areas; auto+nan also NaN; none uses every pixel",
             metavar="FILE",
         ),
     ] = None
@@ -229,13 +254,18 @@ class MethodChoice(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingChoice(Settings):
-    """The training of the network: a preset, or all settings of an earlier run, and what differs from it.
+    """The training of the network: a preset or the settings of an earlier run, and the changes to it.
 
     Attributes
     ----------
     settings : by their flat names, as `preset` takes them.
     run : all settings of an earlier run, as `TrainConfig.to_dict` gives them.
-    tiles : of the inference.
+    tiles : tiles of the inference.
+
+    Examples
+    --------
+    >>> TrainingChoice(preset="quick", settings={"steps": 50}).config(2).optimiser.steps
+    50
     """
 
     called: ClassVar[str] = "training: "
@@ -258,7 +288,7 @@ class TrainingChoice(Settings):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from names and values; a name that is no field is a setting of the network."""
+        """Build from names and values. A name that is not a field is a setting of the network."""
         own = {f.name for f in fields(cls)}
         extra = {name: value for name, value in values.items() if name not in own}
         rest = {name: value for name, value in values.items() if name in own}
@@ -267,44 +297,52 @@ class TrainingChoice(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputChoice(Settings):
-    """How a result is stored."""
+    """How a result is stored.
+
+    Examples
+    --------
+    >>> OutputChoice(dtype="uint16", compression="zlib").kind is None
+    True
+    """
 
     called: ClassVar[str] = "output: "
     dtype: Annotated[
         Dtype | None,
         Choice(get_args(Dtype)),
-        Told("number type of the result; default: float32. uint16 is rounded, and scaled where it must be"),
+        Told("number type of the result; default: float32. uint16 is rounded, and scaled if necessary"),
     ] = None
     align: Annotated[
         str | None,
         Text(),
         Told(
-            "put the channels onto each other by the chromatic shifts of this microscope (file or name); "
+            "align the channels by the chromatic shifts of this microscope (file or name); "
             "selfdeconv shifts measures them",
             metavar="MICROSCOPE",
         ),
     ] = None
     compression: Annotated[
-        Compression | None, Choice(get_args(Compression)), Told("of the OME-TIFF, without loss; default: none")
+        Compression | None,
+        Choice(get_args(Compression)),
+        Told("compression of the OME-TIFF, without loss; default: none"),
     ] = None
     kind: Annotated[
         Kind | None,
         Choice(get_args(Kind)),
-        Told("of the results of a folder: ome.tif (default) or zarr", flag="--kind"),
+        Told("format of the results of a folder: ome.tif (default) or zarr", flag="--kind"),
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Template(Settings):
-    """All that a run needs beside the image. A field of value None is decided later.
+    """All settings of a run. A field of value None is decided later.
 
     Attributes
     ----------
     image : which part of the file.
-    optics : as far as they are given.
-    psf : a file instead of the optics.
+    optics : the optics that are given.
+    psf : a PSF file instead of the optics.
     method : network or classical method, with its settings.
-    training : preset and what differs from it.
+    training : preset and changes to it.
     output : how the result is stored.
 
     Examples

@@ -27,9 +27,14 @@ class TileConfig(Settings):
     Attributes
     ----------
     tile : side in voxels of the piece of the result that is computed at a time, or one side for each axis. None
-        takes what fits into ``memory_share`` of the free memory; the record of a run holds which. What is read
-        around a tile is derived from the network and the PSF, so that tiles change no result.
-    memory_share : share of the free memory that tiles and training keep within, 0.05 to 0.95.
+        takes the size that fits into ``memory_share`` of the free memory; the record of a run holds it. The
+        context around a tile is derived from the network and the PSF, so tiles do not change the result.
+    memory_share : largest share of the free memory for tiles and training, 0.05 to 0.95.
+
+    Examples
+    --------
+    >>> TileConfig(tile=(32, 256, 256)).memory_share
+    0.5
     """
 
     tile: Annotated[int | tuple[int, ...] | None, _Sides()] = None

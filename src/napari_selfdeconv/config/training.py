@@ -1,4 +1,4 @@
-"""Everything that decides what a training run computes, in parts by who reads it."""
+"""All settings of a training run, in parts for the stages that read them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Boundary = Literal["reflect", "replicate"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Settings):
-    """Everything that decides what a training run computes. Make one with `preset`, change one with `replace`.
+    """All settings of a training run. Make them with `preset`, and change them with `replace`.
 
     Attributes
     ----------
-    name : of the preset.
+    name : name of the preset.
     boundary : how the image continues outside its border.
-    seed : of all random numbers.
+    seed : seed of all random numbers.
     network : the U-Net and its input.
-    blind_spot : which pixels are hidden from the network.
+    blind_spot : the pixels that are hidden from the network.
     loss : what training minimises.
-    optimiser : how many steps, how large patches, which learning rate.
-    start : which weights training starts from.
+    optimiser : number of steps, size of patches, learning rate.
+    start : the weights that training starts from.
     result : how the result is computed with the trained network.
     compute : device and precision.
 
@@ -73,7 +73,7 @@ class TrainConfig(Settings):
 
     @property
     def reference_cell(self) -> tuple[int, int]:
-        """Side of the cells that the reference result is computed in, and how far each sees around itself, voxels.
+        """Side of the cells in which the reference result is computed, and the context of each, in voxels.
 
         Two patches, and 8 voxels (a patch sees nothing beyond its border), both on the grid of the down-sampling.
         """
@@ -82,7 +82,7 @@ class TrainConfig(Settings):
 
     @property
     def simulated_patches(self) -> int:
-        """How many patches of a batch are blurred and made noisy again for the bootstrap: half of them.
+        """The number of patches of a batch that are blurred and made noisy again for the bootstrap: half of them.
 
         All of them did not give a better result.
         """
@@ -113,10 +113,10 @@ class TrainConfig(Settings):
         Raises
         ------
         ConfigError
-            If a name does not exist or is there twice, or a value is not allowed.
+            If a name does not exist or occurs twice, or a value is not allowed.
         """
         return super().from_dict(flat_names.nested(values) if isinstance(values, Mapping) else values)
 
 
-#: What decides the shape and the input of the network; weights fit only where all of it is the same.
+#: The settings of the shape and the input of the network. Weights fit only if all of them are equal.
 ARCHITECTURE = ("features", "levels", "skip", "inverse_channels")

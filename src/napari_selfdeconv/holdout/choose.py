@@ -1,8 +1,8 @@
 """The number of iterations or the regularisation, chosen by held-out pixels without a truth.
 
-Noise in what the PSF suppresses costs next to nothing in the reblurred image, so the least held-out error alone
-takes too many iterations and too little regularisation. So the smoothest setting is taken that is not measurably
-worse than the best (`held_out.first_not_worse`).
+The PSF suppresses fine noise of the estimate, so such noise hardly changes the reblurred image. The least held-out
+error alone would therefore choose too many iterations and too little regularisation. The smoothest setting that is
+not measurably worse than the best is chosen instead (`held_out.first_not_worse`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class HeldOutError:
 
     Attributes
     ----------
-    filled : the image with held-out pixels replaced by what lies around them, for methods that know no weights.
+    filled : the image with held-out pixels replaced by their neighbours, for methods without weights.
     held : boolean, True at the pixels held out.
     square : the unit of the errors: the square of the three standard deviations, in the image's units.
     """

@@ -1,4 +1,4 @@
-"""The way an image lies, found from its pixels: its mirror image has the same pixels chosen at random."""
+"""The orientation of an image, found from its pixels, so that random pixels are the same in mirror images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Orientation:
-    """How an image is turned so that all its mirror images and transposes lie the same way.
+    """The transformation that gives all mirror images and transposes of an image the same orientation.
 
     Attributes
     ----------
-    order : of the axes: rising length, axes of the same length with rising roughness.
+    order : order of the axes: rising length, axes of the same length with rising roughness.
     mirrored : axes, of the image as it lies, whose second half is the brighter one.
 
     Examples
@@ -33,7 +33,7 @@ class Orientation:
 
     @classmethod
     def of(cls, image: NDArray[Any], measured: NDArray[np.bool_] | None = None) -> Self:
-        """Measure an image; which of two equal ways one without a preferred one lies is left to chance.
+        """Measure an image. The orientation of a symmetric image is arbitrary.
 
         Pixels where ``measured`` is False do not count.
         """

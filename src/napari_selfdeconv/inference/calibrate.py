@@ -57,16 +57,16 @@ def calibrate(
     ----------
     result : deconvolved image, standardised units.
     image : the image it was made from, the same shape and units.
-    psf, boundary : of g.
-    standardize : brings those pixels of ``image`` that are looked at into the units of ``result``.
-    weights : pixels that do not hold the light itself are not looked at.
+    psf, boundary : PSF and border of g.
+    standardize : converts the pixels of ``image`` that are used to the units of ``result``.
+    weights : pixels of weight 0 and saturated pixels are not used.
 
     Returns
     -------
     Its gain, its offset, and whether the noise of the image is clipped at the lowest value.
 
-    gain : robust (Huber, delta one robust standard deviation of the residual); 1 where the best one is within 0.1
-        of that, where g(result) is flat, and where the best one is not in 0.5 to 2.
+    gain : a robust estimate (Huber, delta one robust standard deviation of the residual). It is 1 if the best gain
+        is within 0.1 of 1 or outside 0.5 to 2, and if g(result) is flat.
     offset : the mean of the residual, so that the light is kept. It is the median if the image has outliers (salt
         and pepper, hot pixels). If the noise is clipped, it is the one with which the mean is that of the light
         plus the clipping bias.

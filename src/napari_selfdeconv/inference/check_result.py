@@ -1,4 +1,4 @@
-"""The one way out: every result of every method is looked at here before anybody gets it."""
+"""The check that every result of every method passes before it is returned."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def check_finite(name: str, result: NDArray[Any]) -> None:
 
 
 def describe_light(name: str, explained: float, scale: Standardizer) -> str:
-    """Say by how much the light of a result is not that of its image; "" where it is.
+    """Return in words by how much the light of a result differs from that of its image; "" if it does not.
 
     Parameters
     ----------
-    name : of the result.
+    name : name of the result.
     explained : mean of the image that the result explains, its background included.
-    scale : of the image.
+    scale : scale of the image.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""What is known of the error of a result without its truth: how it answers to other recordings of what it shows.
+"""Evidence of the error of a result without a truth, from simulated recordings of the result.
 
 The result f is blurred and gets the noise of the image again (`another_recording`). The network deconvolves that
-image, whose truth is f. How far the answer is from f shows what noise and blur do to this object: the parametric
-bootstrap. Because the network averages the flips and rotations of the PSF, it is also the equivariant one.
+image, whose truth is f. The distance of the answer from f shows the effect of noise and blur on this object. This
+is the parametric bootstrap, and because the network averages the symmetries of the PSF, also the equivariant one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """Arrays are in the units of the result, and as large.
+    """The evidence. Arrays have the shape and the units of the result.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Evidence:
     change : root of the mean squared change of the answers for other recordings.
     departure : how far the result is from that of the initial weights; 0 where these are not known.
     noise : standard deviation of the noise of the image, robust.
-    width : of the PSF in voxels: the root of how many voxels share its light.
+    width : width of the PSF in voxels: the root of how many voxels share its light.
     hazy : whether far light was subtracted from the image.
     outliers : whether the image has outliers (`has_outliers`).
     """
@@ -70,7 +70,7 @@ def gather_evidence(
     model, problem, choice, tiles, stop : as in `deconvolve_whole`.
     initial : result of the initial weights, if they are known.
     samples : how many other recordings, >= 1.
-    seed : of their noise.
+    seed : seed of their noise.
     """
     share = 1.0 if problem.far is None else problem.far.share
     refiner, total = Refiner(choice.device), samples + 1

@@ -32,14 +32,14 @@ _STRUCTURE = (2.0, 16.0)
 
 
 def features(evidence: Evidence) -> NDArray[np.float64]:
-    """Return what the half-width of each pixel is computed from.
+    """Return the features from which the half-width of each pixel is computed.
 
     Returns
     -------
-    shape (3, *space): a constant; the logarithm of the change by other recordings and of the departure from the
-    initial weights together, as a share of the result's spread; the logarithm of the width of the PSF over
-    1 + (noise / spread)^2. Other recordings show what noise does, and less of what blur takes: a wide PSF hides
-    more, unless noise hides it first.
+    Array of shape (3, *space). The first feature is a constant. The second is the logarithm of the change by other
+    recordings and of the departure from the initial weights together, as a share of the result's spread. The third
+    is the logarithm of the width of the PSF over 1 + (noise / spread)^2. Other recordings show the effect of
+    noise, and less of that of the blur: a wide PSF hides more detail, unless noise hides it first.
     """
     spread = spread_of(evidence.result)
     squares = evidence.change.astype(np.float64) ** 2 + evidence.departure.astype(np.float64) ** 2

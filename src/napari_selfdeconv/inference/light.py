@@ -10,7 +10,7 @@ _DARK = 1e-4
 
 
 def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> NDArray[np.float32]:
-    """Make a result positive and multiply it by ``factor``, in place: light is never negative.
+    """Make a result positive and multiply it by ``factor``, in place, because light is never negative.
 
     Values that noise took below 0 become less than a ten-thousandth of ``deviation``, the image's standard
     deviation, in the same order: dark places have no flat patches.

@@ -30,9 +30,9 @@ _PATIENCE = 4.0
 
 
 class TrainingObserver:
-    """Shows what a network in training does to the image.
+    """Makes previews and interim results of a network in training.
 
-    An error in a preview or in an interim result is told to the user, and training goes on.
+    An error in a preview or in an interim result is reported to the user, and training continues.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class TrainingObserver:
     deconvolve : deconvolves the whole image with a model; None if results cannot be asked for.
     make_model : from a network, the steps done and the selected weights to a model with its provenance.
     stop : says whether a result was asked for.
-    improvements : makes results that nobody asked for; None for no such results.
+    improvements : makes better results while training continues; None for no such results.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ def _as_interim(event: Event) -> Event:
 def observe_steps(
     work: Generator[Event | StepDone, None, _T], observer: TrainingObserver
 ) -> Generator[Event, None, _T]:
-    """Pass the events of a training on, and let ``observer`` look at every step; return its result."""
+    """Yield the events of a training and those of ``observer`` after every step; return the result of training."""
     while True:
         try:
             event = next(work)

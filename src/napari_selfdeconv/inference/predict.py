@@ -41,7 +41,7 @@ def predict(
     stop: StopToken,
     most_views: int | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
-    """Return f of a standardised image, averaged as the model's settings say, and the tiles it took.
+    """Return f of a standardised image, averaged according to the settings of the model, and the tiles used.
 
     With ``most_views`` no more views than that are averaged.
     """
@@ -174,13 +174,13 @@ def predict_and_fit(
 def make_ready(
     problem: Problem, config: TrainConfig, stop: StopToken, *, in_tiles: bool = False
 ) -> Generator[Event, None, Problem]:
-    """Return the problem as a network takes it: with independent noise, without far light and bright points.
+    """Return the problem in the form for a network: with independent noise, without far light and bright points.
 
     See `Problem.with_independent_noise`, `Problem.without_far_light` and `Problem.without_bright_points`.
 
     Parameters
     ----------
-    config : says where to compute.
+    config : settings; only the device is used.
     in_tiles : whether the result is written tile by tile: bright points then stay in the image.
     """
     problem = problem.with_independent_noise()
@@ -205,8 +205,8 @@ def deconvolve_whole(
 
     With ``most_views`` the network's result is the mean of no more views than that.
 
-    The tiles come back as they were taken: with them another day's free memory gives the same array, to the last
-    digit.
+    The tiles that were used are returned. With them the same array is computed again to the last digit, whatever
+    memory is free.
     """
     # In place from here on: nothing more of the image's size than the result.
     result, line, tiles = yield from predict_and_fit(model, problem, choice, tiles, stop, most_views)
@@ -229,9 +229,9 @@ def deconvolve_whole(
 
 
 def light_of_result(result: NDArray[np.float32], problem: Problem) -> str:
-    """Say by how much the light of a result before `Problem.in_units` is not that of the image; "" where it is.
+    """Return how the light of a result before `Problem.in_units` differs from that of the image, or "".
 
-    With far light the result is brought to the light that is left, so there is nothing to say.
+    With far light the result is scaled to the light that is left, so the answer is "".
     """
     if problem.far is not None:
         return ""
@@ -251,7 +251,7 @@ def check_network(result: NDArray[np.float32]) -> None:
 def on_device(model: Model, choice: device.Choice) -> Iterator[None]:
     """Compute with the model on its device (`computing`); it leaves it at the end, whatever happens.
 
-    A model may be kept for long; the device's memory is not.
+    A model may be kept for long, and must not hold the memory of the device.
     """
     with computing():
         try:

@@ -1,7 +1,7 @@
-"""Where every run begins: a checked image, a PSF with sum 1, and how the image is scaled and continued.
+"""The start of every run: a checked image, a PSF with sum 1, and the scale and the border of the image.
 
-No other module checks an image or a PSF, evens a border or measures the scale. An entry makes a `Problem` and
-hands it on, so no entry can forget a part.
+No other module checks an image or a PSF, brightens a border or measures the scale. Every entry makes a `Problem`,
+so no entry can forget a part.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ HAZE_STAGE = "haze"
 #: The same of the stage in which bright points are deconvolved.
 POINTS_STAGE = "points"
 DARK_BORDER = (
-    "The image gets dark towards its border as if no light came from beyond it. It was made as bright there as "
-    "further in, because the setting 'Even border' is on."
+    "The image gets dark towards its border as if no light came from beyond it. The border was brightened, "
+    "because the setting 'Even border' is on."
 )
 NOISE_ADDED = (
     "Noise was added to the image before the run, so that the noise of neighbouring pixels is independent again: "
-    "what looks like structure but is noise stays out of the result."
+    "shared noise would look like structure in the result."
 )
 BRIGHT = (
     "Points far brighter than the rest of the image: {count}. Richardson-Lucy deconvolves them, and the "
@@ -71,13 +71,13 @@ class Problem:
     border_evened : whether the image was brightened at its border (`even_border_of`).
     notes : sentences for the user about the image, its pixels and the PSF.
     weights : how much each pixel counts; None if all are measurements.
-    weighing : "auto", "auto+nan", "given", or None: where the weights come from (`weigh_pixels`).
-    whole_psf : the PSF as it was given, sum 1, where it is too large for a training patch (`has_far_light`);
-        ``psf`` is then its compact part. None elsewhere.
+    weighing : origin of the weights: "auto", "auto+nan", "given", or None (`weigh_pixels`).
+    whole_psf : the given PSF with sum 1, if it is too large for a training patch (`has_far_light`). ``psf`` is
+        then its compact part. Otherwise None.
     far : the light that `without_far_light` subtracted; None before, and without ``whole_psf``.
-    bright : the bright points that `without_bright_points` subtracted; None before, and where there are none.
-    shared_noise : kinds of findings that say that pixels share their noise (`check_noise`).
-    noise_changes : what `with_independent_noise` did to ``image``: "stripes subtracted", "noise added".
+    bright : the bright points that `without_bright_points` subtracted; None before, and without bright points.
+    shared_noise : kinds of findings of shared noise (`check_noise`).
+    noise_changes : changes of `with_independent_noise` to ``image``: "stripes subtracted", "noise added".
 
     Examples
     --------
@@ -116,8 +116,8 @@ class Problem:
         ----------
         image : 2D or 3D, any real dtype.
         psf : as many axes, at most as large unless it may be larger; it is divided by its sum.
-        config : of a training run, which may have a larger PSF in 3D; says whether a dark border is evened. None
-            leaves the border and the PSF as they are.
+        config : settings of a training run, which may have a larger PSF in 3D; says whether a dark border is
+            evened. None leaves the border and the PSF as they are.
         weights, hot : as in `weigh_pixels`.
         psf_may_be_larger : as in `check_psf`.
 
@@ -237,14 +237,15 @@ class Problem:
     def in_units(
         self, result: NDArray[np.float32], factor: float | None = None, where: tuple[slice, ...] | None = None
     ) -> NDArray[np.float32]:
-        """Bring a result of the compact PSF to the light of the whole one, add bright points, and return it.
+        """Scale a result of the compact PSF to the light of the whole one, add bright points, and return it.
 
         It is changed in place.
 
         Parameters
         ----------
-        result : of the compact PSF, units of the image.
-        factor : of the whole image, where ``result`` is a part of it; None takes `light_factor` of ``result``.
+        result : result of the compact PSF, units of the image.
+        factor : factor of the whole image, where ``result`` is a part of it; None takes `light_factor` of
+            ``result``.
         where : that part; None is all of the image.
         """
         if self.far is not None:
@@ -299,9 +300,9 @@ class Problem:
         return replace(self, image=image, scale=scale, notes=notes, noise_changes=tuple(done))
 
     def _with_noise_checked(self, psf: NDArray[np.float32]) -> Self:
-        """Look at the noise, and say what is found; ``psf`` is the whole one."""
+        """Check the noise, and add the findings to the notes; ``psf`` is the whole one."""
         if self.weights is not None and self.weights.unmeasured > _MOST_FILLED * self.image.size:
-            return self  # what pixels of weight 0 were filled with is no noise
+            return self  # the filled-in values of pixels of weight 0 are not noise
         # With weights, saturated pixels are in the notes about these.
         skipped = () if self.weighing is None else ("saturated",)
         found = [one for one in check_noise(self.image, psf) if one.kind not in skipped]

@@ -1,4 +1,4 @@
-"""The live preview: the network's result for the region that the user is looking at, between two steps."""
+"""The live preview: the result of the network for the region in view, computed between two steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from napari_selfdeconv.stop_token import StopToken
 _TILE_VOXELS = 262_144
 # Read around a tile: little, because seams of a preview do not matter.
 _CONTEXT = 8
-# A preview must not hold up training: it predicts as many voxels as take this long, as the last one has shown.
+# A preview must not delay training. It predicts as many voxels as take this long, by the time of the last one.
 _SECONDS = 3.0
 _MOST_VOXELS = 2**24
 
@@ -33,7 +33,7 @@ Region = tuple[slice, ...]
 
 
 class Previewer:
-    """Predicts the region that the user looks at, at most every ``every_s`` seconds.
+    """Predicts the region in view, at most every ``every_s`` seconds.
 
     A large region is predicted if the computer is fast enough for it; otherwise its centre is.
 

@@ -119,7 +119,7 @@ class Refiner:
 
     Attributes
     ----------
-    iterations : of Richardson-Lucy; None before the first image, 0 where nothing helped.
+    iterations : number of Richardson-Lucy iterations; None before the first image, 0 where nothing helped.
     """
 
     def __init__(self, device: torch.device, chosen: tuple[int, float] | None = None) -> None:
@@ -188,8 +188,8 @@ class Refiner:
         ----------
         result : f(x), deconvolved; float32, 2D or 3D.
         image : x, the same shape and units, in which no light is 0 or a camera's offset.
-        psf, boundary : of g.
-        light : of the image that ``image`` is a tile of; None measures ``image`` itself.
+        psf, boundary : PSF and border of g.
+        light : light of the image that ``image`` is a tile of; None measures ``image`` itself.
         weights : how much each pixel of ``image`` counts: any weight above 0 is 1. None if all are measurements.
 
         Examples

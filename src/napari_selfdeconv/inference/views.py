@@ -21,9 +21,10 @@ def predictors(
     """Return functions from a standardised tile to its prediction, to be averaged.
 
     With ``average`` there is one for each symmetry of the PSF, and at least one for each phase of the network's
-    down-sampling grid: its strided convolutions can leave a pattern of that period, which g does not see and
-    no loss removes, but a mean over the phases does. With ``most`` above 0 there are no more than that, spread
-    evenly (`spread`). Without ``average`` it is one function. The network must lie on the device already.
+    down-sampling grid. The strided convolutions of the network can leave a pattern of that period. g removes this
+    pattern, so no loss acts on it, but the mean over the phases removes it. With ``most`` above 0 there are at
+    most so many functions, spread evenly (`spread`). Without ``average`` there is one. The network must be on the
+    device.
     """
     ndim = model.psf.ndim
     if not average or most == 1:

@@ -1,4 +1,4 @@
-"""Image files in and out. A name is imported when it is first used: a dock needs none of them to open."""
+"""Image files in and out. A name is imported when it is first used, so that docks open quickly."""
 
 from __future__ import annotations
 

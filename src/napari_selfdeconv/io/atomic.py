@@ -24,9 +24,9 @@ _CLOCKS_S = 2.0
 
 @contextlib.contextmanager
 def whole_or_not_at_all(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, which becomes ``path`` on success and is gone otherwise.
+    """Yield a temporary path in the same folder, which becomes ``path`` on success and is removed otherwise.
 
-    The file that a link leads to is replaced, not the link. What killed processes left in the folder is removed.
+    If ``path`` is a link, its target is replaced. Temporary files of killed processes are removed.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def whole_or_not_at_all(path: Path) -> Iterator[Path]:
 def whole_folder_or_not_at_all(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` for a folder, as `whole_or_not_at_all` does for a file.
 
-    A folder that is there already is replaced when the new one is complete.
+    A folder that exists already is replaced when the new one is complete.
     """
     target = Path(os.path.realpath(path))
     temporary, old = (target.with_name(temporary_name()) for _ in range(2))
@@ -70,7 +70,7 @@ def whole_folder_or_not_at_all(path: Path) -> Iterator[Path]:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise ConfigError if there is something at ``path`` that is no file: a folder, a device, a pipe."""
+    """Raise ConfigError if ``path`` exists and is not a file, but a folder, a device or a pipe."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def temporary_name(ending: str = "part") -> str:
-    """Return a new name for a temporary file; it says which process on which machine made the file."""
+    """Return a new name for a temporary file, which names the process and the machine that made it."""
     return f".selfdeconv-{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.{ending}"
 
 
@@ -99,7 +99,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def find_leftovers(folder: Path, ending: str) -> list[Path]:
-    """Return what has a `temporary_name` in ``folder`` and whose process is gone, the newest first; no links."""
+    """Return paths with a `temporary_name` whose process has ended, the newest first, without links."""
     left: list[tuple[float, Path]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -145,7 +145,7 @@ def _machine() -> str:
 
 
 def _is_alive(process: int, written: float) -> bool:
-    """Whether the process that wrote a file is still running; a younger process with its number is not it."""
+    """Whether the process that wrote a file is still running. A younger process with its number does not count."""
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""Any other format, by the package bioio where the user has installed it with a plug-in for that format."""
+"""Other formats, read by the package bioio if the user has installed it with a plug-in for the format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks whether an image can be deconvolved; the message says why not and what to do."""
+"""Checks whether an image can be deconvolved. The message says why not and what to do."""
 
 from __future__ import annotations
 
@@ -99,13 +99,25 @@ def looks_like_colour(shape: tuple[int, ...]) -> bool:
 
 
 def check_layout(name: str, data: NDArray[Any], axes: str | None = None) -> None:
-    """Raise ConfigError unless ``data`` is 2D or 3D, real and not colour; no pixel is looked at.
+    """Check that an array is 2D or 3D, real and not in colour, without looking at its values.
 
     Parameters
     ----------
-    name : how messages call the image.
+    name : name of the image in messages.
     data : array of any kind.
     axes : letters of ZYX, if known.
+
+    Raises
+    ------
+    ConfigError
+        If the array is not 2D or 3D, is empty, has channels or colours, or does not hold real numbers.
+
+    Examples
+    --------
+    >>> check_layout("the image", np.zeros((4, 8, 8, 8)))
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: the image must be 2D or 3D, got shape (4, 8, 8, 8): ...
     """
     if axes is None and data.ndim == 3 and looks_like_colour(data.shape):
         raise ConfigError(f"{name} looks like a colour image, shape {data.shape}: {GREY_HINT}")

@@ -31,7 +31,7 @@ _AXES = str.maketrans({"S": "P", "0": "S"})
 def open_czi(path: Path, series: int) -> Iterator[Source]:
     """Open one scene of a CZI file."""
     with import_for(path, "czifile").CziFile(str(path)) as file:
-        # The smaller copies of a pyramid would be written over the image.
+        # Otherwise czifile writes the smaller copies of a pyramid over the image.
         file.filtered_subblock_directory = [
             block for block in file.filtered_subblock_directory if block.shape == block.stored_shape
         ]

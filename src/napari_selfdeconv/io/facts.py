@@ -1,4 +1,4 @@
-"""What a reader finds in a file, gathered value by value; the first statement of a value counts."""
+"""The values that a reader finds in a file. The first statement of a value is used."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from napari_selfdeconv.io.record import Remark
 
-# Two statements of one length may differ by rounding.
+# Two statements of the same length may differ by rounding.
 _SAME = 0.01
-# Zero is a value of these; for all others it is how writers say "unknown".
+# Zero is a valid value of these. For all others writers use it for "unknown".
 _MAY_BE_ZERO = ("camera_offset",)
 
 
 class Facts:
-    """Values by field name, where each stands, and doubts.
+    """Values by field name, the place of each in the file, and doubts.
 
     Field names are those of `ImageRecord`; those of a channel begin with "channels.", its number and a dot.
     """
@@ -41,14 +41,14 @@ class Facts:
                 field,
                 f"{label(field)} is {_show(self.values[field])} by {self.sources[field]} and {_show(value)} by "
                 f"{source}",
-                "the first is used; give the right one if it is the other",
+                "the first one is used; if it is wrong, give the right value",
             )
 
     def doubt(self, field: str, problem: str, remedy: str = "") -> None:
         self.doubts.append(Remark(field=field, problem=problem, remedy=remedy))
 
     def drop(self, field: str, problem: str, remedy: str) -> None:
-        """Set a value aside: it cannot be right, so it is asked for."""
+        """Discard a value that cannot be right, so that the user is asked for it."""
         del self.values[field], self.sources[field]
         self.doubt(field, problem, remedy)
 

@@ -37,17 +37,23 @@ class ImageFile:
     data : ndarray
         As stored, without its axes of length 1 (Y and X stay).
     axes : str
-        One letter an axis, such as "YX", "ZYX" or "TCYX"; a third axis without a name is taken for Z.
+        One letter for each axis, such as "YX", "ZYX" or "TCYX"; a third axis without a name is taken for Z.
     voxel_um : tuple of float or None
-        Voxel size in micrometres along the Z, Y, X among ``axes``, in that order; None unless all are known.
+        Voxel size in micrometres along those of Z, Y, X that are in ``axes``; None unless all are known.
     note : str
-        Where the voxel size comes from, or why it is missing; for the user.
+        The origin of the voxel size, or why it is missing; for the user.
     description : str
         The file's own text, if it has one that is not provenance.
     provenance : dict or None
         What `write_ome_tiff` was given.
     record : ImageRecord or None
         All that the file states about the image and the microscope.
+
+    Examples
+    --------
+    >>> file = ImageFile(data=np.zeros((5, 8, 8)), axes="ZYX", voxel_um=(0.3, 0.1, 0.1))
+    >>> dict(zip(file.axes, file.data.shape))
+    {'Z': 5, 'Y': 8, 'X': 8}
     """
 
     data: NDArray[Any]
@@ -60,7 +66,7 @@ class ImageFile:
 
 
 def read_record(path: FilePath, *, series: int | None = None, axes: str | None = None) -> ImageRecord:
-    """Read what a file states about its image and its microscope. No pixel is read.
+    """Read what a file states about its image and its microscope, without reading pixels.
 
     Parameters
     ----------
@@ -71,7 +77,7 @@ def read_record(path: FilePath, *, series: int | None = None, axes: str | None =
     Raises
     ------
     ConfigError
-        For a missing, unreadable or empty file, or one that is no image; the message says what to do.
+        If the file is missing, empty, unreadable or not an image. The message says what to do.
 
     Examples
     --------
@@ -94,15 +100,14 @@ def read_image(
 ) -> ImageFile:
     """Read one grey image or stack.
 
-    Of a pyramid, the full resolution is read. A colour image whose channels are all the same is taken for the
-    grey image that it is.
+    The full resolution of a pyramid is read. A colour image whose channels are all equal is read as a grey image.
 
     Parameters
     ----------
     path : str or path-like
     series : number of the image; needed if the file holds several (positions, scenes).
     axes : one letter for each axis longer than 1, such as "ZYX", where the file names them wrongly.
-    colour : whether a colour image is returned, with its colours as the last axis "S", and not refused.
+    colour : whether a colour image is accepted. Its colours are the last axis "S".
 
     Returns
     -------
@@ -111,8 +116,8 @@ def read_image(
     Raises
     ------
     ConfigError
-        For a missing, unreadable, empty or colour file, one that is no image, and one with several images if
-        ``series`` is not given; the message says what to do.
+        If the file is missing, empty, unreadable or not an image, if it is in colour, or if it holds several
+        images and ``series`` is not given. The message says what to do.
 
     Examples
     --------
@@ -153,16 +158,24 @@ def read_image(
 
 
 def read_psf(path: FilePath) -> ImageFile:
-    """Read a PSF: as `read_image`, and check that it could be one.
+    """Read a PSF as `read_image` does, and check that it can be used as one.
 
     Parameters
     ----------
-    path : of the file.
+    path : path of the file.
 
     Raises
     ------
     ConfigError
-        As `read_image`; also unless it is 2D or 3D, real, finite and somewhere positive.
+        As `read_image`; also if it is not 2D or 3D, not real, not finite, or nowhere positive.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_psf(f"{folder}/psf.tif", np.ones((3, 5, 5)) / 75, (0.3, 0.1, 0.1))
+    ...     read_psf(f"{folder}/psf.tif").data.shape
+    (3, 5, 5)
     """
     file = read_image(path)
     name = f"the PSF {Path(path).name}"
@@ -178,20 +191,33 @@ def write_psf(
     voxel_um: tuple[float, ...] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Write a PSF; the same file as `write_ome_tiff` makes.
+    """Write a PSF as OME-TIFF, as `write_ome_tiff` does.
 
     Parameters
     ----------
-    path : of a TIFF file; replaced if it exists.
-    psf : 2D or 3D, any sum.
-    voxel_um : voxel size in um, in axis order.
-    provenance : JSON-ready; `read_image` gives it back.
+    path : path of a TIFF file; replaced if it exists.
+    psf : 2D or 3D array with any sum.
+    voxel_um : voxel size in um, in the order of the axes.
+    provenance : JSON-ready record; `read_image` returns it.
+
+    Raises
+    ------
+    ConfigError
+        As `write_ome_tiff`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_psf(f"{folder}/psf.tif", np.ones((5, 5)) / 25, (0.1, 0.1), {"optics": {"na": 1.2}})
+    ...     read_psf(f"{folder}/psf.tif").provenance
+    {'optics': {'na': 1.2}}
     """
     write_ome_tiff(path, psf, voxel_um=voxel_um, provenance=provenance)
 
 
 def _in_order(record: ImageRecord) -> tuple[ImageRecord, tuple[int, ...]]:
-    """Return the record with its axes as T, C, Z, Y, X, and where each of them was; other axes stay in front."""
+    """Return the record with axes in the order T, C, Z, Y, X, and the place of each before. Others come first."""
     order = tuple(sorted(range(len(record.axes)), key=lambda axis: "TCZYXS".find(record.axes[axis])))
     axes, shape = "".join(record.axes[axis] for axis in order), tuple(record.shape[axis] for axis in order)
     return dataclasses.replace(record, axes=axes, shape=shape), order
@@ -211,7 +237,7 @@ def _checked_axes(axes: str | None, source: Source) -> str | None:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    """Return the first names with their numbers."""
+    """Return the first five names with their numbers."""
     shown = ", ".join(f"{number}: {name or 'no name'}" for number, name in enumerate(names[:5]))
     return shown + (", ..." if len(names) > 5 else "")
 

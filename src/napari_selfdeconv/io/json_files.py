@@ -1,4 +1,4 @@
-"""JSON that comes from a file: read into a dictionary, or refused in one line."""
+"""JSON from a file: read into a dictionary, or refused with a message of one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_selfdeconv.errors import ConfigError, reason_of
 
-# Settings and records take a few kilobytes.
+# Settings and records have a few kilobytes.
 _MOST_BYTES = 16_000_000
 
 
@@ -18,13 +18,21 @@ def read_json(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : of a UTF-8 text file of at most 16 MB.
+    path : path of a UTF-8 text file of at most 16 MB.
     what : what the file should hold, for the message.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, is too large, or holds no JSON object.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "run.json").write_text('{"seed": 1}')
+    ...     read_json(f"{folder}/run.json", "the settings of a run")
+    {'seed': 1}
     """
     try:
         size = Path(path).stat().st_size

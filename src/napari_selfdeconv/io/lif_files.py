@@ -64,7 +64,7 @@ def _add_image(facts: Facts, element: Element) -> None:
         field, steps = _DIMENSIONS.get(stated.get("DimID", "")), number(stated.get("NumberOfElements")) - 1
         if field is None or not steps >= 1:
             continue
-        # The length is that from the first to the last voxel.
+        # The stored length reaches from the first to the last voxel.
         step, unit = abs(number(stated.get("Length"))) / steps, stated.get("Unit", "")
         facts.add(
             field, _rounded(seconds(step, unit) if field == "time_step_s" else micrometres(step, unit)), _SOURCE

@@ -1,4 +1,4 @@
-"""Microscopes in files that can be shared, and the last ones that this user has named."""
+"""Microscopes in files that can be shared, and the list of those that the user named last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_selfdeconv.io.toml_files import read_toml, write_toml
 FORMAT = "napari-selfdeconv microscope 1"
 #: How many microscopes are remembered.
 MOST = 10
-#: Where the remembered microscopes are, if not in the user's folder for settings.
+#: The file of the remembered microscopes, if it is not in the user's folder for settings.
 FOLDER_VARIABLE = "SELFDECONV_CONFIG_FOLDER"
 _WHAT = "a microscope"
 
@@ -24,8 +24,8 @@ def save_microscope(path: str | os.PathLike[str], microscope: Microscope) -> Non
 
     Parameters
     ----------
-    path : of the file, usually ending in ".toml"; replaced if it exists.
-    microscope : name, optics, and what else is known of it.
+    path : path of the file, usually ending in ".toml"; replaced if it exists.
+    microscope : its name, its optics, and its voxel size and chromatic shifts if they are known.
 
     Raises
     ------
@@ -34,7 +34,13 @@ def save_microscope(path: str | os.PathLike[str], microscope: Microscope) -> Non
 
     Examples
     --------
-    See `load_microscope`.
+    >>> import tempfile
+    >>> from napari_selfdeconv import Optics
+    >>> water = Microscope(name="60x water", optics=Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_microscope(f"{folder}/water.toml", water)
+    ...     load_microscope(f"{folder}/water.toml").name
+    '60x water'
     """
     write_toml(path, {"format": FORMAT, **microscope.to_dict()})
 
@@ -44,7 +50,7 @@ def load_microscope(path: str | os.PathLike[str]) -> Microscope:
 
     Parameters
     ----------
-    path : a file of `save_microscope`, or of the docks.
+    path : path of a file written by `save_microscope` or by the docks.
 
     Raises
     ------
@@ -77,6 +83,11 @@ def remembered_microscopes() -> list[Microscope]:
     ------
     ConfigError
         If the file that holds them cannot be read; the message names it.
+
+    Examples
+    --------
+    >>> all(one.optics.na > 0 for one in remembered_microscopes())
+    True
     """
     path = _remembered_file()
     if not path.exists():
@@ -89,27 +100,55 @@ def remembered_microscopes() -> list[Microscope]:
 
 
 def remember_microscope(microscope: Microscope) -> None:
-    """Put a microscope first among the remembered ones; one with its name is replaced, the eleventh forgotten.
+    """Put a microscope first among the ten remembered ones. One with the same name is replaced.
 
     Parameters
     ----------
-    microscope : with its name.
+    microscope : to remember.
 
     Raises
     ------
     ConfigError
         If the file that holds them cannot be read or written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from unittest import mock
+    >>> from napari_selfdeconv import Optics
+    >>> water = Microscope(name="60x water", optics=Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33))
+    >>> with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {FOLDER_VARIABLE: folder}):
+    ...     remember_microscope(water)
+    ...     [one.name for one in remembered_microscopes()]
+    ['60x water']
     """
     others = [one for one in remembered_microscopes() if one.name != microscope.name]
     _write([microscope, *others][:MOST])
 
 
 def forget_microscope(name: str) -> None:
-    """Forget the microscope with this name; ConfigError as `remember_microscope`.
+    """Forget the microscope with this name.
 
     Parameters
     ----------
-    name : of the microscope; an unknown one is no error.
+    name : name of the microscope. Nothing happens if it is not remembered.
+
+    Raises
+    ------
+    ConfigError
+        As `remember_microscope`.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from unittest import mock
+    >>> from napari_selfdeconv import Optics
+    >>> water = Microscope(name="60x water", optics=Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33))
+    >>> with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {FOLDER_VARIABLE: folder}):
+    ...     remember_microscope(water)
+    ...     forget_microscope("60x water")
+    ...     remembered_microscopes()
+    []
     """
     _write([one for one in remembered_microscopes() if one.name != name])
 

@@ -1,4 +1,4 @@
-"""Results as OME-TIFF that ImageJ also opens as a hyperstack: two descriptions in one file.
+"""Results as OME-TIFF that ImageJ also opens as a hyperstack. The file has two descriptions.
 
 OME-XML is the first description; Bio-Formats, napari and tifffile read it. ImageJ without Bio-Formats reads the
 last one.
@@ -29,7 +29,7 @@ from napari_selfdeconv.io.xml_text import parse_xml
 
 FilePath = str | os.PathLike[str]
 _NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
-# Names of the OME schema for ours; others are "Other".
+# The OME schema's names of our kinds of microscope. All others become "Other".
 _IMMERSIONS = {"oil": "Oil", "water": "Water", "glycerol": "Glycerol", "air": "Air"}
 _MODALITIES = {
     "widefield": "WideField",
@@ -55,7 +55,7 @@ def write_ome_tiff(
 ) -> None:
     """Write an image as OME-TIFF, whole or not at all.
 
-    The file appears under its name only when it is complete; until then it is a temporary one beside it.
+    A temporary file beside it gets the name only when it is complete.
 
     Parameters
     ----------
@@ -65,21 +65,22 @@ def write_ome_tiff(
     voxel_um : tuple of float, optional
         Voxel size in micrometres, ([z,] y, x).
     provenance : dict, optional
-        JSON-ready; stored as the image's description, given back by `read_image`.
+        JSON-ready record, stored as the image's description; `read_image` returns it.
     axes : str, optional
         "YX" or "ZYX", with "T" and "C" before them for a series; by default from the number of axes.
     record : ImageRecord, optional
-        Of the image that the result was made from: names and colours of channels, wavelengths, objective,
+        Record of the image that the result was made from. Names and colours of channels, wavelengths, objective,
         immersion and time step are stored.
-    dtype : "float32" stores the values to the last bit of float32, neither rescaled nor clipped. "uint16" rounds
-        them. Where they do not fit into 0 to 65535 they are scaled; ``provenance["stored"]`` then says how.
-    compression : without loss. ImageJ opens compressed stacks by Bio-Formats only.
+    dtype : "float32" stores the values as float32, neither scaled nor clipped. "uint16" rounds them. Values that
+        do not fit into 0 to 65535 are scaled; ``provenance["stored"]`` then states scale and offset.
+    compression : "none", "zlib", "zstd" or "lzw", all without loss. ImageJ opens compressed stacks by Bio-Formats
+        only.
 
     Raises
     ------
     ConfigError
-        For data or a voxel size that do not fit, and when the file cannot be written (no such folder, no
-        permission, disk full).
+        If the data or the voxel size do not fit, or the file cannot be written (no such folder, no permission,
+        disk full).
 
     Examples
     --------
@@ -130,11 +131,11 @@ def write_ome_tiff(
 
 
 def as_uint16(data: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
-    """Return rounded whole numbers, and the scale and offset that give the values: stored * scale + offset.
+    """Return rounded whole numbers with the scale and offset of the values: value = stored * scale + offset.
 
-    Values from 0 to 65535 are only rounded (scale 1, offset 0), unless they are all below 256: then rounding would
-    cost more than 8 bits, and they are scaled to the whole range as all others are. Values that are not finite
-    become the ends of the range, NaN becomes 0.
+    Values from 0 to 65535 are only rounded (scale 1, offset 0). If they are all below 256, rounding would leave
+    fewer than 8 bits, so they are scaled to the whole range. Other values are scaled as well.
+    Infinite values become the ends of the range, and NaN becomes 0.
 
     Examples
     --------
@@ -157,9 +158,9 @@ def as_uint16(data: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
 
 
 def as_stored(data: NDArray[Any], dtype: str) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the data as they are stored, and what a reader must know to get the values back.
+    """Return the data as they are stored, and what is needed to compute the values from them.
 
-    Nothing has to be known of float32, and of 8-bit and 16-bit numbers, which stay what they are.
+    Nothing is needed for float32, and for 8-bit and 16-bit numbers, which are stored unchanged.
     """
     if dtype == "float32":
         return as_float32(data), {}
@@ -178,7 +179,7 @@ def _ome_xml(
     provenance: dict[str, Any] | None,
     record: ImageRecord | None,
 ) -> str:
-    """Return the OME-XML of an image in ASCII, other characters as references."""
+    """Return the OME-XML of an image in ASCII, with other characters as references."""
     metadata: dict[str, Any] = {}
     for axis, size in zip(axes.replace("T", "").replace("C", ""), voxel or (), strict=voxel is not None):
         metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}

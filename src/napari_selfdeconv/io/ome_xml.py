@@ -1,6 +1,6 @@
 """What OME-XML states about an image. The format: https://docs.openmicroscopy.org/ome-model/.
 
-It is read leniently, element by element: many writers leave out what the schema demands.
+It is read element by element, and missing elements are accepted: many writers leave out required ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add_ome_xml(facts: Facts, xml: str, series: int, count: int, name: str) -> s
     facts : to add to.
     xml : the text.
     series, count : which image of how many the file holds.
-    name : of the file, for messages.
+    name : name of the file, for messages.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def add_ome_xml(facts: Facts, xml: str, series: int, count: int, name: str) -> s
         facts.doubt("file", f"the OME-XML cannot be read ({error})", "save the image again")
         return ""
     images = root.findall("{*}Image")
-    # Writers also list images that are not in this file: only a full list can be counted through.
+    # Writers also list images that are not in this file, so numbers are used only if the list is complete.
     if not images or (len(images) != count and count > 1) or series >= len(images):
         facts.doubt("file", f"the OME-XML describes {len(images)} images and the file holds {count}", "")
         return ""
@@ -60,7 +60,7 @@ def _add_pixels(facts: Facts, pixels: Element) -> None:
     facts.add("time_step_s", _quantity(pixels.attrib, "TimeIncrement", "s", seconds), _SOURCE)
     planes = [plane.attrib for plane in pixels.findall("{*}Plane")]
     if "voxel_z_um" not in facts.values:
-        # The unit of a position is the stage's own unless it is named.
+        # The unit of a position is that of the stage unless the file names another.
         step = _step(planes, "TheZ", lambda plane: _quantity(plane, "PositionZ", "", _signed_um))
         facts.add("voxel_z_um", step, "the positions of the planes in the OME-XML")
     if "time_step_s" not in facts.values:
@@ -116,7 +116,7 @@ def _add_objective_of(facts: Facts, image: Element, instrument: Element | None) 
 
 
 def _referenced(root: Element, kind: str, reference: Element | None) -> Element | None:
-    """Return the element that a reference names; without a reference, the only one there is."""
+    """Return the element that a reference names, or without a reference the only element."""
     found = root.findall(f"{{*}}{kind}")
     if reference is not None:
         found = [element for element in found if element.get("ID") == reference.get("ID")]

@@ -1,4 +1,4 @@
-"""Results on disk: a zarr folder that says what its axes, its voxels and its origin are (OME-Zarr 0.5).
+"""Results on disk: a zarr folder that states axes, voxel size and origin (OME-Zarr 0.5).
 
 The format: https://ngff.openmicroscopy.org/0.5/. The array "0" is the result; the others are smaller copies.
 """
@@ -44,19 +44,20 @@ def create_zarr(
 
     Parameters
     ----------
-    path : folder to make. It is an OME-Zarr image, and the array is its "0".
-    shape : of the array.
-    attributes : further ones of the array, JSON-ready.
+    path : path of the folder to create. It becomes an OME-Zarr image; the returned array is its array "0".
+    shape : shape of the array.
+    attributes : further attributes of the array, JSON-ready.
     axes : one letter of t, c, z, y, x for each axis; by default the last ones of these.
     voxel_um : voxel size in um along z, y, x, as many as there are of these; None if it is not known.
-    record : of the image that the result is made from: names and colours of channels and the time step are stored.
-    dtype : of the numbers.
-    shard : size of the pieces that are written as one file each; by default chunks are.
+    record : record of the image that the result is made from. Names and colours of channels and the time step are
+        stored.
+    dtype : type of the numbers.
+    shard : size of the pieces that are written as one file each; by default that of a chunk.
 
     Raises
     ------
     ConfigError
-        If the folder exists already, cannot be written, the axes do not fit, or zarr is not installed.
+        If the folder exists or cannot be written, if the axes do not fit, or if zarr is not installed.
 
     Examples
     --------
@@ -96,7 +97,7 @@ def import_zarr() -> Any:
 
 
 def _is_there(path: str | os.PathLike[str]) -> ConfigError:
-    return ConfigError(f"{path} is there already: name a folder that is not")
+    return ConfigError(f"{path} exists already: give the name of a new folder")
 
 
 def write_zarr(
@@ -109,9 +110,9 @@ def write_zarr(
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write an image as OME-Zarr 0.5 with a pyramid, its record beside it; see `create_zarr`.
+    """Write an image as OME-Zarr 0.5 with a pyramid and its record; see `create_zarr`.
 
-    The folder appears whole or not at all. With ``overwrite`` one that is there is replaced.
+    The folder is written whole or not at all. With ``overwrite`` an existing folder is replaced.
 
     Raises
     ------
@@ -150,13 +151,13 @@ def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None)
         name = str(len(datasets))
         shape = tuple(-(-n // s) for n, s in zip(level.shape, step, strict=True))
         if name in group:
-            del group[name]  # of a run that was killed here
+            del group[name]  # left by a run that was killed here
         smaller = _array(group, name, shape, axes, str(level.dtype), None, None)
         for where in pieces(shape, smaller.chunks):
             source = tuple(slice(w.start * s, w.stop * s) for w, s in zip(where, step, strict=True))
             smaller[where] = _means(np.asarray(level[source]), step).astype(level.dtype)
         factors = {axis: factor * (2 if axis in halved else 1) for axis, factor in factors.items()}
-        # The middle of the first voxel moves: a mean of two lies between them.
+        # The centre of the first voxel moves, because a mean of two voxels lies between them.
         scale = [size * factors[axis] for axis, size in zip(axes, base, strict=True)]
         shift = [size * (factors[axis] - 1) / 2 for axis, size in zip(axes, base, strict=True)]
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
@@ -171,16 +172,23 @@ def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None)
 
 
 def unfinished_folder(path: str | os.PathLike[str]) -> Path:
-    """Return where a run keeps what it needs to go on in an OME-Zarr folder."""
+    """Return the folder in which a run keeps the state that it needs to continue in an OME-Zarr folder."""
     return Path(path) / ".selfdeconv"
 
 
 def is_unfinished(path: str | os.PathLike[str]) -> bool:
-    """Whether a run was killed in this folder and can go on there.
+    """Whether a run was killed in this folder and can continue there.
 
     Parameters
     ----------
     path : folder of an OME-Zarr result.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     is_unfinished(folder)
+    False
     """
     return (unfinished_folder(path) / "state.json").is_file()
 
@@ -240,22 +248,36 @@ def _array(
         fill_value=0,
         dimension_names=tuple(axes),
         attributes=dict(attributes or {}),
-        # A shard of zeros is a file as well: it says that its tile was computed.
+        # A shard of zeros is written as well, because the file shows that its tile was computed.
         config={"write_empty_chunks": shard is not None},
     )
 
 
 @contextmanager
 def new_zarr(path: str | os.PathLike[str], shape: Sequence[int], **settings: Any) -> Iterator[Any]:
-    """Create a zarr array as `create_zarr` does; a run that is cancelled takes its folder along.
+    """Create a zarr array as `create_zarr` does. The folder is removed if the run is cancelled.
 
-    Only the folder at ``path`` is removed: it was made here. Where a run fails, what was written stays.
+    Only the folder at ``path`` is removed, because it was made here. If a run fails, written tiles stay.
 
     Parameters
     ----------
-    path : of a folder that does not exist.
-    shape : of the array.
+    path : path of a folder that does not exist.
+    shape : shape of the array.
     **settings : as in `create_zarr`.
+
+    Raises
+    ------
+    ConfigError
+        As `create_zarr`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with new_zarr(f"{folder}/a.zarr", (8, 64, 64), voxel_um=(0.3, 0.1, 0.1)) as out:
+    ...         out[0] = 1.0
+    ...     float(out[0].mean())
+    1.0
     """
     out = create_zarr(path, shape, **settings)
     try:
@@ -266,7 +288,7 @@ def new_zarr(path: str | os.PathLike[str], shape: Sequence[int], **settings: Any
 
 
 def record_provenance(out: Any, provenance: Mapping[str, Any]) -> None:
-    """Write the record of a run beside a zarr array; other arrays have no place for it."""
+    """Write the record of a run beside a zarr array. Other arrays have no place for a record."""
     zarr = sys.modules.get("zarr")
     if zarr is not None and isinstance(out, zarr.Array):
         out.attrs["provenance"] = dict(provenance)

@@ -1,4 +1,4 @@
-"""Which reader opens a file: its first bytes say it, not its name."""
+"""The choice of a reader for a file, by its first bytes and not by its name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def open_source(path: Path, series: int) -> Iterator[Source]:
     Raises
     ------
     ConfigError
-        Where that is not possible; the message says what to do.
+        If that is not possible. The message says what to do.
     """
     reader = open_zarr if path.is_dir() and is_zarr(path) else _reader(path, _magic(path))
     with _explained(path), reader(path, series) as source:
@@ -42,8 +42,8 @@ def open_source(path: Path, series: int) -> Iterator[Source]:
 
 
 def _reader(path: Path, magic: bytes) -> Reader:
-    """Return what opens a file that begins like this."""
-    # Old ND2 files are JPEG 2000, and begin as any other of these.
+    """Return the reader of a file that begins with these bytes."""
+    # Old ND2 files are JPEG 2000 and begin like all other JPEG 2000 files.
     if path.suffix.lower() == ".nd2":
         return open_nd2
     readers = {start: reader for starts, reader in _READERS for start in starts}
@@ -125,7 +125,7 @@ def _check_picture(path: Path) -> None:
     check_allocation(f"{path.name} ({width} x {height} pixels)", 4.0 * width * height * bands, "crop it")
 
 
-# How files begin. All others are for Pillow, or for bioio if the user has it and Pillow does not know them.
+# The first bytes of files. All others are read by Pillow, or by bioio if it is installed and Pillow cannot.
 _READERS: tuple[tuple[tuple[bytes, ...], Reader], ...] = (
     ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), open_tiff),
     ((b"\x93NUMPY",), _open_npy),
@@ -156,7 +156,7 @@ def _magic(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises (nearly anything, on a damaged file) into one line with a remedy."""
+    """Turn any exception of a decoder into one line with a remedy. Damaged files raise nearly any exception."""
     try:
         yield
     except ConfigError:
@@ -168,9 +168,11 @@ def _explained(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "imagecodecs" in reason:
-            remedy = "its compression needs one more package: pip install imagecodecs (or save it uncompressed)"
-            raise ConfigError(f"{path.name} cannot be read yet, {remedy}") from error
+            remedy = (
+                "its compression needs the package imagecodecs (pip install imagecodecs), or save it uncompressed"
+            )
+            raise ConfigError(f"{path.name} cannot be read: {remedy}") from error
         raise ConfigError(
-            f"{path.name} is damaged, or no image this program reads ({reason[:200]}): save it as TIFF, "
+            f"{path.name} is damaged, or not an image that this program reads ({reason[:200]}): save it as TIFF, "
             "OME-TIFF, .npy or PNG"
         ) from error

@@ -37,7 +37,7 @@ def immersion_name(text: str) -> str | None:
 
 
 def modality_name(text: str) -> str | None:
-    """Return the kind of microscope in plain words; another one as it is named; None for "Other"."""
+    """Return the kind of microscope in plain words; an unknown kind unchanged; None for "Other"."""
     known = next((name for pattern, name in _MODALITIES if pattern.search(text)), None)
     return known or (None if text.strip().lower() in ("", "other", "unknown") else text.strip())
 
@@ -45,7 +45,7 @@ def modality_name(text: str) -> str | None:
 def add_objective(facts: Facts, name: str, source: str) -> None:
     """Note an objective and what its name states: "Plan-Apochromat 63x/1.40 Oil DIC".
 
-    Call it after the fields that hold the same values, so that these count.
+    Call this after the fields that hold the same values have been read, so that the fields are preferred.
     """
     facts.add("objective", name, source)
     within = f"the objective's name in {source}"

@@ -1,4 +1,4 @@
-"""Packages that read one maker's format; the extra ``formats`` brings them."""
+"""Packages that read the format of one maker. The extra ``formats`` installs them."""
 
 from __future__ import annotations
 

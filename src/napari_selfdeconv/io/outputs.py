@@ -1,4 +1,4 @@
-"""May these files be written? Asked once, before an hour of computing and not after it."""
+"""Checks whether files can be written, made before the computation and not after it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_selfdeconv.io.atomic import check_replaceable, remove_leftovers, tem
 from napari_selfdeconv.io.ome_zarr import is_unfinished
 
 OutputKind = Literal["image", "model", "settings", "folder"]
-# What is written, which endings its name may have, and the ending to propose.
+# For each kind of output: its name, the allowed endings, and the proposed ending.
 _ENDINGS: dict[OutputKind, tuple[str, tuple[str, ...], str]] = {
     "image": ("an OME-TIFF or OME-Zarr", (".tif", ".tiff", ".zarr"), ".ome.tif"),
     "settings": ("a settings file", (".toml",), ".toml"),
@@ -28,9 +28,14 @@ class Output:
 
     Attributes
     ----------
-    name : what the user calls it, such as "--out".
+    name : its name for the user, such as "--out".
     path : where.
-    kind : what is written there. A folder may exist already; it is made if it does not.
+    kind : what is written there. A folder may exist already; otherwise it is created.
+
+    Examples
+    --------
+    >>> Output("--save-model", Path("cells.safetensors"), "model").kind
+    'model'
     """
 
     name: str
@@ -46,14 +51,14 @@ def check_outputs(
     Parameters
     ----------
     outputs : all that one run writes.
-    inputs : all files that it reads, by what the user calls them; None is not given.
-    overwrite : whether files that exist may be replaced. An input never is.
+    inputs : all files that it reads, by their names for the user; None for a file that is not given.
+    overwrite : whether existing files may be replaced. An input is never replaced.
 
     Raises
     ------
     ConfigError
-        If a name has the ending of another kind of file, is an input or another output, is there already, is a
-        device, or is in a folder that is missing or cannot be written to. The message says what to do.
+        If a name has the ending of another kind of file, is an input or another output, exists already, or is a
+        device. Also if its folder is missing or cannot be written to. The message says what to do.
 
     Examples
     --------
@@ -86,19 +91,19 @@ def _check_file(output: Output, overwrite: bool) -> None:
     if path.suffix.lower() not in endings:
         raise ConfigError(f"{output.name} is {what}, but its name is {path.name}: call it {path.stem}{proposed}")
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} is there already: choose another name for {output.name}, or add --overwrite")
+        raise ConfigError(f"{path} exists already: choose another name for {output.name}, or add --overwrite")
     if path.exists() and not os.access(path, os.W_OK):
         raise ConfigError(f"cannot write {path}: the file is read-only, choose another name")
     _try_to_write(path, Path(os.path.realpath(path)).parent)
 
 
 def _check_zarr(output: Output, overwrite: bool) -> None:
-    """Only a zarr folder may be replaced by one: nobody's other files are removed."""
+    """Refuse to replace a folder that is not an OME-Zarr image, so that no other files are removed."""
     path = output.path
     if is_unfinished(path):
-        return  # a run that was killed goes on there
+        return  # a run that was killed continues there
     if not overwrite:
-        raise ConfigError(f"{path} is there already: choose another name for {output.name}, or add --overwrite")
+        raise ConfigError(f"{path} exists already: choose another name for {output.name}, or add --overwrite")
     if not (path / "zarr.json").is_file():
         raise ConfigError(f"{path} is a folder that is no OME-Zarr image: choose another name for {output.name}")
     _try_to_write(path, path.resolve().parent)
@@ -116,7 +121,7 @@ def _make_folder(output: Output) -> None:
 
 
 def _try_to_write(path: Path, folder: Path) -> None:
-    """Make an empty file in the folder and remove it: permissions alone do not say whether that works."""
+    """Make an empty file in the folder and remove it, because permissions alone do not show that this works."""
     remove_leftovers(folder)
     probe = folder / temporary_name()
     try:

@@ -1,10 +1,10 @@
-"""Whether the values of a file can be those of a light microscope, and whether they fit together."""
+"""Checks whether the values of a file can be those of a light microscope and agree with each other."""
 
 from __future__ import annotations
 
 from napari_selfdeconv.io.facts import Facts, label
 
-# Beyond these a value is a wrong unit or a placeholder. In micrometres where it is a length.
+# A value outside these limits has a wrong unit or is a placeholder. Lengths are in micrometres.
 _LATERAL_UM = (0.001, 20.0)
 _AXIAL_UM = (0.001, 200.0)
 _WAVELENGTH_UM = (0.2, 2.0)
@@ -21,12 +21,12 @@ _INDEX_OF = {
 
 
 def check_facts(facts: Facts, axes: str, channels: int) -> None:
-    """Set aside what cannot be right, and note what does not fit together.
+    """Discard values that cannot be right, and note values that contradict each other.
 
     Parameters
     ----------
     facts : changed in place.
-    axes : of the image, one letter for each.
+    axes : axes of the image, one letter for each.
     channels : how many there are.
     """
     for axis in "xyz":

@@ -1,4 +1,4 @@
-"""What a file states about its image and its microscope, and where in the file each value stands."""
+"""What a file states about its image and its microscope, and the place of each value in the file."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ class Remark:
     field : the value it is about, named as in `ImageRecord.sources`; "voxel" for all three sizes.
     problem : what is wrong.
     remedy : what to do about it.
+
+    Examples
+    --------
+    >>> str(Remark(field="na", problem="the numerical aperture is not known", remedy="--na"))
+    'the numerical aperture is not known: --na'
     """
 
     field: str
@@ -31,16 +36,21 @@ class Remark:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelRecord:
-    """What a file states about one channel. None is: the file does not state it.
+    """What a file states about one channel. None means that the file does not state a value.
 
     Attributes
     ----------
-    name : of the channel or its dye.
+    name : name of the channel or its dye.
     colour : on the screen, as "#rrggbb".
     emission_um, excitation_um : wavelengths in vacuum, in micrometres.
     modality : kind of microscope, such as "widefield" or "laser scanning confocal".
     pinhole_um, pinhole_au : diameter of the pinhole in micrometres and in Airy units, whichever is stated.
-    camera_offset, camera_gain : of the detector, in the unit of the file.
+    camera_offset, camera_gain : offset and gain of the detector, in the unit of the file.
+
+    Examples
+    --------
+    >>> ChannelRecord(name="GFP", emission_um=0.51).modality is None
+    True
     """
 
     name: str | None = None
@@ -56,22 +66,30 @@ class ChannelRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
-    """What a file states about one image. None is: the file does not state it. Nothing is guessed.
+    """What a file states about one image. None means that the file does not state a value. Nothing is guessed.
 
     Attributes
     ----------
     file : name of the file.
-    format : of the file, such as "OME-TIFF".
+    format : format of the file, such as "OME-TIFF".
     series_names : one name for each image (position, scene) of the file.
     series : which of them this record is about.
     axes, shape, dtype : as stored, without axes of length 1 (Y and X stay). One letter for each axis.
     voxel_z_um, voxel_y_um, voxel_x_um : voxel size in micrometres; along z it is the step of the stack.
     time_step_s : time from one time point to the next, in seconds.
-    objective, magnification, na : of the objective.
+    objective, magnification, na : name, magnification and NA of the objective.
     immersion, refractive_index : name of the medium between objective and coverslip, and its index.
     channels : one for each channel.
-    sources : where in the file each value stands; keys such as "na" and "channels.0.emission_um".
+    sources : the place of each value in the file; keys such as "na" and "channels.0.emission_um".
     doubts : contradictions and values that cannot be right, with what to do.
+
+    Examples
+    --------
+    >>> record = ImageRecord(
+    ...     file="a.tif", format="TIFF", axes="YX", shape=(8, 8), dtype="uint8", voxel_y_um=0.1, voxel_x_um=0.1
+    ... )
+    >>> record.voxel_um, record.missing[0].problem
+    ((0.1, 0.1), 'the numerical aperture is not known')
     """
 
     file: str
@@ -96,13 +114,13 @@ class ImageRecord:
 
     @property
     def voxel_um(self) -> tuple[float, ...] | None:
-        """Voxel size along the Z, Y, X among the axes, in that order; None unless all are stated."""
+        """Voxel size in um along those of Z, Y, X that are in the axes; None unless all are stated."""
         sizes = [size for axis in self.axes if axis in "ZYX" and (size := self._size(axis)) is not None]
         return tuple(sizes) if len(sizes) == len(set(self.axes) & set("ZYX")) else None
 
     @property
     def voxel_note(self) -> str:
-        """Where the voxel size comes from, or why it is missing; a line for the user."""
+        """The origin of the voxel size, or why it is missing; a line for the user."""
         spatial = [axis for axis in self.axes if axis in "ZYX"]
         known = [axis for axis in spatial if self._size(axis) is not None]
         origin = ", ".join(dict.fromkeys(self.sources[f"voxel_{axis.lower()}_um"] for axis in known))
@@ -121,7 +139,7 @@ class ImageRecord:
 
     @property
     def missing(self) -> tuple[Remark, ...]:
-        """What a PSF needs and the file does not state (or cannot mean): where to find it and how to give it."""
+        """Values that a PSF needs and the file does not state, with where to find and how to give them."""
         return tuple(_missing(self))
 
     def value(self, name: str) -> Any:
@@ -142,7 +160,7 @@ class ImageRecord:
 
 
 def _missing(record: ImageRecord) -> list[Remark]:
-    """Return a remark for each value that is asked for. The order is that of the form and the command line."""
+    """Return a remark for each missing value, in the order of the form and the command line."""
     found = []
 
     def ask(field: str, what: str, remedy: str) -> None:

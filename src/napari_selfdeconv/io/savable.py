@@ -1,4 +1,4 @@
-"""What all results have in common: they can be written to a file, and they show themselves in one line."""
+"""The base of all results: they can be written to a file, and their repr is one line."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Savable:
 
         Parameters
         ----------
-        path : its ending says the format: .tif or .tiff for OME-TIFF, .zarr for OME-Zarr.
+        path : its ending chooses the format: .tif or .tiff for OME-TIFF, .zarr for OME-Zarr.
         dtype, compression : as `write_ome_tiff`.
-        overwrite : whether a file that is there is replaced.
+        overwrite : whether an existing file is replaced.
 
         Raises
         ------
         ConfigError
-            For another ending, a file that is there already, and if it cannot be written.
+            If the path has another ending, exists already, or cannot be written.
         """
         check_outputs([Output("the result", Path(path))], {}, overwrite=overwrite)
         data, stored = as_stored(np.asarray(self._array), dtype)
@@ -65,7 +65,7 @@ class Savable:
             write_ome_tiff(path, data, voxel, provenance, axes, dtype=dtype, compression=compression)
 
     def __repr__(self) -> str:
-        """One line: what it is, its size, how it was made."""
+        """Return one line: kind of result, size, and how it was made."""
         array, told = self._array, self.provenance
         size = " x ".join(map(str, array.shape))
         kind = told.get("label") or (told.get("config") or {}).get("name")

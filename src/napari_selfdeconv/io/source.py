@@ -1,4 +1,4 @@
-"""An opened file: what every reader of a format hands over."""
+"""An opened file, as every reader of a format returns it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_selfdeconv.io.facts import Facts
 from napari_selfdeconv.io.plausible import check_facts
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 
-# No compression makes an image smaller by this factor; several files of a set may together.
+# No compression makes an image smaller by this factor. A set of several files may seem to.
 _LARGEST_RATIO = 50_000
 _CHANNEL_FIELDS = tuple(one.name for one in dataclasses.fields(ChannelRecord))
 _IMAGE_FIELDS = (
@@ -29,11 +29,11 @@ _IMAGE_FIELDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One image of an opened file. It can be loaded as long as the file is open.
+    """One image of an opened file. It can be loaded while the file is open.
 
     Attributes
     ----------
-    path, format : of the file.
+    path, format : path and format of the file.
     axes, shape, dtype : as stored, with axes of length 1.
     series_names, series : the images of the file, and which of them this is.
     facts : what the file states.
@@ -53,7 +53,7 @@ class Source:
     description: str = ""
 
     def check_size(self) -> None:
-        """Refuse pixels that memory or a file of this size cannot hold, before they are loaded."""
+        """Refuse an image that is too large for the memory or for the size of its file, before it is loaded."""
         needed = math.prod(self.shape) * self.dtype.itemsize
         stored = self.path.stat().st_size
         size = " x ".join(map(str, self.shape))
@@ -98,7 +98,7 @@ class Source:
 
 
 def squeezed(shape: tuple[int, ...], axes: str) -> tuple[tuple[int, ...], str]:
-    """Leave out axes of length 1, except Y and X; a third axis without a name is z.
+    """Remove axes of length 1, except Y and X. A third axis without a name is z.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def squeezed(shape: tuple[int, ...], axes: str) -> tuple[tuple[int, ...], str]:
     """
     kept = [i for i, axis in enumerate(axes) if shape[i] != 1 or axis in "YX"]
     shape, axes = tuple(shape[i] for i in kept), "".join(axes[i] for i in kept)
-    # A stack whose writer did not say of what ("I" and "Q" in tifffile) is one of planes.
+    # A stack along an unnamed axis ("I" and "Q" in tifffile) is taken for a z-stack.
     return shape, "Z" + axes[1:] if len(axes) == 3 and axes[0] in "IQ" else axes
 
 

@@ -1,4 +1,4 @@
-"""Settings of a run in a file: TOML that people write, or the JSON that an earlier run has left."""
+"""Settings of a run in a file: TOML written by the user, or the JSON of an earlier run."""
 
 from __future__ import annotations
 
@@ -58,12 +58,25 @@ def read_template(path: str | os.PathLike[str]) -> Template:
 
 
 def save_template(path: str | os.PathLike[str], template: Template) -> None:
-    """Write the settings of a run as TOML, whole or not at all; ConfigError if the file cannot be written.
+    """Write the settings of a run as TOML, whole or not at all.
 
     Parameters
     ----------
-    path : of a TOML file; replaced if it exists.
+    path : path of a TOML file; replaced if it exists.
     template : settings of a run.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_template(f"{folder}/run.toml", Template.from_dict({"optics": {"na": 1.4}}))
+    ...     read_template(f"{folder}/run.toml").optics.na
+    1.4
     """
     write_toml(path, template_dict(template))
 
@@ -74,12 +87,19 @@ def template_text(template: Template) -> str:
     Parameters
     ----------
     template : settings of a run.
+
+    Examples
+    --------
+    >>> print(template_text(Template.from_dict({"optics": {"na": 1.4}})))
+    [optics]
+    na = 1.4
+    <BLANKLINE>
     """
     return toml_text(template_dict(template))
 
 
 def template_dict(template: Template) -> dict[str, Any]:
-    """Return what a settings file holds: each part that is not empty, without what is left to the program.
+    """Return the content of a settings file: each part that is not empty, without values left to the program.
 
     Examples
     --------
@@ -100,7 +120,7 @@ def template_dict(template: Template) -> dict[str, Any]:
 
 
 def _beside(path: Path, name: str | None) -> str | None:
-    """Return a file that is named in a settings file; a name that is no file there stays as it is."""
+    """Return the path of a file that a settings file names. A name that is not a file there is unchanged."""
     if name is None or not (path.parent / name).exists():
         return name
     return str(path.parent / name)

@@ -26,7 +26,7 @@ _OVERVIEWS = ("thumbnail", "label", "macro", "label image", "macro image", "over
 
 @contextlib.contextmanager
 def open_tiff(path: Path, series: int) -> Iterator[Source]:
-    """Open one image of a TIFF; of a pyramid, the full resolution."""
+    """Open one image of a TIFF. The full resolution of a pyramid is opened."""
     with _complaints() as complaints, tifffile.TiffFile(path) as tif:
         refuse_hostile(tif, path.name)
         images = _images(tif)
@@ -64,7 +64,7 @@ def open_tiff(path: Path, series: int) -> Iterator[Source]:
 def _note(facts: Facts, complaints: list[str]) -> None:
     """Pass on what tifffile has logged since the last call."""
     for complaint in complaints:
-        # tifffile logs this and returns the planes it has: a half-copied stack would pass for a thinner one.
+        # tifffile only logs this and returns the planes it has: a half-copied stack would look like a thinner one.
         if "invalid page offset" in complaint:
             raise ValueError("the file is cut off: copy it again")
     if complaints:
@@ -73,7 +73,7 @@ def _note(facts: Facts, complaints: list[str]) -> None:
 
 
 def _doubt_missing_planes(facts: Facts, tif: tifffile.TiffFile, image: tifffile.TiffPageSeries) -> None:
-    """Say that planes which the OME-XML names are not in the file: tifffile reads them as zeros."""
+    """Note a doubt if planes that the OME-XML names are not in the file, because tifffile reads them as zeros."""
     if not tif.is_ome or "FileName" in (tif.ome_metadata or ""):
         return
     planes = math.prod(image.shape) // max(1, image.keyframe.size)
@@ -85,7 +85,7 @@ def _doubt_missing_planes(facts: Facts, tif: tifffile.TiffFile, image: tifffile.
 
 
 def _images(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
-    """Return the images of a file without the small pictures of them."""
+    """Return the images of a file without previews and labels."""
     return [
         image
         for number, image in enumerate(tif.series)
@@ -96,7 +96,7 @@ def _images(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
 def _conversion(facts: Facts, tif: tifffile.TiffFile, image: tifffile.TiffPageSeries, name: str) -> Conversion:
     """Return the function that turns the stored numbers into intensities."""
     kind = image.keyframe.photometric
-    # ImageJ stores intensities whatever its look-up table: both kinds are about the screen only.
+    # ImageJ stores intensities whatever its look-up table is: the table is for the display only.
     if tif.is_imagej or kind not in (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE):
         return lambda pixels: pixels
     if kind == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -118,7 +118,7 @@ def _white_is_zero(facts: Facts, image: tifffile.TiffPageSeries) -> Conversion:
 
 
 def _palette(facts: Facts, image: tifffile.TiffPageSeries, name: str) -> Conversion:
-    """Return the grey of a grey palette; the numbers themselves where brightness follows them."""
+    """Return the grey levels of a grey palette, or the numbers themselves if brightness increases with them."""
     table = np.asarray(image.keyframe.colormap)
     if np.all(table == table[0]):
         return lambda pixels: (table[0] // 257).astype(np.uint8)[pixels]

@@ -27,9 +27,9 @@ _MOST_TAGS = 4096
 
 
 def refuse_hostile(tif: tifffile.TiffFile, name: str) -> None:
-    """Raise ConfigError for what tifffile would follow without an end.
+    """Raise ConfigError for files that would make tifffile read endlessly.
 
-    These are XML entities in the first page, pages in a circle, and OME-XML that names too many planes.
+    They have XML entities in the first page, a circular list of pages, or OME-XML that names too many planes.
     """
     _refuse_circle(tif, name)
     for code in _XML_TAGS:
@@ -41,12 +41,12 @@ def refuse_hostile(tif: tifffile.TiffFile, name: str) -> None:
 
 
 def _refuse_circle(tif: tifffile.TiffFile, name: str) -> None:
-    """Raise ConfigError if a page is followed by an earlier one: tifffile would go round until memory is full."""
+    """Raise ConfigError if a page is followed by an earlier one: tifffile would read until memory is full."""
     file, form, seen = tif.filehandle, tif.tiff, set()
     offset = tif.pages.first.offset
     while offset:
         if offset in seen:
-            raise ConfigError(f"{name} is damaged: its list of pages goes round in a circle", "export it again")
+            raise ConfigError(f"{name} is damaged: its list of pages is circular", "export it again")
         seen.add(offset)
         file.seek(offset)
         count = file.read(form.tagnosize)
@@ -143,7 +143,7 @@ def _add_stk(facts: Facts, values: Mapping[str, Any]) -> None:
 
 
 def _even(values: Any) -> float | None:
-    """Return what all values are, to 5 %; None where they differ or there are none."""
+    """Return the common value if all values agree to 5 %; None if they differ or there are none."""
     numbers = np.abs(np.asarray(values, float))
     if not numbers.size or not np.all(np.isfinite(numbers)) or np.ptp(numbers) > 0.05 * numbers.mean():
         return None
@@ -184,7 +184,7 @@ def _add_lsm(facts: Facts, values: Mapping[str, Any]) -> None:
     colours = values.get("ChannelColors") or {}
     for index, colour in enumerate(colours.get("Colors", ())):
         facts.add(f"channels.{index}.colour", "#" + "".join(f"{part:02x}" for part in colour[:3]), source)
-    # Tracks of settings that were not used are listed as well: only a full match can be counted through.
+    # Tracks that were not used are listed as well, so numbers are used only if the counts are equal.
     counted = channels if len(channels) == values.get("DimensionChannels") else []
     for index, (track, channel) in enumerate(counted):
         key = f"channels.{index}."

@@ -11,7 +11,7 @@ import tifffile
 from napari_selfdeconv.io.facts import Facts
 from napari_selfdeconv.io.units import micrometres, number, seconds
 
-# A resolution tag is as often about printing (72 per inch is 353 um a pixel) as about a microscope.
+# A resolution tag often describes printing (72 per inch is 353 um a pixel) and not a microscope.
 _PLAUSIBLE_UM = (0.001, 5.0)
 _TAG_UNITS = {2: "inch", 3: "cm"}
 
@@ -41,14 +41,14 @@ def add_text(facts: Facts, tif: tifffile.TiffFile, values: Mapping[str, Any], so
 
 
 def add_tags(facts: Facts, tif: tifffile.TiffFile) -> None:
-    """Note the resolution tags of a TIFF without a text, where a microscope can have set them."""
+    """Note the resolution tags of a TIFF without a text, if a microscope can have set them."""
     if not add_plausible_tags(facts, tif) and (size := _by_tags(tif)[0]) is not None:
-        problem = f"the resolution tags say {size:g} um a pixel, which is about printing"
+        problem = f"the resolution tags state {size:g} um a pixel, which describes printing"
         facts.doubt("voxel", problem, "give --voxel-um [DZ] DY DX")
 
 
 def add_plausible_tags(facts: Facts, tif: tifffile.TiffFile) -> bool:
-    """Note the resolution tags, where a microscope can have set them; return whether it can."""
+    """Note the resolution tags if a microscope can have set them; return whether it can."""
     x, y = _by_tags(tif)
     if not (_plausible(x) and _plausible(y)):
         return False
@@ -58,7 +58,7 @@ def add_plausible_tags(facts: Facts, tif: tifffile.TiffFile) -> bool:
 
 
 def _size_by_text(facts: Facts, tif: tifffile.TiffFile, axis: str, size: float, unit: str) -> float | None:
-    """Return a pixel size in the unit of the text; in that of the tag where only that one can be right."""
+    """Return a pixel size in the unit of the text, or in that of the tag if only that one can be right."""
     by_text = _rounded(micrometres(size, unit))
     tag_unit = _tag_unit(tif)
     if by_text is None or not tag_unit or micrometres(1.0, tag_unit) == micrometres(1.0, unit):

@@ -1,4 +1,4 @@
-"""TOML that people write and share: read into a dictionary or refused in one line, and written."""
+"""TOML files of the user: read into a dictionary, or refused with a message of one line, and written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from napari_selfdeconv.errors import ConfigError, reason_of
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
 
-# Settings take a few kilobytes.
+# Settings have a few kilobytes.
 _MOST_BYTES = 1_000_000
 
 
@@ -20,7 +20,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : of a UTF-8 text file of at most 1 MB.
+    path : path of a UTF-8 text file of at most 1 MB.
     what : what the file should hold, for the message.
 
     Raises
@@ -42,7 +42,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
 
 def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
-    """Write names and values, whole or not at all; TOML has no None, so those are left out.
+    """Write names and values, whole or not at all. Values that are None are left out, as TOML has no None.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def write_toml(path: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
 
 
 def toml_text(values: Mapping[str, Any]) -> str:
-    """Return names and values as TOML, those that are None left out; ConfigError for what TOML cannot hold."""
+    """Return names and values as TOML without those that are None; ConfigError for values that TOML lacks."""
     import tomli_w
 
     try:

@@ -58,5 +58,5 @@ def _in_unit(size: float, unit: str, factors: dict[str, float]) -> float | None:
     factor = factors.get(_MICRO.sub("u", unit.strip().lower()))
     if factor is None or not math.isfinite(size) or size <= 0:
         return None
-    # 65 * 1e-3 is 0.065 and a bit; a user should see 0.065.
+    # 65 * 1e-3 is slightly more than 0.065; the user should see 0.065.
     return float(f"{size * factor:.12g}") if factor != 1 else size

@@ -8,7 +8,7 @@ from napari_selfdeconv.errors import ConfigError
 
 
 def refuse_entities(text: str | bytes, name: str) -> None:
-    """Raise ConfigError if XML declares entities: these can grow without limit, or name other files.
+    """Raise ConfigError if XML declares entities, which can grow without limit or name other files.
 
     No microscope writes them.
     """
@@ -28,10 +28,10 @@ def parse_xml(text: str, name: str) -> ElementTree.Element:
     Raises
     ------
     ConfigError
-        Where it declares some.
+        If it declares entities.
     ElementTree.ParseError
-        Where it is no XML.
+        If it is not XML.
     """
     refuse_entities(text, name)
-    # Bytes that are no UTF-8 come as lone surrogates, which the parser does not take.
+    # Bytes that are not UTF-8 are surrogates here, which the parser refuses.
     return ElementTree.fromstring(text.encode("utf-8", "replace").decode("utf-8"))

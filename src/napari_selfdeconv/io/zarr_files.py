@@ -28,7 +28,7 @@ def is_zarr(path: Path) -> bool:
 
 @contextlib.contextmanager
 def open_zarr(path: Path, series: int) -> Iterator[Source]:
-    """Open one image of an OME-Zarr folder; of a pyramid, the full resolution."""
+    """Open one image of an OME-Zarr folder. The full resolution of a pyramid is opened."""
     zarr = import_for(path, "zarr")
     root = zarr.open(store=str(path), mode="r")
     if not isinstance(root, zarr.Group):
@@ -108,7 +108,7 @@ def _images(root: Any) -> list[Any]:
 def _add_scale(
     facts: Facts, axes: Sequence[Mapping[str, Any]], transformations: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Note the product of the scales. An axis without a unit has no size: 1 is written for an unknown one."""
+    """Note the product of the scales. An axis without a unit has no size: unknown sizes are written as 1."""
     scale = np.ones(len(axes))
     for transformation in transformations:
         if transformation.get("type") == "scale":

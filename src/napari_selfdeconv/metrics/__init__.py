@@ -1,1 +1,1 @@
-"""How good a result is, with and without a truth."""
+"""Measures of the quality of a result, with and without a truth."""

@@ -1,4 +1,4 @@
-"""The registry of metrics: a row of `COLUMNS` is all that tables, CSV files, command line and benchmark know.
+"""The registry of metrics. Other code knows a metric only by its row of `COLUMNS`.
 
 To add a metric, write its function and its row here, and its line in docs/comparing.md. Nothing here imports torch
 or scipy before a metric is computed.
@@ -187,7 +187,7 @@ def truth_keys() -> tuple[str, ...]:
 
 
 def explain_columns(keys: Iterable[str]) -> str:
-    """Return what a reader has to know of the columns of a table.
+    """Return the explanation of the columns of a table.
 
     Examples
     --------

@@ -23,8 +23,8 @@ def fourier_correlation(
     Parameters
     ----------
     image : 2D or 3D. Its checkerboard of even and odd pixels is split along y and x into two images of half the
-        size, and the other pair likewise; the mean of both correlations is returned (Koho et al. 2019,
-        https://doi.org/10.1038/s41467-019-11024-z).
+        size, and the other pair likewise. The mean of both correlations is returned. Source: Koho et al. 2019,
+        https://doi.org/10.1038/s41467-019-11024-z.
     voxel_um : voxel size, None counts in voxels.
 
     Returns

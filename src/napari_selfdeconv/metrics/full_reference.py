@@ -1,4 +1,4 @@
-"""How far a restored image is from the truth: PSNR, SSIM, RMSE and two mutual informations.
+"""The distance of a restored image from the truth: PSNR, SSIM, RMSE and two mutual informations.
 
 The definitions are those of the benchmark of Papkov, Palo, Parts (2023): intensities in [0, 1], data range 1.
 Nothing is clipped or rescaled here except by `scale_to_truth`.

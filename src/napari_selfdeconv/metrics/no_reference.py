@@ -1,4 +1,4 @@
-"""How good a result is without a truth: what the residual, the reblurred image and split pixels say."""
+"""Measures without a truth, from the residual, the reblurred image and split pixels."""
 
 from __future__ import annotations
 

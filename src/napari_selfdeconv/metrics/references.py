@@ -1,4 +1,4 @@
-"""What can be said of a result on a real image: against a mean of frames, straight lines, or known darkness."""
+"""Measures on real images: against a mean of frames, along straight lines, or where the image must be dark."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def line_contrast(plane: NDArray[Any], lines: Lines) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Darkness:
-    """What a stack holds where there is no light.
+    """Measures of a stack where there should be no light.
 
     Attributes
     ----------
@@ -130,13 +130,14 @@ class Darkness:
 def measure_darkness(
     result: NDArray[Any], blurred: NDArray[Any], image: NDArray[Any], background: float, noise: float
 ) -> Darkness:
-    """Measure what a result has where an object in the middle of a stack has no light.
+    """Measure a result where it should be dark, for an object in the middle of a stack.
 
     Parameters
     ----------
     result, image : (z, y, x), the same units; both with their background.
     blurred : the light of the result above the background, blurred, without light from outside.
-    background, noise : of the image: light of no object, and standard deviation of its dark pixels.
+    background, noise : background and noise of the image: light of no object, and standard deviation of its dark
+        pixels.
 
     Examples
     --------

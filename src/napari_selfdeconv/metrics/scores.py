@@ -54,7 +54,7 @@ def evaluate_residual(
     voxel_um: Sequence[float] | None = None,
     measured: NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
-    """Return what can be said of a result from the image it was made from.
+    """Score a result against the image that it was made from.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def evaluate_residual(
 
     Returns
     -------
-    ``whiteness`` (0 to 1, 1 is white: `whiteness` of x - g(result)), ``i_divergence`` (`i_divergence` of x and
-    g(result)), ``residual_rms`` (units of the image), ``frc_resolution`` (`fourier_resolution` of the result), and
-    every other metric of the registry that needs no truth.
+    dict with every metric of the registry that needs no truth. ``whiteness`` is that of x - g(result), from 0 to 1
+    for white. ``i_divergence`` is that of x and g(result). ``residual_rms`` is in units of the image.
+    ``frc_resolution`` is the `fourier_resolution` of the result.
 
     Examples
     --------

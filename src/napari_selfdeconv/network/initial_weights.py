@@ -1,4 +1,4 @@
-"""The weights that training can start from: learned on generated scenes (`selfdeconv_tools.pretraining`)."""
+"""The initial weights of training, which were learned on generated scenes (`selfdeconv_tools.pretraining`)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def initial_weights(config: TrainConfig, ndim: int, *, hazy: bool = False) -> di
 
     Parameters
     ----------
-    config : of the run.
+    config : settings of the run.
     ndim : 2 or 3.
-    hazy : whether far light was subtracted from the volume (`restoration.far_light`). These weights learned on
-        generated widefield stacks that were treated in the same way.
+    hazy : whether far light was subtracted from the volume (`restoration.far_light`). The weights for this were
+        learned on generated widefield stacks that were treated in the same way.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def write_weights(path: Path, state: dict[str, Tensor], config: TrainConfig, abo
 
 
 def architecture(config: TrainConfig) -> dict[str, Any]:
-    """Return what decides the shape and the input of the network, JSON-ready."""
+    """Return the settings of the shape and the input of the network, JSON-ready."""
     values = config.network.to_dict()
     return {key: values[key] for key in ARCHITECTURE}
 

@@ -1,4 +1,4 @@
-"""The trained object: the network with its PSF, and what is needed to apply it to another image."""
+"""The trained model: the network with its PSF, and all that is needed to apply it to another image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_selfdeconv.physics.wiener import wiener_kernel
 
 
 class Deconvolver(nn.Module):
-    """f: the image and its Wiener-filtered copies in, the deconvolved image out (standardised units).
+    """f: from the image and its Wiener-filtered copies to the deconvolved image, in standardised units.
 
     The copies are made inside f, from the (masked) input, so that f stays blind to the masked pixels.
     """
@@ -42,7 +42,7 @@ class Deconvolver(nn.Module):
 
     @property
     def context(self) -> tuple[int, ...]:
-        """How many voxels to read around a tile on each axis, so that tiles change no result (`tile_context`)."""
+        """Number of voxels to read around a tile on each axis, so that tiles do not change the result."""
         radii = [[n // 2 for n in inverse.psf.shape] for inverse in self.inverses] or [[0] * self.unet.ndim]
         return tile_context(self.unet.levels, [max(axis) for axis in zip(*radii, strict=True)])
 
@@ -59,12 +59,20 @@ class Model:
     Attributes
     ----------
     config : the settings it was trained with.
-    psf : float32, unit sum; of the network.
-    whole_psf : the PSF that was given, unit sum, where it is too large for a training patch: ``psf`` is then its
-        compact part. None elsewhere.
+    psf : PSF of the network, float32, with sum 1.
+    whole_psf : the given PSF with sum 1, if it is too large for a training patch. ``psf`` is then its compact
+        part. Otherwise None.
     network : in evaluation mode, float32 weights.
     voxel_um : voxel size of image and PSF, um, in axis order; None where unknown.
     provenance : JSON-ready record of the training run.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(np.random.default_rng(0).random((32, 32)), np.ones((3, 3)) / 9, config).model
+    >>> model.psf.shape, round(float(model.psf.sum()), 6), model.whole_psf is None
+    ((3, 3), 1.0, True)
     """
 
     config: TrainConfig
@@ -81,7 +89,7 @@ class Model:
 
 
 def unet_of(config: TrainConfig, ndim: int) -> UNet:
-    """Return the U-Net that the settings ask for."""
+    """Return the U-Net of the settings."""
     return UNet(
         ndim,
         in_channels=1 + len(config.network.inverse_channels),
@@ -93,7 +101,7 @@ def unet_of(config: TrainConfig, ndim: int) -> UNet:
 
 
 def build_network(config: TrainConfig, psf: NDArray[Any]) -> Deconvolver:
-    """Return the untrained network, its weights drawn from ``config.seed`` alone.
+    """Return the untrained network, with weights drawn from ``config.seed``.
 
     The caller's own random state is left as it was.
     """

@@ -38,8 +38,8 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
 
     Parameters
     ----------
-    path : usually ending in ".safetensors". The file appears whole or not at all.
-    model : of `deconvolve`.
+    path : path of the file, usually ending in ".safetensors". It is written whole or not at all.
+    model : model of a result of `deconvolve`.
 
     Raises
     ------
@@ -48,7 +48,14 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
 
     Examples
     --------
-    See `load_model`.
+    >>> import tempfile
+    >>> from napari_selfdeconv import deconvolve, preset
+    >>> config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    >>> model = deconvolve(np.random.default_rng(0).random((32, 32)), np.ones((3, 3)) / 9, config).model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(f"{folder}/model.safetensors", model)
+    ...     load_model(f"{folder}/model.safetensors").psf.shape
+    (3, 3)
     """
     path = Path(path)
     # clone: safetensors refuses memory that is not contiguous or is shared.
@@ -77,7 +84,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Parameters
     ----------
-    path : of the file.
+    path : path of the file.
 
     Raises
     ------
@@ -116,7 +123,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 
 class _Damaged(Exception):
-    """What is wrong inside a model file."""
+    """An error inside a model file."""
 
 
 def _read(file: Any, header: Mapping[str, str]) -> Model:

@@ -47,7 +47,7 @@ _NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 def _normed(conv: Any, norm: Any, x: Tensor) -> Tensor:
-    """Return norm(conv(x)); statistics that do not change go into the convolution's weights."""
+    """Return norm(conv(x)). Fixed statistics are merged into the weights of the convolution."""
     if norm.training:
         return norm(conv(x))  # type: ignore[no-any-return]
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -88,7 +88,7 @@ class UNet(nn.Module):
     features : width at full resolution, doubled at every level.
     levels : number of resolutions (3 in the paper: two down-samplings).
     skip : "concat" or "add".
-    bn_momentum : of the batch-norm statistics; with 0 they do not change, and training uses them as well.
+    bn_momentum : momentum of the batch-norm statistics; with 0 they do not change, and training uses them as well.
     """
 
     def __init__(
@@ -150,9 +150,9 @@ class UNet(nn.Module):
         return self._finish(y)[inside]
 
     def _finish(self, y: Tensor) -> Tensor:
-        """Return the one channel that comes out, in float32 unless a gradient is needed.
+        """Return the output channel, in float32 unless a gradient is needed.
 
-        In bfloat16 it would have steps of 0.4 %, which in smooth places of a result are plates.
+        In bfloat16 it would have steps of 0.4 %, which are visible as flat patches in smooth places.
         """
         norm, activate, conv = self.head
         y = activate(norm(y))

@@ -1,7 +1,7 @@
-"""Convolution with the PSF: the forward model g, its adjoint, and the one place that does either.
+"""Convolution with the PSF: the forward model g and its adjoint. No other file computes them.
 
 ``y[i] = sum_j h[j] x[i - (j - c)]`` with the centre ``c = n // 2`` on every axis: a convolution, never a
-correlation, so a lopsided PSF smears in its own direction. Outside its border the image continues by
+correlation, so an asymmetric PSF smears in its own direction. Outside its border the image continues by
 reflection with the edge repeated ("reflect", as ``scipy.ndimage``), by its edge value ("replicate") or by "zero".
 """
 
@@ -22,7 +22,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.physics.boundary import Boundary, _fold, extend, fill_outside
 from napari_selfdeconv.physics.fft import Then, filtered, transfer_function
 
-# Voxels of a single image from which on it is transformed axis by axis. No training patch is that large.
+# A single image with at least this many voxels is transformed axis by axis. No training patch is that large.
 _LARGE = 2**20
 Method = Literal["auto", "fft", "direct"]
 
@@ -49,7 +49,7 @@ def smooth_size(n: int) -> int:
 
 
 class Blur:
-    """Convolution with a fixed PSF, its adjoint, and nothing learned.
+    """Convolution with a fixed PSF, and its adjoint. Nothing is learned.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Blur:
         return Blur(padded, boundary=self.boundary, method=self.method)
 
     def uses_fft(self, device: torch.device) -> bool:
-        """Say whether "auto" picks the FFT on this device."""
+        """Return whether "auto" uses the FFT on this device."""
         if self.method != "auto":
             return self.method == "fft"
         return self.psf.size > _FFT_ABOVE.get((device.type, self.ndim), _FFT_ABOVE["cpu", self.ndim])
@@ -101,8 +101,8 @@ class Blur:
         Parameters
         ----------
         x, out : (1, 1, *space) with ``then``, else as everywhere.
-        then : called with every part of the result, an array of space alone (numpy's on the processor, else
-            torch's) and where along the first axis it lies, before ``out`` gets what it has made of it in place.
+        then : function that changes every part of the result in place before it is written to ``out``. It gets an
+            array with spatial axes (of numpy on the processor, else of torch) and its slice along the first axis.
         """
         with torch.no_grad():
             if self.uses_fft(x.device):
@@ -110,7 +110,7 @@ class Blur:
             return out.copy_(_done((self.flipped() if mirrored else self)._forward(x), then))
 
     def forget(self) -> None:
-        """Drop what was computed once for a shape and a device, and with it the device's memory."""
+        """Release the transfer functions, and the memory of the device that they take."""
         self._cache.clear()
 
     def _forward(self, x: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def fill_outside(x: Tensor, axis: int, start: int, n: int, after: int, boundary:
 
 
 def _steps(n: int, before: int, after: int) -> list[tuple[int, int]]:
-    """List the (before, after) of every reflection that `extend` makes from length ``n``."""
+    """Return the (before, after) of every reflection that `extend` makes from length ``n``."""
     steps = []
     while before or after:
         b, a = min(before, n), min(after, n)
@@ -61,7 +61,7 @@ def _steps(n: int, before: int, after: int) -> list[tuple[int, int]]:
 
 
 def _fold(x: Tensor, axis: int, before: int, after: int, boundary: Boundary) -> Tensor:
-    """Return the transpose of `extend`: what lies outside is added to the voxels it was copied from."""
+    """Return the transpose of `extend`: voxels outside are added to those that they were copied from."""
     n = x.shape[axis] - before - after
     if boundary == "replicate":
         core = x.narrow(axis, before, n).clone()

@@ -23,7 +23,7 @@ _NOISE_FILTER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
 # Width of the surroundings whose mean is the light of a pixel.
 _AROUND = 1.5
 _BINS, _LEAST_IN_BIN = 24, 50
-# More pixels than this say no more about the camera.
+# More pixels than this do not improve the estimate.
 _MOST_PIXELS, _MOST_SIDE = 2**22, 2048
 _DARKEST = 1e-3
 # Blocks along the shorter side of the field that varies.
@@ -41,7 +41,7 @@ class NoiseLine:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a camera; None is estimated.
+    """The known values of a camera. A value of None is estimated.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """How an image is modelled: ``image - subtracted = A f + level + field``.
+    """The background in the model of an image: ``image - subtracted = A f + level + field``.
 
     Attributes
     ----------
-    subtracted : from every pixel. The difference may be negative, and is used as it is.
-    level : light that the model has everywhere. It stands for the variance of the read noise, so that dark pixels
-        weigh no more than they can: Poisson's law with ``level`` added is near that of photons and camera.
+    subtracted : level that is subtracted from every pixel. The difference may be negative, and is not clipped.
+    level : light that the model has everywhere. It represents the variance of the read noise, so that dark pixels
+        do not get too much weight: Poisson noise with ``level`` added is close to that of photons and camera.
     gain : intensity of a photon; 0 where the noise does not grow with the light.
     field : the part of the background that varies, (y, x), 0 at its least; None if there is no such part.
     """
@@ -95,15 +95,23 @@ NO_BACKGROUND = Background(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class CameraReport:
-    """What an image says of its camera and its light.
+    """The camera and the light of an image, estimated from the image.
 
     Attributes
     ----------
-    offset : background, units of the image: the camera's offset, and light that is everywhere.
-    gain : intensity of a photon; 0 where the noise does not grow with the light.
-    read_noise : noise of the darkest pixels, which is at least the camera's; or as given.
-    photons_mean, photons_brightest : of a pixel above ``offset``; 0 if the gain is 0. The brightest is the highest
-        thousandth.
+    offset : background in units of the image: the offset of the camera, and light that is everywhere.
+    gain : intensity of one photon; 0 if the noise does not grow with the light.
+    read_noise : standard deviation of the noise of the darkest pixels, which is at least that of the camera; or
+        the given value.
+    photons_mean, photons_brightest : photons of a pixel above ``offset``, in the mean and in the brightest
+        thousandth; 0 if the gain is 0.
+
+    Examples
+    --------
+    >>> CameraReport(
+    ...     offset=100.0, gain=0.5, read_noise=2.0, photons_mean=12.0, photons_brightest=90.0
+    ... ).describe()
+    'background 100, noise of the darkest pixels 2, 0.5 a photon; 12 photons a pixel in the mean ...'
     """
 
     offset: float
@@ -113,7 +121,7 @@ class CameraReport:
     photons_brightest: float
 
     def describe(self) -> str:
-        """Return it as a sentence without its full stop."""
+        """Return the report as a sentence without its full stop."""
         head = f"background {self.offset:.4g}, noise of the darkest pixels {self.read_noise:.3g}"
         if self.gain == 0:
             return f"{head}; the noise does not grow with the light, so photons cannot be counted"
@@ -187,10 +195,10 @@ def estimate_background(
     ----------
     image : 2D or 3D.
     measured : as large; pixels where it is False are left out.
-    given : the constant background where it is known. None takes the camera's offset; where that is not known, a
-        little above the intensity at which the noise would vanish, and no more than the darkest thousandth of the
-        image.
-    known : of the camera.
+    given : the constant background, if it is known. None takes the offset of the camera. If that is unknown, the
+        background is a little above the intensity at which the noise would vanish, and at most that of the darkest
+        thousandth of the image.
+    known : known values of the camera.
     varies : whether to estimate a field that varies slowly (`estimate_field`) and add it to the constant.
 
     Examples
@@ -312,7 +320,7 @@ def _smooth(plane: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _some_planes(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Return (planes, y, x) of an image, no more of them than say something new."""
+    """Return (planes, y, x) of an image, with only as many planes as improve the estimate."""
     planes = image if image.ndim == 3 else image[None]
     middle = [slice(max(0, (n - _MOST_SIDE) // 2), (n + _MOST_SIDE + 1) // 2) for n in planes.shape[1:]]
     planes = planes[:, middle[0], middle[1]]

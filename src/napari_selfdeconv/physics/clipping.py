@@ -17,7 +17,7 @@ from napari_selfdeconv.physics.noise import clipping_bias
 
 @dataclass(frozen=True)
 class ClippedBlur:
-    """From f(x), (batch, 1, *space), to the expected image, standardised units.
+    """The function from f(x), (batch, 1, *space), to the expected image, in standardised units.
 
     Attributes
     ----------

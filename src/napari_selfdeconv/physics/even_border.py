@@ -1,4 +1,4 @@
-"""Images that get dark towards their border because no light comes from beyond it: they are brightened there.
+"""Brightening of the border of images that are dark there because no light comes from beyond it.
 
 A deconvolution assumes that the scene continues beyond the field of view, as its mirror image. A simulated blur
 often has no light from beyond the border. A deconvolution that expects this light makes the border too dark.
@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 
 
 def ends_in_darkness(image: NDArray[Any], psf: NDArray[Any]) -> bool:
-    """Say whether ``image`` gets dark at its border as if no light came from beyond it.
+    """Return whether ``image`` gets dark at its border as if no light came from beyond it.
 
     The missing light at each side is measured against a straight line through the pixels further in, and compared
     with what the PSF would take away there. A specimen that merely fades towards the border does not count.

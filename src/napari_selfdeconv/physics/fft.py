@@ -18,7 +18,7 @@ _CHUNK_SIZE, _COLUMNS = 2**19, 2**20
 
 _PADDING = {"reflect": "symmetric", "replicate": "edge"}
 
-#: Called with a part of a result and where along the first axis that lies, to change it in place.
+#: A function that changes a part of a result in place. It gets the part and its slice along the first axis.
 Then = Callable[[Any, slice], None]
 
 
@@ -51,7 +51,7 @@ def filtered(
     then: Then | None = None,
     mask: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write into ``out`` what convolving ``x`` with the kernel of ``transfer`` gives; ``out`` may be ``x``.
+    """Write the convolution of ``x`` with the kernel of ``transfer`` into ``out``, which may be ``x``.
 
     Only the lines that are needed are transformed: what continues the image along one axis repeats lines that
     are transformed already, and of the inverse only the window is wanted. A few columns at a time go through all
@@ -144,7 +144,7 @@ def _in_place(transform: Callable[..., NDArray[Any]], view: NDArray[Any], axis: 
 
 
 def parts_of(n: int, each: int, most: int, workers: int = 1) -> Iterator[slice]:
-    """Cut ``n`` things of ``each`` elements into even parts of about ``most``, as many for each worker."""
+    """Divide ``n`` items of ``each`` elements into equal parts of about ``most``, as many for each worker."""
     count = min(n, -(-n * each // (most * workers)) * workers)
     edges = [n * i // count for i in range(count + 1)]
     return (slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False))

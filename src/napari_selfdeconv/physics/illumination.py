@@ -1,4 +1,4 @@
-"""Bleaching and flicker: how the light of a series falls and jumps in time, and from plane to plane of a stack."""
+"""Bleaching and flicker: changes of the light of a series in time, and from plane to plane of a stack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Float = NDArray[np.float64]
 _DARK = 0.01
 # Time points or planes that are needed to see a course.
 _FEWEST = 7
-# Planes whose light is smoothed together; more would take the object for flicker.
+# Number of planes whose light is smoothed together. With more, changes of the object would count as flicker.
 _WINDOW = 7
 # Planes that jump by this many robust standard deviations are left out of the smooth course.
 _JUMP = 4.0
@@ -56,7 +56,7 @@ class Course:
 
     @property
     def remaining(self) -> float:
-        """Share of the first light that is left at the end, without flicker."""
+        """Light at the end as a share of the first light, without flicker."""
         return self.smooth[-1] / self.smooth[0]
 
     @property
@@ -73,7 +73,7 @@ class Course:
 
     @property
     def sentence(self) -> str:
-        """What a user should know."""
+        """Bleaching and flicker in words."""
         jumps = f"flicker {self.flicker:.1%}".replace("%", " %")
         if self.axis == "z":
             return f"{jumps} from plane to plane, by the lamp or by thin objects"
@@ -82,7 +82,7 @@ class Course:
 
     @property
     def matters(self) -> bool:
-        """Whether a user should be told: a tenth of the light is lost, or it jumps by 2 % (5 % along z).
+        """Whether the change is worth a message: a tenth of the light is lost, or it jumps by 2 % (5 % along z).
 
         Along z thin objects look like flicker.
         """
@@ -91,10 +91,10 @@ class Course:
         return abs(self.remaining - 1) > 0.1 or self.flicker > 0.02
 
     def factors(self, what: Correction) -> Float:
-        """Return what each time point or plane is multiplied by, above the background.
+        """Return the factor of the light above the background, for each time point or plane.
 
-        The first time point changes by its flicker alone. Along z only flicker is corrected: a course
-        that is smooth along z may be that of the object.
+        The first time point changes only by its flicker. Along z only flicker is corrected, because a smooth
+        change along z may come from the object.
         """
         check_choice("what", what, ("bleaching", "flicker", "both"))
         levels, smooth = np.asarray(self.levels), np.asarray(self.smooth)
@@ -130,7 +130,19 @@ def measure_light(image: Any, axes: str) -> list[Course]:
     Returns
     -------
     For each channel a course along time (with 7 time points or more) and one along z (with 7 planes or more).
-    Darkness has none, nor a channel with pixels that are not finite.
+    There is no course for dark frames, and for a channel with pixels that are not finite.
+
+    Raises
+    ------
+    ConfigError
+        If the axes do not fit the image.
+
+    Examples
+    --------
+    >>> movie = 100 + np.full((9, 4, 4), 10.0) * np.exp(-np.arange(9) / 8)[:, None, None]
+    >>> movie[:, 0, 0] = 100
+    >>> [(course.axis, round(course.remaining, 2)) for course in measure_light(movie, "tyx")]
+    [('t', 0.37)]
     """
     image = image if hasattr(image, "shape") else to_array("the image", image)
     refuse_mask("the image", image)
@@ -159,18 +171,26 @@ def measure_light(image: Any, axes: str) -> list[Course]:
 def correct_light(
     image: NDArray[Any], axes: str, courses: Sequence[Course], what: Correction
 ) -> NDArray[np.float32]:
-    """Return a series with its light made even: bleaching, flicker, or both; float32.
+    """Return a series with constant light: corrected for bleaching, flicker, or both; float32.
 
     Parameters
     ----------
-    image, axes : as `measure_light`.
-    courses : of `measure_light`, of this image.
-    what : "bleaching" follows the exponential, "flicker" the jumps around it and from plane to plane.
+    image, axes : as in `measure_light`.
+    courses : result of `measure_light` for this image.
+    what : "bleaching" corrects the exponential, "flicker" the jumps around it and from plane to plane.
 
     Raises
     ------
     ConfigError
         If there is no course to correct.
+
+    Examples
+    --------
+    >>> movie = 100 + np.full((9, 4, 4), 10.0) * np.exp(-np.arange(9) / 8)[:, None, None]
+    >>> movie[:, 0, 0] = 100
+    >>> even = correct_light(movie, "tyx", measure_light(movie, "tyx"), "bleaching")
+    >>> round(float(even[0, 1, 1]), 1) == round(float(even[-1, 1, 1]), 1)
+    True
     """
     wanted = [course for course in courses if what != "bleaching" or course.axis == "t"]
     if not wanted:

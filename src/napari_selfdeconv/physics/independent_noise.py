@@ -1,8 +1,8 @@
-"""Noise that pixels share, made independent: what it lacks is added, offsets of lines are subtracted.
+"""Shared noise of pixels made independent: missing frequencies are added, offsets of lines are subtracted.
 
-A filter or an interpolation takes the fine waves out of the noise and leaves the coarse ones, which methods then
-take for structure. What was taken out cannot be put back, but noise in the place of it can. The sum is as strong
-as the coarse waves always were, and every method can tell it from structure.
+A filter or an interpolation removes the high frequencies of the noise and leaves the low ones, which methods then
+take for structure. The removed noise cannot be restored, but new noise of these frequencies can be added. The sum
+is as strong as white noise with the same low frequencies, and every method can distinguish it from structure.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def fit_shared_noise(image: NDArray[Any], psf: NDArray[Any]) -> SharedNoise | No
 
 
 def make_independent(image: NDArray[Any], psf: NDArray[Any]) -> NDArray[np.float32] | None:
-    """Return the image with the waves that its noise lacks; None if it lacks few, or cannot be measured.
+    """Return the image with the missing frequencies of its noise added; None if few are missing or unknown.
 
-    The same image gets the same noise, in other units and as its mirror image as well. Where there is more light
-    there is more of it, as of the image's own noise.
+    The same image gets the same noise, also in other units and as a mirror image. The noise grows with the light,
+    as that of the image does.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def _seed(image: NDArray[Any]) -> int:
 
 
 def subtract_stripes(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the image without the offsets that its rows and columns have of their own; its mean is kept.
+    """Return the image without the offsets of its rows and columns. The mean does not change.
 
     An offset is the median of what the darker half of a line has more than that of the lines around it. Where that
     is far more than usual, something of the sample lies along the line, and it is left as it is.

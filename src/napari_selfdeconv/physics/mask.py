@@ -1,4 +1,4 @@
-"""Pixels that are no measurement, found in an image."""
+"""The search for pixels that hold no measurement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
-# This many pixels at the highest value are no coincidence.
+# This many pixels at the highest value are not a coincidence.
 _LEAST_SATURATED = 3
 # A line that differs from both neighbours by this many usual differences is dead.
 _DEAD_NOISY = 32.0
@@ -38,7 +38,7 @@ _NEIGHBOUR = 0.25
 # A hot pixel is this many usual deviations off its surroundings, in the median of these many frames.
 _HOT, _HOT_SHARE = 10.0, 0.2
 LEAST_FRAMES, MOST_FRAMES = 5, 16
-# More pixels than this say no more about a median.
+# More pixels than this do not improve a median.
 _MOST_SAMPLES = 2**18
 _MOST_LINE_PIXELS = 2**22
 
@@ -50,8 +50,15 @@ class Unmeasured:
     Attributes
     ----------
     saturated, dead_lines, black, not_finite, hot : boolean, as large as the image; a pixel is in at most one.
-        At saturated pixels there is at least as much light as was recorded. Black are areas without data. Hot
-        pixels are bright or dark in every plane or frame, whatever the object is.
+        Saturated pixels have at least as much light as was recorded. Black areas have no data. Hot pixels are
+        bright or dark in every plane or frame, independently of the object.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).normal(100, 5, (64, 64))
+    >>> image[:, 20] = 0
+    >>> int(find_unmeasured(image).dead_lines.sum())
+    64
     """
 
     saturated: NDArray[np.bool_]
@@ -204,15 +211,22 @@ def find_black_areas(image: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def find_hot_pixels(frames: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the pixels of a camera that stand alone in all frames, bright or dark.
+    """Return the pixels of a camera that differ from all their neighbours in all frames, bright or dark.
 
     Parameters
     ----------
-    frames : (n, y, x), of a series or a stack. At least 5 are needed, and 16 are enough.
+    frames : (n, y, x) array of a series or a stack. At least 5 frames are needed, and 16 are enough.
 
     Returns
     -------
-    boolean, (y, x). Light spreads to the neighbours of a pixel; what a hot pixel adds does not.
+    Boolean array (y, x). Real light spreads to the neighbours of a pixel; the signal of a hot pixel does not.
+
+    Examples
+    --------
+    >>> frames = np.random.default_rng(0).normal(100, 2, (8, 32, 32))
+    >>> frames[:, 5, 7] += 500
+    >>> np.argwhere(find_hot_pixels(frames)).tolist()
+    [[5, 7]]
     """
     frames = as_array("the frames", frames)
     if frames.ndim != 3 or 0 in frames.shape[1:]:

@@ -1,4 +1,4 @@
-"""Kinds of noise that move the mean of an image: outliers, and noise that is clipped at the lowest value."""
+"""Noise that changes the mean of an image: outliers, and noise that is clipped at the lowest value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POOR = 0.35
 
 
 def has_outliers(image: NDArray[Any], expected: NDArray[Any]) -> bool:
-    """Say whether ``image`` has outliers: more pixels far off ``expected`` than the usual kinds of noise give.
+    """Return whether ``image`` has outliers: more pixels far from ``expected`` than usual noise gives.
 
     Pixels are compared with those of the same expected brightness only, because photon noise grows with it. An
     outlier is alone. If the expected image fits badly, whole neighbourhoods are far off in the same way.
@@ -115,7 +115,7 @@ def clipped_sigma(image: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 class Noise(NamedTuple):
-    """Which kinds of noise an image has.
+    """The kinds of noise that an image has.
 
     Residuals from ``low`` to ``high`` are not outliers; the limits are infinite in an image without outliers.
     ``sigma`` is the standard deviation of noise that is clipped at the lowest value, 0 if it is not clipped.

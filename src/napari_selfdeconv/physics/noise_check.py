@@ -1,7 +1,7 @@
-"""Noise that is not independent from pixel to pixel: found in an image before a run, and named with a remedy.
+"""The check for noise that is not independent from pixel to pixel, made before a run.
 
-All methods take the noise of neighbouring pixels for independent. Noise that is not looks like structure of the
-sample, and comes out as such.
+All methods assume that the noise of neighbouring pixels is independent. Other noise looks like structure of the
+sample and becomes structure of the result.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SHARED = ("correlated", "resampled", "stripes")
 
 @dataclass(frozen=True)
 class NoiseFinding:
-    """Something about the noise of an image.
+    """A finding about the noise of an image.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class NoiseFinding:
 
 
 def check_noise(image: NDArray[Any], psf: NDArray[Any]) -> list[NoiseFinding]:
-    """Return what is unusual in the noise of an image; nothing for photon noise and read noise.
+    """Return the unusual properties of the noise of an image; none for photon noise and read noise.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def check_noise(image: NDArray[Any], psf: NDArray[Any]) -> list[NoiseFinding]:
 
 
 def is_correlated(planes: NDArray[np.float32], psf: NDArray[Any]) -> bool:
-    """Say whether the noise of neighbouring pixels is correlated.
+    """Return whether the noise of neighbouring pixels is correlated.
 
     Waves that are too fine for the PSF are noise alone, and white noise has the same power at all of them. The
     power of correlated noise falls towards the finest. Where pixels are so large that the PSF lets all waves
@@ -119,8 +119,9 @@ def is_correlated(planes: NDArray[np.float32], psf: NDArray[Any]) -> bool:
 class FineWaves(NamedTuple):
     """Waves that are too fine for a PSF.
 
-    ``size`` is theirs in units of the finest that passes, ``waves`` along y and x in cycles a pixel, ``radians``
-    their length in radians a pixel, and ``power`` the mean over planes, 1 for white noise of variance 1.
+    ``size`` is the frequency in units of the highest one that passes. ``waves`` are the frequencies along y and x
+    in cycles a pixel, and ``radians`` is their length in radians a pixel. ``power`` is the mean over planes; it is
+    1 for white noise of variance 1.
     """
 
     size: NDArray[np.float64]
@@ -160,7 +161,7 @@ def cutoffs(psf: NDArray[Any]) -> tuple[float, float]:
 
 
 def is_resampled(planes: NDArray[np.float32]) -> bool:
-    """Say whether the noise varies periodically along an axis, as interpolation onto another grid makes it."""
+    """Return whether the noise varies periodically along an axis, as after interpolation onto another grid."""
     for axis in (1, 2):
         noise = np.diff(planes, 2, axis=axis) ** 2
         course = np.log(np.median(noise, axis=(0, 3 - axis)) + 1e-30)
@@ -204,7 +205,7 @@ def _noise_level(planes: NDArray[np.float32]) -> float:
 
 
 def has_jpeg_blocks(planes: NDArray[np.float32]) -> bool:
-    """Say whether an image was made of blocks of 8 x 8 pixels in which fine waves were rounded away."""
+    """Return whether an image has blocks of 8 x 8 pixels in which high frequencies were rounded to 0."""
     return all(_has_grid(planes if axis == 2 else planes.swapaxes(1, 2)) for axis in (1, 2))
 
 
@@ -221,7 +222,7 @@ def _has_grid(planes: NDArray[np.float32]) -> bool:
 
 
 def some_planes(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Return (planes, y, x) of an image, no more of them than say something new."""
+    """Return (planes, y, x) of an image, with only as many planes as improve the result."""
     planes = image if image.ndim == 3 else image[None]
     every = max(1, -(-len(planes) // _MOST_PLANES))
     middle = [slice(max(0, (n - _MOST_SIDE) // 2), (n + _MOST_SIDE + 1) // 2) for n in planes.shape[1:]]

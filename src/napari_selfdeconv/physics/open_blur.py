@@ -1,7 +1,7 @@
-"""Convolution onto an image from a volume larger than it: light from outside the field belongs to the model.
+"""Convolution of a volume onto a smaller image, so that the model contains light from outside the field.
 
 ``y[i] = sum_j h[j] f[i + a - (j - c)]`` with the PSF's centre ``c = n // 2`` and ``a`` the voxels of the estimate
-before the image. Nothing is assumed about what lies outside: it is part of the estimate.
+before the image. Nothing is assumed about the light outside, because it is part of the estimate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class OpenBlur:
     Parameters
     ----------
     psf : 2D or 3D, any sizes, also larger than the image. Not normalised here.
-    image_shape : of what is recorded.
+    image_shape : shape of what is recorded.
     reach : voxels of the estimate before and after the image, on every axis. None takes the reach of the PSF, from
         which any light arrives at the image: the convolution is then scipy's "valid" one.
     mask : boolean, as large as the estimate; where it is False there is no light.
@@ -34,7 +34,7 @@ class OpenBlur:
 
     Attributes
     ----------
-    shape : of the estimate.
+    shape : shape of the estimate.
     inside : where the image lies in the estimate.
 
     Notes

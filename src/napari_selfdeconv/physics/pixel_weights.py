@@ -1,4 +1,4 @@
-"""How much each pixel of an image counts: one array for every data term."""
+"""The weights of the pixels of an image: one array for all data terms."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from napari_selfdeconv.io.checks import to_array
 
 @dataclass(frozen=True, eq=False)
 class PixelWeights:
-    """How much each pixel of an image counts.
+    """The weights of the pixels of an image.
 
     Attributes
     ----------
-    values : float32 from 0 to 1, or boolean. A pixel of weight 0 is no measurement.
-    at_least : boolean, True at saturated pixels: there is at least as much light as they say. A data term counts
-        them only where the model has less. None if no pixel is saturated.
+    values : float32 from 0 to 1, or boolean. A pixel of weight 0 is not a measurement.
+    at_least : boolean, True at saturated pixels, which have at least as much light as was recorded. A data term
+        uses them only if the model has less light. None if no pixel is saturated.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class PixelWeights:
 
     @property
     def measured(self) -> NDArray[np.bool_]:
-        """Where a pixel holds the light itself: it has a weight and is not saturated."""
+        """Boolean array of the pixels that have a weight and are not saturated."""
         seen: NDArray[np.bool_] = self.values > 0
         return seen if self.at_least is None else seen & ~self.at_least
 

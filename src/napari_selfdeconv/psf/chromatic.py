@@ -1,4 +1,4 @@
-"""Chromatic shift: measured on beads that are seen in two channels, and taken back from an image."""
+"""Chromatic shift: measured on beads that are visible in two channels, and corrected in an image."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ def fit_shift(
 
     Parameters
     ----------
-    reference, channel : (n, ndim) positions in voxels, in any order; beads seen in one channel only do not matter.
+    reference, channel : (n, ndim) positions in voxels, in any order. Beads visible in one channel only are
+        ignored.
     voxel_um : voxel size in um, ([z,] y, x).
-    shape : of the image; rotation and zoom are about its middle.
+    shape : shape of the image; rotation and zoom are about its middle.
     wavelength_um, reference_um : emission of the channel and of the reference.
-    within_um : largest distance between the two pictures of a bead.
+    within_um : largest distance between the positions of a bead in the two channels, um.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def fit_shift(
     Raises
     ------
     ConfigError
-        If no bead is seen in both channels.
+        If no bead is visible in both channels.
 
     Examples
     --------
@@ -96,17 +97,23 @@ def fit_shift(
 
 
 def unshift(image: NDArray[np.generic], shift: ChromaticShift, voxel_um: Sequence[float]) -> NDArray[np.float32]:
-    """Return an image of one channel where the reference channel sees it, by cubic splines; float32, same shape.
+    """Return an image of one channel, moved to where the reference channel shows it; float32, same shape.
 
     Parameters
     ----------
     image : ([z,] y, x), deconvolved or not.
-    shift : of its channel.
+    shift : shift of its channel.
     voxel_um : voxel size in um.
+
+    Raises
+    ------
+    ConfigError
+        If the image is not an array of numbers, or the voxel size does not fit it.
 
     Notes
     -----
-    What lies beyond the border is continued by the border. Light is kept to the change of area, which is zoom^2.
+    Cubic splines are used. Beyond its border the image continues with the values of the border. The total light
+    changes only with the area, by zoom^2.
 
     Examples
     --------

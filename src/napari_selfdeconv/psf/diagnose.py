@@ -1,4 +1,4 @@
-"""What is wrong with a PSF, in plain sentences, and the repair of what can be repaired."""
+"""The examination of a PSF, with findings in sentences, and the repair of its faults."""
 
 from __future__ import annotations
 
@@ -42,14 +42,21 @@ _ALL_DARK = "nothing in the PSF is brighter than its background: choose another 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about a PSF.
+    """One finding about a PSF.
 
     Attributes
     ----------
-    key : short name, to ask `repair` for it.
-    severity : "problem" spoils the result, "advice" costs time or limits it.
+    key : short name, for the argument ``keys`` of `repair_psf`.
+    severity : a "problem" makes the result wrong, an "advice" costs time or limits the result.
     text : one sentence with numbers.
-    fix : what the repair does, or None if it cannot be repaired.
+    fix : the repair in words, or None if it cannot be repaired.
+
+    Examples
+    --------
+    >>> psf = np.zeros((9, 9))
+    >>> psf[5, 6] = 1.0
+    >>> [finding.key for finding in examine_psf(psf) if finding.severity == "problem"]
+    ['centre']
     """
 
     key: str
@@ -60,13 +67,18 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The use of a PSF; None where unknown.
+    """The use of a PSF. Unknown values are None.
 
     Attributes
     ----------
     voxel_um : voxel size of the PSF, um, in axis order.
     image_shape : shape of the image it is for.
     image_voxel_um : voxel size of that image, um.
+
+    Examples
+    --------
+    >>> Context(voxel_um=(0.3, 0.1, 0.1), image_shape=(40, 512, 512)).image_voxel_um is None
+    True
     """
 
     voxel_um: tuple[float, ...] | None = None
@@ -80,7 +92,7 @@ class Context:
 
 
 def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]:
-    """Return what is wrong with ``psf``, the worst first; an empty list for one that can be used as it is.
+    """Return the faults of ``psf``, the worst first; an empty list if it can be used unchanged.
 
     Parameters
     ----------
@@ -90,7 +102,8 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     Raises
     ------
     ConfigError
-        If it is no such array, nothing in it is bright, or the voxel size does not have one number for each axis.
+        If it is not such an array, nothing in it is bright, or the voxel size does not have a number for each
+        axis.
 
     Examples
     --------
@@ -124,7 +137,7 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
 def repair_psf(
     psf: ArrayLike, keys: Sequence[str], context: Context | None = None
 ) -> tuple[NDArray[np.float32], tuple[float, ...] | None, list[str]]:
-    """Repair faults of a PSF; everything else stays.
+    """Repair faults of a PSF, and change nothing else.
 
     A PSF that is resampled or cropped also loses its background. A resampled one is cropped to its light.
 
@@ -137,7 +150,7 @@ def repair_psf(
     Returns
     -------
     psf : float32; the same array, bit for bit, if ``keys`` is empty.
-    voxel_um : of the repaired PSF, None where unknown.
+    voxel_um : voxel size of the repaired PSF, None where unknown.
     did : sentences.
 
     Raises

@@ -1,4 +1,4 @@
-"""The PSF of a microscope on the voxel grid, whichever model of the registry computes it."""
+"""The PSF of a microscope on the voxel grid, computed by a model of the registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from napari_selfdeconv.psf.models import model_of
 
 
 class PsfWarning(UserWarning):
-    """The PSF was computed, but its sampling, its window or the optics deserve a second look."""
+    """A warning about a PSF that was computed: its sampling, its window or the optics should be checked.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from napari_selfdeconv import Optics
+    >>> coarse = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     _ = richards_wolf_psf((5, 5), (0.5, 0.5), coarse)
+    >>> caught[0].category.__name__
+    'PsfWarning'
+    """
 
 
 def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics: Optics) -> NDArray[np.float32]:
@@ -35,8 +47,8 @@ def richards_wolf_psf(shape: Sequence[int], spacing_um: Sequence[float], optics:
     Raises
     ------
     ConfigError
-        If the shape or the spacing is not positive or their lengths differ, if na reaches an index the objective
-        was designed for, or if the layers aberrate the light beyond what can be integrated.
+        If the shape or the spacing is not positive, or their lengths differ. Also if na reaches an index that the
+        objective was designed for, or the layers aberrate the light more than can be integrated.
 
     Warns
     -----
@@ -74,7 +86,7 @@ def psf_for_image(
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Compute a compact PSF of a size that suits the image and the network.
 
-    A widefield stack is better off with `psf_for_stack`; classical methods without an open border need this one.
+    Use `psf_for_stack` for a widefield stack. Classical methods without an open border need a compact PSF.
 
     Parameters
     ----------
@@ -108,13 +120,26 @@ def psf_for_image(
 def psf_and_notes(
     shape: Sequence[int], spacing_um: Sequence[float], optics: Optics
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
-    """Return `richards_wolf_psf`'s array, what is doubtful about its sampling and optics, and about its window.
+    """Return the array of `richards_wolf_psf`, doubts about sampling and optics, and doubts about the window.
 
-    The notes come as sentences and not as warnings, because Python's warning filters belong to all threads.
+    The doubts are sentences and not Python warnings, because filters of warnings are shared by all threads.
 
     Parameters
     ----------
     shape, spacing_um, optics : as in `richards_wolf_psf`.
+
+    Raises
+    ------
+    ConfigError
+        As `richards_wolf_psf`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import Optics
+    >>> optics = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
+    >>> psf, doubts, window = psf_and_notes((31, 31), (0.05, 0.05), optics)
+    >>> psf.shape, doubts
+    ((31, 31), [])
     """
     return model_of(optics).compute(shape, spacing_um, optics)
 

@@ -1,4 +1,4 @@
-"""Common objectives and immersions: a start for the form, not a catalogue."""
+"""Common objectives and immersions, as proposals for the form."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ class Objective(NamedTuple):
     magnification : such as 63.
     na : numerical aperture.
     immersion : a key of `IMMERSIONS`.
+
+    Examples
+    --------
+    >>> objective = Objective(magnification=63, na=1.4, immersion="oil")
+    >>> IMMERSIONS[objective.immersion]
+    1.515
     """
 
     magnification: float

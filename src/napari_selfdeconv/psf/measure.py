@@ -1,4 +1,4 @@
-"""What `psf_prepare` measures in a PSF and does to it, array by array; lengths in voxels."""
+"""The measurements and changes that `prepare_psf` makes, on arrays. Lengths are in voxels."""
 
 from __future__ import annotations
 
@@ -135,17 +135,24 @@ def crop(data: Float, energy: float, limits: tuple[int, ...]) -> Float:
 
 
 def fwhm(data: Float, axis: int) -> float:
-    """Width between the half-maximum crossings either side of the brightest voxel, linearly interpolated.
+    """Return the full width at half maximum through the brightest voxel, linearly interpolated, in voxels.
 
     Parameters
     ----------
     data : PSF, 2D or 3D.
-    axis : along which the width is measured, in voxels.
+    axis : the axis along which the width is measured.
 
     Raises
     ------
     ConfigError
         If no voxel is above 0, one is not finite, or there is no such axis.
+
+    Examples
+    --------
+    >>> x = np.arange(-10, 11)
+    >>> psf = np.exp(-(x[:, None] ** 2 + x**2) / (2 * 2.0**2))
+    >>> round(fwhm(psf, 1), 1)
+    4.8
     """
     data = as_array("the PSF", data)
     if data.ndim not in (2, 3) or axis not in range(-data.ndim, data.ndim):

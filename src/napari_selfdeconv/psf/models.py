@@ -1,4 +1,4 @@
-"""The registry of PSF models: a row of `MODELS` is all that command line, docks and the generator know of one.
+"""The registry of PSF models. Command line, docks and the generator know a model only by its row of `MODELS`.
 
 To add a model, write its functions and its row here, and its line in docs/psf.md. Nothing here imports scipy
 before a PSF is computed.
@@ -24,17 +24,23 @@ _FIELDS = {field.name for field in fields(Optics)}
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A parameter that one model has and others have not.
+    """A parameter that not all models have.
 
     Attributes
     ----------
-    name : with its unit, as a field of `Optics` or a new one; "pinhole_au" is ``--pinhole-au``.
-    label : at the field of a form.
-    summary : what it is, for help texts.
-    proposed : value that a form shows first.
-    low, high : range.
-    step : of the form's arrows.
+    name : name with the unit, of a field of `Optics` or a new one; "pinhole_au" is ``--pinhole-au``.
+    label : text at the field of a form.
+    summary : description for help texts.
+    proposed : first value in a form.
+    low, high : allowed range.
+    step : step of the arrow keys in a form.
     wavelength : whether a form shows it in nanometres.
+
+    Examples
+    --------
+    >>> pinhole = next(one for one in MODELS["confocal"].parameters if one.name == "pinhole_au")
+    >>> pinhole.low, pinhole.wavelength
+    (0.0, False)
     """
 
     name: str
@@ -53,7 +59,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class PsfModel:
-    """A row of the registry.
+    """A model of the PSF: a row of the registry.
 
     Attributes
     ----------
@@ -61,9 +67,14 @@ class PsfModel:
     summary : one sentence for a tooltip.
     compute : from shape, spacing in um and optics to the PSF (`Computed`): float32, >= 0, sum 1.
     suggest_shape : from optics, spacing in um, image shape and share of the light to a compact odd size.
-    parameters : those that it has beside the ones that all models share.
-    scans : whether it samples points; else a camera integrates over its pixels.
-    spreads : whether light out of focus is spread and never lost, so that a stack needs a PSF as large as itself.
+    parameters : its parameters besides those that all models share.
+    scans : whether the microscope samples points. Otherwise a camera integrates over its pixels.
+    spreads : whether light out of focus is spread but not lost, so that a stack needs a PSF as large as itself.
+
+    Examples
+    --------
+    >>> MODELS["widefield"].spreads, [one.name for one in MODELS["confocal"].parameters]
+    (True, ['excitation_um', 'pinhole_au'])
     """
 
     title: str
@@ -131,7 +142,12 @@ def model_key(optics: Optics) -> str:
 
     Parameters
     ----------
-    optics : of a microscope.
+    optics : optics of a microscope.
+
+    Examples
+    --------
+    >>> model_key(Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33))
+    'widefield'
     """
     if optics.model is not None:
         return optics.model
@@ -163,7 +179,7 @@ def parameter_values(optics: Optics) -> dict[str, float]:
 
     Parameters
     ----------
-    optics : of a microscope.
+    optics : optics of a microscope.
 
     Examples
     --------
@@ -181,15 +197,22 @@ def make_optics(key: str | None, values: Mapping[str, float | None], **shared: A
 
     Parameters
     ----------
-    key : of the model; None finds it by the parameters that are given.
-    values : of parameters by name; None is not given.
-    shared : fields of `Optics` that all models have. Unless ``pixel_integration`` is given, it is off for a model
-        that scans.
+    key : key of the model; None finds the model by the given parameters.
+    values : values of parameters by name; None means that a value is not given.
+    shared : fields of `Optics` that all models have. By default ``pixel_integration`` is off for a model that
+        scans.
 
     Raises
     ------
     ConfigError
         If no model has the parameters given, or one is missing.
+
+    Examples
+    --------
+    >>> values = {"excitation_um": 0.488, "pinhole_au": 1.0}
+    >>> optics = make_optics("confocal", values, na=1.2, wavelength_um=0.52, refractive_index=1.33)
+    >>> optics.pinhole_au, optics.pixel_integration
+    (1.0, False)
     """
     given = {name: value for name, value in values.items() if value is not None}
     fitting = [

@@ -1,4 +1,4 @@
-"""The parameters of a generated PSF in a JSON file: small, readable, refused where they do not fit."""
+"""The parameters of a generated PSF in a JSON file, which is checked when it is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT = "napari-selfdeconv PSF 1"
 
 @dataclass(frozen=True, kw_only=True)
 class PsfParameters(Settings):
-    """What it takes to compute a PSF again.
+    """The parameters that a PSF is computed from.
 
     Attributes
     ----------
@@ -49,12 +49,29 @@ class PsfParameters(Settings):
 
 
 def save_parameters(path: str | os.PathLike[str], parameters: PsfParameters) -> None:
-    """Write the parameters, whole or not at all; ConfigError if the file cannot be written.
+    """Write the parameters, whole or not at all.
 
     Parameters
     ----------
-    path : of a JSON file; replaced if it exists.
+    path : path of a JSON file; replaced if it exists.
     parameters : optics, voxel size and shape.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import Optics
+    >>> optics = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_parameters(
+    ...         f"{folder}/psf.json", PsfParameters(optics=optics, voxel_um=(0.1, 0.1), shape=(31, 31))
+    ...     )
+    ...     load_parameters(f"{folder}/psf.json").shape
+    (31, 31)
     """
     text = json.dumps({"format": FORMAT, **parameters.to_dict()}, indent=2)
     with whole_or_not_at_all(Path(path)) as temporary:
@@ -62,11 +79,27 @@ def save_parameters(path: str | os.PathLike[str], parameters: PsfParameters) -> 
 
 
 def load_parameters(path: str | os.PathLike[str]) -> PsfParameters:
-    """Read a file of `save_parameters`; ConfigError if it is not one.
+    """Read a file written by `save_parameters`.
 
     Parameters
     ----------
     path : JSON file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or does not hold PSF parameters.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_selfdeconv import Optics
+    >>> optics = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)
+    >>> parameters = PsfParameters(optics=optics, voxel_um=(0.1, 0.1), shape=(31, 31))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_parameters(f"{folder}/psf.json", parameters)
+    ...     load_parameters(f"{folder}/psf.json") == parameters
+    True
     """
     values = read_json(path, "PSF parameters")
     if values.pop("format", None) != FORMAT:

@@ -1,4 +1,4 @@
-"""A measured PSF: clean, centre, crop and resample it, and say what was found and done."""
+"""The preparation of a measured PSF: clean, centre, crop and resample it, with a report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CUT_OFF = 0.05  # light at the border, relative to the peak, from which on the 
 
 @dataclass(frozen=True, kw_only=True)
 class PsfReport:
-    """What `prepare_psf` found and did; tuples have one entry an axis, in the order of the array.
+    """The findings and changes of `prepare_psf`. Tuples have one entry for each axis, in the order of the array.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def prepare_psf(
     noise_sigmas: float = 3.0,
     max_shape: Sequence[int] | None = None,
 ) -> tuple[NDArray[np.float32], PsfReport]:
-    """Turn a measured PSF (a bead, an average of beads) into one that can be deconvolved with.
+    """Prepare a measured PSF (a bead or an average of beads) for deconvolution.
 
     Parameters
     ----------
@@ -181,7 +181,12 @@ def fit_to_voxels(
 
     Returns
     -------
-    The PSF, untouched where nothing had to be done, and a sentence that says what was done, if anything.
+    The PSF, unchanged if the voxel sizes agree or are unknown, and a sentence about the change, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        If the voxel sizes differ too much, or the resampled PSF would be too large.
 
     Examples
     --------

@@ -98,8 +98,8 @@ def _table(optics: Optics, wavelength_um: float, z: Float, step: float, count: i
 def _through_pinhole(table: RadialTable, radius: float, ripple: float, count: int) -> RadialTable:
     """Average over a disc around each of the first ``count`` radii.
 
-    With C(r) the light inside r, I is the divergence of (C / 2 pi r^2) r, so the integral over the disc is one
-    over its rim, where the trapezoid rule converges faster than any power.
+    C(r) is the light inside r. I is the divergence of (C / 2 pi r^2) r, so the integral over the disc becomes one
+    over its rim. There the trapezoid rule converges faster than any power.
     """
     r = table.step * np.arange(table.values.shape[1])
     inside = table.cumulated()

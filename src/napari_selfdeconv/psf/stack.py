@@ -1,4 +1,4 @@
-"""The size of a PSF that holds the light of a whole widefield stack, and how much of it a size holds."""
+"""The size of a PSF for a whole widefield stack, and the share of its light that a size holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEASURED = 2**20
 def psf_for_stack(
     optics: Optics, voxel_um: Sequence[float], image_shape: Sequence[int]
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Compute the PSF of an image: as large as the light that it spreads.
+    """Compute the PSF of an image, as large as the light that it spreads.
 
     A widefield plane never loses light, it only spreads it. The PSF covers twice the depth of the stack and the
     cone there (`stack_psf_shape`). The network is trained with its compact part, after the other light was
@@ -73,6 +73,11 @@ def stack_psf_shape(optics: Optics, voxel_um: Sequence[float], image_shape: Sequ
     Parameters
     ----------
     optics, voxel_um, image_shape : as in `psf_for_stack`.
+
+    Raises
+    ------
+    ConfigError
+        As `richards_wolf_psf`.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from napari_selfdeconv.psf.measure import Float, bright_centre
 def check_psf(
     psf: ArrayLike, image_shape: Sequence[int], *, may_be_larger: bool = False
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Validate a PSF that is to be used as it is, apart from division by its sum.
+    """Validate a PSF that is used unchanged, apart from division by its sum.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def check_psf(
     Raises
     ------
     ConfigError
-        If the PSF is not a real 2D or 3D array, holds NaN, infinite or negative values or only zeros, has not as
-        many axes as the image, or, unless it may be, is larger than the image on any axis.
+        If the PSF is not a real 2D or 3D array, or holds NaN, infinite or negative values or only zeros. Also if
+        it has another number of axes than the image, or is larger than the image and may not be.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""A start for Richardson-Lucy: the light of blocks of pixels, where slow changes of it converge fast.
+"""A first estimate for Richardson-Lucy: the light of blocks of pixels, whose slow changes converge fast.
 
-Light that changes slowly, such as haze and what lies outside the field, takes hundreds of iterations, and by then
-noise has become detail. An image of blocks has little noise, so its light can be iterated for long.
+Light that changes slowly, such as haze and light outside the field, takes hundreds of iterations. By then noise
+has become detail. An image of blocks has little noise, so it allows many iterations.
 """
 
 from __future__ import annotations

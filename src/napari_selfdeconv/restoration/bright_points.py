@@ -1,9 +1,9 @@
-"""Points so much brighter than the rest of an image that a network would dig holes beside them.
+"""Points that are so bright that a network would make their surroundings too dark.
 
-A network answers a point of a thousand times the background with a ring below the background, a few percent of the
-point deep. Beside ordinary structure this is below the noise. Richardson-Lucy cannot do so: its light is never
-negative, and it converges fast where there is much light. So it deconvolves the points, what they explain is
-subtracted from the image, and the network deconvolves the rest.
+Around a point of a thousand times the background a network makes a ring below the background, as deep as a few
+percent of the point. Beside ordinary structure this is below the noise. Richardson-Lucy makes no such ring: its
+light is never negative, and it converges fast where there is much light. So it deconvolves the points, their image
+is subtracted, and the network deconvolves the rest.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from napari_selfdeconv.stop_token import StopToken
 #: Standard deviations above the mean of the other pixels from which on a pixel is a bright point. The images of
 #: the benchmarks stay below 9, a volume with few bright grains below 14.2.
 FAR = 15.0
-# If more of the image than this is bright, it is no point.
+# If more of the image than this is bright, it is not a point.
 _MOST = 0.02
 _ROUNDS = 20
 _ITERATIONS = 100
-# Light in the shape of the PSF is explained nearly whole, a hot pixel by a seventh.
+# Light in the shape of the PSF is explained nearly completely, a hot pixel by a seventh.
 _EXPLAINED = 0.8
-# Light that the model has everywhere, in standard deviations of the other pixels: it stands for their noise.
+# Light that the model has everywhere, in standard deviations of the other pixels. It represents their noise.
 _LEVEL = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BrightPoints:
-    """What was subtracted from an image so that a network sees no bright points.
+    """The bright points that were subtracted from an image.
 
     Attributes
     ----------
     light : float32, as large as the image: the deconvolved points.
-    blurred : float32, as large: what was subtracted from the image.
-    count : how many there are; points nearer to each other than the PSF is wide are one.
+    blurred : float32, as large: their image, which was subtracted.
+    count : number of points. Points nearer to each other than the width of the PSF count as one.
     """
 
     light: NDArray[np.float32]
@@ -81,8 +81,8 @@ def find_bright(image: NDArray[Any], counts: NDArray[np.bool_] | None = None) ->
 
     Parameters
     ----------
-    image : of any shape.
-    counts : which pixels to look at; None looks at all.
+    image : array of any shape.
+    counts : boolean, True at the pixels to examine; None examines all.
 
     Examples
     --------
@@ -115,15 +115,15 @@ def separate_bright_points(
     Parameters
     ----------
     image : 2D or 3D, finite.
-    psf : of as many axes, sum 1.
-    scale : of the image, measured before; an image without bright points costs no time.
+    psf : array with as many axes, sum 1.
+    scale : scale of the image, measured before; an image without bright points costs no time.
     device, stop : as elsewhere; a stop ends the iterations early.
     weights : how much each pixel counts; None is 1 everywhere.
 
     Notes
     -----
-    Light that is no point is left in the image: a hot pixel, which has not the shape of the PSF, and a body whose
-    light takes up more voxels than the PSF. Richardson-Lucy would bring grain into that body.
+    Light that is not a point is left in the image: a hot pixel, which does not have the shape of the PSF, and a
+    body whose light takes up more voxels than the PSF. Richardson-Lucy would amplify noise in that body.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def separate_bright_points(
     others = _Others.of(image[~bright if counts is None else counts & ~bright])
     light, blurred = (np.zeros(image.shape, np.float32) for _ in range(2))
     support = binary_dilation(bright)
-    # The box that the PSF reaches: what a point adds to its neighbours lies inside.
+    # The box that the PSF reaches: the light that a point adds to its neighbours lies inside.
     regions, _ = label(maximum_filter(support, tuple(2 * (n // 2) + 1 for n in psf.shape)))
     found = find_objects(regions)
     count = 0
@@ -160,7 +160,7 @@ def separate_bright_points(
         count += 1
         part = np.asarray(image[where], np.float32)
         left = part - np.float32(others.std) * explained
-        # What is left of a point is its noise, and the error of the fit: it stays within the range of the others.
+        # The remainder of a point is its noise and the error of the fit. It stays within the range of the others.
         left = np.where(region, np.clip(left, others.low, others.high), left)
         light[where] += np.float32(others.std) * point
         blurred[where] += part - left
@@ -175,7 +175,7 @@ def _deconvolve(
     device: torch.device,
     stop: StopToken,
 ) -> Generator[Tick, None, tuple[NDArray[np.float32] | None, NDArray[np.float32]]]:
-    """Return what the PSF explains of a part of an image by light in ``support``, and that light.
+    """Return the part of an image that light in ``support`` explains through the PSF, and that light.
 
     ``part`` is in standard deviations of the other pixels. The first is None if light does not explain it.
     """
@@ -204,7 +204,7 @@ def _deconvolve(
 
 
 def _voxels_of(light: NDArray[np.float32]) -> float:
-    """Return how many voxels share some light: as many as there are if it is the same in all of them."""
+    """Return the effective number of voxels of some light: all of them if it is the same in all."""
     wide = light.astype(np.float64)
     return float(wide.sum() ** 2 / max((wide**2).sum(), 1e-300))
 

@@ -23,7 +23,7 @@ Iterate = Callable[[Callable[[int, Tensor], bool]], Generator[Event, None, Any]]
 def choose_iterations(
     measure: HeldOutError, iterate: Iterate, *, stop: StopToken, share: float = 0.0
 ) -> Generator[Event, None, int | None]:
-    """Return the smallest count that predicts held-out pixels as well as the best; None if stopped before.
+    """Return the smallest number of iterations that predicts held-out pixels as well as the best; None if stopped.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ class Upsampling:
     pixels, blocks : lengths of a plane's two axes.
     before : voxels between the edge of the first block and the first pixel.
     block : side of a block.
-    dtype : of the weights.
+    dtype : type of the weights.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Light that a training patch cannot hold: from far planes, and from outside the image.
+"""Light from far planes and from outside the image, which a training patch cannot hold.
 
 The PSF of a widefield stack is as large as the stack. It is the sum of a compact part and a far part, and what the
 far part adds to the image is smooth: haze. Accelerated Richardson-Lucy with the whole PSF and an open border gives
@@ -38,13 +38,13 @@ BLOCK_ITERATIONS, AFTER_BLOCKS = 60, 10
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FarLight:
-    """What was subtracted from an image so that a compact PSF explains the rest.
+    """The light that was subtracted from an image, so that a compact PSF explains the rest.
 
     Attributes
     ----------
     light : float32, as large as the image and in its units: background of the camera and far light.
-    share : of the light of the whole PSF that is in the compact part, 0 to 1.
-    background : of the camera, as it was estimated.
+    share : share of the light of the whole PSF that is in the compact part, 0 to 1.
+    background : background of the camera, as it was estimated.
     near : float32, as large: what the estimate expects of the image through the compact PSF.
     """
 
@@ -74,8 +74,8 @@ class Scene:
     Attributes
     ----------
     operator : A, from the scene to the image.
-    light : of the scene, inside and outside the image; float32, (1, 1, voxels).
-    background : of the camera.
+    light : light of the scene, inside and outside the image; float32, (1, 1, voxels).
+    background : background of the camera.
     """
 
     operator: OpenOperator
@@ -135,11 +135,11 @@ def estimate_far_light(
     ----------
     image : 3D, finite; x.
     psf : 3D, sum 1, of any size.
-    near_shape : of its compact part (`psf.near.near_shape`).
-    boundary : of the compact part, "reflect" or "zero".
+    near_shape : shape of its compact part (`psf.near.near_shape`).
+    boundary : border of the compact part, "reflect" or "zero".
     device, stop : as elsewhere; a stop ends the iterations early.
     weights : how much each pixel counts; None is 1 everywhere.
-    iterations : of accelerated Richardson-Lucy on all voxels, >= 1; None takes what the grid needs.
+    iterations : number of accelerated iterations on all voxels, >= 1; None chooses it by the grid.
 
     Examples
     --------

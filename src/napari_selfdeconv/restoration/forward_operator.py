@@ -62,7 +62,7 @@ class BlurOperator:
     Parameters
     ----------
     blur : the PSF and the rule at the border.
-    shape : of image and estimate.
+    shape : shape of image and estimate.
 
     Notes
     -----

@@ -32,7 +32,7 @@ def apply_gradient_adjoint(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def compute_curvature(f: Tensor, smooth: float = 0.0) -> Tensor:
-    """Return minus the derivative of the total variation, div(grad f / |grad f|).
+    """Return the negative derivative of the total variation, div(grad f / |grad f|).
 
     The length of a gradient is that of the differences to both neighbours on every axis, so that the mirror image
     has the mirrored curvature.

@@ -42,7 +42,7 @@ def iterate_gradient_consensus(
 
     In each iteration the image is split into two halves with independent noise. A voxel gets the usual update only
     where the updates of both halves agree in sign, in the mean over its surroundings (A^T A). So the iterations
-    end by themselves, first where there is little light.
+    end automatically, first where there is little light.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def iterate_gradient_consensus(
     Returns
     -------
     dict from count to float32 tensor, (1, 1, *estimate), in the image's own units and in the computer's memory.
-    A run that ended by itself has its last estimate under the count that it reached.
+    A run that ended automatically has its last estimate under the count that it reached.
 
     Notes
     -----
     The authors split photons by binomial thinning, which needs whole numbers. Here noise of the expected variance
-    is added to one half and taken off the other. This leaves the halves uncorrelated for any kind of noise, and
+    is added to one half and subtracted from the other. This leaves the halves uncorrelated for any noise, and
     consensus uses no more than the correlation. Source: Manton and York 2023, doi:10.5281/zenodo.10278919.
     """
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What every classical method works on. Nothing here imports torch before a method runs."""
+"""The inputs of every classical method. Nothing here imports torch before a method runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Border = Literal["open", "reflect", "zero"]
 
 
 class SolverSettings(Protocol):
-    """What a method reads of its settings (`Classical`)."""
+    """The part of the settings (`Classical`) that a method reads."""
 
     @property
     def regularisation(self) -> float | None: ...
@@ -41,7 +41,7 @@ class SolverSettings(Protocol):
 
 @dataclass(frozen=True)
 class MethodInputs:
-    """What a method works on.
+    """The inputs of a method.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class MethodInputs:
     operator : its blur, with the border.
     device, stop : where to compute, and how to stop.
     weights : how much each pixel counts; None is 1 everywhere.
-    background : of the image. None means that it is not modelled.
+    background : background of the image. None means that it is not modelled.
     """
 
     image: NDArray[np.float32]

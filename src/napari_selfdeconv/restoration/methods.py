@@ -1,4 +1,4 @@
-"""The registry of classical methods: a row of `METHODS` is all that command line, docks, benchmark and API know.
+"""The registry of classical methods. Other code knows a method only by its row of `METHODS`.
 
 To add a method, write its function in `solvers`, its row here, and its line in docs/comparing.md. Nothing here
 imports torch before a method runs, so that the command line can list the methods at once.
@@ -37,19 +37,19 @@ class Classical(Settings):
     ----------
     method : "rl" (Richardson-Lucy), "rl-tv" (the same with total variation), "tv", "wiener", or any other key of
         `METHODS`.
-    iterations : count; None chooses it from held-out pixels ("rl", "rl-tv") or takes 150 ("tv"). "rlgc" ends by
-        itself, at the latest after this count or 200.
-    regularisation : weight of the total variation or of the Wiener filter; None chooses it from held-out pixels
-        ("tv", "wiener") or takes 0.002 ("rl-tv").
-    median_guard : replace lone pixels far off their neighbours first (salt and pepper).
-    boundary : where light comes from (`Border`). None takes "open". "wiener" is one filter with "reflect";
-        conjugate gradients solve it with the others. With "open" the iterations of "rl" and "rl-tv" are
-        accelerated: 35 of them do what some 200 plain ones do.
+    iterations : number of iterations. More give more detail and more noise. None chooses it from held-out pixels
+        ("rl", "rl-tv") or takes 150 ("tv"). "rlgc" ends automatically, at the latest after this number or 200.
+    regularisation : weight of the total variation or of the Wiener filter. A larger weight gives a smoother
+        result. None chooses it from held-out pixels ("tv", "wiener") or takes 0.002 ("rl-tv").
+    median_guard : replace single pixels that differ much from their neighbours first (salt and pepper).
+    boundary : the rule at the border (`Border`). None takes "open". "wiener" is one filter with "reflect" and is
+        solved by conjugate gradients with the other rules. With "open" the iterations of "rl" and "rl-tv" are
+        accelerated: 35 of them have the effect of about 200 plain ones.
     background : light everywhere in the image that comes from no object, in the image's units, such as the offset
         of the camera. The result is the light above it. "varying" adds a part that varies slowly over the field of
         view, estimated from the image. None estimates a constant with "open" and takes 0 otherwise.
     offset, gain, read_noise : of the camera, in the image's units: a pixel without light, a photon, and the
-        standard deviation of a pixel without light. They say how certain dark pixels are. None estimates them.
+        standard deviation of a pixel without light. They determine the weight of dark pixels. None estimates them.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Classical(Settings):
 
     @property
     def label(self) -> str:
-        """Name of the result in layers and tables, before anything was chosen."""
+        """Name of the result in layers and tables, before settings are chosen."""
         method, value = METHODS[self.method], self.shown
         if method.shown is None:
             return method.label
@@ -143,21 +143,26 @@ Solve = Callable[
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A row of the registry.
+    """A classical method: a row of the registry.
 
     Attributes
     ----------
     label : short name, in layers, tables and files.
     title : name in menus, messages and the progress.
     summary : one sentence for a tooltip.
-    solve : runs it.
-    iterations, regularisation : how it reads the fields of that name; None if it does not.
-    search_iterations : count that suffices to rank the values of a grid of regularisations.
-    needs_light : refuses an image without positive values, unless the boundary is open.
-    least_squares : squares the residual, so outliers are better replaced first.
-    compared : settings among which the benchmark seeks the best one for all images.
+    solve : function that runs the method.
+    iterations, regularisation : how the method reads the fields of that name; None if it does not.
+    search_iterations : number of iterations that suffices to rank the values of a grid of regularisations.
+    needs_light : whether it refuses an image without positive values, unless the boundary is open.
+    least_squares : whether it minimises squared residuals, so that outliers should be replaced first.
+    compared : settings among which the benchmark finds the best one for all images.
     ticked : whether the Compare dock proposes it.
-    boundaries : the rules at the border that it knows, its default first.
+    boundaries : the rules at the border that it supports, its default first.
+
+    Examples
+    --------
+    >>> METHODS["rl"].label, METHODS["wiener"].iterations is None
+    ('RL', True)
     """
 
     label: str
@@ -218,7 +223,7 @@ METHODS: dict[str, Method] = {
     "rlgc": Method(
         label="RLGC",
         title="Gradient consensus (RLGC)",
-        summary="Richardson-Lucy that changes a place only where two halves of the light agree; it ends by itself",
+        summary="Richardson-Lucy that changes a place only where two halves of the light agree; it ends early",
         solve=run_gradient_consensus,
         iterations=Setting(most=100_000, default=200),
         needs_light=True,
@@ -254,7 +259,7 @@ METHODS: dict[str, Method] = {
 
 
 def describe_default(name: SettingName) -> str:
-    """Return what stands for a setting that is not given, for every method that reads it.
+    """Return how a setting that is not given is chosen, for every method that reads it.
 
     Parameters
     ----------

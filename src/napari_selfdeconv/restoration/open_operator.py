@@ -1,4 +1,4 @@
-"""The forward operator "open": an estimate larger than the image, with light from outside the field free."""
+"""The forward operator "open": the estimate is larger than the image and holds light from outside the field."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OpenOperator:
     Parameters
     ----------
     psf : unit sum, 2D or 3D, of any size.
-    image_shape : of what is recorded.
+    image_shape : shape of what is recorded.
     two_grids : None decides by the PSF's size. True takes blocks of 4 x 4 voxels a plane (8 x 8 if the image is
         large) outside a margin around the image. Light from there arrives smooth, so the result is the same within
         0.2 % at a fraction of the memory. False takes voxels everywhere.

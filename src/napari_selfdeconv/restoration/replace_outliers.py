@@ -1,4 +1,4 @@
-"""Lone pixels far off their neighbours (salt and pepper, hot pixels), replaced before a least-squares method."""
+"""Replacement of outliers (salt and pepper, hot pixels) before a least-squares method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def replace_outliers(image: NDArray[Any], *, share: float = 0.4) -> NDArray[np.f
     Parameters
     ----------
     image : 2D or 3D.
-    share : of the image's range; a larger difference makes a pixel an outlier.
+    share : share of the image's range; a larger difference makes a pixel an outlier.
 
     Examples
     --------

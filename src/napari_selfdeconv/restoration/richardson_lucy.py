@@ -1,4 +1,4 @@
-"""Richardson-Lucy, with total variation if wanted: a generator that keeps several iteration counts of one run."""
+"""Richardson-Lucy, with optional total variation. One run returns the estimates of several iteration counts."""
 
 from __future__ import annotations
 

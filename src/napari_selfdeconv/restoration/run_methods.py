@@ -65,7 +65,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Solved:
-    """One result: what was asked, the settings with everything chosen, the image, and the background if modelled.
+    """One result: the requested and the chosen settings, the image, and the background if it is modelled.
 
     ``image`` is the light above the background. ``explained`` is the mean of the measured pixels as the method
     explains them, background included.
@@ -79,9 +79,10 @@ class Solved:
 
 
 def run_methods(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event, None, list[Solved]]:
-    """Return a result for each of ``asked``, in their order; methods that a stop cut short are left out."""
+    """Return a result for each of ``asked``, in their order. Methods that a stop interrupted are left out."""
     found: dict[int, Solved] = {}
     for places in group_runs(asked):
+        recorded.stop.raise_if_cancelled()
         if recorded.stop.stopped:
             break
         results = yield from _run_once(recorded, [asked[place] for place in places])
@@ -124,7 +125,7 @@ def _run_once(recorded: Recorded, asked: Sequence[Classical]) -> Generator[Event
 
     reached = {place: count or 0 for place, count in enumerate(counts) if (count or 0) in estimates}
     if not recorded.stop.stopped:
-        # A method that ended by itself has no more to say at a larger count.
+        # A method that ended automatically has the same estimate at a larger count.
         reached |= {place: max(estimates) for place in range(len(counts)) if place not in reached}
     # A run stopped before its first count still has an estimate.
     reached = reached or {0: max(estimates)}
@@ -148,7 +149,7 @@ def _inputs(recorded: Recorded, settings: Classical) -> MethodInputs:
         image = replace_outliers(image)
         if image.min() == image.max():
             raise ConfigError(
-                "the median guard takes every pixel that has light for an outlier",
+                "the median guard would replace every pixel that has light",
                 "leave it off: the image counts few photons",
             )
     background = None
@@ -187,7 +188,7 @@ def _with_defaults(settings: Classical) -> Classical:
 
 
 def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None, Classical | None]:
-    """Return the settings with the one that is left open chosen; None if stopped before."""
+    """Return the settings with the missing one chosen; None if stopped before."""
     method = METHODS[settings.method]
     if method.chosen is None or getattr(settings, method.chosen) is not None:
         return settings

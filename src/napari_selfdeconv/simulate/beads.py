@@ -43,7 +43,7 @@ class BeadSample:
     psf : float32, sum 1: what the beads were made with.
     positions : (n, 3), the centres of all beads in voxels.
     voxel_um : voxel size in um, (z, y, x).
-    optics : of the PSF.
+    optics : optics of the PSF.
     """
 
     image: NDArray[np.uint16]
@@ -58,7 +58,7 @@ def sample_beads(seed: int = 0) -> BeadSample:
 
     Parameters
     ----------
-    seed : of positions and noise.
+    seed : seed of positions and noise.
 
     Examples
     --------

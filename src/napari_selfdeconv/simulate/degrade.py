@@ -33,9 +33,9 @@ Array = NDArray[np.float32]
 def degrade(truth: ArrayLike, psf: ArrayLike, seed: int = 0, salt: bool = True) -> Array:
     """Blur and corrupt an image, to the last bit as the benchmark does.
 
-    The truth is rescaled to [0, 1] by its own minimum and maximum, convolved with the PSF (zero outside the
-    image), given Poisson-like and Gaussian noise, ``sqrt(0.001 b + 0.1^2)`` at a blurred intensity ``b``, and
-    1 % of pixels at random values, then rounded to 1/1024 and clipped to [0, 1].
+    The truth is rescaled to [0, 1] by its own minimum and maximum, and convolved with the PSF, with zero outside
+    the image. Noise of standard deviation ``sqrt(0.001 b + 0.1^2)`` is added at a blurred intensity ``b``, and 1 %
+    of the pixels get random values. The image is then rounded to 1/1024 and clipped to [0, 1].
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def measure(
     truth, psf : as `degrade`.
     sigma : standard deviation of the Gaussian read noise, in units of the truth's range.
     photons : how many arrive where the truth is brightest; None for no photon noise.
-    seed : of NumPy's default generator.
+    seed : seed of NumPy's default generator.
 
     Returns
     -------

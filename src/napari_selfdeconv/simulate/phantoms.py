@@ -40,8 +40,8 @@ def microtubules_3d(
     shape : (z, y, x), each at least 4 voxels
     seed : int
     count : int, optional
-        Number of curves. By default as many as make the noisy input of the 3D benchmark (17^3 kernel, no
-        salt) score near 21 dB (measured: 20.7 to 21.1 at 64 x 128 x 128, 21.4 at 128 x 256 x 512).
+        Number of curves. By default the noisy input of the 3D benchmark (17^3 kernel, no salt) has a PSNR near
+        21 dB.
     sigma : float
         Half-width of a tube in voxels: the standard deviation of its Gaussian profile.
 

@@ -40,7 +40,7 @@ def sample_2d(seed: int = 0) -> Sample:
 
     Parameters
     ----------
-    seed : of scene and noise.
+    seed : seed of scene and noise.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def sample_3d(seed: int = 0) -> Sample:
 
     Parameters
     ----------
-    seed : of scene and noise.
+    seed : seed of scene and noise.
 
     Examples
     --------

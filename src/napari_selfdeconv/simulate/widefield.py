@@ -55,10 +55,10 @@ class StackSample:
     ----------
     image : float32, (z, y, x); counts of the camera, `OFFSET` where there is no light.
     truth : float32, as large; the same field, 1 at its brightest.
-    voxel_um, optics : of the microscope.
+    voxel_um, optics : voxel size and optics of the microscope.
     sound : the image without its defect; the same as ``image`` if it has none.
     spoiled : boolean, as large; the pixels of the defect.
-    counts : of the image for a light of 1 in the truth, over the whole PSF.
+    counts : counts of the image for a light of 1 in the truth, over the whole PSF.
     """
 
     image: NDArray[np.float32]
@@ -80,7 +80,7 @@ def simulate_stack(
 
     Parameters
     ----------
-    seed : of the scene; the noise has the next one.
+    seed : seed of the scene; the noise has the next one.
     microscope : with 200 photons at the brightest pixel, or "confocal" with 30.
     field : shape of the stack; the scene is twice as large on every axis.
     defect : what spoils some of the pixels; None spoils none.

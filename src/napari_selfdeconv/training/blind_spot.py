@@ -16,13 +16,13 @@ from napari_selfdeconv.training.sampler import PatchBatch
 
 
 class BlindSpot:
-    """Computes, for a batch of patches, what the loss terms compare.
+    """Computes the outputs that the loss terms compare, for a batch of patches.
 
     Parameters
     ----------
     network : in training mode.
     blur : from f(x) to the expected image.
-    reference : f(x) with the initial weights; None where no loss term needs it.
+    reference : f(x) with the initial weights; None if no loss term needs it.
     bounds : minimum and maximum of the images, standardised units.
     generator : source of randomness, on the device.
 

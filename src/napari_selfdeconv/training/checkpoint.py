@@ -1,4 +1,4 @@
-"""A training run in a file, so that a killed one goes on: safetensors with a JSON header, nothing is executed."""
+"""The state of a training run in a file, as safetensors with a JSON header. Nothing from the file is executed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _PSF = "psf"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a run is made of; a checkpoint belongs to one job and to no other.
+    """The inputs of a run. A checkpoint belongs to one job only.
 
     Attributes
     ----------
-    key : digest of image, PSF, settings and what else decides the result.
-    psf : that was given, sum 1.
-    about : what the one who started the run wants to find again, JSON-ready.
+    key : digest of image, PSF, settings and all else that decides the result.
+    psf : the given PSF, with sum 1.
+    about : JSON-ready value of the caller.
     """
 
     key: str
@@ -51,14 +51,14 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes
     ----------
     job : as it was stored.
     config : settings of the run, after all changes that memory or a collapse made necessary.
     device, precision : where it ran, such as "cpu" and "float32".
-    step, steps : how many steps are done, of how many.
+    step, steps : number of steps done, and of all steps.
     state : the run itself; None where only the header was read.
     """
 
@@ -76,7 +76,7 @@ class Stored:
         if now != (self.device, self.precision):
             raise ConfigError(
                 f"the interrupted run was on {self.device} in {self.precision}, this one is on {' in '.join(now)}",
-                "set device and precision as they were, or begin again without resume",
+                "set device and precision as they were, or start again without resume",
             )
         return choice
 
@@ -114,7 +114,7 @@ class CheckpointWriter:
         except ConfigError as error:
             self._works = False
             yield Warned(
-                f"If this run is interrupted it cannot go on, because its checkpoint is not kept: {error}"
+                f"This run cannot continue after an interruption, because no checkpoint was written: {error}"
             )
         self._last = time.perf_counter()
         self._every = max(EVERY_S, (self._last - now) / _MOST_SHARE)
@@ -164,7 +164,7 @@ def read_checkpoint(path: Path, *, whole: bool = True) -> Stored:
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the checkpoint {path} is damaged or from another version ({cut(reason_of(error))})",
-            "remove it and begin again",
+            "remove it and start again",
         ) from error
 
 

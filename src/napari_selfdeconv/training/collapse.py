@@ -1,4 +1,4 @@
-"""Finds training runs that collapsed, by what a network that learned nothing looks like."""
+"""The detection of training runs that collapsed, from the output of the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXPLODED = 100.0
 
 
 class Collapsed(ComputeError):
-    """The network learned nothing: another seed may do better."""
+    """The training collapsed. Another seed may succeed."""
 
 
 def measure_checkerboard(y: Tensor) -> float:

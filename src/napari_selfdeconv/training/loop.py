@@ -98,7 +98,7 @@ def train(
     pixels : how much the pixels of each frame count; None if all are measurements.
     cautious : as `TrainingRun`.
     writer : stores the run from time to time; None to store nothing.
-    resumed : of the same run, to go on from; None to begin.
+    resumed : state of the same run, to go on from; None to begin.
 
     Yields
     ------

@@ -41,14 +41,14 @@ class ModelSelector:
     blur : from f(x) to the expected image.
     initial : weights that the run began with, to go back to; None to use the trained weights as they are. The
         network has them now.
-    share : of the way from ``initial`` to the trained weights that is always taken. None lets held-out pixels
-        decide.
+    share : share of the way from ``initial`` to the trained weights that is always taken. None lets held-out
+        pixels decide.
 
     Attributes
     ----------
     curve : the measurements so far.
     best : the weights at the best of them; empty before the first, and without ``auto_stop``.
-    trial : of the first steps; None if training is not given up early.
+    trial : trial of the first steps; None if training is not given up early.
     failed : whether training was given up, because the trial failed.
     """
 

@@ -1,4 +1,4 @@
-"""A training that failed is started again, with a change that may help."""
+"""Restarts of a training that failed, with a change that may help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one training run holds, and what one of its steps does. No events, no clock, no files."""
+"""The state of a training run, and its steps, without events, clock and files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TrainingRun:
     blur : from f(x) to the expected image.
     blind_spot : computes what the loss terms need.
     selector : measures the held-out error and selects weights by it.
-    schedule : of the learning rate.
+    schedule : schedule of the learning rate.
     generators : every source of randomness.
     history : every loss term, as reported.
     first_loss : the total loss at the first step.

@@ -62,7 +62,7 @@ def capture_state(run: TrainingRun, step: int, seconds: float, ended: bool) -> R
 
 
 def restore_state(run: TrainingRun, state: RunState) -> None:
-    """Bring a run that has made no step to a state of the same run; its next step is as if it had made them all.
+    """Load a stored state into a run that has made no step, so that its next step is that of the stored run.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def restore_state(run: TrainingRun, state: RunState) -> None:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"the checkpoint is damaged or from another version ({cut(reason_of(error))})",
-            "remove it and begin again",
+            "remove it and start again",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Whether the first steps of a training gain anything at held-out pixels."""
+"""The trial: a test whether the first steps of a training improve the prediction of held-out pixels."""
 
 from __future__ import annotations
 

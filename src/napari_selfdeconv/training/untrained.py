@@ -30,7 +30,7 @@ def build_initial(
 def use_initial(
     psf: NDArray[Any], config: TrainConfig, choice: Choice, weights: Mapping[str, Tensor]
 ) -> Generator[Event, None, Trained]:
-    """Return the initial weights in the place of trained ones; no patch is drawn and no pixel is held out.
+    """Return the initial weights instead of trained ones. No patch is drawn and no pixel is held out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Cause faults, check what is promised, print the counts: ``python -m selfdeconv_tools.faults --kills 100``.
+"""Cause faults, check the promises, print the counts: ``python -m selfdeconv_tools.faults --kills 100``.
 
 Run it with ``OMP_NUM_THREADS=1``: the killed processes are forks of this one.
 """

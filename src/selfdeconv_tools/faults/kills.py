@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of training, predicting and saving: what is found, and whether the run goes on."""
+"""SIGKILL at random moments of training, predicting and saving, with a check of the files and of the next run."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""All that a graphics card has to show, in one command of at most eight minutes."""
+"""The check of a graphics card, as one command of at most eight minutes."""

@@ -1,4 +1,4 @@
-"""How fast the device computes: matrix products, steps, FFT against direct, memory, compiling, transfers."""
+"""The speed of a device: matrix products, steps, FFT against direct, memory, compiling, transfers."""
 
 from __future__ import annotations
 

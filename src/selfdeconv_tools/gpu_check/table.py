@@ -1,4 +1,4 @@
-"""The rows of the check: written one by one, so that a check that is cut short leaves what it has measured."""
+"""The rows of the check. Each is written at once, so an interrupted check keeps its measurements."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the documentation shows that a program writes: tables from docs/data, plots, drawings, the gallery."""
+"""The generated parts of the documentation: tables from docs/data, plots, drawings, the gallery."""

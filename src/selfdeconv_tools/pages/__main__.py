@@ -1,4 +1,4 @@
-"""Write what a program writes of the documentation, and look up the links of all pages.
+"""Write the generated parts of the documentation, and check the links of all pages.
 
 ``python -m selfdeconv_tools.pages docs``
 
@@ -15,14 +15,14 @@ from selfdeconv_tools.pages.written import pages_of, write_pages
 
 
 def main(docs: Path) -> int:
-    """Write the files of a folder; return 1 if a link leads nowhere."""
+    """Write the files of a folder; return 1 if a link is broken."""
     write_pages(docs)
     links = check_links(pages_of(docs))
     listed = docs / "_build" / "external_links.txt"
     listed.parent.mkdir(exist_ok=True)
     listed.write_text("\n".join(links.external) + "\n", encoding="utf-8")
     for link in links.broken:
-        sys.stderr.write(f"leads nowhere: {link}\n")
+        sys.stderr.write(f"broken link: {link}\n")
     return bool(links.broken)
 
 

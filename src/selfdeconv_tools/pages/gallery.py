@@ -1,4 +1,4 @@
-"""What the gallery says of each picture: the image, the settings of the result, and the command that made it."""
+"""The text of the gallery for each picture: the image, the settings of the result, and the command for it."""
 
 from __future__ import annotations
 

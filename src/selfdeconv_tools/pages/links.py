@@ -1,4 +1,4 @@
-"""The links of the pages: those inside the project must lead somewhere, those to the outside are listed."""
+"""The check of the links of the pages. Links inside the project must exist; links to the outside are listed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 class Links(NamedTuple):
-    """Links that lead nowhere, as ``page: target``, and addresses outside the project."""
+    """Broken links, as ``page: target``, and addresses outside the project."""
 
     broken: list[str]
     external: list[str]

@@ -39,7 +39,7 @@ def blocks_of(data: Path) -> dict[str, Callable[[], str]]:
 def _means(data: Path) -> str:
     quality = Quality(read_table(data, "quality_2d"))
     names = {"input": "input"}
-    for family, setting in (("RL", "count"), ("TV", "weight")):
+    for family, setting in (("RL", "number of iterations"), ("TV", "weight")):
         if method := quality.best_fixed(family):
             names[method] = f"{method}, the best fixed {setting}"
     for family in ("RL auto", "TV auto"):
@@ -115,11 +115,11 @@ def _volumes(data: Path) -> str:
                 f"{float(quick['seconds']):.0f}" if quick["seconds"] else "",
             ]
         )
-    head = ["volume", "input", "best RL (count)", "`instant`", "`quick`", "`standard`", "seconds of `quick`"]
+    head = ["volume", "input", "best RL (iterations)", "`instant`", "`quick`", "`standard`", "seconds of `quick`"]
     less = " and ".join(f"{float(r['psnr']):.2f} dB on {r['image']}" for r in rows if r["method"] == _LESS)
     return table(head, lines) + (
         "\n\nHalf of the gain is background. The noise of these volumes is clipped at 0, which adds light, and RL "
-        f"keeps that light. RL minus the best constant, chosen with the truth like its count, reaches {less}."
+        f"keeps that light. RL minus the best constant, chosen with the truth like its iterations, reaches {less}."
     )
 
 
@@ -226,24 +226,24 @@ def _readme(data: Path) -> str:
         [
             f"{len(planes.images)} images of the paper's benchmark, PSNR / SSIM",
             f"{planes.mean(QUICK, 'psnr'):.2f} dB / {planes.mean(QUICK, 'ssim'):.3f}",
-            f"{planes.mean(rl, 'psnr'):.2f} dB / {planes.mean(rl, 'ssim'):.3f}, best fixed count",
+            f"{planes.mean(rl, 'psnr'):.2f} dB / {planes.mean(rl, 'ssim'):.3f}, best fixed iterations",
         ],
         [
             f"{len(unseen.images)} images that were not tuned on, PSNR",
             f"{gain:+.2f} dB",
-            "best count for each image",
+            "best iterations for each image",
         ],
         [
             "a volume of microtubules, PSNR / SSIM",
             f"{float(tubes.best('microtubules', 'quick')['psnr']):.2f} dB / "
             f"{float(tubes.best('microtubules', 'quick')['ssim']):.3f}",
             f"{float(tubes.best('microtubules', 'RL')['psnr']):.2f} dB / "
-            f"{float(tubes.best('microtubules', 'RL')['ssim']):.3f}, best count",
+            f"{float(tubes.best('microtubules', 'RL')['ssim']):.3f}, best iterations",
         ],
         [
             "three simulated widefield stacks, PSNR / haze",
             f"{stack_mean('quick', 'psnr'):.2f} dB / {stack_mean('quick', 'haze'):.2f}",
-            f"{stack_mean('RL auto', 'psnr'):.2f} dB / {stack_mean('RL auto', 'haze'):.2f}, automatic count",
+            f"{stack_mean('RL auto', 'psnr'):.2f} dB / {stack_mean('RL auto', 'haze'):.2f}, automatic iterations",
         ],
         [
             "time for an image of 1024 x 1024",

@@ -1,4 +1,4 @@
-"""Weights to start from, learned on generated scenes: no photograph and no micrograph has been seen.
+"""The initial weights, learned on generated scenes without photographs and micrographs.
 
 ``python -m selfdeconv_tools.pretraining`` makes the file that the package ships (`napari_selfdeconv.weights`).
 """

@@ -1,4 +1,4 @@
-"""One level more for a network that has learned: it begins by computing what it computed before."""
+"""An additional level for a trained network, which does not change its output at first."""
 
 from __future__ import annotations
 

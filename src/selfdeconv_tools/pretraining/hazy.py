@@ -30,7 +30,7 @@ class HazyProblems:
     ----------
     config : filters and blind spots.
     folder : of files that ``python -m selfdeconv_tools.pretraining.stacks`` wrote.
-    seed : of the patches.
+    seed : seed of the patches.
     """
 
     def __init__(self, config: TrainConfig, folder: Path, seed: int) -> None:

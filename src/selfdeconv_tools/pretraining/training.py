@@ -39,7 +39,7 @@ class Schedule:
 
     Parameters
     ----------
-    steps : of a cycle.
+    steps : number of steps in a cycle.
     learning_rate : the highest, after the warm-up; it falls to 0 over the cycle as a cosine.
     checkpoint : file to go on from if it exists. If its cycle is over, another one begins from its weights.
     validate_every_s : seconds between checkpoints, each with a row of validation in ``checkpoint.csv``.

@@ -1,4 +1,4 @@
-"""How well weights restore generated images that pre-training never drew."""
+"""The quality of weights on generated images that pre-training has not used."""
 
 from __future__ import annotations
 

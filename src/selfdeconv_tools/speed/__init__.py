@@ -1,4 +1,4 @@
-"""How fast: every figure against a baseline that is timed in turn with it, in the same run."""
+"""Measurements of speed: every figure is compared with a baseline that is timed alternately in the same run."""
 
 from selfdeconv_tools.speed.regressions import find_regressions
 from selfdeconv_tools.speed.run import run_speed

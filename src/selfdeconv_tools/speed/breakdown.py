@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by torch's profiler."""
+"""The parts of the time of a training step, by torch's profiler."""
 
 from __future__ import annotations
 

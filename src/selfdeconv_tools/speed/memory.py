@@ -20,8 +20,8 @@ def peak_of_call(call: Call, device: str, calls: int = 2) -> int:
     """Return how many bytes some calls take at their peak, beyond what was there before.
 
     The second call finds what the first left behind (the optimiser's state), as in a long run. On CUDA it is
-    the memory of the device by torch's own count; elsewhere the resident memory of the process, sampled every
-    millisecond: the kernel's own high-water mark is inherited from the process that started this one.
+    the memory of the device by torch's count. Elsewhere it is the resident memory of the process, sampled every
+    millisecond, because the kernel's high-water mark is inherited from the parent process.
     """
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)

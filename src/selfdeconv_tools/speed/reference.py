@@ -63,7 +63,7 @@ class PlainStep:
     Parameters
     ----------
     run : made for float32; its network is trained, its own step is not called.
-    psf : of the run.
+    psf : array of the run.
     """
 
     def __init__(self, run: TrainingRun, psf: NDArray[Any]) -> None:

@@ -52,7 +52,7 @@ def test_a_list_is_done_and_a_broken_file_is_marked(dock: BatchWidget, folder: P
     assert dock.busy
     qtbot.waitUntil(lambda: not dock.busy, timeout=60_000)
     assert states(dock) == ["done", "done", "failed", "done"]
-    assert "no image this program reads" in dock.files.rows[2].toolTip(1)
+    assert "not an image that this program reads" in dock.files.rows[2].toolTip(1)
     assert (dock.status.text(), dock.status.kind) == ("3 done, 1 failed", "warning")
     assert dock.report_button.isEnabled()
     dock.files.itemDoubleClicked.emit(dock.files.rows[0], 0)

@@ -112,7 +112,7 @@ def test_an_unknown_voxel_size_is_asked_for_and_can_be_written(
     widget = dock(units=("pixel",) * 3)
     panel = widget.generate
     settle(widget)
-    assert "type it" in panel.voxel_note.text()
+    assert "Type it" in panel.voxel_note.text()
     assert panel.generated is None
     assert "The layer has no voxel size" in panel.note.text()
     assert not panel.add_button.isEnabled()

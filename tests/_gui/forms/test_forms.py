@@ -61,7 +61,7 @@ def test_voxel_size_is_filled_from_the_layer_or_asked_for(open_dock: Callable[..
     dock.image_box.choose(dock.viewer.add_image(np.zeros((4, 8, 8)), name="bare"))
     assert [box.text() for box in form.voxel] == ["?", "?", "?"]
     assert not form.voxel[0].isHidden()
-    assert "type it" in form.voxel_note.text()
+    assert "Type it" in form.voxel_note.text()
     dock.viewer.layers["bare"].units = ("um",) * 3
     dock.viewer.layers["bare"].scale = (0.3, 0.1, 0.1)
     assert [box.value() for box in form.voxel] == [0.3, 0.1, 0.1]

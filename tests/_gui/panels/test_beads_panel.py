@@ -99,7 +99,7 @@ def test_points_mark_the_beads_and_one_bead_is_warned_of(
     assert panel.form.points_box.combo.currentText() == "my beads"
     make_psf(panel)
     assert "beads PSF from 1 bead" in panel.viewer.layers
-    assert "One bead only" in panel.warning.text()
+    assert "Only one bead" in panel.warning.text()
     panel.viewer.layers.remove(points)
     assert panel.form.points_box.layer is None
 
@@ -141,7 +141,7 @@ def test_nonsense_starts_nothing_and_is_said(
 
 def test_an_unknown_voxel_size_is_asked_for(open_panel: Callable[..., BeadsPanel]) -> None:
     panel = open_panel(scale=(1, 1))
-    assert "type it" in panel.form.voxel_note.text()
+    assert "Type it" in panel.form.voxel_note.text()
     panel.make_button.click()
     assert "no voxel size" in panel.status.text()
 

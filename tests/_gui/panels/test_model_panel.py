@@ -101,7 +101,7 @@ def test_residual_and_uncertainty_layers(trained: Any, finish: Callable[..., Non
     assert isinstance(mask, Labels)
     assert np.array_equal(mask.data == 1, found.unsupported)
     assert tuple(width.scale) == tuple(mask.scale) == tuple(image.scale)
-    assert "nine of ten true pixels" in panel.note.text()
+    assert "90 % of the true values" in panel.note.text()
     assert "not supported by the data" in panel.note.text()
     assert "90 % interval" in panel.uncertainty_button.toolTip()
     compare = open_compare(viewer, image, viewer.layers["spots PSF"])
@@ -218,7 +218,7 @@ def test_what_a_model_was_applied_to_can_be_made_again_too(
     assert np.array_equal(read_image(tmp_path / "result.ome.tif").data, result.data)
     trained.viewer.layers.selection = {result}
     trained.model_panel.repeat_button.click()
-    assert "take Copy as Python" in trained.model_panel.note.text()
+    assert "use 'Copy as Python'" in trained.model_panel.note.text()
 
 
 @pytest.mark.parametrize(("key", "what"), [("series", "a series or of channels"), ("block", "larger than memory")])

@@ -184,7 +184,7 @@ def test_a_colour_picture_is_not_written_to_disk(with_layer: Callable[..., Any])
     dock.train_form.to_disk.setChecked(True)
     dock.train()
     assert not dock.busy
-    assert "on disk is no colour picture" in dock.run_panel.status.text()
+    assert "on disk cannot be a colour picture" in dock.run_panel.status.text()
 
 
 def test_a_picture_and_its_result_are_compared(with_layer: Callable[..., Any]) -> None:

@@ -202,7 +202,7 @@ def test_rotational_average_is_round_and_keeps_a_round_psf() -> None:
 
 
 def test_few_beads_are_warned_of() -> None:
-    assert any("One bead only" in text for text in collect(draw(scattered(1)))[1])
+    assert any("Only one bead" in text for text in collect(draw(scattered(1)))[1])
     assert any("Only 3 beads" in text for text in collect(draw(scattered(3)))[1])
 
 

@@ -59,7 +59,7 @@ class DockBase(QWidget):
         raise NotImplementedError
 
     def runs_to_ask_about(self) -> Sequence[RunController]:
-        """Return the controllers whose runs the user is asked about before they are lost."""
+        """Return the run controllers. The user is asked before one of their runs is lost."""
         return [runs for runs in self.findChildren(RunController) if runs.asks]
 
     def reset_choices(self, _event: Any = None) -> None:
@@ -68,7 +68,7 @@ class DockBase(QWidget):
             self.follow_layers()
 
     def sizeHint(self) -> QSize:
-        """Ask for the width that the forms read well at."""
+        """Return the width at which the forms are easy to read."""
         return QSize(*self.SIZE)
 
     def event(self, event: QEvent | None) -> bool:
@@ -80,12 +80,12 @@ class DockBase(QWidget):
             QTimer.singleShot(0, self._delete_if_closed)
         elif event is not None and event.type() == QEvent.Type.ParentChange:
             self._ask_before_closing(self.parent())
-            # When napari has given it its place.
+            # Later, when napari has placed the dock.
             QTimer.singleShot(0, self._join_tabs)
         return bool(super().event(event))
 
     def _join_tabs(self) -> None:
-        """Become a tab beside the other docks of this plugin: stacked, none of them would have room."""
+        """Become a tab beside the other docks of this plugin, because stacked docks have too little height."""
         mine = self.parentWidget()
         window = None if mine is None else mine.parentWidget()
         if not isinstance(mine, QDockWidget) or not isinstance(window, QMainWindow) or mine.isFloating():
@@ -104,7 +104,7 @@ class DockBase(QWidget):
                 return
 
     def _ask_before_closing(self, dock: Any) -> None:
-        """Let the close button of napari's dock ask while a run is under way; a script is not asked."""
+        """Make the close button of napari's dock ask the user during a run. A script is not asked."""
         if not hasattr(dock, "destroyOnClose"):
             return  # it is in a window of its own
         close, me = dock.destroyOnClose, ref(self)
@@ -118,7 +118,7 @@ class DockBase(QWidget):
         dock.destroyOnClose = ask_and_close
 
     def _may_close(self) -> bool:
-        """Return whether no run is under way, or the user gives it up."""
+        """Return whether the dock may close: no run is under way, or the user agrees to end it."""
         if not any(runs.busy for runs in self.runs_to_ask_about()):
             return True
         box = QMessageBox(self)

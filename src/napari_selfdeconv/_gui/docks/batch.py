@@ -78,7 +78,7 @@ class FileList(QTreeWidget):
             self.addTopLevelItem(item)
 
     def remove_selected(self) -> None:
-        """Take the selected files off the list; nothing on disk is touched."""
+        """Remove the selected files from the list. Files on disk are not changed."""
         for item in self.selectedItems():
             self.takeTopLevelItem(self.indexOfTopLevelItem(item))
 
@@ -153,18 +153,22 @@ class BatchWidget(DockBase):
         self.folder_button = QPushButton("Add folder...")
         self.folder_button.setToolTip("Add all images of a folder to the list")
         self.remove_button = QPushButton("Remove")
-        self.remove_button.setToolTip("Take the selected files off the list; nothing on disk is touched")
+        self.remove_button.setToolTip("Remove the selected files from the list. Files on disk are not changed")
         self.settings = PathField(
             "Settings file (TOML), as selfdeconv template writes it", "none: preset quick, optics of each file"
         )
-        self.sharing = ChoiceBox(_SHARING, "Network: trained for each file, or on the first and used for all")
+        self.sharing = ChoiceBox(
+            _SHARING, "Train a network for each file, or train one on the first file and use it for all"
+        )
         self.out = PathField("Folder for the results", "needed")
-        self.overwrite = QCheckBox("Make results again that are there")
-        self.overwrite.setToolTip("Otherwise a file whose result is in the folder is left out")
+        self.overwrite = QCheckBox("Overwrite existing results")
+        self.overwrite.setToolTip("If this is off, files that have a result in the folder are skipped")
         self.start_button = QPushButton("Start")
-        self.start_button.setToolTip("Deconvolve all files of the list; a broken file stops none of the others")
+        self.start_button.setToolTip(
+            "Deconvolve all files of the list. A file that cannot be read does not stop the others"
+        )
         self.stop_button = QPushButton("Stop (keep)")
-        self.stop_button.setToolTip("End after the current file. The same list goes on there later")
+        self.stop_button.setToolTip("Stop after the current file. Start continues with the remaining files")
         self.report_button = QPushButton("Open report")
         self.report_button.setToolTip("The table of all files, with a page for each, in the browser")
         self.status = StatusLine()
@@ -193,7 +197,7 @@ class BatchWidget(DockBase):
         """Nothing here depends on layers."""
 
     def leave_viewer(self) -> None:
-        """Nothing was put into the viewer but layers that the user opened."""
+        """Do nothing: the dock has added no layers but those that the user opened."""
 
     @property
     def busy(self) -> bool:
@@ -249,7 +253,9 @@ class BatchWidget(DockBase):
             failed = any(item.text(_STATE) == "failed" for item in self.files.rows)
             self.status.say(ending.said, "warning" if failed else "good")
         else:
-            self.status.say("Ended. What is finished stays; Start goes on.")
+            self.status.say(
+                "Stopped. Finished results are kept. Press Start to continue with the remaining files."
+            )
         for item in self.files.rows:
             if item.text(_STATE) not in ("done", "there already", "failed"):
                 item.setText(_STATE, "waiting")

@@ -148,7 +148,7 @@ class CompareWidget(DockBase):
         self._start(request)
 
     def measure(self) -> None:
-        """Fill the table for the image and all results of it that there are, or say why not."""
+        """Score the image and all its results and fill the table, or say why not."""
         layer = self.image_box.layer
         try:
             source, psf = snapshot(layer), self.psf_form.psf(layer)
@@ -193,7 +193,7 @@ class CompareWidget(DockBase):
     def _show_table(self, source: LayerSnapshot, rows: Sequence[Row]) -> str:
         layer = self.image_box.layer
         if layer is None or str(layer.unique_id) != source.source_id:
-            return "Another image is chosen now: press Measure"
+            return "Another image was chosen meanwhile. Press Measure to score its results"
         self._fill_table(rows)
         return f"{len(rows)} rows measured"
 
@@ -226,7 +226,7 @@ class CompareWidget(DockBase):
             self.run_panel.forget()
 
     def _offer_network(self) -> None:
-        """Tick the network only where its result is not there yet."""
+        """Tick the network only if it has no result yet."""
         image = self.image_box.layer
         there = image is not None and any("config" in about(r) for r in results_of(self.viewer, image))
         self.methods.offer_network(not there)
@@ -308,7 +308,7 @@ class CompareWidget(DockBase):
 
 
 def _background(layer: Image) -> float:
-    """Return the background that a result was made without."""
+    """Return the background that was subtracted from a result."""
     from napari_selfdeconv.api import background_of
 
     return background_of(layer.metadata.get(METADATA_KEY))

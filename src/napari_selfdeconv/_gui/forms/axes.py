@@ -1,4 +1,4 @@
-"""What the axes of an image mean: asked where it cannot be known, hidden where there is nothing to ask."""
+"""The meaning of an image's axes. The form is shown only if there is something to ask."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOURS = [
     ("one grey image (mean)", "grey"),
     ("three channels", "channels"),
 ]
-# Said before anything starts.
+# Shown before a run starts.
 _COLOUR_RESULTS = {
     "picture": "Each colour is deconvolved by its own network. The result is a colour picture.",
     "grey": "The mean of the colours is deconvolved. The result is one grey image, no colour picture.",
@@ -102,7 +102,9 @@ class AxesForm(QWidget):
         if layer is None or not self.is_series():
             return None
         if layer.ndim > 5:
-            raise ConfigError(f"'{layer.name}' has {layer.ndim} axes and at most 5 are known (t, c, z, y, x).")
+            raise ConfigError(
+                f"'{layer.name}' has {layer.ndim} axes. At most 5 can be used (t, c, z, y, x): split it."
+            )
         letters = self._letters()
         if "?" in letters:
             raise ConfigError(f"Say what the axes of '{layer.name}' mean: time, channel or depth.")
@@ -121,7 +123,9 @@ class AxesForm(QWidget):
         if not self.each_psf.isChecked() or channels == 1:
             return None
         if channels > _MOST_PSFS:
-            raise ConfigError(f"there is room for {_MOST_PSFS} PSF layers and the image has {channels} channels")
+            raise ConfigError(
+                f"The image has {channels} channels, and at most {_MOST_PSFS} PSF layers fit: use 'Generated'."
+            )
         layers = [box.layer for box in self.psfs[:channels]]
         if any(layer is None for layer in layers):
             raise ConfigError("Choose a PSF layer for each channel.")
@@ -205,7 +209,7 @@ class AxesForm(QWidget):
 
 
 def _guess(layer: Image, axis: int) -> str:
-    """Return what the label of an axis says; a stack whose axis has no name of its own is one in depth."""
+    """Return the meaning that an axis label states. A first axis without a label means depth."""
     label = str(layer.axis_labels[axis]).strip().lower()
     for letter, names in (("t", ("t", "time")), ("c", ("c", "ch", "channel")), ("z", ("z", "depth"))):
         if label in names:

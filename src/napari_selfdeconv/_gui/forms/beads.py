@@ -32,7 +32,7 @@ def _auto(step: float, tip: str) -> NumberBox:
 
 
 class BeadsForm(QWidget):
-    """Image, points, voxel size, window; and under 'More settings' what few need to touch."""
+    """Image, points, voxel size and window, and rarely used settings under 'More settings'."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -47,20 +47,22 @@ class BeadsForm(QWidget):
         )
         self.voxel_fields = VoxelFields(viewer)
         self.voxel, self.voxel_note = self.voxel_fields.boxes, self.voxel_fields.note
-        wide = "Size of the PSF in micrometres; auto takes as much as the beads leave room for"
+        wide = "Size of the PSF in micrometres. 'auto' takes the largest one that fits between the beads"
         self.window_um = [_auto(0.5, wide) for _ in range(2)]
         self.average = ChoiceBox(
             [("mean (robust)", "mean"), ("median", "median")], "How the registered beads are averaged"
         )
         self.rotational = QCheckBox("Average about the optical axis")
-        self.rotational.setToolTip("Less noise; only right where the PSF is round (no coma or astigmatism)")
+        self.rotational.setToolTip("Reduces noise. Correct only if the PSF is round (no coma or astigmatism)")
         self.threshold = _auto(10, "Least height of a bead above its surroundings, in grey levels")
         self.saturation = _auto(100, "Grey level from which a bead is saturated, such as 4095 for a 12-bit camera")
         self.brightness = NumberBox(30, 5, "Beads dimmer than this share of the typical bead are rejected")
         self.neighbour = NumberBox(20, 5, "A neighbour dimmer than this share of the bead is tolerated")
-        self.outlier = NumberBox(5, 1, "How much a bead's shape may differ; smaller rejects more")
+        self.outlier = NumberBox(
+            5, 1, "How much the shape of a bead may differ. A smaller number rejects more beads"
+        )
         self.more = QToolButton()
-        self.more.setToolTip("Show or hide settings that few need to touch")
+        self.more.setToolTip("Show or hide rarely used settings")
         self._build()
         self.image_box.layer_changed.connect(self.follow)
         self.follow(self.image_box.layer)
@@ -76,7 +78,7 @@ class BeadsForm(QWidget):
         self.points_box.choose(layer)
 
     def follow(self, image: Image | None) -> None:
-        """Fill in the voxel size that the image knows."""
+        """Fill in the voxel size of the image, if it has one."""
         if image is not None and image.ndim not in (2, 3):
             image = None
         self.voxel_fields.follow(image)
@@ -84,7 +86,7 @@ class BeadsForm(QWidget):
             widget.setVisible(self.voxel_fields.ndim == 3)
 
     def settings(self) -> tuple[Image, tuple[float, ...], Any, Any]:
-        """Return image layer, voxel size, points (or None) and `BeadSettings`; ConfigError for nonsense."""
+        """Return image layer, voxel size, points (or None) and `BeadSettings`; ConfigError for a wrong value."""
         from napari_selfdeconv.api import BeadSettings
 
         image = self.image_box.layer

@@ -20,11 +20,11 @@ _PICTURE = (("red", "#ff0000"), ("green", "#00ff00"), ("blue", "#0000ff"))
 class ChannelEmissions(QWidget):
     """A row for each channel of an image: its colour and name, as the file states them, and its emission.
 
-    What the file states stands in the fields. "?" takes the emission that is typed for all channels.
+    The fields show what the file states. "?" takes the emission that is typed for all channels.
 
     Parameters
     ----------
-    shared : the microscope of the viewer: what is typed goes there, and stands in all docks.
+    shared : the microscope of the viewer. What is typed here appears in all docks.
     """
 
     def __init__(self, shared: SharedMicroscope) -> None:
@@ -55,7 +55,7 @@ class ChannelEmissions(QWidget):
             self._show()
 
     def wavelengths_um(self) -> tuple[float, ...]:
-        """Return the emission of each channel, um; 0 where that of all channels counts, empty for one channel."""
+        """Return the emission of each channel in um; 0 means that of all channels. Empty for one channel."""
         if self._image is None or self._channels == 1:
             return ()
         return self._shared.emissions_um(self._image, self._channels)

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 
 from napari_selfdeconv._gui.layers.exchange import SWIPE, role
 
-#: Shown where a number is still to be typed.
+#: Shown while a number is missing.
 UNKNOWN = "?"
-#: Marks a field whose value stands in the file of the image.
+#: Marks a field whose value comes from the file of the image.
 FROM_FILE = " *"
 _WRONG = "{ border: 2px solid #e0555f; }"
 
@@ -42,7 +42,7 @@ class QuietWheel:
 class NumberBox(QuietWheel, QDoubleSpinBox):
     """A decimal number without trailing zeros, always with a decimal point.
 
-    Hand-written because magicgui's number field shows trailing zeros and turns when the dock is scrolled over it.
+    It is our own, because magicgui's number field shows trailing zeros and changes when the dock is scrolled.
     """
 
     def __init__(self, value: float, step: float, tip: str, *, may_be_unknown: bool = False) -> None:
@@ -52,7 +52,7 @@ class NumberBox(QuietWheel, QDoubleSpinBox):
         # Wide on purpose: 461 must reach the dataclass, which asks whether that was nanometres.
         self.setRange(0.0, 100_000.0)
         self.setSingleStep(step)
-        # Three fields share a row of a narrow dock: the arrow keys step, buttons would eat the numbers.
+        # Three fields share a row of a narrow dock, so there is no room for step buttons. The arrow keys step.
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setKeyboardTracking(False)
@@ -96,7 +96,7 @@ class WavelengthBox(NumberBox):
 class WholeBox(QuietWheel, QSpinBox):
     """A whole number; 0 reads as ``zero_text`` where that is given.
 
-    Hand-written because magicgui's field has no text for 0 and turns when the dock is scrolled over it.
+    It is our own, because magicgui's field has no text for 0 and changes when the dock is scrolled.
     """
 
     def __init__(self, tip: str, zero_text: str = "") -> None:
@@ -113,7 +113,7 @@ class WholeBox(QuietWheel, QSpinBox):
 class ChoiceBox(QuietWheel, QComboBox):
     """A drop-down of (text, value) pairs that may shrink with a narrow dock.
 
-    Hand-written because magicgui's is as wide as its longest text and turns when the dock is scrolled over it.
+    It is our own, because magicgui's is as wide as its longest text and changes when the dock is scrolled.
     """
 
     def __init__(self, choices: list[tuple[str, Any]], tip: str) -> None:
@@ -132,8 +132,8 @@ class ChoiceBox(QuietWheel, QComboBox):
 class LayerBox(QWidget):
     """The viewer's layers of one kind; a choice is a layer, not a name, so it survives renaming.
 
-    Until the user picks one, a layer that ``prefers`` likes is chosen: the selected one, else the newest.
-    ``offers`` says which layers are offered at all.
+    Until the user picks one, a layer for which ``prefers`` is true is chosen: the selected one, else the newest.
+    ``offers`` decides which layers are offered.
     Signal ``layer_changed`` carries the layer now chosen, or None.
 
     Parameters

@@ -25,7 +25,7 @@ from napari_selfdeconv._gui.qt import existing
 
 
 def name_fields(form: QWidget) -> None:
-    """Give a name for screen readers to the fields that have none: what their tooltip says first."""
+    """Name fields that have no name for screen readers, by the first part of their tooltip."""
     fields = (*form.findChildren(QAbstractSpinBox), *form.findChildren(QComboBox), *form.findChildren(QLineEdit))
     for field in fields:
         if not field.accessibleName():
@@ -40,7 +40,7 @@ def scroll_to(widget: QWidget) -> None:
             parent.unfold()
         parent = parent.parentWidget()
     if isinstance(parent, QScrollArea):
-        # The layout of what was unfolded just now comes first.
+        # The section that was just unfolded is laid out first.
         QTimer.singleShot(0, lambda area=parent: area.ensureWidgetVisible(widget, 0, 40))
 
 
@@ -160,12 +160,12 @@ class TallForm(QScrollArea):
         inside.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Ask the dock for room when a section unfolds: Qt does not pass the wish on through a scroll area."""
+        """Ask the dock for room when a section unfolds: Qt does not pass size hints through a scroll area."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return bool(super().eventFilter(watched, event))
 
     def minimumSizeHint(self) -> QSize:
-        # With room for the scroll bar, or it would lie over the right-hand fields.
+        # Leave room for the scroll bar, which would otherwise cover the right-hand fields.
         bar = existing(self.verticalScrollBar()).sizeHint().width()
         return QSize(existing(self.widget()).minimumSizeHint().width() + bar, 80)

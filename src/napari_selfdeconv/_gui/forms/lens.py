@@ -1,4 +1,4 @@
-"""What every PSF needs of the microscope: numerical aperture, emission, index of the immersion."""
+"""The values that every PSF needs: numerical aperture, emission, refractive index of the immersion."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _NAMES = {"na": "na", "wavelength": "wavelength_um", "index": "refractive_index"
 
 
 class LensFields(QWidget):
-    """The list of microscopes, three numbers, the voxel size below them, and what is wrong with one of them.
+    """The list of microscopes, three numbers, the voxel size below them, and the error of one of them.
 
     Parameters
     ----------
-    shared : the microscope of the viewer: its numbers stand in the fields, and what is typed goes there.
+    shared : the microscope of the viewer. The fields show its numbers, and typed numbers are stored in it.
     voxels : the fields of the voxel size, which lie below the three numbers.
     """
 
@@ -98,7 +98,7 @@ class LensFields(QWidget):
         self._check()
 
     def _check(self) -> None:
-        """Say at once what is impossible; what is missing is asked for when a run starts."""
+        """Show an impossible value at once. Missing values are asked for when a run starts."""
         optics = self._shared.optics
         error = optics_problem(optics.na, optics.wavelength_um, optics.refractive_index)
         self.show_error(None if error is None or error.missing else error)
@@ -115,7 +115,7 @@ class LensFields(QWidget):
         self._mark()
 
     def _mark(self) -> None:
-        """Mark what stands in the file, and say what it does not state."""
+        """Mark values that come from the file, and list those that it does not state."""
         facts, optics = self._shared.facts(self._image), self._shared.optics
         marked = False
         for label, (name, key) in zip(self._labels, _NAMES.items(), strict=True):

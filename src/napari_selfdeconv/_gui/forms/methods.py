@@ -12,7 +12,7 @@ from napari_selfdeconv.api import METHODS, Classical, Method
 from napari_selfdeconv.errors import ConfigError
 
 _AUTO = "auto"
-# A method that does not know the rule chosen takes its own.
+# A method that does not have the chosen rule uses its default.
 # Short, for a narrow dock.
 _BORDERS = {"any light": "open", "mirrored": "reflect", "no light": "zero"}
 
@@ -41,12 +41,12 @@ class MethodsForm(QWidget):
         self.guard = QCheckBox("Replace hot and dead pixels first")
         squared = [method.title for method in METHODS.values() if method.least_squares]
         self.guard.setToolTip(
-            f"Removes salt and pepper and hot pixels for {', '.join(squared)}, which square their errors"
+            f"Replaces hot pixels and salt and pepper for {', '.join(squared)}, which minimise squared errors"
         )
         self.border = ChoiceBox(
             list(_BORDERS.items()),
-            "What lies beyond the border, for methods with several rules: any light that explains the image, the "
-            "mirrored image, or no light",
+            "What is assumed beyond the border, for methods with several rules: any light that explains the "
+            "image, the mirrored image, or no light",
         )
         self.network = QCheckBox("Network (quick)")
         self.network.setToolTip("Train the network with the preset 'quick' and compare its result as well")
@@ -60,7 +60,7 @@ class MethodsForm(QWidget):
     def classical(self, camera: Mapping[str, Any] | None = None) -> list[Classical]:
         """Return the classical methods that are ticked; ConfigError if a setting cannot be read.
 
-        ``camera`` has what is given of it, for the methods that model it.
+        ``camera`` holds the camera settings that are given, for methods that model the camera.
         """
         chosen: list[Classical] = []
         for key, tick in self.ticks.items():
@@ -91,7 +91,7 @@ def _proposed(method: Method) -> str:
 def _explain(method: Method) -> str:
     what = "Iteration counts" if method.shown == "iterations" else "Regularisation"
     if method.chosen is None:
-        auto = "the usual one"
+        auto = "the default of the method"
     elif method.chosen == "iterations":
         auto = "the smallest count that predicts held-out pixels as well as the best"
     else:

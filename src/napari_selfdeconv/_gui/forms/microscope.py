@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api import ChannelRecord, ImageRecord
 
 Sizes = tuple[float, ...]
-# What is missing of several channels is said once.
+# A value that is missing for several channels is listed once.
 _OF_CHANNEL = r" of channel \d+( \(.*\))?$"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TypedOptics:
-    """The optics as they were typed, right or wrong; a number that was not typed yet is 0. Lengths in um.
+    """The optics as typed, possible or not. A missing number is 0. Lengths are in um.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class TypedOptics:
         )
 
     def optics(self) -> Optics:
-        """Return the settings; ConfigError if they make no sense, with the field where that is one of three."""
+        """Return the settings; ConfigError if one is impossible. It names the field of NA, emission or index."""
         problem = optics_problem(self.na, self.wavelength_um, self.refractive_index)
         if problem is not None:
             raise problem
@@ -82,7 +82,7 @@ class TypedOptics:
         )
 
     def beyond_the_three(self) -> str:
-        """Say what there is besides NA, emission and index; empty for a plain widefield microscope."""
+        """Return the settings besides NA, emission and index in words; empty for a plain widefield microscope."""
         parts = [] if self.model == "widefield" else [MODELS[self.model].title]
         for parameter in MODELS[self.model].parameters:
             value = dict(self.values).get(parameter.name, parameter.proposed)
@@ -120,11 +120,11 @@ class FileFacts:
     Attributes
     ----------
     file : its name; "" without a file, or if nothing could be read.
-    values, sources : numbers by the names of `TypedOptics`' fields and "voxel z" to "voxel x"; where they stand.
+    values, sources : numbers by the names of `TypedOptics`' fields and "voxel z" to "voxel x"; their origin.
     channels : what is stated of each channel.
     model, model_values : of a PSF, where the file states the kind of microscope.
     missing : what a PSF needs and the file does not state.
-    doubts : what cannot be right.
+    doubts : values that cannot be right.
     """
 
     file: str = ""
@@ -180,11 +180,11 @@ def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
 
 
 class SharedMicroscope(QObject):
-    """What the docks of a viewer know of the microscope. Signal ``changed`` says that it is another one now.
+    """The microscope that all docks of a viewer share. Signal ``changed`` comes when a value changes.
 
     Attributes
     ----------
-    optics : what was typed last, or what an image says.
+    optics : the values typed last, or those that an image states.
     source : where the PSF comes from; None until the user decides.
     """
 
@@ -201,13 +201,13 @@ class SharedMicroscope(QObject):
         self._reading = RunController(self)
 
     def set_optics(self, optics: TypedOptics) -> None:
-        """Take what was typed."""
+        """Store typed optics."""
         if optics != self.optics:
             self.optics = optics
             self.changed.emit()
 
     def set_source(self, source: PsfSource) -> None:
-        """Take what the user decided."""
+        """Store the user's choice of where the PSF comes from."""
         if source != self.source:
             self.source = source
             self.changed.emit()
@@ -217,7 +217,7 @@ class SharedMicroscope(QObject):
         return FileFacts() if image is None else self._facts.get(str(image.unique_id), FileFacts())
 
     def follow(self, image: Image | None) -> None:
-        """Take what ``image`` or its file says of the microscope, unless something was typed for it since."""
+        """Store what ``image`` or its file states of the microscope, unless the user has typed values since."""
         if image is None or self._followed == str(image.unique_id):
             return
         key = self._followed = str(image.unique_id)
@@ -235,8 +235,8 @@ class SharedMicroscope(QObject):
     def voxel_um(self, image: Image | None, of_layer: Sizes | None, ndim: int) -> Sizes:
         """Return the voxel size (last ``ndim`` axes, um) that was typed for ``image``; 0 is unknown.
 
-        ``of_layer`` is what the layer says now. It counts where nothing was typed, or the layer was changed since.
-        What the layer does not say its file may.
+        ``of_layer`` is the layer's present voxel size. It is used if nothing was typed, or if the layer has
+        changed since. If the layer has no voxel size, that of its file is used.
         """
         typed, then = ((), None) if image is None else self._voxel_um.get(str(image.unique_id), ((), None))
         if len(typed) == ndim and then == of_layer:
@@ -245,7 +245,7 @@ class SharedMicroscope(QObject):
         return of_layer or tuple(stated.get(f"voxel {axis}", 0.0) for axis in "zyx"[-ndim:] if ndim)
 
     def set_voxel_um(self, image: Image, of_layer: Sizes | None, sizes: Sizes) -> None:
-        """Take the voxel size typed for ``image``, whose layer says ``of_layer``."""
+        """Store the voxel size typed for ``image``; ``of_layer`` is the layer's own."""
         if sizes != self.voxel_um(image, of_layer, len(sizes)):
             self._voxel_um[str(image.unique_id)] = sizes, of_layer
             self.changed.emit()
@@ -259,7 +259,7 @@ class SharedMicroscope(QObject):
         return (*stated, *(0.0,) * (channels - len(stated)))
 
     def set_emissions_um(self, image: Image, emissions_um: tuple[float, ...]) -> None:
-        """Take the emissions typed for the channels of ``image``."""
+        """Store the emissions typed for the channels of ``image``."""
         if emissions_um != self.emissions_um(image, len(emissions_um)):
             self._emissions_um[str(image.unique_id)] = emissions_um
             self.changed.emit()
@@ -278,7 +278,7 @@ class SharedMicroscope(QObject):
             scans = MODELS[facts.model].scans
             told |= {"model": facts.model, "values": facts.model_values, "pixel_integration": not scans}
         self.optics = replace(self.optics, **told)
-        # The voxel size may be another one even where the optics are the same.
+        # The voxel size may differ although the optics are the same.
         self.changed.emit()
 
 

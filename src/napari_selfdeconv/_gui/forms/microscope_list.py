@@ -1,4 +1,4 @@
-"""The list of microscopes that were named, and of common objectives; and the menu that names, saves and loads."""
+"""The list of named microscopes and common objectives, and the menu to name, save and load them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class MicroscopeList(QWidget):
         menu.addAction("Remember under a name …", self.ask_name)
         menu.addAction("Save to a file …", self._ask_save)
         menu.addAction("Load from a file …", self._ask_load)
-        self._forget = existing(menu.addAction("Forget the one chosen", self.forget))
+        self._forget = existing(menu.addAction("Forget the chosen one", self.forget))
         self.menu_button.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -115,7 +115,7 @@ class MicroscopeList(QWidget):
         self.refresh()
 
     def offer_voxel_um(self, sizes: tuple[float, ...]) -> None:
-        """Take the voxel size that a microscope is remembered with; empty where it is not known."""
+        """Store the voxel size of a remembered microscope; empty if it is unknown."""
         self._voxel = sizes if sizes and all(sizes) else None
 
     def ask_name(self) -> None:
@@ -161,7 +161,7 @@ class MicroscopeList(QWidget):
             self._shared.set_optics(replace(self._shared.optics, na=chosen.na, refractive_index=index))
 
     def _show_chosen(self) -> None:
-        """Show the microscope or objective whose numbers stand in the fields, if there is one."""
+        """Show the microscope or objective that has the numbers of the fields, if there is one."""
         typed = self._shared.optics
         for i in range(self.box.count()):
             one = self.box.itemData(i)

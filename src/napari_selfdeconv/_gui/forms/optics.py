@@ -1,4 +1,4 @@
-"""All of the optics: what every PSF needs, the immersion by name, and folded what few need."""
+"""All optics of a PSF: the required values, the immersion by name, and a folded section for the rest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OpticsForm(QWidget):
 
     Parameters
     ----------
-    shared : the microscope of the viewer: its numbers stand in the fields, and what is typed goes there.
+    shared : the microscope of the viewer. The fields show its numbers, and typed numbers are stored in it.
     voxels : the fields of the voxel size.
     """
 
@@ -38,7 +38,7 @@ class OpticsForm(QWidget):
         self.na, self.wavelength, self.index = self.lens.na, self.lens.wavelength, self.lens.index
         immersions: list[tuple[str, float | None]] = [(name, index) for name, index in IMMERSIONS.items()]
         self.immersion = ChoiceBox([*immersions, (_OTHER, None)], "Immersion: fills in the refractive index")
-        self.model = ChoiceBox([(model.title, key) for key, model in MODELS.items()], "What kind of microscope")
+        self.model = ChoiceBox([(model.title, key) for key, model in MODELS.items()], "Kind of microscope")
         self.parameters = {key: _parameter_boxes(model) for key, model in MODELS.items()}
         self.parameter_rows = {key: self._parameter_row(key) for key in MODELS}
         self.mismatch = QCheckBox("Sample of another index")
@@ -46,7 +46,7 @@ class OpticsForm(QWidget):
             "The refractive index of the sample differs from that of the immersion: the PSF grows with the depth"
         )
         self.sample_index = NumberBox(1.38, 0.01, "Refractive index of the sample: water 1.33, cells 1.36 to 1.4")
-        self.sample_depth = NumberBox(0.0, 1.0, "How deep below the coverslip the structure lies, um")
+        self.sample_depth = NumberBox(0.0, 1.0, "Depth of the structure below the coverslip, um")
         self.coverslip = NumberBox(
             170.0, 5.0, "Real thickness of the coverslip, um; the objective is made for 170"
         )
@@ -60,7 +60,7 @@ class OpticsForm(QWidget):
         self._show()
 
     def optics(self) -> Optics:
-        """Return the settings; ConfigError if they make no sense."""
+        """Return the settings; ConfigError if one is impossible."""
         return self._shared.optics.optics()
 
     def fill(self, optics: Optics) -> None:
@@ -107,7 +107,7 @@ class OpticsForm(QWidget):
     def _show(self) -> None:
         """Show the microscope of the viewer."""
         optics, self._filling = self._shared.optics, True
-        # The name follows the number, so that the two never say different things.
+        # The name follows the number, so that the two always agree.
         names = [name for name, index in IMMERSIONS.items() if abs(index - optics.refractive_index) < 1e-6]
         self.immersion.setCurrentIndex(self.immersion.findText(names[0] if names else _OTHER))
         self.model.setCurrentIndex(self.model.findData(optics.model))

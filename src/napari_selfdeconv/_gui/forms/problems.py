@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from napari_selfdeconv.errors import ConfigError
 
-# A light microscope records nothing beyond; the settings allow a little more.
+# No light microscope records light outside this range. The settings allow a little more.
 _LIGHT_UM = (0.2, 2.0)
 _MOST_INDEX = 4.0
 # Larger than any voxel of a light microscope.
@@ -16,7 +16,7 @@ _MOST_VOXEL_UM = {"z": 200.0, "y": 20.0, "x": 20.0}
 class FieldError(ConfigError):
     """A value that cannot be used, and the name of its field.
 
-    ``missing`` says that nothing was typed yet: that is asked for when a run starts, and not before.
+    ``missing`` means that nothing was typed yet. A missing value is asked for when a run starts, not before.
     """
 
     def __init__(self, field: str, problem: str, *, missing: bool = False) -> None:
@@ -25,7 +25,7 @@ class FieldError(ConfigError):
 
 
 def optics_problem(na: float, wavelength_um: float, refractive_index: float) -> FieldError | None:
-    """Return what is wrong with the numbers that every PSF needs; 0 is one that was not typed yet."""
+    """Return the error of NA, emission or index, if there is one. 0 means that the number is missing."""
     if refractive_index and not 1 <= refractive_index <= _MOST_INDEX:
         return FieldError(
             "index",
@@ -52,7 +52,7 @@ def optics_problem(na: float, wavelength_um: float, refractive_index: float) -> 
 
 
 def wavelength_problem(wavelength_um: float) -> FieldError | None:
-    """Return what is wrong with an emission wavelength; 0 is one that was not typed."""
+    """Return the error of an emission wavelength, if there is one. 0 means that it is missing."""
     low, high = _LIGHT_UM
     if not wavelength_um or low <= wavelength_um <= high:
         return None
@@ -65,7 +65,7 @@ def wavelength_problem(wavelength_um: float) -> FieldError | None:
 
 
 def voxel_problem(sizes: Sequence[float]) -> FieldError | None:
-    """Return what is wrong with a voxel size (z, y, x; um); 0 is one that was not typed yet."""
+    """Return the error of a voxel size (z, y, x; um), if there is one. 0 means that a number is missing."""
     named = list(zip("zyx"[-len(sizes) :], sizes, strict=True))
     for axis, size in named:
         if size > _MOST_VOXEL_UM[axis]:

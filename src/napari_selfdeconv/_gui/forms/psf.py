@@ -33,7 +33,7 @@ class PsfForm(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.from_layer = QRadioButton("Layer")
-        self.from_layer.setToolTip("A PSF that lies in a layer: a measured bead, or one that was computed before")
+        self.from_layer.setToolTip("Use the PSF of a layer: a measured bead, or a PSF that was computed before")
         self.generated = QRadioButton("Generated")
         self.generated.setToolTip("Computed from the optics of the microscope, by Richards & Wolf")
         self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF")
@@ -70,7 +70,7 @@ class PsfForm(QWidget):
         return self.lens.wrong or self.channels.wrong
 
     def psf(self, image: Image | None, layer: Image | None = None) -> Psf:
-        """Return the PSF asked for, or that of ``layer``; ConfigError if it makes no sense."""
+        """Return the PSF that is chosen, or that of ``layer``; ConfigError if it cannot be used."""
         if layer is None and self.generated.isChecked():
             return self._generated(self._shared.optics)
         layer = layer or self.layer_box.layer
@@ -101,7 +101,7 @@ class PsfForm(QWidget):
         return GeneratedPsf(optics, sizes, whole_stack=self.size_note.whole.isChecked() and len(sizes) == 3)
 
     def point_at(self, problem: object) -> None:
-        """Outline and focus the field that an error is about, if it is one of a field here."""
+        """Outline and focus the field that an error is about, if this form has it."""
         if isinstance(problem, FieldError):
             self.lens.show_error(problem if self.channels.wrong is None else None)
             self.lens.focus_wrong()
@@ -165,7 +165,7 @@ class PsfForm(QWidget):
         self.changed.emit()
 
     def _show(self) -> None:
-        """Show the fields of the source that is chosen, and what is to be said of it."""
+        """Show the fields of the chosen source, and the notes about it."""
         generated = self.generated.isChecked()
         for widget in (self.layer_box, self.clean):
             widget.setVisible(not generated)

@@ -1,4 +1,4 @@
-"""What share of a stack's light the generated PSF holds, and the offer of one as large as the stack."""
+"""The share of a stack's light that the generated PSF holds, and the choice of one as large as the stack."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PsfSizeNote(QWidget):
         self.whole.setChecked(True)
         self.whole.setToolTip(
             "Subtract the light that a widefield microscope spreads far through the stack, before the network is "
-            "trained. Without this it is faster, and haze stays. Richardson-Lucy, RL-TV and TV always do this."
+            "trained. Without this, training is faster and haze stays. Richardson-Lucy, RL-TV and TV always do it."
         )
         self.runs = RunController(self)
         self.whole.toggled.connect(self._say)
@@ -48,7 +48,7 @@ class PsfSizeNote(QWidget):
         self.hide()
 
     def follow(self, image: Image | None, optics: Optics | None, voxel_um: tuple[float, ...]) -> None:
-        """Say what the PSF of these optics holds of ``image``; nothing where that does not matter."""
+        """Show the share of the light of ``image`` that the PSF of these optics holds, if it matters."""
         asked = None
         if image is not None and optics is not None and len(voxel_um) == 3 and MODELS[model_key(optics)].spreads:
             data = image.data[0] if image.multiscale else image.data

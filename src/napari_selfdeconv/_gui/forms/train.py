@@ -31,16 +31,16 @@ def describe(name: str, ndim: int) -> str:
 
 
 class TrainForm(QWidget):
-    """Preset and loss, and under 'Advanced' what few need to touch.
+    """Preset and loss, and rarely used settings under 'Advanced'.
 
-    Signal ``changed`` says that something is set that decides what a run takes of the memory.
+    Signal ``changed`` comes when a setting changes that affects the memory of a run.
     """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.preset = ChoiceBox([(name, name) for name in offered()], "How much to spend on training")
+        self.preset = ChoiceBox([(name, name) for name in offered()], "How long to train")
         self.preset.setCurrentIndex(self.preset.findData(DEFAULT))
         losses = [("preset's own", None), *((loss.label, name) for name, loss in LOSSES.items())]
         self.loss = ChoiceBox(losses, "What the network is trained to minimise")
@@ -48,16 +48,18 @@ class TrainForm(QWidget):
         self.steps = WholeBox("Training steps, instead of the preset's", "preset's")
         self.patch = WholeBox("Side of a training patch in voxels: smaller needs less memory", "preset's")
         self.tile = WholeBox("Side of a tile of the result in voxels: smaller needs less memory", "automatic")
-        self.device = ChoiceBox(DEVICE_CHOICES, "What computes; auto takes a graphics card where there is one")
+        self.device = ChoiceBox(
+            DEVICE_CHOICES, "Device that computes. 'auto' uses a graphics card if there is one"
+        )
         self.auto_stop = _switch(
-            "Stop by itself",
+            "Stop automatically",
             "2 % of the pixels are held out of training. Training ends when their error has not fallen for 200 "
             "steps, and the step with the least error is used. Not for the preset 'paper'.",
         )
         self.pretrained = _switch(
-            "Pre-trained start",
-            "Start from weights learned on computer-generated scenes: better results in less time. Without "
-            "it the network learns from this image alone. Presets 'quick' and 'standard'; 'instant' has it.",
+            "Pre-trained weights",
+            "Start from weights learned on computer-generated scenes, which gives better results in less time. "
+            "Without it the network learns from this image alone. 'instant' always uses these weights.",
         )
         self.refine = _switch(
             "Refine",
@@ -142,7 +144,7 @@ class TrainForm(QWidget):
         layout.addWidget(self.note, 2, 0, 1, 2)
         layout.addWidget(self.auto_stop, 3, 1)
         self.advanced.setText("Advanced")
-        self.advanced.setToolTip("Show or hide settings that few need to touch")
+        self.advanced.setToolTip("Show or hide rarely used settings")
         self.advanced.setCheckable(True)
         self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         layout.addWidget(self.advanced, 3, 0)
@@ -193,7 +195,7 @@ class TrainForm(QWidget):
 
 
 def _switch(text: str, tip: str) -> QCheckBox:
-    """Return a box that is ticked: what a preset has, it does unless told otherwise."""
+    """Return a ticked box: a part of the preset is active unless the user unticks it."""
     box = QCheckBox(text)
     box.setChecked(True)
     box.setToolTip(tip)

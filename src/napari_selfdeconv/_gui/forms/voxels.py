@@ -15,7 +15,7 @@ from napari_selfdeconv._gui.layers.voxels import scale_without_unit, write_voxel
 
 
 class VoxelFields(QWidget):
-    """Three numbers, what is to be said of them, and a button that writes them to the layer.
+    """Three numbers, notes about them, and a button that writes them to the layer.
 
     Signal ``changed`` comes when a number is typed, here or in another dock, or the layer has another one.
     """
@@ -48,7 +48,7 @@ class VoxelFields(QWidget):
         return self._ndim
 
     def sizes(self) -> Sizes:
-        """Return the numbers as they stand, (z, y, x) or (y, x) in um; 0 is unknown."""
+        """Return the numbers of the fields, (z, y, x) or (y, x) in um; 0 is unknown."""
         return tuple(box.value() for box in self.boxes[-self._ndim :])
 
     def follow(self, image: Image | None, ndim: int | None = None) -> None:
@@ -60,13 +60,13 @@ class VoxelFields(QWidget):
         self._show()
 
     def need(self, needed: bool) -> None:
-        """Say whether the numbers are needed: only then they are shown and asked for."""
+        """Set whether the voxel size is needed. It is shown and asked for only then."""
         self._needed = needed
         self.grid.setVisible(needed)
         self._offer()
 
     def fill(self, sizes: Sizes) -> None:
-        """Take the voxel size of a microscope, where none is known."""
+        """Use the voxel size of a microscope if none is known."""
         if len(sizes) >= self._ndim and not any(self.sizes()):
             self.set_sizes(sizes)
 
@@ -127,9 +127,9 @@ class VoxelFields(QWidget):
             if sizes is not None and sizes == scale_without_unit(image, self._ndim):
                 text = "The scale of the image layer has no unit. If it is in micrometres:"
             elif sizes is not None:
-                text = "The image layer does not have this voxel size; results will."
+                text = "The image layer has no voxel size. Results get the one typed here."
             elif self._needed:
-                text = "The layer does not say its voxel size: type it."
+                text = "The layer has no voxel size. Type it."
         self.note.say(text, "warning")
         self.write_button.setVisible(sizes is not None)
         if sizes is not None:

@@ -1,4 +1,4 @@
-"""One way at a time to arrange the layers of a viewer: a new one ends the one before, whichever dock it is of."""
+"""One arrangement of a viewer's layers at a time: a new one ends the one before, whichever dock began that."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def begin_arrangement(viewer: Any, leave: Callable[[], None]) -> None:
 
 
 def end_arrangement(viewer: Any, leave: Callable[[], None]) -> None:
-    """Say that the arrangement that ``leave`` ends is over."""
+    """Forget the arrangement that ``leave`` ends, because it is over."""
     if _CURRENT.get(viewer) == leave:
         del _CURRENT[viewer]

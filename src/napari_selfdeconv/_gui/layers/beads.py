@@ -66,7 +66,7 @@ def add_psf(viewer: Any, source: LayerSnapshot, result: Any) -> Image:
 
 
 def show_beads(viewer: Any, source: LayerSnapshot, result: Any, old: Points | None) -> Points:
-    """Show which beads were used, and why the others were not; takes the place of the layer ``old``.
+    """Show which beads were used, and why the others were not; replaces the layer ``old``.
 
     On a stack the points are flat, so that they are seen in every plane; z is among their features.
     """

@@ -1,7 +1,7 @@
 """From napari layers to arrays and back; the one file that adds layers.
 
-A snapshot of a layer is taken once, in the main thread, when a run starts. From then on the run knows nothing of
-the viewer, so renaming, editing or deleting the layer cannot disturb it.
+A snapshot of a layer is taken once, in the main thread, when a run starts. From then on the run does not use the
+viewer, so renaming, editing or deleting the layer cannot disturb it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class LayerSnapshot:
     name, source_id : the layer's name and napari's id of it when the run started.
     transform : scale, translate, rotate, shear, affine, units and axis labels, ready for ``add_image``.
     look : blending and colormap, likewise.
-    voxel_um : voxel size per axis in um, or None where the layer does not say.
-    typed_um : voxel size of the last axes in um that was typed, where the layer does not have it.
+    voxel_um : voxel size per axis in um, or None if the layer has none.
+    typed_um : voxel size of the last axes in um as typed, if the layer does not have it.
     """
 
     data: Any
@@ -52,10 +52,10 @@ class LayerSnapshot:
 
 
 def voxel_um(layer: Image) -> tuple[float, ...] | None:
-    """Return the layer's voxel size in um, or None if it does not know it.
+    """Return the layer's voxel size in um, or None if it has none.
 
-    A length unit is needed, and a scale of exactly 1 everywhere is what a file without a voxel size
-    looks like: neither pixels nor ones are trusted.
+    The unit must be a length. A scale of exactly 1 on all axes is not taken for a voxel size, because files
+    without a voxel size look like this.
     """
     return length_um(layer.scale, layer.units)
 
@@ -120,7 +120,7 @@ def snapshot_any(layer: Image) -> LayerSnapshot:
 
 
 def display_limits(array: np.ndarray) -> tuple[float, float]:
-    """Return contrast limits that a few bright pixels do not spoil."""
+    """Return contrast limits that ignore a few very bright pixels."""
     sample = np.asarray(array).ravel()
     sample = sample[:: max(1, sample.size // 1_000_000)]
     low, high = (float(v) for v in np.nanpercentile(sample, (0.2, 99.9)))

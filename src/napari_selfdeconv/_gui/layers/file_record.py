@@ -1,4 +1,4 @@
-"""What the file of an image layer states about the microscope, and how the layer tells it."""
+"""What the file of an image layer states about the microscope, and where the layer keeps it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layers of a live preview: made at the first one, moved and refilled by the next ones, gone with the run."""
+"""The layers of a live preview: made at the first preview, updated by the next ones, removed with the run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PreviewLayer:
         return self._layer
 
     def prepare(self, region: tuple[slice, ...]) -> None:
-        """Make the layer, hidden, as the run begins: a new layer costs the window more than anything later."""
+        """Make the layer, hidden, when the run begins, because adding a layer blocks the window longest."""
         self._offset = tuple(part.start for part in region)
         blank = np.zeros([min(part.stop - part.start, _BLANK) for part in region], np.float32)
         self._add(blank, self._translate(self._offset), (0.0, 1.0), visible=False)
@@ -78,7 +78,7 @@ class PreviewLayer:
             self._blank, layer.visible = False, True
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size or name."""
+        """Follow the image, which was moved, renamed or given another voxel size."""
         given, self._source = self._name(), source
         if self._layer is not None:
             if self._layer.name == given:  # not one that the user has given
@@ -86,13 +86,13 @@ class PreviewLayer:
             place(self._layer, {**source.transform, "translate": self._translate(self._offset)})
 
     def hide(self) -> None:
-        """Take the layer away for now; the next `show` makes it again."""
+        """Remove the layer for now; the next `show` makes it again."""
         layer, self._layer = self._layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
     def remove(self) -> None:
-        """Take the layer away; nothing is shown after this."""
+        """Remove the layer; nothing is shown after this."""
         self._dismissed = True
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.hide()
@@ -122,7 +122,7 @@ class PreviewLayer:
         self._viewer.layers.selection = selected & set(self._viewer.layers)
 
     def blank(self) -> None:
-        """Hide the layer until there is something new to show: what it shows is of another view."""
+        """Hide the layer until the next preview, because its content belongs to another view."""
         if self._layer is not None and self._layer.visible:
             self._blank, self._layer.visible = True, False
 
@@ -140,7 +140,7 @@ class PreviewLayer:
 
 
 class PreviewLayers:
-    """The preview, and where they are asked for the reblurred preview and the residual.
+    """The preview, with the reblurred preview and the residual if the user wants them.
 
     ``flat`` says that the image is a colour picture: its first axis, the colours, is left out.
     """
@@ -157,13 +157,13 @@ class PreviewLayers:
     def preparations(
         self, region: tuple[slice, ...], *, reblurred: bool, residual: bool
     ) -> list[Callable[[], None]]:
-        """Return what makes the layers that are wanted, hidden until there is something to show."""
+        """Return functions that make the wanted layers, hidden until there is something to show."""
         wanted = ((self._reblurred, reblurred), (self._residual, residual), (self._preview, True))
         region = region[1:] if self._flat else region
         return [partial(layer.prepare, region) for layer, asked in wanted if asked]
 
     def updates(self, preview: Preview, *, reblurred: bool, residual: bool) -> list[Callable[[], None]]:
-        """Return what brings the layers up to date, one call a layer: the window may breathe between them."""
+        """Return functions that update the layers, one for each, so that the window can respond between them."""
         calls: list[Callable[[], None]] = []
         for layer, image, wanted in (
             (self._reblurred, preview.reblurred, reblurred),
@@ -183,7 +183,7 @@ class PreviewLayers:
             draw_frame(painter, canvas, self._viewer, self._preview.layer, PREVIEW)
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size or name."""
+        """Follow the image, which was moved, renamed or given another voxel size."""
         for layer in (self._preview, self._reblurred, self._residual):
             layer.move(self._seen(source))
 
@@ -196,7 +196,7 @@ class PreviewLayers:
             layer.blank()
 
     def remove(self) -> None:
-        """Take all of them away for good."""
+        """Remove all of them permanently."""
         self._frame.take_away()
         for layer in (self._preview, self._reblurred, self._residual):
             layer.remove()
@@ -248,12 +248,12 @@ class PreviewBox:
         self._changed()
 
     def remove(self) -> None:
-        """Take the box away."""
+        """Remove the box."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
 
     def close(self) -> None:
-        """Hear nothing of the viewer any more."""
+        """Disconnect from the viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def region(self, image: Image) -> tuple[slice, ...] | None:

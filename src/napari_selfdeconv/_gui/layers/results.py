@@ -46,15 +46,15 @@ class AddedLayers:
 
 
 class WholeResult:
-    """The layer '<source> [deconvolved]': the instant result first if there is one, then better ones in its place.
+    """The layer '<source> [deconvolved]': first the instant result, if there is one, then better results.
 
-    A result that was asked for meanwhile is a layer of its own.
+    A result of 'Use now' is a separate layer.
 
     Parameters
     ----------
     viewer, source : where the layers go, and what they are computed from.
-    linked : asked whenever a layer is added: does it share the contrast limits of the image?
-    about : what its record says beside its provenance.
+    linked : returns whether an added layer shares the contrast limits of the image.
+    about : entries of its record besides the provenance.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class WholeResult:
         self._shown = 0
 
     def show_event(self, event: Event) -> None:
-        """Show the instant result, a better one in its place, or the result of 'Use now' as a layer of its own."""
+        """Show the instant result, a better one instead of it, or the result of 'Use now' as a separate layer."""
         if not isinstance(event, Interim):
             return
         version = Version(event.image, {**event.provenance, **self._about, "psf": event.psf})
@@ -81,7 +81,7 @@ class WholeResult:
 
     def finish(self, result: Any) -> None:
         """Show the result of the run."""
-        # The PSF as it was given: what it takes to run this again, or to reblur it.
+        # The PSF as it was given: it is needed to repeat the run or to reblur the result.
         version = Version(result.image, {**result.provenance, **self._about, "psf": result.model.given_psf})
         if not self._versions:
             self._add(version, "deconvolved")
@@ -117,7 +117,7 @@ class WholeResult:
         self._replace(self._versions[self._shown])
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size or name."""
+        """Follow the image, which was moved, renamed or given another voxel size."""
         given, self._source = f"{self._source.name} [deconvolved]", source
         if self._layer is not None and self.is_there:
             if self._layer.name == given:  # not one that the user has given
@@ -125,7 +125,7 @@ class WholeResult:
             place(self._layer, source.transform)
 
     def discard(self) -> None:
-        """Go back to the instant result; leave the results that were asked for: they are whole."""
+        """Go back to the instant result. Keep the results of 'Use now', which are complete."""
         if self._versions:
             self._replace(self._versions[0])
 
@@ -143,7 +143,7 @@ class WholeResult:
         self._layer.metadata = {METADATA_KEY: {**kept, **version.about}}
 
     def _add_meanwhile(self, version: Version, tag: str) -> Image:
-        """Add a layer below the preview: training goes on, and the preview is what is looked at.
+        """Add a layer below the preview, which stays visible while training goes on.
 
         The user's layer stays selected: a result that arrives later must not take the controls away.
         """
@@ -159,7 +159,7 @@ class WholeResult:
 
 @dataclass(frozen=True)
 class Version:
-    """A result and what its layer says of it."""
+    """A result and the entries of its layer's record."""
 
     image: np.ndarray
     about: Mapping[str, Any]
@@ -195,7 +195,7 @@ class ColourResult:
             self._add(result.image, told)
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size or name."""
+        """Follow the image, which was moved, renamed or given another voxel size."""
         given, self._source = self._name(), source
         if self._layer is not None:
             if self._layer.name == given:  # not one that the user has given
@@ -203,7 +203,7 @@ class ColourResult:
             place(self._layer, without_channel_axis(source.transform))
 
     def discard(self) -> None:
-        """The run was cancelled, or failed: take the layer away."""
+        """Remove the layer: the run was cancelled or has failed."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
 
@@ -223,7 +223,7 @@ class ColourResult:
 
 
 def as_picture(channels: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return three colours (c, y, x) as a picture (y, x, c) of ``dtype``, cut off where that ends.
+    """Return three colours (c, y, x) as a picture (y, x, c), clipped to the range of ``dtype``.
 
     Examples
     --------
@@ -247,7 +247,7 @@ class FillingResult:
     ----------
     viewer, source : where the layer goes, and what it is computed from.
     limits : contrast limits until the result is whole.
-    linked : asked when it is whole: does it share the contrast limits of the image?
+    linked : returns whether the complete layer shares the contrast limits of the image.
     """
 
     def __init__(
@@ -258,14 +258,14 @@ class FillingResult:
         self._last = 0.0
 
     def show_event(self, event: Event) -> None:
-        """Show the array that the result is being written into, and what has come since."""
+        """Show the array that the result is being written into, and tiles written since the last call."""
         if isinstance(event, Filling):
             self._open(event.image)
         elif isinstance(event, Progress):
             self._refresh()
 
     def finish(self, result: Any) -> None:
-        """The result is whole: say where it comes from."""
+        """Store the provenance: the result is complete."""
         layer, source = self._layer, self._source
         if layer is not None and layer in self._viewer.layers:
             link = self._linked()
@@ -278,7 +278,7 @@ class FillingResult:
             layer.refresh()
 
     def move(self, source: LayerSnapshot) -> None:
-        """The image lies elsewhere now, or has another voxel size or name."""
+        """Follow the image, which was moved, renamed or given another voxel size."""
         given, self._source = self._name(), source
         if self._layer is not None:
             if self._layer.name == given:  # not one that the user has given
@@ -286,7 +286,7 @@ class FillingResult:
             place(self._layer, source.transform)
 
     def discard(self) -> None:
-        """The run was cancelled, or failed: take the layer away."""
+        """Remove the layer: the run was cancelled or has failed."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
 
@@ -304,7 +304,7 @@ class FillingResult:
         return f"{self._source.name} [deconvolved]"
 
     def _refresh(self) -> None:
-        """Draw what has come, a few times a second at most."""
+        """Draw new tiles, at most a few times a second."""
         now = time.monotonic()
         if self._layer is not None and now - self._last > _REFRESH_S:
             self._last = now

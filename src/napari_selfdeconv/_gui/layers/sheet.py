@@ -1,6 +1,6 @@
 """Lines and words over the canvas: the line of before/after, and the frame of a preview.
 
-Qt draws them: the program ends in some OpenGL drivers after napari has removed an overlay of its own.
+Qt draws them, because some OpenGL drivers crash after napari has removed one of its own overlays.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def draw_frame(painter: QPainter, canvas: QRectF, viewer: Any, layer: Image, wor
 
 
 def _is_covered(viewer: Any, layer: Image) -> bool:
-    """Whether another image lies above: then it is not ``layer`` that is seen."""
+    """Whether another image lies above ``layer`` and hides it."""
     above = list(viewer.layers)[viewer.layers.index(layer) + 1 :]
     return any(isinstance(other, Image) and other.visible and role(other) != SWIPE for other in above)
 
@@ -139,7 +139,7 @@ def _draw_word(painter: QPainter, around: QRectF, word: str) -> None:
 
 
 def _corners(viewer: Any, layer: Image) -> np.ndarray | None:
-    """Return the corners of ``layer`` in the axes that are displayed; None if the plane in view is not of it."""
+    """Return the corners of ``layer`` in the axes that are displayed; None if no part is in view."""
     shape = np.array(layer.data.shape[: layer.ndim])
     displayed = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.displayed]
     here = np.asarray(layer.world_to_data(viewer.dims.point), float)

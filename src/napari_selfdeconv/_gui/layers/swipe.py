@@ -88,7 +88,7 @@ class Swipe(QObject):
         before, were_visible, planes = self._before, self._were_visible, self._planes
         if before is None:
             return
-        # First: a layer that goes may lead here again.
+        # First, because removing a layer may call this method again.
         self._before, self._after, self._were_visible, self._planes = None, None, {}, {}
         self._timer.stop()
         line, self._line = self._line, None
@@ -152,7 +152,7 @@ class Swipe(QObject):
     def _draw_curtain(self, before: Image, after: Image) -> None:
         for layer, planes in self._planes.items():
             layer.experimental_clipping_planes = planes
-        # A preview is but a part of the image, which is seen around it.
+        # A preview covers only a part of the image, which stays visible around it.
         before.visible, after.visible = role(after) == "preview", True
         axis = self._viewer.dims.displayed[-1] - (self._viewer.dims.ndim - before.ndim)
         point = list(self._viewer.dims.point)

@@ -18,7 +18,7 @@ _LONGEST = 18
 
 
 def short_names(layers: Sequence[Image]) -> list[str]:
-    """Return a name for each layer that fits a small tile and that no other one has.
+    """Return a unique name for each layer that fits a small tile.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Captions:
         return [layer for pair in self._captions.items() for layer in pair]
 
     def remove(self) -> None:
-        """Take them away."""
+        """Remove them."""
         viewer = self._viewer
         viewer.dims.events.ndisplay.disconnect(self._draw)
         viewer.dims.events.order.disconnect(self._draw)

@@ -1,4 +1,4 @@
-"""The voxel size on its way from a form to the image layer, to what is computed from it, and along with it."""
+"""The voxel size: from a form to the image layer, and to the layers that are computed from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scale_without_unit(layer: Image, ndim: int) -> tuple[float, ...] | None:
 def with_voxel_um(source: LayerSnapshot, sizes: Sequence[float]) -> LayerSnapshot:
     """Return ``source`` with a voxel size (last axes, um) that its layer does not have.
 
-    Results carry this size and lie over the image all the same: the affine transform leads back to the layer.
+    Results have this voxel size and still lie over the image: their affine transform leads back to the layer.
     """
     n = len(sizes)
     if source.voxel_um is not None and np.allclose(source.voxel_um[-n:], sizes):
@@ -51,7 +51,7 @@ def with_voxel_um(source: LayerSnapshot, sizes: Sequence[float]) -> LayerSnapsho
 
 
 def moved(source: LayerSnapshot, layer: Image) -> LayerSnapshot:
-    """Return ``source`` with the name of ``layer``, which it is of, and where it lies now.
+    """Return ``source`` with the present name and position of ``layer``, which it is a snapshot of.
 
     A voxel size that was typed stays while the layer has none of its own.
     """
@@ -81,7 +81,7 @@ def with_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the transform of the picture that `with_channel_axis` was given the transform of."""
+    """Return the transform of the picture from that of `with_channel_axis`, which this undoes."""
     n = len(transform["scale"]) - 1
     return {
         "scale": transform["scale"][1:],
@@ -122,7 +122,7 @@ def write_voxel_um(viewer: Any, layer: Image, sizes: Sequence[float]) -> None:
 
 
 def move_results(viewer: Any, layer: Image) -> None:
-    """Let what was computed from ``layer`` lie where it lies now, with its voxel size if it has one."""
+    """Move the layers computed from ``layer`` to its present position, and give them its voxel size."""
     for result in computed_from(viewer, layer):
         own = replace(snapshot_any(result), typed_um=_trailing_um(result))
         place(result, moved(own, layer).transform)

@@ -118,7 +118,7 @@ class BeadsPanel(QWidget):
             self.runs.cancel()
 
     def _on_image(self, _image: Image | None) -> None:
-        """Forget what was said of another image, unless a run goes on."""
+        """Clear the messages about another image, unless a run is under way."""
         if not self.busy:
             self.status.say(_WELCOME)
             self.warning.say("")

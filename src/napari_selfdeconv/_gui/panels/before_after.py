@@ -57,7 +57,7 @@ class BeforeAfter(QWidget):
         self._show_state()
 
     def follow(self, image: Image | None) -> None:
-        """Another image is chosen: what is shown of the one before ends."""
+        """End the view of the image before: another one is chosen."""
         if image is not self._image:
             self.stop()
             self._image = image
@@ -72,7 +72,7 @@ class BeforeAfter(QWidget):
         self._show_state()
 
     def stop(self) -> None:
-        """Go back to the view before, if the line is shown."""
+        """Restore the earlier view, if the line is shown."""
         self.swipe.stop()
         end_arrangement(self._viewer, self.stop)
         self._show_state()
@@ -88,7 +88,7 @@ class BeforeAfter(QWidget):
         self._show_state()
 
     def _follow_choice(self) -> None:
-        # Later than the event of the layer list that has changed the choice: layers come and go here.
+        # Later, because layers are added and removed here while the layer list still handles its event.
         if self.swipe.active and self.swipe.after is not self.after_box.layer:
             self._toggle(True)
 

@@ -34,7 +34,7 @@ _NAMES = {"offset": "Offset", "gain": "Photon", "read_noise": "Read noise"}
 class CameraPanel(QWidget):
     """Pixels to leave out, and background, gain and noise of the camera; found in the image unless given.
 
-    Signal ``changed`` comes when another answer is given.
+    Signal ``changed`` comes when an answer changes.
     """
 
     changed = Signal()
@@ -57,7 +57,7 @@ class CameraPanel(QWidget):
         self.show_button.setToolTip("Add the pixels that are no measurement as a Labels layer, one label a kind")
         self.background = ChoiceBox(
             [("constant", None), ("varies over the field", "varying")],
-            "Background: light that comes from no object. For the classical methods; the network learns its own",
+            "Background: light that comes from no object. Used by the classical methods; the network estimates it",
         )
         tips = {
             "offset": "Grey level of a pixel without light",
@@ -104,7 +104,7 @@ class CameraPanel(QWidget):
         return layer.data[0] if layer.multiscale else layer.data
 
     def camera(self) -> dict[str, Any]:
-        """Return what was given of the camera and the background, as settings of a classical method."""
+        """Return the camera and background values that were given, as settings of a classical method."""
         given: dict[str, Any] = self._known()
         if self.background.value() is not None:
             given["background"] = self.background.value()
@@ -130,7 +130,7 @@ class CameraPanel(QWidget):
         self.count_note.say(f"{seen.pixels.describe()}. Labels of '{layer.name}': {names}.")
 
     def showEvent(self, event: Any) -> None:
-        # Not before somebody looks: it reads every pixel.
+        # Only while the section is open, because this reads every pixel.
         super().showEvent(event)
         if self._seen is None:
             self._later()
@@ -151,7 +151,7 @@ class CameraPanel(QWidget):
         image = self._image
         if image is None or image.rgb or image.ndim not in (2, 3) or not isinstance(image.data, np.ndarray):
             self._show(None)
-            self.count_note.say("Looked for in each frame when the run starts." if image is not None else "")
+            self.count_note.say("Each frame is searched when the run starts." if image is not None else "")
             return
         try:
             weights = self.weights()

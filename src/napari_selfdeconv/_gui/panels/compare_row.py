@@ -37,7 +37,7 @@ class CompareRow(QWidget):
         layout.addWidget(self.more_button, 1, 1)
 
     def iterations(self) -> tuple[int, ...]:
-        """Return the counts; ConfigError if they are none."""
+        """Return the counts; ConfigError if they cannot be read."""
         return parse_counts(self.counts.text())
 
     def toggle(self, image: Image | None) -> bool:

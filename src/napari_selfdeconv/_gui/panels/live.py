@@ -1,4 +1,4 @@
-"""The preview after a run: another PSF is in the form, and the plane in view follows it at once."""
+"""The preview after a run: it shows the plane in view with the PSF of the form, after each change."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class LivePreview(QObject):
         self.runs.finished.connect(self._on_finished)
 
     def follow(self, layer: Image | None) -> None:
-        """``layer`` has a result now, and another PSF is worth a preview; None ends that."""
+        """Preview each change of the PSF from now on, because ``layer`` has a result. None ends this."""
         self._timer.stop()
         self.runs.cancel()
         if self._open:
@@ -88,7 +88,7 @@ class LivePreview(QObject):
         self._layer = layer
 
     def psf_changed(self) -> None:
-        """Another PSF is in the form."""
+        """Start a preview after a pause, because the PSF of the form has changed."""
         if self._layer is not None and not self._others.busy:
             self._timer.start()
 

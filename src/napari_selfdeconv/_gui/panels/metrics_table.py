@@ -18,7 +18,7 @@ from napari_selfdeconv.metrics.columns import COLUMNS, explain_columns
 
 
 class _Number(QTableWidgetItem):
-    """Sorts by its value, not by its text; what is not known comes last."""
+    """A cell that sorts by its value, not by its text. Unknown values come last."""
 
     def __init__(self, value: float, text: str) -> None:
         super().__init__(text)
@@ -77,7 +77,7 @@ class MetricsTable(QTableWidget):
         return out.getvalue()
 
     def explain(self) -> str:
-        """Return what a reader has to know of the columns on show."""
+        """Return the notes on the displayed columns."""
         return explain_columns(self._keys())
 
     def copy(self) -> None:

@@ -32,9 +32,9 @@ _FILTER = "Model (*.safetensors)"
 _READ = {
     "residual": "Residual: what the result does not explain. It should look like noise; an outline of your sample "
     "in it means that light was lost or invented there.",
-    "uncertainty": "Uncertainty: half of the width of the 90 % interval, in the unit of the image. It is "
-    "made to hold nine of ten true pixels; measured on other images it held 56 to 99 %. An error of the PSF is "
-    "not seen.",
+    "uncertainty": "Uncertainty: half of the width of the 90 % interval, in the unit of the image. The interval "
+    "is meant to contain 90 % of the true values; on test images it contained 56 to 99 %. It does not include "
+    "errors of the PSF.",
 }
 
 
@@ -61,7 +61,10 @@ class ModelPanel(QWidget):
         self.save_button = _button("Save model …", "Keep the model of the last run in a file")
         self.load_button = _button("Load model …", "Use a model that was saved")
         self.apply_button = _button("Apply to image", "Deconvolve the chosen image with the model, no training")
-        self.residual_button = _button("Residual", "Add x − g(result) for the selected result")
+        self.residual_button = _button(
+            "Residual",
+            "Add the residual of the selected result: the image minus the result blurred again, x − g(result)",
+        )
         self.uncertainty_button = _button(
             "Uncertainty",
             "Add half of the width of the 90 % interval of each pixel, in the unit of the image, and a mask of "
@@ -110,7 +113,7 @@ class ModelPanel(QWidget):
         self.model_changed.emit()
 
     def follow(self, _image: Image | None) -> None:
-        """Another image is chosen: forget what was said of the one before."""
+        """Clear the messages about the image before: another one is chosen."""
         self.note.say("")
 
     def save(self, path: str) -> None:
@@ -174,7 +177,7 @@ class ModelPanel(QWidget):
         made, _ = self._selected()
         told = made.provenance
         if kind_of(told) != "network":
-            raise ConfigError("Only a result that was trained can be run again here: take Copy as Python.")
+            raise ConfigError("Only a result of training can be repeated here. For this one use 'Copy as Python'.")
         config = TrainConfig.from_dict(told["config"])
         tiles = TileConfig.from_dict(told.get("tiles") or {})
         weights = told.get("mask", {}).get("from")

@@ -23,7 +23,7 @@ COLOURS = (
     *("#4f9dff", "#e8833a", "#3fa66b", "#c15fd0", "#c9a227", "#2fb5b5", "#e0555f", "#8c8c8c"),
     *("#9a6b3f", "#e07fb0", "#7d8ce0", "#9bbf3b", "#5f8f8f"),
 )
-# Beside the colour: who sees few colours still knows the curves.
+# Besides the colour, for colour-blind readers.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _MOST_POINTS = 600
 # pyqtgraph puts the label of the bottom axis this many pixels below the plot, where its letters were cut off.
@@ -250,7 +250,7 @@ def _sample(curve: Curve) -> QIcon:
 
 
 HELD_OUT = "held-out"
-# What a curve is called here, by what it compares and not by its name in the literature; and what it shows.
+# Names of the curves, by what they compare and not by their name in the literature, and their tooltips.
 _PLAIN = {
     "total": ("loss", "What training minimises: the weighted sum of the others"),
     HELD_OUT: (HELD_OUT, "Error at pixels that training never sees"),

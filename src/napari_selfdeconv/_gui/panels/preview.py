@@ -75,12 +75,12 @@ class PreviewPanel(QWidget):
         self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     def place(self, source: LayerSnapshot) -> None:
-        """The image of the run lies elsewhere now, or has another voxel size or name."""
+        """Follow the image of the run, which was moved, renamed or given another voxel size."""
         if self._layers is not None:
             self._layers.move(source)
 
     def stop(self) -> None:
-        """The run is over: the previews go, the box stays."""
+        """Remove the previews after the run; keep the box."""
         self._timer.stop()
         self._refill.stop()
         self._waiting = []
@@ -90,7 +90,7 @@ class PreviewPanel(QWidget):
             layers.remove()
 
     def close_panel(self) -> None:
-        """The dock is gone: take the box away and hear nothing of the viewer any more."""
+        """Remove the box and disconnect from the viewer: the dock was closed."""
         self.box.remove()
         self.box.close()
 

@@ -75,12 +75,12 @@ class ProfileLine:
         self._changed()
 
     def remove(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
 
     def close(self) -> None:
-        """Hear nothing of the viewer any more."""
+        """Disconnect from the viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         if self._layer is not None:
             self._layer.events.data.disconnect(self._on_moved)

@@ -46,7 +46,7 @@ class DoctorPanel(QWidget):
         self.fix_all_button.clicked.connect(lambda: self.fix([f.key for f in self.findings if f.fix]))
 
     def showEvent(self, event: Any) -> None:
-        # Not before it is looked at: examining imports what the viewer's start should not pay for.
+        # Only when the tab is shown: the imports of the examination would slow down the start of the viewer.
         super().showEvent(event)
         self._on_layers()
 
@@ -56,7 +56,7 @@ class DoctorPanel(QWidget):
         return self.runs.busy
 
     def close_panel(self) -> None:
-        """The dock is gone: hear nothing of its layers any more."""
+        """Disconnect from the layers: the dock was closed."""
         self._watch([])
 
     def examine(self, _event: Any = None) -> None:
@@ -115,7 +115,7 @@ class DoctorPanel(QWidget):
         psf, voxel = repair.psf, repair.voxel_um
         metadata = {METADATA_KEY: {"role": "psf", "did": repair.did}}
         placed = {} if voxel is None else {"scale": voxel, "units": ("um",) * psf.ndim}
-        if layer.name.endswith(TAG) and layer in self._viewer.layers:  # the second repair of the same patient
+        if layer.name.endswith(TAG) and layer in self._viewer.layers:  # the second repair of the same PSF
             layer.data, layer.metadata = psf, metadata
             if voxel is not None:
                 layer.scale, layer.units = voxel, ("um",) * psf.ndim

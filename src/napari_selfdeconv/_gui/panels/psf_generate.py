@@ -40,7 +40,7 @@ class GeneratePanel(QWidget):
         self.voxel, self.voxel_note = self.voxel_fields.boxes, self.voxel_fields.note
         self.write_button = self.voxel_fields.write_button
         self.camera = NumberBox(6.5, 0.1, "Pitch of the camera's pixels, um")
-        self.magnification = NumberBox(60.0, 1.0, "Of everything between sample and camera")
+        self.magnification = NumberBox(60.0, 1.0, "Total magnification between sample and camera")
         self.binning = NumberBox(1.0, 1.0, "Camera pixels per image pixel along one side")
         self.camera_button = QPushButton("Set voxel y, x")
         self.share = NumberBox(90.0, 1.0, "How much of the light near the focus the PSF holds, percent")
@@ -76,7 +76,7 @@ class GeneratePanel(QWidget):
         return self.runs.busy or self._timer.isActive()
 
     def close_panel(self) -> None:
-        """The dock is gone: compute nothing more."""
+        """Compute nothing more: the dock was closed."""
         self._timer.stop()
 
     def add_layer(self) -> None:
@@ -135,7 +135,7 @@ class GeneratePanel(QWidget):
         extent = image.data.shape[-ndim:] if image is not None and not image.multiscale else (65,) * ndim
         shape = tuple(int(box.value()) for box in self.sizes[-ndim:]) if self.fixed.isChecked() else None
         if shape is not None:
-            PsfParameters(optics=optics, voxel_um=voxel, shape=shape)  # says what is wrong with the sizes
+            PsfParameters(optics=optics, voxel_um=voxel, shape=shape)  # raises an error if a size is wrong
         share = self.share.value() / 100
         return generate_job(optics, voxel, tuple(extent), min(max(share, 0.01), 0.999), shape)
 
@@ -150,7 +150,7 @@ class GeneratePanel(QWidget):
             self.runs.cancel()
             self._forget(str(error))
             return
-        # An answer that is under way is stale.
+        # A PSF that is being computed is out of date.
         self.runs.start_newest(RunRequest(job=job, what="PSF", on_success=self._show))
 
     def _on_finished(self, ending: Ending) -> None:

@@ -1,4 +1,4 @@
-"""The button that takes a result back to what it was before training, and forward again."""
+"""The button that switches a result between the states before and after training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RevertButton(QPushButton):
         self._describe()
 
     def withdraw(self) -> None:
-        """Another run begins."""
+        """Hide the button: another run begins."""
         self._result = None
         self._describe()
 

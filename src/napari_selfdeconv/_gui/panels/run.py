@@ -50,7 +50,7 @@ def pace(step: int, seconds: float) -> str:
 
 
 class RunPanel(QWidget):
-    """Train, Continue, Pause, Use now, Stop (keep), Cancel, and how it is going.
+    """Train, Continue, Pause, Use now, Stop (keep), Cancel, and the state of the run.
 
     Signals ``train`` and ``go_on`` (train the last model further) say what the user pressed; the other buttons go
     to the run controller of `follow`.
@@ -72,7 +72,7 @@ class RunPanel(QWidget):
             "Continue training", "Train the last (or the loaded) model further, with the settings above"
         )
         self.revert_button = RevertButton()
-        self.pause_button = _button("Pause", "Hold training; the preview goes on following the view")
+        self.pause_button = _button("Pause", "Pause training. The preview still follows the view")
         self.use_button = _button(
             "Use now",
             "Add the network's result of the whole image, in seconds and without refinement; training goes on",
@@ -111,7 +111,7 @@ class RunPanel(QWidget):
             button.clicked.connect(act)
 
     def forget(self) -> None:
-        """Say nothing more of the last run: another image or PSF is chosen."""
+        """Clear the messages of the last run: another image or PSF is chosen."""
         self.status.say("")
         self.remarks.clear()
         self.plot.restart(1)
@@ -163,38 +163,38 @@ class RunPanel(QWidget):
                 self.plot.mark_end(event.steps_done)
 
     def paused(self, paused: bool) -> None:
-        """Training is held, or goes on."""
+        """Show that training is paused, or that it continues."""
         self.pause_button.setText("Resume" if paused else "Pause")
         self._say_state()
 
     def using(self) -> None:
-        """The user asked for the whole image with what has been learned so far."""
+        """Show that the whole image is being computed for 'Use now'."""
         self.use_button.setEnabled(False)
         self.status.say("Deconvolving the whole image with what has been learned so far …")
 
     def used(self) -> None:
-        """The result asked for is there."""
+        """Show that the result of 'Use now' is there."""
         self._answering = False
         self.use_button.setEnabled(True)
         self._say_state()
 
     def stopping(self) -> None:
-        """The user pressed Stop; the current step is being finished."""
+        """Show that the run stops after the current step."""
         self.pause_button.hide()
         self.use_button.hide()
         self.stop_button.setEnabled(False)
         self.stop_button.setText(_STOPPING)
 
     def cancelling(self) -> None:
-        """The user pressed Cancel; the current step is being finished."""
-        # Out of the way: the text needs their room in a narrow dock.
+        """Show that the run is cancelled after the current step."""
+        # Hidden, because the text needs their room in a narrow dock.
         for button in (self.pause_button, self.use_button, self.stop_button):
             button.hide()
         self.cancel_button.setEnabled(False)
         self.cancel_button.setText("Cancelling …")
 
     def succeeded(self, what: str) -> None:
-        """The run ended with a result."""
+        """Show that the run ended with a result."""
         text = what
         if self._finished is not None:
             text += f" in {clock(self._finished.seconds)}"
@@ -215,18 +215,18 @@ class RunPanel(QWidget):
         self.status.say(f"{text}.{where}", "good")
 
     def failed(self, message: str, remedy: str) -> None:
-        """The run failed, or could not start: say what to do."""
+        """Show why the run failed or could not start, and what to do."""
         self.idle()
         self.status.say("\n".join(filter(None, (message, remedy, _stays(self._kept())))), "error")
 
     def cancelled(self) -> None:
-        """The run was cancelled: say what stays all the same."""
+        """Show that the run was cancelled, and which layers stay."""
         self.idle()
         stays = _stays(self._kept())
         self.status.say(f"Cancelled. {stays}" if stays else "Cancelled; nothing was kept.")
 
     def idle(self) -> None:
-        """Nothing runs: Train is live again."""
+        """Enable Train again: no run is under way."""
         self._enable(running=False)
         self.bar.hide()
 
@@ -253,7 +253,7 @@ class RunPanel(QWidget):
 
     def _show_progress(self, event: Progress) -> None:
         if event.stage == INTERIM_STAGE:
-            # The bar goes on to say how far training is.
+            # The bar still shows the progress of training.
             percent = f"{event.step / event.steps:.0%}"
             self.status.say(f"Deconvolving the whole image with what has been learned so far: {percent}")
             self._answering = True
@@ -282,7 +282,7 @@ class RunPanel(QWidget):
         return "Paused; the preview still follows the view." if paused else self._device()
 
     def _device(self) -> str:
-        """Say where it runs, why there, and what would make it faster."""
+        """Return the device of the run, the reason for it, and what would make it faster."""
         if self._started is None:
             return ""
         started = self._started

@@ -144,9 +144,9 @@ def _put_first(layers: Any, wanted: Sequence[Any]) -> None:
 
 
 def _common_limits(layers: Sequence[Image]) -> tuple[float, float]:
-    """Return limits that suit them all: the darkest low, the middle one of the highs.
+    """Return limits for all layers: the lowest lower limit and the median upper limit.
 
-    The middle one, because Richardson-Lucy after many iterations has lone pixels far above all others.
+    The median is taken, because Richardson-Lucy after many iterations has single pixels far above all others.
     """
     lows, highs = zip(*(layer_limits(layer) for layer in layers), strict=True)
     low, high = min(lows), sorted(highs)[len(highs) // 2]

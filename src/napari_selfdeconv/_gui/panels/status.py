@@ -1,4 +1,4 @@
-"""What a run says: one line of status, and remarks that stay folded until somebody wants to read them."""
+"""The messages of a run: one line of status, and remarks in a folded list."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Remarks(QWidget):
         return "\n".join(self._said)
 
     def add(self, message: str) -> None:
-        """Add a remark; the same one twice is one."""
+        """Add a remark, unless it exists already."""
         message = with_micro(message)
         if message not in self._said:
             self._said.append(message)

@@ -22,7 +22,7 @@ SESSION_KEYS = ("source_id", "linked", "psf", "model", RECORD_KEY)
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write one image layer; its scale in um where its units are lengths, whole numbers up to 16 bits as such.
+    """Write one image layer, with its scale in um if its units are lengths. 8 and 16-bit numbers keep their type.
 
     The colours of an RGB layer become three channels.
     """
@@ -67,7 +67,7 @@ def _colours_as_channels(data: Any, axes: str | None, name: str) -> tuple[Any, s
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerTuple]] | None:
-    """Return the reader for one OME-TIFF; napari's own leaves the voxel size aside."""
+    """Return the reader for one OME-TIFF; napari's own reader ignores the voxel size."""
     if isinstance(path, list) or not Path(path).name.lower().endswith((".ome.tif", ".ome.tiff")):
         return None
     return read_image_layer

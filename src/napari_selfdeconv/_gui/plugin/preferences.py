@@ -20,7 +20,7 @@ class Preferences:
 
 
 def preferences() -> Preferences:
-    """Return what the Preferences page says now."""
+    """Return the present values of the Preferences page."""
     compute = get_plugin_settings(PLUGIN).compute
     folder = str(compute.cache_folder).strip()
     return Preferences(

@@ -14,8 +14,8 @@ UPDATE_EVERY_MS = 300
 class Activity(QObject):
     """A bar in the activity dock for each run of ``runs``, from its start to its end.
 
-    napari's bar processes events whenever its value changes. It is therefore moved by a timer of its own, and
-    nothing is done after that: whatever happens inside finds everything in order.
+    napari's bar processes events whenever its value changes. A separate timer therefore moves it and does nothing
+    after that, so that these events find a consistent state.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class BatchOrder:
 
 
 def batch_job(order: BatchOrder) -> Callable[[StopToken], Generator[Any, None, BatchResult]]:
-    """Return the job that does what was ordered; the settings file is read in the worker."""
+    """Return the job of an order. The settings file is read in the worker."""
 
     def job(stop: StopToken) -> Generator[Any, None, BatchResult]:
         from napari_selfdeconv import api

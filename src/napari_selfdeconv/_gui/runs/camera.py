@@ -1,4 +1,4 @@
-"""What an image says of its camera and its pixels, in the worker's thread."""
+"""The camera and the pixels of an image, examined in the worker's thread."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Seen:
-    """The pixels that hold no measurement, the camera as the others show it, and the counts of grey levels."""
+    """The pixels without a measurement, the camera estimated from the others, and the counts of grey levels."""
 
     pixels: Unmeasured
     camera: CameraReport

@@ -21,7 +21,7 @@ def without_collecting() -> Iterator[None]:
     try:
         yield
     finally:
-        # Freezing and thawing makes all objects old without a look at them. A freeze of someone else's stays.
+        # Freezing and thawing makes all objects old without examining them. Objects frozen by others stay frozen.
         if gc.get_freeze_count() == 0:
             gc.freeze()
             gc.unfreeze()

@@ -21,7 +21,7 @@ def _ignore(_value: Any = None) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """A job, and all that belongs to its run and to no other.
+    """A job, and all that belongs to its run alone.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class RunRequest:
     on_end : called first, however the run ends.
     then : called last, after a result was shown; it may start another run.
     trains : whether it trains (a loss curve, Pause and 'Use now').
-    interim : whether 'Use now' can be answered; a result that fills tile by tile has no whole before its end.
+    interim : whether 'Use now' is possible. A result that is filled tile by tile is complete only at its end.
     follows : whether it belongs to the run before it, whose remarks stay.
     """
 
@@ -59,12 +59,12 @@ class Ending:
 
 
 class RunController(QObject):
-    """Starts, stops, cancels and pauses runs, and tells how they go.
+    """Starts, stops, cancels and pauses runs, and reports their state.
 
     Parameters
     ----------
     parent : owner; a run that is under way is cancelled when it is destroyed.
-    asks : whether its runs are worth a question before the dock is closed.
+    asks : whether the user is asked before the dock is closed during a run.
 
     Signals, all in the main thread: ``began`` (`RunRequest`), ``happened`` (`Event`, all but previews),
     ``preview`` (the newest), ``finished`` (`Ending`, once a run). ``event`` is a method of every QObject already.

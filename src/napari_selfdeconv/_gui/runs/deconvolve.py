@@ -80,7 +80,7 @@ def richardson_lucy_job(
 ) -> Job:
     """Return the Richardson-Lucy job; its result maps iteration counts to (array, provenance).
 
-    ``weights`` say which pixels count, ``camera`` has what is given of it.
+    ``weights`` say which pixels count, ``camera`` holds the camera settings that are given.
     """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:

@@ -25,7 +25,7 @@ class Failure:
 def explain(error: BaseException) -> Failure:
     """Return ``error`` in the user's words, with the remedy."""
     if not isinstance(error, Exception):
-        # napari ends if it is told of a KeyboardInterrupt.
+        # napari ends if it receives a KeyboardInterrupt.
         ended = RuntimeError(f"the computation was ended from inside ({error!r})")
         error = ended.with_traceback(error.__traceback__)
     if isinstance(error, (RuntimeError, MemoryError)):
@@ -42,7 +42,7 @@ def explain(error: BaseException) -> Failure:
         return Failure(_as_sentence(error.problem), _as_sentence(remedy))
     # Frames hold the arrays they worked on; the traceback is kept for the report, the memory is not.
     traceback.clear_frames(error.__traceback__)
-    remedy = "This was not foreseen: please report it with the traceback from napari's notification."
+    remedy = "This error was not expected. Please report it with the traceback from napari's notification."
     return Failure(f"{type(error).__name__}: {text}", remedy, unexpected=error)
 
 

@@ -1,4 +1,4 @@
-"""What the forms of the main dock say, as values: all that a run needs to know of the window."""
+"""The values of the main dock's forms: all that a run needs from the window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Previews:
-    """What to preview; both are asked again and again from the worker's thread.
+    """What to preview; both functions are called repeatedly from the worker's thread.
 
     Attributes
     ----------
@@ -49,9 +49,9 @@ class RunInputs:
     folder : where the result is written; None for a result in memory.
     cache_folder : where it is written if it does not fit into memory.
     memory_share : how much of the free memory a run may take.
-    previews : what to show meanwhile.
+    previews : what to show during the run.
     weights : which pixels count, as `weights_of` takes it.
-    camera : what is given of the camera, as settings of a classical method.
+    camera : the camera settings that are given, as settings of a classical method.
     """
 
     layer: Image | None
@@ -80,7 +80,7 @@ def answer(read: Callable[[], _T]) -> _T | ConfigError:
 
 
 def required(given: _T | ConfigError) -> _T:
-    """Return an answer that a run cannot do without; raise the error that was given instead."""
+    """Return a required answer; raise the error if the form gave one instead."""
     if isinstance(given, ConfigError):
         raise given
     return given

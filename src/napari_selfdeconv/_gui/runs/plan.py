@@ -38,7 +38,7 @@ class RunPlan:
 
     Attributes
     ----------
-    fills : whether the result fills a layer while it comes.
+    fills : whether the result fills a layer while it is computed.
     colour_picture : whether the result is a colour picture.
     about : what the record of the result says of its optics.
     trains : whether there are training steps.
@@ -78,7 +78,9 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
     if plan is not None:
         source = sized(series_snapshot(layer, plan, grey=inputs.grey), psfs[0])
         if inputs.colour_picture and inputs.folder is not None:
-            raise ConfigError("A result on disk is no colour picture: choose three channels, or untick it.")
+            raise ConfigError(
+                "A result on disk cannot be a colour picture: choose three channels, or untick 'Result on disk'."
+            )
         about = {"grey": inputs.grey, "colour_picture": inputs.colour_picture}
         job = series_job(source, plan, psfs, config, tiles, inputs.previews, inputs.folder, weights, about)
         return RunPlan(job, layer, source, fills=True, colour_picture=inputs.colour_picture, trains=trains)

@@ -1,4 +1,4 @@
-"""Reading what a file states about the microscope, in the worker's thread: it may lie far away."""
+"""Reading what a file states about the microscope, in the worker's thread, because the disk may be slow."""
 
 from __future__ import annotations
 

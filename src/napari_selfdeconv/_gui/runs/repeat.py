@@ -68,7 +68,7 @@ def write_files(made: Ingredients, folder: str) -> tuple[str, str]:
 
 def python_text(made: Ingredients, folder: str) -> str:
     """Write the files and return the script that makes the result again from them."""
-    reproduce.as_python(made.provenance, "", "")  # says what cannot be repeated before anything is written
+    reproduce.as_python(made.provenance, "", "")  # raises an error before anything is written
     image, psf = write_files(made, folder)
     return reproduce.as_python(made.provenance, image, psf, str(Path(folder) / "result.ome.tif"))
 

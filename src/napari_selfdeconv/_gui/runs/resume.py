@@ -1,4 +1,4 @@
-"""What the checkpoint of a run tells the dock, so that the run goes on after a crash."""
+"""The part of a checkpoint that the dock needs to continue a run after a crash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GIVEN = "given"
 def about_run(
     source: LayerSnapshot, voxel_um: Sequence[float] | None, tiles: TileConfig, weights: Any, **more: Any
 ) -> dict[str, Any]:
-    """Return what it takes to start a run again, beside its settings and its PSF; ``more`` is JSON-ready."""
+    """Return what is needed to start a run again, besides its settings and its PSF; ``more`` is JSON-ready."""
     return {
         "name": source.name,
         "shape": [int(n) for n in source.data.shape],

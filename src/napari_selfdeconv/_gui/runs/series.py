@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def series_snapshot(layer: Image, plan: SeriesPlan | None, *, grey: bool) -> LayerSnapshot:
     """Return what a run needs to know of a series or a colour picture.
 
-    The colours of a picture become a first axis of channels, or their mean; transparency is left aside.
+    The colours of a picture become a first axis of channels, or their mean; transparency is ignored.
     """
     taken = snapshot_any(layer)
     if not layer.rgb:

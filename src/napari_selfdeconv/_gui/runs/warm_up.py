@@ -27,7 +27,7 @@ def warm_up() -> None:
 @without_collecting()
 def _import_api() -> None:
     # OpenMP threads that spin while they wait collapse when the window, or any program, needs a core
-    # (0.40 s a step against 0.02 s were seen). It counts only if set before torch is loaded.
+    # (0.40 s a step against 0.02 s were seen). It has an effect only if it is set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch

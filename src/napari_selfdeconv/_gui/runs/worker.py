@@ -39,7 +39,7 @@ class Discarded:
 
 
 Outcome = Succeeded | Discarded | Failure
-_DIED = Failure("The computation ended without a result.", "Start it again, and report it if it happens twice.")
+_DIED = Failure("The computation ended without a result.", "Start it again, and report it if it happens again.")
 Job = Callable[[StopToken], Generator[Event, None, Any]]
 
 
@@ -72,7 +72,7 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
                 return Discarded() if token.cancelled else Succeeded(end.value)
             except Cancelled:
                 return Discarded()
-            except BaseException as error:  # A SystemExit ends this thread without a word.
+            except BaseException as error:  # A SystemExit ends this thread without a message.
                 _log.debug("run failed", exc_info=True)
                 # After a cancellation nobody needs the errors of the last step.
                 return Discarded() if token.cancelled else explain(error)
@@ -88,7 +88,7 @@ def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None,
 
 
 def _close(events: Generator[Event, None, Any] | None) -> None:
-    """End a job that is dropped half-way; what goes wrong while it clears up changes nothing any more."""
+    """End a job that is dropped half-way. Errors while it clears up are ignored."""
     try:
         if events is not None:
             events.close()

@@ -15,10 +15,10 @@ from napari_selfdeconv.errors import ConfigError
 
 _FOLDER = Path(__file__).parent
 
-#: The table of a preset's file with what is different when training starts from random weights.
+#: The table of a preset's file with the settings that differ when training starts from random weights.
 RANDOM_START = "random_start"
-#: The key of a preset's file with what it costs, in words. Measured on two cores (docs/benchmarks.md); "paper" is
-#: estimated from its step times.
+#: The key of a preset's file with its cost in words. It was measured on two cores (docs/benchmarks.md); that of
+#: "paper" is estimated from the time of a step.
 COST = "cost"
 #: The preset whose network the learned initial weights are for.
 LEARNED_LIKE = "quick"
@@ -39,16 +39,15 @@ def preset_names() -> tuple[str, ...]:
 
 
 def preset_cost(name: str, ndim: int) -> str:
-    """Return in words what a preset costs; "" for one that the dock does not offer."""
+    """Return the cost of a preset in words; "" for one that the dock does not offer."""
     return str(_file(name, ndim).get(COST, ""))
 
 
 def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **overrides: Any) -> TrainConfig:
     """Return the settings of a preset for a 2D or 3D image.
 
-    The preset "instant" uses the learned initial weights as they are. "quick" and "standard" train from there.
-    With ``pretrained=False`` these two start from random weights, with the steps, learning rate and loss that suit
-    that.
+    The preset "instant" uses the learned initial weights without training. "quick" and "standard" fine-tune them.
+    With ``pretrained=False`` these two start from random weights, with steps, learning rate and loss for that.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     """
     check_choice("preset", name, preset_names())
     if ndim not in (2, 3):
-        raise ConfigError(f"an image has 2 or 3 axes here, got {ndim}")
+        raise ConfigError(f"ndim must be 2 or 3, the number of axes of the image, got {ndim}")
     if loss is not None:
         overrides["loss"] = loss
     pretrained = check_flag("pretrained", overrides["pretrained"]) if "pretrained" in overrides else None
@@ -92,7 +91,7 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
 
 
 def _check_learned(name: str, ndim: int, config: TrainConfig) -> None:
-    """Raise ConfigError where a preset for random weights is asked for the learned ones, which do not fit it."""
+    """Raise ConfigError if the learned weights are requested for a preset that they do not fit."""
     made_for = _read(LEARNED_LIKE, ndim, False).network
     if any(getattr(config.network, key) != getattr(made_for, key) for key in ARCHITECTURE):
         fits = ", ".join(f"{key}={getattr(made_for, key)!r}" for key in ARCHITECTURE)
@@ -104,7 +103,7 @@ def _check_learned(name: str, ndim: int, config: TrainConfig) -> None:
 
 
 def _check_fit(name: str, base: TrainConfig, config: TrainConfig, pretrained: bool | None) -> None:
-    """Raise ConfigError where settings do not fit the learned initial weights of a preset."""
+    """Raise ConfigError if settings do not fit the learned initial weights of a preset."""
     differ = [key for key in ARCHITECTURE if getattr(config.network, key) != getattr(base.network, key)]
     if differ:
         asked = ", ".join(f"{key}={getattr(config.network, key)!r}" for key in differ)
@@ -127,7 +126,7 @@ def _file(name: str, ndim: int) -> dict[str, Any]:
 
 @cache
 def _read(name: str, ndim: int, random_start: bool) -> TrainConfig:
-    """Return a preset as its file has it, for the learned or the random start."""
+    """Return a preset from its file, for learned or random initial weights."""
     values = _file(name, ndim)
     values.pop(COST, None)
     changes: Mapping[str, Mapping[str, Any]] = values.pop(RANDOM_START, {})

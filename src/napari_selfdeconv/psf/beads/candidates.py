@@ -1,4 +1,4 @@
-"""Which spots to look at: all that were found, or those that a person pointed at; and in how large a window."""
+"""The spots to examine, found or marked by the user, and the size of the window around them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 def candidates(
     spots: Spots, points: NDArray[Any] | None, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], Float, list[str]]:
-    """Return indices of the spots to look at, the points without a spot, and sentences for the user."""
+    """Return indices of the spots to examine, the points without a spot, and sentences for the user."""
     if points is None:
         chosen = np.flatnonzero(spots.is_bead)
         if not len(chosen):

@@ -1,4 +1,4 @@
-"""Which candidates are single, whole, well exposed beads, and how large a window they leave room for."""
+"""The selection of single, whole, well exposed beads, and the size of the window that fits between them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def suggest_half(spots: Spots, chosen: NDArray[np.bool_], shape: tuple[int, ...]
     ----------
     spots : all that was found.
     chosen : which of them are candidates.
-    shape : of the image.
+    shape : shape of the image.
     """
     bright = chosen & (spots.heights >= 0.3 * spots.typical)
     positions = spots.positions[bright] if bright.any() else spots.positions[chosen]

@@ -89,6 +89,12 @@ class BeadPsf(Savable):
     threshold : least height of a bead that was found, in the image's units.
     noise : noise of the average in the dark part of the window, as a share of its peak.
     provenance : JSON-ready record: settings, counts, sizes.
+
+    Examples
+    --------
+    >>> psf = np.full((3, 3), 1 / 9, np.float32)
+    >>> BeadPsf(psf=psf, voxel_um=(0.1, 0.1), beads=(), fwhm_um=(0.3, 0.3), threshold=50.0, noise=0.01)
+    <BeadPsf: 3 x 3 float32>
     """
 
     psf: NDArray[np.float32]
