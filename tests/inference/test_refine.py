@@ -208,3 +208,22 @@ def test_the_presets_of_others_are_left_as_they_are() -> None:
     assert preset("standard", 3).result.refine
     assert not preset("paper", 2).result.refine
     assert not preset("ssi", 3).result.refine
+
+
+def test_a_frame_without_light_above_black_is_left() -> None:
+    """It was divided by light that is not there, and became NaN."""
+    truth, image = measured(2, 0.005)
+    refiner = refiner_here()
+    refined_by(refiner, blurred(truth), image)
+    assert refiner.iterations
+    dark = image - 2 * image.mean()
+    np.testing.assert_array_equal(refined_by(refiner, dark, dark), dark)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 8), (8, 9)])
+def test_too_few_pixels_choose_nothing(shape: tuple[int, int]) -> None:
+    """Without one held out the mean was that of nothing; one alone is no certainty."""
+    image = np.random.default_rng(0).normal(100, 9, shape).astype(np.float32)
+    refiner = refiner_here()
+    np.testing.assert_array_equal(refined_by(refiner, image, image + 1), image)
+    assert refiner.iterations == 0

@@ -63,6 +63,13 @@ def test_a_read_only_image_is_an_image(method: str, boundary: Any) -> None:
     np.testing.assert_array_equal(found.image, api.classical_method(IMAGE, PSF, one).image)
 
 
+def test_a_read_only_image_has_an_uncertainty() -> None:
+    frozen = np.random.default_rng(0).normal(100, 9, (24, 24)).astype(np.float32)
+    frozen.flags.writeable = False
+    model = api.deconvolve(frozen, PSF, api.preset("instant", 2)).model
+    assert np.isfinite(api.uncertainty(model, frozen, samples=1).half_width).all()
+
+
 def test_a_list_of_lists_is_an_image() -> None:
     part = api.preview_region(IMAGE.tolist(), PSF)
     np.testing.assert_allclose(part.image, api.preview_region(IMAGE, PSF).image, rtol=1e-5)
@@ -80,6 +87,14 @@ def test_a_list_of_lists_is_an_image() -> None:
         (lambda: api.report_camera(IMAGE.astype(np.float64) * 1e37), "the most is 1e\\+30"),
         (lambda: api.measure_light(IMAGE, "tyx"), "the image has shape"),
         (lambda: api.measure_light(np.zeros((0, 4, 4)), "tyx"), "is empty"),
+        (lambda: next(api.iter_deconvolve_series([[[1, 2]]], PSF, SERIES)), "can be sliced, got a list"),
+        (lambda: next(api.iter_deconvolve_large([[1, 2]], PSF, out=IMAGE)), "can be sliced, got a list"),
+        (lambda: api.measure_light([[[1, 2]]], "tyx"), "can be sliced, got a list"),
+        (lambda: next(api.iter_deconvolve_large(IMAGE, PSF, out=np.zeros((12, 14), int))), "out holds int64"),
+        (
+            lambda: next(api.iter_deconvolve_series(IMAGE[None], PSF, SERIES, out=IMAGE[None] > 0)),
+            "out holds bool",
+        ),
         (lambda: api.check_image(torch.ones(4, 4, requires_grad=True)), "cannot be turned into an array"),
     ],
 )

@@ -157,7 +157,7 @@ def iter_uncertainty(
             initial=results[0] if initial else None, samples=samples, seed=seed,
         )  # fmt: skip
     recorded = Recorded(
-        given.image.astype(np.float32, copy=False), given.given_psf, choice.device, stop, given.weights
+        np.require(given.image, np.float32, "W"), given.given_psf, choice.device, stop, given.weights
     )
     with computing():
         rl = Classical(method="rl", median_guard=evidence.outliers)

@@ -29,7 +29,7 @@ from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import refinement_reach
 from napari_selfdeconv.inference.weigh import WeighedPieces, Weights
-from napari_selfdeconv.io.checks import refuse_mask
+from napari_selfdeconv.io.checks import check_sliceable
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
@@ -118,6 +118,7 @@ def iter_deconvolve_large(
     >>> drain(iter_deconvolve_large(image, np.ones((3, 3)) / 9, config, out=out)).image is out
     True
     """
+    check_sliceable(image, out)
     shape = tuple(int(n) for n in image.shape)
     if tuple(out.shape) != shape:
         raise ConfigError(f"out must have the image's shape {shape}, got {tuple(out.shape)}")
@@ -194,7 +195,7 @@ def fill_tiles(
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Train, unless an earlier run did, and compute the missing tiles; see `iter_deconvolve_large`."""
     started = time.perf_counter()
-    refuse_mask("the image", image)
+    check_sliceable(image)
     shape = tuple(int(n) for n in image.shape)
     if voxel_um is not None:
         check_voxel_um(voxel_um, len(shape))  # before the image is read

@@ -27,7 +27,7 @@ from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.weigh import Weights
-from napari_selfdeconv.io.checks import refuse_mask
+from napari_selfdeconv.io.checks import check_sliceable
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.model import Model
@@ -116,7 +116,7 @@ def iter_deconvolve_series(
     (3, 32, 32)
     """
     started = time.perf_counter()
-    refuse_mask("the image", image)
+    check_sliceable(image, out)
     shape = tuple(int(n) for n in image.shape)
     plan.check(shape)
     channels, times = plan.count("c", shape), plan.count("t", shape)

@@ -30,6 +30,8 @@ from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
 #: Iterations that are compared; the next is tried only if the one before it helped.
 COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 _HELD_OUT_PERCENT = 4.0
+# With fewer held-out pixels than this nothing is sure.
+_FEWEST = 8
 # The iterations continue while the held-out error falls. They are used if it is then lower than without them
 # by three standard errors: then it is not noise that they fit.
 _SURE = 3.0
@@ -209,7 +211,8 @@ class Refiner:
             return
         blur = Blur(psf, boundary=boundary)
         light = light or measured or self.light(result, image, psf, boundary, weights)
-        least = _LEAST * (light.mean - black)
+        if (least := _least(light.mean, black)) <= 0:
+            return  # an image without light above black: nothing can be put back
         places = list(chunks(result.shape, _WIDTHS * blur.psf.shape[0]))
         done, total = 0, count * len(places)
         waiting: tuple[slice, Array] | None = None
@@ -260,13 +263,15 @@ class Refiner:
         if weights is None:
             weights = PixelWeights(np.ones(observed.shape, bool))
         pixels = choose_held_out(observed, _HELD_OUT_PERCENT, 0, weights.measured) & weights.measured
+        if np.count_nonzero(pixels) < _FEWEST:
+            return _NOTHING
         left = weights.without(pixels)
         recorded = observed[pixels].astype(np.float64)
         untouched = (expected[pixels] - recorded) ** 2
         best, chosen = untouched, _NOTHING
         blacks = _blacks(expected)
         for tried, black in enumerate(blacks):
-            if (least := _least(observed, black)) <= 0:
+            if (least := _least(float(observed.mean(dtype=np.float64)), black)) <= 0:
                 continue
             run = self._iterate(result, observed, blur, black, least, left)
             error: NDArray[np.float64] | None = None
@@ -290,8 +295,8 @@ class Refiner:
         return torch.tensor(array, dtype=torch.float32, device=self._device)[None, None]
 
 
-def _least(image: Array, black: float) -> float:
-    return _LEAST * (float(image.mean(dtype=np.float64)) - black)
+def _least(mean: float, black: float) -> float:
+    return _LEAST * (mean - black)
 
 
 def _blurred(blur: Blur, estimate: Tensor) -> Array:

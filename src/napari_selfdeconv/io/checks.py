@@ -62,6 +62,27 @@ def refuse_mask(name: str, value: Any) -> None:
         )
 
 
+def check_sliceable(image: Any, out: Any = None) -> None:
+    """Raise ConfigError unless parts of an image can be read, and float32 can be written into ``out``.
+
+    Examples
+    --------
+    >>> check_sliceable([[1, 2]])
+    Traceback (most recent call last):
+        ...
+    napari_selfdeconv.errors.ConfigError: the image must be an array that can be sliced, got a list: ...
+    """
+    if not (hasattr(image, "shape") and hasattr(image, "dtype")):
+        kind = type(image).__name__
+        raise ConfigError(f"the image must be an array that can be sliced, got a {kind}", "np.asarray makes one")
+    refuse_mask("the image", image)
+    if out is not None and not np.can_cast(np.float32, out.dtype):
+        raise ConfigError(
+            f"out holds {out.dtype}, and the result is float32: its fractions would be lost",
+            "give a float32 array",
+        )
+
+
 def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     """Return ``data`` as an array, or say why it cannot be deconvolved.
 

@@ -14,7 +14,7 @@ from scipy.signal import savgol_filter
 from napari_selfdeconv.config.checks import check_choice
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.checks import as_array, refuse_mask, to_array
+from napari_selfdeconv.io.checks import as_array, check_sliceable
 
 Correction = Literal["bleaching", "flicker", "both"]
 Float = NDArray[np.float64]
@@ -144,8 +144,7 @@ def measure_light(image: Any, axes: str) -> list[Course]:
     >>> [(course.axis, round(course.remaining, 2)) for course in measure_light(movie, "tyx")]
     [('t', 0.37)]
     """
-    image = image if hasattr(image, "shape") else to_array("the image", image)
-    refuse_mask("the image", image)
+    check_sliceable(image)
     plan = SeriesPlan(axes=axes.lower())
     shape = tuple(int(n) for n in image.shape)
     if 0 in shape:
