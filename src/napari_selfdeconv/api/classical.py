@@ -163,6 +163,14 @@ def classical_method(
     ConfigError, ComputeError, Cancelled
         As `iter_deconvolve`.
 
+    References
+    ----------
+    Richardson 1972, https://doi.org/10.1364/JOSA.62.000055; Lucy 1974, https://doi.org/10.1086/111605.
+    RL-TV: Dey et al. 2006, https://doi.org/10.1002/jemt.20294.
+    Total variation: Chambolle and Pock 2011, https://doi.org/10.1007/s10851-010-0251-1.
+    Gradient consensus: Manton and York 2023, https://doi.org/10.5281/zenodo.10278919.
+    Open border: Bertero and Boccacci 2005, https://doi.org/10.1051/0004-6361:20052717.
+
     Examples
     --------
     >>> classical_method(np.eye(16), np.ones((1, 1)), Classical(method="rl", iterations=2)).image.shape

@@ -129,6 +129,10 @@ def evaluate_without_truth(
     ConfigError
         If the shapes differ, a value is not finite, or the PSF cannot be used.
 
+    References
+    ----------
+    ``frc_resolution``: Koho et al. 2019, https://doi.org/10.1038/s41467-019-11024-z
+
     Examples
     --------
     >>> image = np.random.default_rng(0).random((32, 32))

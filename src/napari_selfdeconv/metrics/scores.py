@@ -36,6 +36,10 @@ def evaluate(result: ArrayLike, truth: ArrayLike, *, units: Units = "auto") -> d
     ConfigError
         As `ssim`; also for a constant truth to rescale, or an integer result beside a floating-point truth.
 
+    References
+    ----------
+    The protocol is that of Papkov, Palo and Parts 2023, https://doi.org/10.48550/arXiv.2308.09426
+
     Examples
     --------
     >>> truth = np.linspace(0, 1, 256).reshape(16, 16)
