@@ -42,11 +42,33 @@ class ConfigError(SelfDeconvError, ValueError):
 
 
 class UnusablePixels(ConfigError):
-    """An image that cannot be used because of its values."""
+    """An image that cannot be used because of its values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_selfdeconv.api import check_image
+    >>> try:
+    ...     check_image([[0.0, np.nan], [1.0, 2.0]])
+    ... except UnusablePixels as error:
+    ...     error.remedy != "" or "NaN" in str(error)
+    True
+    """
 
 
 class ConstantImage(UnusablePixels):
-    """An image whose pixels are all equal."""
+    """An image whose pixels are all equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_selfdeconv.api import check_image
+    >>> try:
+    ...     check_image(np.ones((8, 8)))
+    ... except ConstantImage:
+    ...     "constant"
+    'constant'
+    """
 
 
 class ComputeError(SelfDeconvError):
@@ -60,7 +82,14 @@ class ComputeError(SelfDeconvError):
 
 
 class OutOfMemory(ComputeError):
-    """The device or the computer does not have enough memory."""
+    """The device or the computer does not have enough memory.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.api import translate_error
+    >>> isinstance(translate_error(MemoryError()), OutOfMemory)
+    True
+    """
 
 
 class Cancelled(SelfDeconvError):

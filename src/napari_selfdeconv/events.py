@@ -22,6 +22,8 @@ REPORT_EVERY_S = 0.1
 class Started:
     """The network is ready. Training begins next if ``steps`` is above 0.
 
+    A run that collapsed starts again with another seed. `Warned` reports it, and another `Started` follows.
+
     Attributes
     ----------
     device, device_reason : the device, and the reason for it (one sentence for the user).
@@ -32,7 +34,13 @@ class Started:
     remedy : what to install or set to run faster; empty if nothing can be done.
     peak_bytes : memory that training is expected to take beyond what the process holds.
 
-    A run that collapsed starts again with another seed. `Warned` reports it, and another `Started` follows.
+    Examples
+    --------
+    >>> why = "PyTorch sees no GPU"
+    >>> Started(
+    ...     device="cpu", device_reason=why, precision="float32", parameters=1000, steps=100, symmetries=8
+    ... ).remedy
+    ''
     """
 
     device: str
@@ -47,12 +55,22 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """``step`` of ``steps`` is done in ``stage`` ("train", "predict", "choose", "refine", "interim",
-    "Richardson-Lucy" ...).
+    """A step of a stage is done.
 
-    ``losses`` maps term names (and "total") to their value at this step; empty outside training.
-    ``eta_s`` is the time left in this stage in seconds, None while unknown. ``held_out`` is the blind-spot error
-    on the pixels held out of training, in standardised units, at the steps at which it was measured.
+    Attributes
+    ----------
+    stage : such as "train", "predict", "choose", "refine", "interim" or "Richardson-Lucy".
+    step, steps : number of steps done, and of all steps of the stage.
+    seconds : time since the stage began.
+    eta_s : time left in this stage in seconds; None while it is unknown.
+    losses : value of each loss term at this step, by its name, and of "total"; empty outside training.
+    held_out : error at the held-out pixels in standardised units, at the steps at which it was measured.
+
+    Examples
+    --------
+    >>> event = Progress(stage="train", step=20, steps=100, seconds=2.0, eta_s=8.0, losses={"total": 0.5})
+    >>> f"{event.stage} {event.step}/{event.steps}"
+    'train 20/100'
     """
 
     stage: str
@@ -68,9 +86,18 @@ class Progress:
 class Preview:
     """A region, deconvolved with the present weights of the network.
 
-    ``image`` is a private float32 copy in the user's intensity units; ``offset`` is the index of its
-    first voxel in the whole image. ``reblurred`` is g(f(x)) and ``residual`` x - g(f(x)), of the same region and
-    units, if they were asked for.
+    Attributes
+    ----------
+    step : number of steps done.
+    image : float32, in the intensity units of the image. It is a copy that the receiver may keep.
+    offset : index of its first voxel in the whole image.
+    reblurred, residual : g(f(x)) and x - g(f(x)) of the same region and units, if they were asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Preview(step=20, image=np.zeros((16, 16), np.float32), offset=(8, 0)).residual is None
+    True
     """
 
     step: int
@@ -82,12 +109,22 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class Interim:
-    """The whole image as the model deconvolves it at ``step``. Training goes on.
+    """The whole image, deconvolved with the weights of ``step``. Training goes on.
 
-    ``image`` and ``provenance`` are like those of the final result. If it was asked for with
-    `StopToken.request_result`, ``image`` may be the network's own result without refinement (``quick_interim`` of
-    `iter_deconvolve`). ``psf`` is the PSF that was used. ``improves`` is True if it was not asked for: it is the
-    instant result, of step 0, or a better one (``instant_first``).
+    Attributes
+    ----------
+    step : number of steps done; 0 for the instant result.
+    image : float32, as in the final result. If it was asked for with `StopToken.request_result`, it may be the
+        result of the network without refinement (``quick_interim`` of `iter_deconvolve`).
+    provenance : record, as that of the final result.
+    psf : the PSF that was used.
+    improves : whether it was not asked for: the instant result, or a better one (``instant_first``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Interim(step=0, image=np.zeros((16, 16), np.float32), provenance={}, improves=True).step
+    0
     """
 
     step: int
@@ -99,10 +136,19 @@ class Interim:
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
-    """The array that the result is being written into, tile by tile: numpy, or zarr on disk.
+    """The array that the result is being written into, tile by tile.
 
-    It belongs to the run. Receivers of the event may read it but not change it. ``instant`` is True if
-    it holds the instant result of one frame of each channel, and training begins.
+    Attributes
+    ----------
+    image : of numpy, or of zarr on disk. It belongs to the run: receivers of the event may read it but not change
+        it.
+    instant : whether it holds the instant result of one frame of each channel, and training begins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Filling(image=np.zeros((4, 64, 64), np.float32)).instant
+    False
     """
 
     image: Any
@@ -111,14 +157,34 @@ class Filling:
 
 @dataclass(frozen=True)
 class Warned:
-    """A message that the user should read. The run continues."""
+    """A message that the user should read. The run continues.
+
+    Attributes
+    ----------
+    message : one or more sentences.
+
+    Examples
+    --------
+    >>> Warned("Frame 3 is constant and was left as it is.").message
+    'Frame 3 is constant and was left as it is.'
+    """
 
     message: str
 
 
 @dataclass(frozen=True)
 class Noted:
-    """A message about a run that is not a warning, such as the values that were taken from the file."""
+    """A message about a run that is not a warning, such as the values that were taken from the file.
+
+    Attributes
+    ----------
+    message : a sentence.
+
+    Examples
+    --------
+    >>> Noted("PSF: widefield, 25x25 voxels of 0.1 x 0.1 um").message
+    'PSF: widefield, 25x25 voxels of 0.1 x 0.1 um'
+    """
 
     message: str
 
@@ -127,10 +193,21 @@ class Noted:
 class Finished:
     """The run is over.
 
-    ``stopped`` is True if the user ended training early and kept the result. ``converged`` is True if training
-    ended automatically, because the held-out error no longer fell or the trial failed. ``refined_iterations`` is
-    the number of Richardson-Lucy iterations after the network. ``kept_share`` is the share of the training that
-    was kept, 0 to 1 (`StartSettings.weight_interpolation`), the least of several channels.
+    Attributes
+    ----------
+    seconds : time of the run.
+    steps_done : number of training steps.
+    stopped : whether the user ended training early and kept the result.
+    converged : whether training ended automatically, because the held-out error no longer fell or the trial
+        failed.
+    refined_iterations : number of Richardson-Lucy iterations after the network.
+    kept_share : share of the training that was kept, 0 to 1 (`StartSettings.weight_interpolation`); the least of
+        several channels.
+
+    Examples
+    --------
+    >>> Finished(seconds=12.5, steps_done=100, stopped=False).kept_share
+    1.0
     """
 
     seconds: float
@@ -146,6 +223,11 @@ class Tick(NamedTuple):
 
     Computations yield this while they run. They know neither the name of their stage nor the time:
     `report_progress` makes `Progress` of it.
+
+    Examples
+    --------
+    >>> Tick(3, 10)
+    Tick(done=3, total=10)
     """
 
     done: int

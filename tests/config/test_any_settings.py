@@ -27,7 +27,8 @@ from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.config.rules import Number, Whole
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.settings import rules
-from napari_selfdeconv.config.template import ImageChoice, MethodChoice, Template, span
+from napari_selfdeconv.config.template import ImageChoice, MethodChoice, Template
+from napari_selfdeconv.config.template_rules import span
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.toml_files import toml_text

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.config.template import ImageChoice, span
+from napari_selfdeconv.config.template import ImageChoice
+from napari_selfdeconv.config.template_rules import span
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import check_layout
 from napari_selfdeconv.io.images import ImageFile, read_image

@@ -15,7 +15,8 @@ from napari_selfdeconv.config.optics import CoverslipLayers
 from napari_selfdeconv.config.presets import preset_names
 from napari_selfdeconv.config.rules import Choice, Each, Flag, Maybe, Number, NumberOr, Rule, Whole, rule_of
 from napari_selfdeconv.config.settings import Settings
-from napari_selfdeconv.config.template import Template, Told
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.config.template_rules import Told
 from napari_selfdeconv.errors import ConfigError
 
 _TITLES = {

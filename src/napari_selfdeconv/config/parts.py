@@ -155,6 +155,11 @@ class ResultSettings(Settings):
 class ComputeSettings(Settings):
     """Device and precision. "auto" chooses the device, and bfloat16 if the device computes fast in it.
 
+    Attributes
+    ----------
+    device : "auto", "cpu", "cuda", "cuda:N" or "mps".
+    precision : "auto", "float32" or "bfloat16".
+
     Examples
     --------
     >>> ComputeSettings(device="cpu").precision

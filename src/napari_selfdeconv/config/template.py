@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from napari_selfdeconv.config import flat_names
-from napari_selfdeconv.config.checks import check_choice, check_number, shown
-from napari_selfdeconv.config.presets import preset, preset_names
+from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.rules import Choice, Each, Flag, Number, NumberOr, Text, Whole
 from napari_selfdeconv.config.settings import Settings
+from napari_selfdeconv.config.template_rules import PresetName, Span, Told, Values
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -27,70 +27,19 @@ _COUNT = Whole(0, 10_000_000)
 _ANY = Number(-math.inf, math.inf)
 
 
-@dataclass(frozen=True)
-class Told:
-    """The help text of a field on the command line, its placeholder, and its flag if that differs."""
-
-    help: str
-    metavar: str | None = None
-    flag: str | None = None
-
-
-@dataclass(frozen=True)
-class Values:
-    """Names and values; numbers only unless ``any_value``."""
-
-    any_value: bool = False
-
-    def checked(self, name: str, value: object) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{name} must be names and values, got {shown(value)}")
-        if self.any_value:
-            return {str(key): item for key, item in value.items()}
-        return {str(key): check_number(f"{name}.{key}", item, -1e6, 1e6) for key, item in value.items()}
-
-
-@dataclass(frozen=True)
-class PresetName:
-    """The name of a preset: any for which there are files."""
-
-    def checked(self, name: str, value: object) -> str:
-        return check_choice(name, value, preset_names())
-
-
-@dataclass(frozen=True)
-class Span:
-    """A part of an axis as text: "3:20" is 3 to 19, "5:" all from 5 on, ":8" the first 8."""
-
-    def checked(self, name: str, value: object) -> str:
-        try:
-            low, high = (int(part) if part else None for part in str(value).split(":"))
-        except ValueError:
-            raise ConfigError(
-                f"{name} must be FIRST:END with whole numbers, as in 3:20, got {shown(value)}"
-            ) from None
-        if (low or 0) < 0 or (high is not None and high <= (low or 0)):
-            raise ConfigError(f"{name} must count up from 0, as in 3:20, got {shown(value)}")
-        return str(value)
-
-
-def span(text: str, length: int, name: str) -> slice:
-    """Return the slice that a text of `Span` means; ConfigError if the axis is shorter.
-
-    Examples
-    --------
-    >>> span("3:", 10, "z")
-    slice(3, 10, None)
-    """
-    low, high = (int(part) if part else None for part in Span().checked(name, text).split(":"))
-    if (high or 0) > length or (low or 0) >= length:
-        raise ConfigError(f"{name} is {text}, but there are only {length}, numbered 0 to {length - 1}")
-    return slice(low or 0, length if high is None else high)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ImageChoice(Settings):
     """The part of a file that is used, and how it is read.
+
+    Attributes
+    ----------
+    series : number of the image in a file of several, from 0.
+    axes : names of the axes, such as "ZYX", if the file names them wrongly.
+    voxel_um : voxel size in um, ([z,] y, x); None takes that of the file.
+    channel, time : number of the channel and of the time point, from 0.
+    correct_light : "bleaching", "flicker" or "both" makes the light of a series even before the deconvolution.
+    z : planes as "FIRST:END", without END.
+    crop : rows and columns in the same form.
 
     Examples
     --------
@@ -131,6 +80,9 @@ class OpticsChoice(Settings):
 
     Attributes
     ----------
+    microscope : file of a microscope, or the name of a remembered one. It gives the optics that are missing.
+    na, wavelength_um, refractive_index, defocus_um : as in `Optics`.
+    psf_model : key of `MODELS`; None chooses the model that has the given values.
     values : parameters that only some PSF models have, by name, such as "pinhole_au".
     layers : fields of `CoverslipLayers`, by name.
 
@@ -174,6 +126,11 @@ class OpticsChoice(Settings):
 class PsfChoice(Settings):
     """A PSF that is not computed from the optics.
 
+    Attributes
+    ----------
+    file : path of the PSF; None computes the PSF from the optics.
+    prepare : whether the PSF is cleaned, centred and cropped first (`prepare_psf`), as a measured bead needs it.
+
     Examples
     --------
     >>> PsfChoice(file="bead.tif", prepare=True).file
@@ -194,6 +151,13 @@ class PsfChoice(Settings):
 @dataclass(frozen=True, kw_only=True)
 class MethodChoice(Settings):
     """The method: a network, or a classical method and its settings.
+
+    Attributes
+    ----------
+    name : "network" (None as well), or a key of `METHODS`.
+    iterations, regularisation, median_guard, boundary, background, offset, gain, read_noise : as in `Classical`.
+    mask : path of an image that is not 0 at pixels to leave out; or "auto" (None as well), "auto+nan" or "none".
+    device : "auto" (None as well), "cpu", "cuda", "cuda:N" or "mps".
 
     Examples
     --------
@@ -258,7 +222,8 @@ class TrainingChoice(Settings):
 
     Attributes
     ----------
-    settings : by their flat names, as `preset` takes them.
+    preset : name of the preset; None takes "quick".
+    settings : changes by their flat names, as `preset` takes them.
     run : all settings of an earlier run, as `TrainConfig.to_dict` gives them.
     tiles : tiles of the inference.
 
@@ -298,6 +263,13 @@ class TrainingChoice(Settings):
 @dataclass(frozen=True, kw_only=True)
 class OutputChoice(Settings):
     """How a result is stored.
+
+    Attributes
+    ----------
+    dtype : "float32" (None as well), or "uint16", which is rounded, and scaled if necessary.
+    align : microscope, as a file or a remembered name, by whose chromatic shifts the channels are aligned.
+    compression : of the OME-TIFF, without loss; None is "none".
+    kind : format of the results of a batch, "ome.tif" (None as well) or "zarr".
 
     Examples
     --------
