@@ -108,7 +108,7 @@ class Previewer:
             network.train()
         offset = tuple(s.start for s in where)
         far = self._problem.far
-        # A part has not the light of the whole image, so it is not brought to it.
+        # The light of a part differs from that of the whole image, so a part is not scaled to it.
         factor = None if far is None else 1 / far.share
         image = self._problem.in_units(self._scale.undo(f[inside]), factor, where)
         if not extra:
@@ -127,7 +127,7 @@ class Previewer:
 def affordable_voxels(most: int, voxels: int, seconds: float) -> int:
     """Return how many voxels the next preview may have, after one of ``voxels`` that took ``seconds``.
 
-    Powers of two times the least: a preview that changed its size all the time would be hard to look at.
+    It is a power of two times the least, so that the size of the preview seldom changes.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def affordable_voxels(most: int, voxels: int, seconds: float) -> int:
 
 
 def drain_ticks(work: Generator[Tick, None, NDArray[np.float32]], stop: StopToken) -> NDArray[np.float32]:
-    """Return what a computation returns; `Cancelled` is raised at its next tick after ``stop`` was cancelled."""
+    """Return the result of a computation. `Cancelled` is raised at its next tick after ``stop.cancel()``."""
     while True:
         try:
             next(work)

@@ -1,8 +1,8 @@
-"""What the network has left in the residual: put back by Richardson-Lucy, for as long as held-out pixels gain.
+"""The refinement of a network's result by Richardson-Lucy, while held-out pixels are predicted better.
 
-A short run explains an image with little noise less well than the image allows. Then the residual x - g(f(x))
-still holds structure, and a few iterations of Richardson-Lucy that begin with f(x) bring it back. Where the
-residual is noise alone, pixels kept from them show it, and f(x) is unchanged.
+After a short run, the residual x - g(f(x)) of an image with little noise still holds structure. A few iterations
+of Richardson-Lucy that begin with f(x) recover it. If the residual is only noise, the held-out pixels are not
+predicted better, and f(x) is unchanged.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
 #: Iterations that are compared; the next is tried only if the one before it helped.
 COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 _HELD_OUT_PERCENT = 4.0
-# With fewer held-out pixels than this nothing is sure.
+# With fewer held-out pixels than this the choice is not reliable.
 _FEWEST = 8
-# The iterations continue while the held-out error falls. They are used if it is then lower than without them
-# by three standard errors: then it is not noise that they fit.
+# The iterations continue while the held-out error falls. They are used if it is then lower than without them by
+# three standard errors, because then they do not fit noise.
 _SURE = 3.0
-# The total variation: without it 50 iterations brought grain into smooth places, which held-out pixels do not
-# see; with three times as much they become flat patches.
+# The total variation. Without it 50 iterations added noise to smooth places, which held-out pixels do not show.
+# With three times as much, smooth places become flat patches.
 _TV = 1e-3
 _MOST_VOXELS = 1_500_000
 # Richardson-Lucy multiplies and cannot leave 0, so no voxel begins below this share of the mean light.
@@ -77,7 +77,7 @@ class Light:
 
     @classmethod
     def of(cls, image: Array, expected: Array, measured: NDArray[np.bool_] | None = None) -> Light:
-        """Measure an image; ``measured`` is True at the pixels to look at."""
+        """Measure an image; ``measured`` is True at the pixels to use."""
         if measured is not None:
             image, expected = image[measured], expected[measured]
         low, high, sigma = noise_of(image, expected)
@@ -110,14 +110,14 @@ def refinement_reach(psf_shape: Sequence[int], iterations: int = COUNTS[-1]) -> 
 
 
 class Refiner:
-    """Puts back into a result what its residual still holds; for how long is chosen on the first image and kept.
+    """Refines results. The number of iterations is chosen on the first image and kept.
 
-    Kept, so that the frames of a series are all as sharp as one another.
+    It is kept so that all frames of a series are equally sharp.
 
     Parameters
     ----------
     device : where to compute.
-    chosen : as an earlier refiner has it; None chooses on the first image.
+    chosen : the choice of an earlier refiner; None chooses on the first image.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Refiner:
         light: Light | None = None,
         weights: PixelWeights | None = None,
     ) -> Generator[Tick, None, None]:
-        """Refine ``result`` in place, or leave it where the held-out pixels saw no gain.
+        """Refine ``result`` in place, or leave it unchanged if held-out pixels are not predicted better.
 
         A `Tick` is yielded for every iteration. Chooses first where nothing is chosen yet.
 
@@ -224,7 +224,7 @@ class Refiner:
                 estimate = next(run)
                 done += 1
                 yield Tick(done, total)
-            # The next chunk still looks at this one as it was.
+            # The next chunk still needs this one unchanged.
             if waiting is not None:
                 result[waiting[0]] = waiting[1]
             inner = slice(core.start - wide.start, core.stop - wide.start)
@@ -259,7 +259,7 @@ class Refiner:
     def _compared(
         self, result: Array, expected: Array, observed: Array, blur: Blur, weights: PixelWeights | None
     ) -> Generator[Tick, None, _Choice]:
-        """Return the count, and the black, up to which pixels kept from the iterations gain and gain."""
+        """Return the iterations and the background level with the best prediction of held-out pixels."""
         if weights is None:
             weights = PixelWeights(np.ones(observed.shape, bool))
         pixels = choose_held_out(observed, _HELD_OUT_PERCENT, 0, weights.measured) & weights.measured

@@ -1,4 +1,4 @@
-"""Another recording of the same object: what the camera might have given a second time."""
+"""A simulated second recording of the same object."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def another_recording(
 ) -> NDArray[np.float32]:
     """Return ``expected`` with the noise of ``image``: each pixel gets the residual of another one as bright.
 
-    So photon noise, read noise, outliers and values that are cut off are as they are in the image, and no model of
-    the camera is needed.
+    So photon noise, read noise, outliers and clipped values are like those of the image, without a model of the
+    camera.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The views of an image that a network predicts and whose mean is taken: symmetries, phases of the grid."""
+"""The views of an image whose predictions are averaged: symmetries of the PSF, and phases of the grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels of an image count: given, found in it, or all."""
+"""The weights of the pixels of an image: given, found in the image, or all 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Weights = NDArray[Any] | Literal["auto", "auto+nan"] | None
 
 
 def weighing_of(weights: Weights) -> str | None:
-    """Return where weights come from, for a record: "auto", "auto+nan", "given", or None."""
+    """Return the origin of weights for a record: "auto", "auto+nan", "given", or None."""
     return weights if weights is None or isinstance(weights, str) else "given"
 
 
@@ -75,7 +75,7 @@ def weigh_pixels(
 
 @dataclass(frozen=True)
 class WeighedPieces:
-    """An image that need not fit into memory, read in pieces without what is no measurement.
+    """An image that need not fit into memory, read in pieces, with pixels of weight 0 filled in.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The forward model, there and back: by FFT against directly, and whether "auto" picks the faster one."""
+"""The forward model and its gradient, by FFT and directly, and whether "auto" chooses the faster one."""
 
 from __future__ import annotations
 

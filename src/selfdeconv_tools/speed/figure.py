@@ -1,4 +1,4 @@
-"""What one speed figure is: two sides to be timed against each other, or a measurement of its own kind."""
+"""The definition of a speed figure: two sides that are timed against each other, or another measurement."""
 
 from __future__ import annotations
 

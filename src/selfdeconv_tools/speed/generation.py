@@ -1,4 +1,4 @@
-"""How long a PSF takes."""
+"""The time to compute a PSF."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def figures(setting: Setting) -> list[Pair]:
 def _compute(shape: tuple[int, int, int], optics: Optics) -> Call:
     def call() -> object:
         with warnings.catch_warnings():
-            # What it says about the window matters to a user, not to a clock.
+            # Its warnings about the window do not matter here.
             warnings.simplefilter("ignore", PsfWarning)
             return richards_wolf_psf(shape, _VOXEL_UM, optics)
 

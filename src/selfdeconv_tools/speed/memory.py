@@ -1,4 +1,4 @@
-"""The peak memory of one side of a figure, measured in a process of its own: nothing else lives there."""
+"""The peak memory of one side of a figure, measured in a separate process."""
 
 from __future__ import annotations
 

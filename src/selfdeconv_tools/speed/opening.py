@@ -1,4 +1,4 @@
-"""What a user waits for before anything is computed: the import, the command, the dock. Each in a new process."""
+"""The waiting time before a computation: the import, the command, the dock. Each is measured in a new process."""
 
 from __future__ import annotations
 

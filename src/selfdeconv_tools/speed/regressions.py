@@ -1,4 +1,4 @@
-"""Whether a newer table of speed figures is worse than an older one."""
+"""The comparison of a newer table of speed figures with an older one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_selfdeconv.config.checks import check_number
 from napari_selfdeconv.errors import ConfigError
 from selfdeconv_tools.speed.records import Row, read_rows, same_machine
 
-# Seconds without a baseline that differ by less are the machine's mood: an import takes a millisecond.
+# A smaller difference of seconds without a baseline is random: an import takes a millisecond.
 _NOISE_S = 0.01
 
 

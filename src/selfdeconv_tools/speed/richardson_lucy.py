@@ -1,4 +1,4 @@
-"""Richardson-Lucy against other people's."""
+"""Our Richardson-Lucy against that of other packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two things timed in turn, so that whatever slows the machine down meets both."""
+"""Two computations timed alternately, so that other load on the machine affects both."""
 
 from __future__ import annotations
 
