@@ -18,7 +18,7 @@ from napari_selfdeconv._gui.layers.preview import BOX_NAME
 from napari_selfdeconv._gui.panels.plots import HELD_OUT
 from napari_selfdeconv._gui.panels.run import pace
 from napari_selfdeconv.config.loss_terms import LOSS_TERMS, LOSSES
-from napari_selfdeconv.events import Finished, Progress, Started, Warned
+from napari_selfdeconv.events import Filling, Finished, Progress, Started, Warned
 
 FOREVER = 1_000_000
 
@@ -90,6 +90,17 @@ def test_pace_device_and_remedy_are_shown(open_dock: Callable[..., Any]) -> None
     assert panel.bar.text() == "Training 8/100 · 9 s left · 4.0 steps/s"
     assert pace(1, 8.14) == "8.1 s a step"
     panel.idle()
+
+
+def test_the_status_says_that_a_series_shows_instant_frames(open_dock: Callable[..., Any]) -> None:
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    panel.show_event(Filling(image=np.zeros((2, 4, 4)), instant=True))
+    panel.show_event(started())
+    assert panel.status.text().startswith("The layer shows the instant result of one frame of each channel.")
+    panel.start("Training", trains=True)
+    panel.show_event(started())
+    assert "instant" not in panel.status.text()
 
 
 def test_a_run_that_begins_anew_is_shown(open_dock: Callable[..., Any]) -> None:

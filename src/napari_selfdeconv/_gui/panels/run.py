@@ -89,6 +89,7 @@ class RunPanel(QWidget):
         self._started: Started | None = None
         self._finished: Finished | None = None
         self._trains, self._interim, self._answering = False, True, False
+        self._instant = ""
         self._build()
         self.idle()
 
@@ -122,7 +123,7 @@ class RunPanel(QWidget):
 
         The remarks of the run before are forgotten, unless this one ``follows`` it.
         """
-        self._started, self._finished, self._answering = None, None, False
+        self._started, self._finished, self._answering, self._instant = None, None, False, ""
         self._trains, self._interim = trains, interim
         self._enable(running=True)
         self.bar.show()
@@ -142,7 +143,7 @@ class RunPanel(QWidget):
             if self.stop_button.text() == _STOPPING:
                 # The next channel of a series: Stop has ended the training of the one before only.
                 self._enable(running=True)
-            self.status.say(self._device())
+            self.status.say(self._instant + self._device())
         elif isinstance(event, Progress):
             self._show_progress(event)
         elif isinstance(event, Warned):
@@ -156,7 +157,7 @@ class RunPanel(QWidget):
             elif added:
                 self.status.say(f"Added {added[0]}. {self._state()}".strip(), "good")
         elif isinstance(event, Filling) and event.instant:
-            self.status.say("Instant result of one frame of each channel. Training begins.", "good")
+            self._instant = "The layer shows the instant result of one frame of each channel. "
         elif isinstance(event, Finished):
             self._finished = event
             if event.converged:
