@@ -28,6 +28,30 @@ from napari_selfdeconv.stop_token import StopToken
 from selfdeconv_tools.picture import make_picture
 
 
+@pytest.mark.parametrize(
+    ("method", "border", "expected"),
+    [
+        ("instant,even_border=true", "reflect", "network"),
+        ("instant", "open", "open"),
+        ("instant,refine_border=open", "reflect", "open"),
+    ],
+)
+def test_the_rows_of_the_protocol_are_refined_with_the_mirror_image(
+    method: str, border: Any, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def stop_there(_image: Any, _psf: Any, config: Any, **_: Any) -> Any:
+        found.append(config.result.refine_border)
+        raise StopIteration
+
+    monkeypatch.setattr(benchmark_methods, "iter_deconvolve", stop_there)
+    work = benchmark_methods.measure(method, np.zeros((8, 8)), np.ones((3, 3)), "cpu", StopToken(), border=border)
+    with pytest.raises(RuntimeError):
+        next(work)
+    assert found == [expected]
+
+
 @pytest.fixture
 def truths(tmp_path: Path) -> Path:
     folder = tmp_path / "truths"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from napari_selfdeconv.events import Event, Progress, drain
 from napari_selfdeconv.inference import refine
 from napari_selfdeconv.inference.refine import COUNTS, Refiner
 from napari_selfdeconv.physics.blur import Blur
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.simulate import cells_2d
 from napari_selfdeconv.stop_token import StopToken
 
@@ -36,9 +39,9 @@ def refiner_here() -> Refiner:
     return Refiner(torch.device("cpu"))
 
 
-def refined_by(refiner: Refiner, result: np.ndarray, image: np.ndarray) -> np.ndarray:
+def refined_by(refiner: Refiner, result: np.ndarray, image: np.ndarray, boundary: Any = "reflect") -> np.ndarray:
     refined = result.copy()
-    for _ in refiner(refined, image, PSFS[result.ndim], "reflect"):
+    for _ in refiner(refined, image, PSFS[result.ndim], boundary):
         pass
     return refined
 
@@ -48,21 +51,49 @@ def error(image: np.ndarray, truth: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("offset", [0.0, 5.0])
-def test_what_a_smooth_result_has_missed_is_brought_back(ndim: int, offset: float) -> None:
+@pytest.mark.parametrize(
+    ("offset", "boundary"), [(0.0, "reflect"), (0.0, "open"), (5.0, "reflect"), (5.0, "open")]
+)
+def test_what_a_smooth_result_has_missed_is_brought_back(ndim: int, offset: float, boundary: str) -> None:
     truth, image = measured(ndim, 0.005)
     smooth = gaussian_filter(truth, 1.0)
     refiner = refiner_here()
-    refined = refined_by(refiner, smooth + np.float32(offset), image + np.float32(offset)) - offset
+    refined = refined_by(refiner, smooth + np.float32(offset), image + np.float32(offset), boundary) - offset
     assert refiner.iterations in COUNTS
     assert error(refined, truth) < 0.7 * error(smooth, truth)
     assert refined.mean() == pytest.approx(image.mean(), rel=3e-3)
 
 
-def test_light_is_not_negative() -> None:
+@pytest.mark.parametrize("boundary", ["reflect", "open"])
+def test_light_is_not_negative(boundary: str) -> None:
     truth, image = measured(3, 0.005)
-    refined = refined_by(refiner_here(), (gaussian_filter(truth, 1.0) - 0.05).astype(np.float32), image)
+    refined = refined_by(refiner_here(), (gaussian_filter(truth, 1.0) - 0.05).astype(np.float32), image, boundary)
     assert refined.min() >= 0
+
+
+def test_light_from_outside_the_image_is_free_with_an_open_border() -> None:
+    """A bright body that ends just outside the image: its mirror image explains the border wrongly."""
+    truth = gaussian_filter((np.random.default_rng(0).random((80, 80)) > 0.98) * 9.0, 0.8).astype(np.float32)
+    truth[:16] += 2
+    image = blurred(truth)[16:64, 16:64] + np.random.default_rng(1).normal(0, 0.005, (48, 48)).astype(np.float32)
+    field = truth[16:64, 16:64]
+    smooth = gaussian_filter(truth, 1.0)[16:64, 16:64]
+    results = [refined_by(refiner_here(), smooth, image, boundary) for boundary in ("reflect", "open")]
+    edges = [error(result[:4], field[:4]) for result in results]
+    assert edges[1] < 0.5 * edges[0]
+    assert error(results[1], field) < error(results[0], field)
+
+
+def test_a_mask_counts_with_an_open_border() -> None:
+    truth, image = measured(2, 0.005)
+    smooth = gaussian_filter(truth, 1.0)
+    spoiled, counts = image.copy(), np.ones(image.shape, np.float32)
+    spoiled[40:44, 40:44], counts[40:44, 40:44] = 50, 0
+    refiner, refined = refiner_here(), smooth.copy()
+    weights = PixelWeights(counts)
+    for _ in refiner(refined, weights.fill(spoiled), PSFS[2], "open", weights=weights):
+        pass
+    assert error(refined, truth) < 0.8 * error(smooth, truth)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -125,14 +156,15 @@ def test_the_frames_of_a_series_share_one_choice() -> None:
     assert refiner.iterations == chosen
 
 
-def test_a_large_result_is_refined_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("boundary", ["reflect", "open"])
+def test_a_large_result_is_refined_chunk_by_chunk(boundary: str, monkeypatch: pytest.MonkeyPatch) -> None:
     truth, image = measured(2, 0.005)
     truth, image = np.concatenate([truth] * 3), np.concatenate([image] * 3)
     smooth = gaussian_filter(truth, 1.0)
-    whole = refined_by(Refiner(torch.device("cpu"), (30, 0.0)), smooth, image)
+    whole = refined_by(Refiner(torch.device("cpu"), (30, 0.0)), smooth, image, boundary)
     monkeypatch.setattr(chunks, "_CHUNK_SIZE", 2000)
     assert len(list(chunks.chunks(smooth.shape, 15))) > 2
-    off = (refined_by(Refiner(torch.device("cpu"), (30, 0.0)), smooth, image) - whole) / np.ptp(whole)
+    off = (refined_by(Refiner(torch.device("cpu"), (30, 0.0)), smooth, image, boundary) - whole) / np.ptp(whole)
     assert np.quantile(np.abs(off), 0.9999) < 4e-3
     assert np.abs(off).max() < 2e-2  # two pixels, whatever is read around a chunk: rounding decides there
     assert np.sqrt(np.mean(off**2)) < 1e-4

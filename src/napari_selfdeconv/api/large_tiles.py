@@ -17,7 +17,7 @@ from napari_selfdeconv.arrays.tiling import Box, Finish, tile_spans
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Warned
-from napari_selfdeconv.inference.light import to_light
+from napari_selfdeconv.inference.light import Light, to_light
 from napari_selfdeconv.inference.predict import (
     CLIPPED,
     check_network,
@@ -28,7 +28,7 @@ from napari_selfdeconv.inference.predict import (
     predict_with,
 )
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.inference.refine import Light, Refiner, refinement_reach
+from napari_selfdeconv.inference.refine import Refiner, refinement_reach
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import WeightsOf
 from napari_selfdeconv.network.model import Model
@@ -64,9 +64,15 @@ class TileWork:
         return None if self.chosen is None else self.chosen[0]
 
     def finish(
-        self, model: Model, choice: device.Choice, stop: StopToken, weights_of: WeightsOf, count: LightCount
+        self,
+        model: Model,
+        choice: device.Choice,
+        stop: StopToken,
+        weights_of: WeightsOf,
+        count: LightCount,
+        shape: Sequence[int],
     ) -> Finish:
-        """Return the function that is applied to every tile: gain, offset, units, refinement, sum of its light."""
+        """Return what is done to every tile of an image of ``shape``: gain, offset, units, refinement, light."""
         refiner = Refiner(choice.device, self.chosen)
 
         def finished(
@@ -76,7 +82,9 @@ class TileWork:
             weights = weights_of(where)
             if self.chosen is not None:
                 # A tile with only background has other noise than the image, so the noise of the block is used.
-                work = refiner(result, recorded, model.psf, model.config.boundary, self.light, weights)
+                goes_on = [(s.start > 0, s.stop < n) for s, n in zip(where, shape, strict=True)]
+                boundary = model.config.refinement_boundary
+                work = refiner(result, recorded, model.psf, boundary, self.light, weights, goes_on)
                 for _ in work:
                     stop.raise_if_cancelled()
             check_network(result)
@@ -185,7 +193,7 @@ def predict_into(
         trained.tiles,
         stop,
         out=out,
-        finish=work.finish(model, choice, stop, weights_of, count),
+        finish=work.finish(model, choice, stop, weights_of, count, image.shape),
         context=context,
         is_there=None if is_there is None else counted,
     )
@@ -215,5 +223,5 @@ def _tile_work(
         return kept
     refiner = Refiner(choice.device)
     yield from choose_refinement(refiner, unrefined, problem, model, stop)
-    light = refiner.light(unrefined, problem.image, model.psf, config.boundary, problem.weights)
+    light = refiner.light(unrefined, problem.image, model.psf, config.refinement_boundary, problem.weights)
     return replace(kept, chosen=refiner.chosen, light=light)

@@ -181,7 +181,8 @@ def measure(
     method : as in `labels`.
     noisy, psf : 2D or 3D.
     device_name, stop : as elsewhere.
-    border : border rule of the classical methods that know it. The protocol's images continue by reflection.
+    border : border rule of the classical methods that know it, and of the refinement. The protocol's images
+        continue by reflection.
     weights : as in `iter_deconvolve`. All pixels of the protocol's images are measurements.
     """
     if method == "input":
@@ -192,6 +193,8 @@ def measure(
     if name == _SMOOTH_TV:
         return (yield from _smooth_tv(values, noisy, psf, device_name, stop))
     config = network(method, noisy.ndim, device_name)
+    if border == "reflect" and ",refine_border=" not in method:
+        config = config.replace(refine_border="network")
     result = yield from iter_deconvolve(noisy, psf, config, weights=weights, stop=stop)
     # A network that the user stopped is not a measurement of the preset.
     if result.stopped:

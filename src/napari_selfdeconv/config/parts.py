@@ -11,6 +11,7 @@ from napari_selfdeconv.config.settings import Settings
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["halving", "one-cycle"]
 Skip = Literal["concat", "add"]
+RefineBorder = Literal["open", "network"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,8 @@ class ResultSettings(Settings):
     calibrate : give the result the gain and offset with which the reblurred result fits the image best.
     refine : continue with Richardson-Lucy from the result while held-out pixels are predicted better. The result
         is sharper if the image has little noise.
+    refine_border : where light comes from in the refinement. "open": light from outside the image is part of the
+        estimate and is cropped at the end. "network": the image continues as it does for the network.
     even_border : if the image gets dark towards its border, brighten the border before all other steps.
 
     Examples
@@ -148,6 +151,7 @@ class ResultSettings(Settings):
     views: Annotated[int, Whole(0, 64)] = 0
     calibrate: bool = False
     refine: bool = False
+    refine_border: RefineBorder = "network"
     even_border: bool = False
 
 

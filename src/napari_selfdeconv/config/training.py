@@ -81,6 +81,11 @@ class TrainConfig(Settings):
         return -(-2 * self.optimiser.patch // grid) * grid, -(-8 // grid) * grid
 
     @property
+    def refinement_boundary(self) -> Boundary | Literal["open"]:
+        """Where light comes from in the refinement: "open", or how the image continues for the network."""
+        return "open" if self.result.refine_border == "open" else self.boundary
+
+    @property
     def simulated_patches(self) -> int:
         """The number of patches of a batch that are blurred and made noisy again for the bootstrap: half of them.
 

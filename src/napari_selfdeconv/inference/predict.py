@@ -21,8 +21,9 @@ from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import Line, calibrate
 from napari_selfdeconv.inference.check_result import check_finite, describe_light
+from napari_selfdeconv.inference.light import Light
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.inference.refine import Light, Refiner
+from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.network.model import Model, place
 from napari_selfdeconv.stop_token import StopToken
@@ -147,7 +148,7 @@ def choose_refinement(
     refiner: Refiner, result: NDArray[np.float32], problem: Problem, model: Model, stop: StopToken
 ) -> Generator[Event, None, Light | None]:
     """Choose for how long ``refiner`` refines, on this image; return what `Refiner.choose` returns."""
-    work = refiner.choose(result, problem.image, model.psf, model.config.boundary, problem.weights)
+    work = refiner.choose(result, problem.image, model.psf, model.config.refinement_boundary, problem.weights)
     return (yield from report_progress(work, "choose", stop))
 
 
@@ -218,7 +219,8 @@ def deconvolve_whole(
     if problem.may_be_refined(model.config):
         refiner = refiner or Refiner(choice.device)
         light = yield from choose_refinement(refiner, result, problem, model, stop)
-        work = refiner(result, problem.image, model.psf, model.config.boundary, light, problem.weights)
+        boundary = model.config.refinement_boundary
+        work = refiner(result, problem.image, model.psf, boundary, light, problem.weights)
         yield from report_progress(work, "refine", stop)
     said = light_of_result(result, problem)
     result = problem.in_units(result)

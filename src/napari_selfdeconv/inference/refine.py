@@ -7,10 +7,9 @@ predicted better, and f(x) is unchanged.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,11 +20,14 @@ from napari_selfdeconv.arrays.chunks import chunks
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.holdout.held_out import choose_held_out
+from napari_selfdeconv.inference.light import Light
 from napari_selfdeconv.physics.blur import Blur, convolved
-from napari_selfdeconv.physics.noise import clipping_bias, noise_of
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
-from napari_selfdeconv.restoration.forward_operator import BlurOperator
+from napari_selfdeconv.restoration.forward_operator import BlurOperator, ForwardOperator
+from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
+from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
+from napari_selfdeconv.stop_token import StopToken
 
 #: Iterations that are compared; the next is tried only if the one before it helped.
 COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
@@ -49,6 +51,10 @@ _DARKEST, _NEAR_ZERO = 1e-3, (-0.1, 0.02)
 _WIDTHS = 3
 
 Array = NDArray[np.float32]
+#: "open": light from outside the image is part of the estimate. Else how the image continues.
+RefineBoundary = Boundary | Literal["open"]
+#: For each axis two answers: for the side before, and for the side after.
+Sides = Sequence[tuple[bool, bool]]
 
 
 @dataclass(frozen=True)
@@ -58,40 +64,6 @@ class _Choice:
 
 
 _NOTHING = _Choice(0, 0.0)
-
-
-@dataclass(frozen=True)
-class Light:
-    """The light of an image, without outliers and without the bias of noise that is clipped at the lowest value.
-
-    Residuals are clipped at ``low`` and ``high``, because the iterations would turn outliers into stars. Their
-    mean is then ``level``. ``mean`` is the image's.
-    """
-
-    low: float
-    high: float
-    level: float
-    black: float
-    sigma: float
-    mean: float
-
-    @classmethod
-    def of(cls, image: Array, expected: Array, measured: NDArray[np.bool_] | None = None) -> Light:
-        """Measure an image; ``measured`` is True at the pixels to use."""
-        if measured is not None:
-            image, expected = image[measured], expected[measured]
-        low, high, sigma = noise_of(image, expected)
-        light = cls(low, high, 0.0, float(image.min()), sigma, float(image.mean(dtype=np.float64)))
-        if math.isinf(high):
-            return light
-        return replace(light, level=float((light.seen(image, expected) - expected).mean(dtype=np.float64)))
-
-    def seen(self, image: Array, expected: Array) -> Array:
-        """Return the light that the image saw."""
-        light: Array = expected + np.clip(image - expected, self.low, self.high) - np.float32(self.level)
-        if self.sigma:
-            light -= clipping_bias(torch.from_numpy(expected), self.black, self.sigma).numpy()
-        return light
 
 
 def refinement_reach(psf_shape: Sequence[int], iterations: int = COUNTS[-1]) -> tuple[int, ...]:
@@ -142,7 +114,7 @@ class Refiner:
         result: Array,
         image: NDArray[Any],
         psf: NDArray[Any],
-        boundary: Boundary,
+        boundary: RefineBoundary,
         weights: PixelWeights | None = None,
     ) -> Generator[Tick, None, Light | None]:
         """Choose for how long to refine, unless that is chosen; yield a `Tick` an iteration, which may end early.
@@ -151,12 +123,12 @@ class Refiner:
         """
         if self._choice is not None:
             return None
-        blur, middle = Blur(psf, boundary=boundary), _middle(result.shape)
+        blur, middle = _blur(psf, boundary), _middle(result.shape)
         looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
         pixels = None if weights is None else weights.cut(middle)
         light = Light.of(looked_at, expected, None if pixels is None else pixels.measured)
         observed = light.seen(looked_at, expected)
-        self._choice = yield from self._compared(result[middle], expected, observed, blur, pixels)
+        self._choice = yield from self._compared(result[middle], expected, observed, blur, boundary, pixels)
         return light
 
     def light(
@@ -164,12 +136,12 @@ class Refiner:
         result: Array,
         image: NDArray[Any],
         psf: NDArray[Any],
-        boundary: Boundary,
+        boundary: RefineBoundary,
         weights: PixelWeights | None = None,
     ) -> Light:
         """Measure noise, outliers, black and mean of ``image`` in its middle; parameters as in a call."""
         middle = _middle(result.shape)
-        expected = convolved(Blur(psf, boundary=boundary), result[middle])
+        expected = convolved(_blur(psf, boundary), result[middle])
         measured = None if weights is None else weights.measured[middle]
         return Light.of(image[middle].astype(np.float32), expected, measured)
 
@@ -178,9 +150,10 @@ class Refiner:
         result: Array,
         image: NDArray[Any],
         psf: NDArray[Any],
-        boundary: Boundary,
+        boundary: RefineBoundary,
         light: Light | None = None,
         weights: PixelWeights | None = None,
+        goes_on: Sides | None = None,
     ) -> Generator[Tick, None, None]:
         """Refine ``result`` in place, or leave it unchanged if held-out pixels are not predicted better.
 
@@ -190,9 +163,12 @@ class Refiner:
         ----------
         result : f(x), deconvolved; float32, 2D or 3D.
         image : x, the same shape and units, in which no light is 0 or a camera's offset.
-        psf, boundary : PSF and border of g.
+        psf : PSF of g.
+        boundary : border of g, or "open".
         light : light of the image that ``image`` is a tile of; None measures ``image`` itself.
         weights : how much each pixel of ``image`` counts: any weight above 0 is 1. None if all are measurements.
+        goes_on : for each axis, whether the image goes on before and after ``image``, which is a tile of it. There
+            the border is not open. None if it is the whole image.
 
         Examples
         --------
@@ -209,26 +185,28 @@ class Refiner:
         count, black = self._choice.iterations, self._choice.black
         if count == 0:
             return
-        blur = Blur(psf, boundary=boundary)
+        blur = _blur(psf, boundary)
         light = light or measured or self.light(result, image, psf, boundary, weights)
         if (least := _least(light.mean, black)) <= 0:
             return  # an image without light above black: nothing can be put back
         places = list(chunks(result.shape, _WIDTHS * blur.psf.shape[0]))
+        sides = [(False, False)] * result.ndim if goes_on is None else list(goes_on)
         done, total = 0, count * len(places)
         waiting: tuple[slice, Array] | None = None
         for core, wide in places:
             observed = light.seen(image[wide].astype(np.float32), convolved(blur, result[wide]))
             pixels = None if weights is None else weights.cut((wide,))
-            run = self._iterate(result[wide], observed, blur, black, least, pixels)
+            first = (sides[0][0] or wide.start > 0, sides[0][1] or wide.stop < result.shape[0])
+            run = self._iterate(result[wide], observed, blur, boundary, black, least, pixels, [first, *sides[1:]])
             for _ in range(count):
-                estimate = next(run)
+                operator, estimate = next(run)
                 done += 1
                 yield Tick(done, total)
             # The next chunk still needs this one unchanged.
             if waiting is not None:
                 result[waiting[0]] = waiting[1]
             inner = slice(core.start - wide.start, core.stop - wide.start)
-            waiting = core, (estimate[0, 0, inner] + black).cpu().numpy()
+            waiting = core, (operator.crop(estimate)[0, 0, inner] + black).cpu().numpy()
         assert waiting is not None
         result[waiting[0]] = waiting[1]
 
@@ -237,27 +215,64 @@ class Refiner:
         start: Array,
         observed: Array,
         blur: Blur,
+        boundary: RefineBoundary,
         black: float,
         least: float,
         weights: PixelWeights | None = None,
-    ) -> Iterator[Tensor]:
-        """Yield the estimate above ``black`` after every iteration, (1, 1, *space)."""
-        light = self._tensor(observed) - black
-        estimate = (self._tensor(start) - black).clamp_(min=least)
-        ratio = torch.empty_like(light)
-        operator = BlurOperator(blur, observed.shape)
+        goes_on: Sides = (),
+    ) -> Iterator[tuple[ForwardOperator, Tensor]]:
+        """Yield the operator and the estimate above ``black`` after every iteration; the estimate is changed."""
+        begin = (self._tensor(start) - black).clamp_(min=least)
         # Below that length of the gradients the step would be too long for flat places: it would overshoot, and
         # rounding errors would grow from iteration to iteration until a tile differs from the whole image.
         options: dict[str, Any] = dict(floor=1e-3 * least, tv=_TV, tv_smooth=4 * observed.ndim * _TV)
+        if boundary == "open":
+            yield from self._iterate_open(begin, observed - np.float32(black), blur, weights, goes_on, options)
+            return
+        operator, light = BlurOperator(blur, observed.shape), self._tensor(observed) - black
+        ratio = torch.empty_like(light)
         if weights is not None:
             options["unseen"] = self._mask(weights.values == 0)
             options["at_least"] = None if weights.at_least is None else self._mask(weights.at_least)
         while True:
-            step_richardson_lucy(estimate, light, operator, ratio, **options)
-            yield estimate
+            step_richardson_lucy(begin, light, operator, ratio, **options)
+            yield operator, begin
+
+    def _iterate_open(
+        self,
+        begin: Tensor,
+        light: Array,
+        blur: Blur,
+        weights: PixelWeights | None,
+        goes_on: Sides,
+        options: dict[str, Any],
+    ) -> Iterator[tuple[ForwardOperator, Tensor]]:
+        """Iterate with light from outside the image, which begins as the mirror image of the result."""
+        operator = OpenOperator(blur.psf.astype(np.float32), light.shape, two_grids=False)
+        estimate = operator.mirrored(begin)
+        run = iterate_weighted_richardson_lucy(
+            light,
+            operator,
+            (COUNTS[-1],),
+            device=self._device,
+            stop=StopToken(),
+            weights=weights,
+            accelerated=False,
+            start=estimate,
+            **options,
+        )
+        for _ in run:
+            operator.mirror(estimate, goes_on)
+            yield operator, estimate
 
     def _compared(
-        self, result: Array, expected: Array, observed: Array, blur: Blur, weights: PixelWeights | None
+        self,
+        result: Array,
+        expected: Array,
+        observed: Array,
+        blur: Blur,
+        boundary: RefineBoundary,
+        weights: PixelWeights | None,
     ) -> Generator[Tick, None, _Choice]:
         """Return the iterations and the background level with the best prediction of held-out pixels."""
         if weights is None:
@@ -273,13 +288,13 @@ class Refiner:
         for tried, black in enumerate(blacks):
             if (least := _least(float(observed.mean(dtype=np.float64)), black)) <= 0:
                 continue
-            run = self._iterate(result, observed, blur, black, least, left)
+            run = self._iterate(result, observed, blur, boundary, black, least, left)
             error: NDArray[np.float64] | None = None
-            for n, estimate in zip(range(1, COUNTS[-1] + 1), run, strict=False):
+            for n, (operator, estimate) in zip(range(1, COUNTS[-1] + 1), run, strict=False):
                 yield Tick(tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1])
                 if n not in COUNTS:
                     continue
-                predicted = _blurred(blur, estimate)[pixels].astype(np.float64) + black
+                predicted = _blurred(operator, estimate)[pixels].astype(np.float64) + black
                 now = (predicted - recorded) ** 2
                 if error is not None and now.mean() >= error.mean():
                     break
@@ -299,9 +314,14 @@ def _least(mean: float, black: float) -> float:
     return _LEAST * (mean - black)
 
 
-def _blurred(blur: Blur, estimate: Tensor) -> Array:
+def _blur(psf: NDArray[Any], boundary: RefineBoundary) -> Blur:
+    """Return g, which continues a result as its mirror image where its light outside is not known."""
+    return Blur(psf, boundary="reflect" if boundary == "open" else boundary)
+
+
+def _blurred(operator: ForwardOperator, estimate: Tensor) -> Array:
     with torch.inference_mode():
-        out: Array = blur(estimate)[0, 0].cpu().numpy()
+        out: Array = operator.forward(estimate)[0, 0].cpu().numpy()
     return out
 
 

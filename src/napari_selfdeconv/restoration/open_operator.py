@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.physics.blur import bare
+from napari_selfdeconv.physics.boundary import extend
 from napari_selfdeconv.physics.fft import Then
 from napari_selfdeconv.physics.open_blur import OpenBlur
 from napari_selfdeconv.restoration.coarse_grid import Upsampling, coarse_psf, margins
@@ -99,6 +100,30 @@ class OpenOperator:
         """Return the fine grid and, if there is one, the coarse one, flat, in the memory of the estimate."""
         parts = [estimate[..., : self._split], estimate[..., self._split :]]
         return parts if self._coarse is not None else parts[:1]
+
+    def mirrored(self, image: Tensor) -> Tensor:
+        """Return the image inside and its mirror image outside: a start that explains the border. On one grid."""
+        assert self._coarse is None
+        for axis, (before, after) in enumerate(self._fine.reach, -len(self.image_shape)):
+            image = extend(image, axis, before, after, "reflect")
+        return image.reshape(1, 1, -1).contiguous()
+
+    def mirror(self, estimate: Tensor, sides: Sequence[tuple[bool, bool]]) -> None:
+        """Make the light outside that of the mirror image, in place, on some sides; on one grid only.
+
+        Parameters
+        ----------
+        sides : for each axis, whether to do so before and after the image.
+        """
+        if not any(map(any, sides)):
+            return
+        light = self.fine(estimate)
+        mirrored = self.fine(self.mirrored(self.crop(estimate)))
+        for axis, (before, after) in enumerate(sides, -len(self.image_shape)):
+            inside, n = self._fine.inside[axis], self._fine.shape[axis]
+            for wanted, start, stop in ((before, 0, inside.start), (after, inside.stop, n)):
+                if wanted:
+                    light.narrow(axis, start, stop - start).copy_(mirrored.narrow(axis, start, stop - start))
 
     def extend(self, image: Tensor) -> Tensor:
         """Return the image inside and its mean outside: a start for the iterations."""

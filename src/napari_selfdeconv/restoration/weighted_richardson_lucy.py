@@ -42,6 +42,8 @@ def iterate_weighted_richardson_lucy(
     background: Background = NO_BACKGROUND,
     accelerated: bool = True,
     tv: float = 0.0,
+    tv_smooth: float = 0.0,
+    floor: float | None = None,
     each: Each | None = None,
     start: Tensor | None = None,
 ) -> Generator[Tick, None, dict[int, Tensor]]:
@@ -60,6 +62,8 @@ def iterate_weighted_richardson_lucy(
     background : s is its ``subtracted``, b its ``level`` and its field.
     accelerated : step from an extrapolated estimate (Nesterov). 35 of these are about 200 plain iterations.
     tv : weight of the total variation (Dey et al. 2006), 0 to 0.1.
+    tv_smooth : gradients shorter than this share of the estimate are not divided by their length.
+    floor : the blurred estimate is taken to be at least that: it divides. None is a millionth of the mean light.
     each : as in `iterate_richardson_lucy`.
     start : estimate to begin with, above 0 and on ``device``; None is the mean light everywhere. It is changed.
 
@@ -85,7 +89,8 @@ def iterate_weighted_richardson_lucy(
         saturated = None
         if weights is not None and weights.at_least is not None:
             saturated = torch.as_tensor(weights.at_least, device=device)[None, None]
-    run = _Run(operator, observed, weighted, saturated, sight, f, y, background, _FLOOR * least, tv)
+    floor = _FLOOR * least if floor is None else floor
+    run = _Run(operator, observed, weighted, saturated, sight, f, y, background, floor, tv, tv_smooth)
     counts, last_count = set(iterations), max(iterations)
     results: dict[int, Tensor] = {}
     for n in range(1, last_count + 1):
@@ -119,6 +124,7 @@ class _Run:
         background: Background,
         floor: float,
         tv: float,
+        tv_smooth: float,
     ) -> None:
         self._operator, self._estimate, self._from = operator, f, y
         self._observed = bare(observed)
@@ -134,6 +140,7 @@ class _Run:
             for part in operator.grids(sight)
         ]
         self._background, self._floor, self._tv = background, floor, tv
+        self._tv_smooth = tv_smooth
         self._level: Any = background.level
         if background.field is not None:
             field = torch.as_tensor(background.field + np.float32(background.level), device=observed.device)
@@ -189,7 +196,7 @@ class _Run:
         if not self._tv:
             return None
         divisor = torch.ones_like(self._from)
-        curvature = compute_curvature(self._operator.fine(self._from))
+        curvature = compute_curvature(self._operator.fine(self._from), self._tv_smooth)
         self._operator.fine(divisor).copy_((1 - self._tv * curvature).clamp(min=_LEAST_DIVISOR))
         return bare(divisor)
 
