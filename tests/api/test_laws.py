@@ -230,7 +230,8 @@ def test_no_way_out_of_the_network_lets_nan_through() -> None:
             call(model, IMAGE, device_name="cpu")
     finish = TileWork(scale=Standardizer.of(IMAGE)).finish
     light = LightCount(0.0)
-    work = finish(model, choose_device("cpu", "float32"), StopToken(), lambda _where: None, light)
+    choice = choose_device("cpu", "float32")
+    work = finish(model, choice, StopToken(), lambda _where: None, light, IMAGE.shape)
     with pytest.raises(ComputeError, match="the network gave 1 of 4 values that are not finite: train again"):
         work(
             np.array([[1, 2], [np.nan, 3]], np.float32), IMAGE[:2, :2], (slice(2), slice(2)), (slice(2), slice(2))
