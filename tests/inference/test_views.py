@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
@@ -66,3 +67,13 @@ def test_few_views_take_away_a_pattern_of_the_grid() -> None:
     )
     assert one.std() > 0.5
     np.testing.assert_allclose(two, two[0, 0])
+
+
+def test_an_image_of_whole_cells_is_seen_as_it_is() -> None:
+    """Mirrored voxels at an end are no longer the border that the network learned."""
+    made = model(np.ones((3, 3)))
+    tile = np.random.default_rng(0).random((12, 16)).astype(np.float32)
+    first = predictors(made, CHOICE, average=True, most=2)[0]
+    with torch.inference_mode():
+        alone = made.network(torch.from_numpy(tile)[None, None])[0, 0].numpy()
+    np.testing.assert_array_equal(first(tile), alone)

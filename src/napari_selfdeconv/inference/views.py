@@ -94,13 +94,12 @@ def _view(
         x = torch.from_numpy(tile)[None, None].to(choice.device)
         starts = []
         for axis, (n, offset) in enumerate(zip(tile.shape, phase, strict=True), -tile.ndim):
-            # Mirrored voxels put the grid at its phase. No more of them: the network's own padding is zeros, but
-            # that is how it learned, at every border of every patch.
+            # Mirrored voxels put the grid at its phase and fill its last cell. No more of them: the network learned
+            # that an image ends in the zeros of its own padding. On stacks of 40 planes 4 more cost 0.1 to 0.3 dB.
             start = offset % multiple
-            # A whole number of grid cells: then a flip does not change the phase of the grid. And the same for
-            # every view, or memory comes to pieces of which none fits the next.
-            size = n + multiple - 1
-            x = extend(x, axis, start, size - size % -multiple - n - start, "reflect")
+            # A whole number of grid cells: then a flip does not change the phase of the grid.
+            size = start + n + -(start + n) % multiple
+            x = extend(x, axis, start, size - n - start, "reflect")
             starts.append(start)
         with torch.inference_mode(), repeatable(choice.device), autocast(choice):
             y = symmetry.undo(model.network(symmetry.apply(x).contiguous()).float())
