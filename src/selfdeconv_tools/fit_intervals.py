@@ -34,7 +34,7 @@ from napari_selfdeconv.inference.intervals import LEVEL, features, spread_of
 from napari_selfdeconv.inference.predict import make_ready, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.initial_weights import initial_weights
-from napari_selfdeconv.network.model import Model, build_network
+from napari_selfdeconv.network.model import Model, build_network, takes_estimate
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.psf.generate import richards_wolf_psf
 from napari_selfdeconv.psf.stack import psf_for_stack
@@ -201,9 +201,9 @@ def initial_model(made: Generated) -> Model:
     """Return the model with the initial weights for an image."""
     config = preset("quick", made.image.ndim)
     problem = Problem.of(made.image, made.psf, config)
-    network = build_network(config, problem.psf)
-    hazy = problem.whole_psf is not None
-    network.load_state_dict(initial_weights(config, made.image.ndim, hazy=hazy))
+    learned = initial_weights(config, made.image.ndim, hazy=problem.whole_psf is not None)
+    network = build_network(config, problem.psf, takes_estimate(learned, config))
+    network.load_state_dict(learned)
     return Model(config=config, psf=problem.psf, network=network.eval(), whole_psf=problem.whole_psf)
 
 

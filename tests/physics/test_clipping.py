@@ -87,7 +87,7 @@ def found(noisy: np.ndarray) -> float:
     config, scale = preset("quick", 2, precision="float32"), Standardizer.of(noisy)
     x = scale.apply(noisy)
     filled, held = hold_out(x, 2.0, 0)
-    tensors = [[torch.from_numpy(a)] for a in (filled, x, held)]
+    tensors = [[torch.from_numpy(a)] for a in (filled[None], x, held)]
     validator = Validator(*tensors, config, device.choose_device("cpu", "float32"))
     network = build_network(config, PSF)
     network.load_state_dict(initial_weights(config, 2))

@@ -274,8 +274,8 @@ def test_a_collapsed_run_begins_anew_once_from_another_seed(monkeypatch: pytest.
     image, seeds = blobs(), []
     build = training_run.build_network
 
-    def spoiled(config: TrainConfig, psf: Any) -> Any:
-        network = build(config, psf)
+    def spoiled(config: TrainConfig, *others: Any) -> Any:
+        network = build(config, *others)
         seeds.append(config.seed)
         if config.seed == 0:  # a dead head: whatever comes in, the same goes out
             for parameter in network.unet.parameters():

@@ -57,7 +57,7 @@ def test_patches_of_a_small_frame_are_cut_from_its_result() -> None:
         Place(1, (slice(0, 16), slice(25, 41)), TURNED),
         Place(0, (slice(14, 30), slice(0, 16)), TURNED),
     ]
-    first = ReferenceResult(network, frames, config, CHOICE)
+    first = ReferenceResult(network, [one[None] for one in frames], config, CHOICE)
     found = first(places)
     assert sizes == [(30, 41), (30, 41)]
     assert found.shape == (3, 1, 16, 16)
@@ -70,7 +70,7 @@ def test_cells_make_the_whole_and_each_is_computed_once() -> None:
     config = settings(levels=1, patch=8)
     network, frame = network_of(config), noise(40, 50)
     sizes = counted(network)
-    first = ReferenceResult(network, [frame], config, CHOICE)
+    first = ReferenceResult(network, [frame[None]], config, CHOICE)
     # The network of one level sees 4 pixels far, so a margin of 8 hides every cut.
     for (y, x), cells in [((0, 0), 1), ((0, 0), 0), ((24, 34), 4), ((10, 20), 3)]:
         place = Place(0, (slice(y, y + 16), slice(x, x + 16)), IDENTITY)
@@ -86,7 +86,7 @@ def test_cells_begin_on_the_grid_of_the_network(levels: int) -> None:
     network, frame = network_of(config), noise(64, 96)
     met: list[Tensor] = []
     network.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0][0, 0]))
-    ReferenceResult(network, [frame], config, CHOICE)([Place(0, (slice(0, 64), slice(0, 96)), IDENTITY)])
+    ReferenceResult(network, [frame[None]], config, CHOICE)([Place(0, (slice(0, 64), slice(0, 96)), IDENTITY)])
     assert len(met) == 6
     for piece in met:
         y, x = (int(i) for i in (frame == piece[0, 0]).nonzero()[0])
@@ -97,7 +97,8 @@ def test_cells_begin_on_the_grid_of_the_network(levels: int) -> None:
 def test_a_sampler_says_where_its_patches_lie() -> None:
     frames, held = [noise(20, 24), noise(20, 24) + 9], [noise(20, 24) > 1, noise(20, 24) > 2]
     config = preset("quick", 2, patch=8, batch_size=5)
-    drawn = Sampler(frames, held, config, psf_symmetries(PSF), torch.Generator().manual_seed(1)).draw()
+    inputs = [one[None] for one in frames]
+    drawn = Sampler(inputs, held, config, psf_symmetries(PSF), torch.Generator().manual_seed(1)).draw()
     assert len({place.symmetry for place in drawn.places}) > 1
     assert len({place.frame for place in drawn.places}) == 2
     for x, out, place in zip(drawn.x, drawn.held, drawn.places, strict=True):

@@ -24,7 +24,7 @@ from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights, weighing_of
 from napari_selfdeconv.io.savable import Savable
 from napari_selfdeconv.network.initial_weights import initial_weights
-from napari_selfdeconv.network.model import Model, build_network
+from napari_selfdeconv.network.model import Model, build_network, takes_estimate
 from napari_selfdeconv.restoration.methods import Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, run_methods
 from napari_selfdeconv.stop_token import StopToken
@@ -222,8 +222,8 @@ def _initial(model: Model) -> list[Model]:
     """Return the model with its initial weights, if those are known."""
     if not model.config.start.pretrained:
         return []
-    network = build_network(model.config, model.psf)
     learned = initial_weights(model.config, model.psf.ndim, hazy=model.whole_psf is not None)
+    network = build_network(model.config, model.psf, takes_estimate(learned, model.config))
     network.load_state_dict(learned)
     return [replace(model, network=network.eval())]
 

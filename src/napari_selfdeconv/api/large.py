@@ -244,7 +244,10 @@ def fill_tiles(
     yield Filling(image=out)
     with on_device(model, choice):
         source = image if whole else pieces
-        tiles = yield from predict_into(trained, source, weights_of, out, stop, context, place.is_there)
+        tiles = yield from predict_into(
+            trained, source, weights_of, out, stop, context, place.is_there,
+            estimate=None if problem.far is None else problem.far.estimate,
+        )  # fmt: skip
     outcome, seconds = trained.outcome, time.perf_counter() - started
     yield Finished(
         seconds=seconds,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.large_light import LightCount
 from napari_selfdeconv.api.training import Training
+from napari_selfdeconv.arrays.channels import Channels
 from napari_selfdeconv.arrays.out_of_core import Mapped
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.tiling import Box, Finish, tile_spans
@@ -171,12 +172,19 @@ def predict_into(
     stop: StopToken,
     context: Sequence[int],
     is_there: Callable[[tuple[slice, ...]], bool] | None = None,
+    *,
+    estimate: NDArray[np.float32] | None = None,
 ) -> Generator[Event, None, TileConfig]:
-    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; see `predict_with`."""
+    """Deconvolve ``image`` tile by tile into ``out``, return the tiles it took; see `predict_with`.
+
+    ``estimate`` is the first estimate of the image, for a network that takes it (`FarLight.estimate`).
+    """
     model, choice, work = trained.model, trained.choice, trained.work
     settings = model.config.result
     views = predictors(model, choice, average=settings.average_symmetries, most=settings.views)
-    standard = Mapped(image, work.scale.apply)
+    standard: Any = Mapped(image, work.scale.apply)
+    if model.network.takes_estimate and estimate is not None:
+        standard = Channels(standard, work.scale.apply(estimate))
     count = LightCount(work.scale.mean)
 
     def counted(core: Box) -> bool:

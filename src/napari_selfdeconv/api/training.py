@@ -21,11 +21,13 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Noted, Warned
+from napari_selfdeconv.holdout.guide import Guide
 from napari_selfdeconv.inference.observe import DeconvolveWhole, Improvements, TrainingObserver, observe_steps
+from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.network.initial_weights import initial_weights
-from napari_selfdeconv.network.model import Deconvolver, Model, psf_hash
+from napari_selfdeconv.network.model import Deconvolver, Model, psf_hash, takes_estimate
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.loop import StepDone, Trained, train
@@ -93,7 +95,7 @@ def iter_train(
         shapes = sorted({problem.image.shape for problem in problems})
         raise ConfigError(f"all frames must have one shape, got {shapes}")
     if start_from is not None:
-        notes += _check_start(start_from, config, given)
+        notes += _check_start(start_from, config, given, first)
     weights: Mapping[str, Tensor] | None = None
     if start_from is not None:
         weights = start_from.network.state_dict()
@@ -141,6 +143,13 @@ def iter_train(
             choice = device.choose_device(config.compute.device, fitted.compute.precision)
     yield from said
     yield from map(Warned, notes)
+    guides: list[Guide] | None = None
+    if first.far is not None and (weights is None or takes_estimate(weights, config)):
+        guides = []
+        if fitted.optimiser.steps:
+            with computing():
+                for number, problem in enumerate(problems):
+                    guides.append((yield from problem.guide(fitted, number, choice, stop)))
 
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
         # With the instant result, the user may stop before the first step.
@@ -152,7 +161,6 @@ def iter_train(
         shown = attempt if interim_refined else attempt.replace(refine=False)
         observer = TrainingObserver(previewer, deconvolve, partial(make_model, shown), stop, choice, improvements)
         bounds = min(lows), max(highs)
-        hazy = first.far is not None
         work = train(
             [problem.standard for problem in problems],
             psf,
@@ -162,7 +170,8 @@ def iter_train(
             stop=stop,
             weights=weights,
             pixels=pixels,
-            cautious=hazy,
+            cautious=first.far is not None,
+            guides=guides,
             writer=None if checkpoint is None else checkpoint.writer(attempt, choice),
             resumed=earlier.state if earlier is not None and attempt is fitted else None,
         )
@@ -219,8 +228,13 @@ def _asks_for_weights(config: TrainConfig) -> str:
     )
 
 
-def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32]) -> list[str]:
+def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32], problem: Problem) -> list[str]:
     """Refuse a model of another architecture; say where it was trained with another PSF."""
+    if model.network.takes_estimate and problem.far is None:
+        raise ConfigError(
+            "the model was trained with a PSF as large as its stack, and this PSF is smaller: "
+            "train a new model, or use the PSF of the whole stack"
+        )
     if model.psf.ndim != psf.ndim:
         raise ConfigError(f"the model is for {model.psf.ndim}D images and the PSF is {psf.ndim}D: train a new one")
     for name in ARCHITECTURE:

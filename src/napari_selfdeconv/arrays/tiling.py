@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.arrays.channels import Channels
 from napari_selfdeconv.events import Tick
 
 Box = tuple[slice, ...]
@@ -96,7 +97,7 @@ def tile_spans(n: int, tile: int, context: int, align: int = 1) -> list[Span]:
 
 def predict_tiled(
     functions: Sequence[Callable[[NDArray[np.float32]], NDArray[np.float32]]],
-    image: NDArray[Any],
+    image: NDArray[Any] | Channels,
     *,
     tile: Sequence[int],
     context: Sequence[int],
@@ -109,8 +110,9 @@ def predict_tiled(
 
     Parameters
     ----------
-    functions : each maps a float32 tile to a float32 tile of the same shape; their mean is taken.
-    image : any shape; only the current tile is read from an array on disk.
+    functions : each maps what is read, float32, to a float32 tile of the same shape without channels; their mean
+        is taken.
+    image : any shape, or `Channels`; only the current tile is read from an array on disk.
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.
     finish : function that is applied to the mean of ``functions`` before its core is written. It also gets the
@@ -136,7 +138,7 @@ def predict_tiled(
             continue
         read = tuple(span.read for span in box)
         piece = np.ascontiguousarray(image[read], dtype=np.float32)
-        mean = np.zeros(piece.shape, np.float32)
+        mean = np.zeros(piece.shape[-len(box) :], np.float32)
         for function in functions:
             mean += function(piece)
             done += 1

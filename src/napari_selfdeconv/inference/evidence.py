@@ -89,6 +89,8 @@ def gather_evidence(
     squares = np.zeros(result.shape)
     for number in range(1, total):
         again = replace(problem, image=another_recording(expected, image, random, measured))
+        if model.network.takes_estimate:
+            again = yield from mapped(again.with_new_estimate(choice, stop), _counted(number, total))
         answer = yield from deconvolve(again, number)
         squares += (answer - result).astype(np.float64) ** 2
     counts = ... if measured is None else measured

@@ -161,7 +161,7 @@ def predict_and_fit(
     most_views: int | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], Line, TileConfig]]:
     """Return f(x) in standardised units, the line that fits it to the image, and the tiles it took."""
-    result, tiles = yield from predict(model, problem.pieces, choice, tiles, stop, most_views)
+    result, tiles = yield from predict(model, problem.input_of(model.network), choice, tiles, stop, most_views)
     check_network(result)
     # After far light was subtracted the background is 0; `Problem.in_units` restores the light of the image.
     if not model.config.result.calibrate or problem.far is not None:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdeconv.arrays.channels import Channels
 from napari_selfdeconv.arrays.out_of_core import Mapped
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.compute.device import Choice
@@ -21,10 +22,11 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import Boundary, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, report_progress
+from napari_selfdeconv.holdout.guide import Guide, choose_hidden
 from napari_selfdeconv.inference.light import to_light
 from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
-from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
 from napari_selfdeconv.physics.independent_noise import make_independent, subtract_stripes
 from napari_selfdeconv.physics.noise_check import SHARED, check_noise
@@ -32,7 +34,7 @@ from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
 from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.restoration.bright_points import BrightPoints, separate_bright_points
-from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
+from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light, estimate_inside
 from napari_selfdeconv.stop_token import StopToken
 
 # Where a larger share of the pixels has no weight, the noise is not looked at.
@@ -205,7 +207,53 @@ class Problem:
             return self
         image = self.image - bright.blurred
         notes = (*self.notes, BRIGHT.format(count=bright.count))
-        return replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
+        changed = replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
+        return (yield from changed.with_new_estimate(choice, stop))
+
+    def with_new_estimate(self, choice: Choice, stop: StopToken) -> Generator[Event, None, Self]:
+        """Return the problem with the first estimate of ``image`` as it is now; without far light, the same.
+
+        Raises
+        ------
+        Cancelled
+            After ``stop.cancel()``.
+        """
+        if self.far is None:
+            return self
+        estimate = yield from self._estimate(self.weights, choice, stop)
+        return replace(self, far=replace(self.far, estimate=estimate))
+
+    def guide(
+        self, config: TrainConfig, frame: int, choice: Choice, stop: StopToken
+    ) -> Generator[Event, None, Guide]:
+        """Return what a network in training sees beside the image; far light was subtracted from it.
+
+        Parameters
+        ----------
+        config : of the run.
+        frame : its number among the frames of the run.
+        choice, stop : as elsewhere.
+
+        Raises
+        ------
+        Cancelled
+            After ``stop.cancel()``.
+        """
+        hidden = choose_hidden(self.standard, config, config.seed + frame)
+        values, at_least = np.ones(self.image.shape, np.float32), None
+        if self.weights is not None:
+            values, at_least = self.weights.values.astype(np.float32), self.weights.at_least
+        weights = PixelWeights(np.where(hidden, np.float32(0), values), at_least)
+        estimate = yield from self._estimate(weights, choice, stop)
+        return Guide(estimate=self.scale.apply(estimate), hidden=hidden)
+
+    def _estimate(
+        self, weights: PixelWeights | None, choice: Choice, stop: StopToken
+    ) -> Generator[Event, None, NDArray[np.float32]]:
+        assert self.far is not None
+        image, share = self.image + self.far.light, self.far.share
+        work = estimate_inside(image, self.given_psf, share, choice.device, stop, weights=weights)
+        return (yield from report_progress(work, HAZE_STAGE, stop))
 
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
         """Return the weights of a part of the image; None if all pixels are measurements."""
@@ -315,6 +363,14 @@ class Problem:
         if self.whole_psf is not None and self.far is None:
             raise RuntimeError("the far light of this image was not subtracted: call without_far_light first")
         return self.scale.apply(self.image)
+
+    def input_of(self, network: Deconvolver) -> Any:
+        """Return what a network takes, to be read in pieces: `pieces`, and the first estimate if it takes one."""
+        if not network.takes_estimate:
+            return self.pieces
+        if self.far is None:
+            raise RuntimeError("this network needs the first estimate, and no far light was subtracted")
+        return Channels(self.standard, self.scale.apply(self.far.estimate))
 
     @property
     def pieces(self) -> Any:

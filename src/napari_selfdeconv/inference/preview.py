@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdeconv.arrays.channels import Channels
 from napari_selfdeconv.arrays.tiling import predict_tiled
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
@@ -94,13 +95,14 @@ class Previewer:
         model = Model(config=self._config, psf=self._psf, network=network)
         network.eval()
         try:
-            part = self._standard[around]
+            seen = self._problem.input_of(network)
+            part = seen.cut(around) if isinstance(seen, Channels) else seen[around]
             tile = [s.stop - s.start for s in limit_region(part.shape, None, _TILE_VOXELS)]
             work = predict_tiled(
                 predictors(model, self._choice, average=False),
                 part,
                 tile=tile,
-                context=(_CONTEXT,) * part.ndim,
+                context=(_CONTEXT,) * len(around),
                 align=network.unet.multiple,
             )
             f = drain_ticks(work, stop)

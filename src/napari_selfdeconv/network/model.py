@@ -24,14 +24,20 @@ class Deconvolver(nn.Module):
     """f: from the image and its Wiener-filtered copies to the deconvolved image, in standardised units.
 
     The copies are made inside f, from the (masked) input, so that f stays blind to the masked pixels.
+
+    Parameters
+    ----------
+    takes_estimate : whether the input has a second channel: the first estimate of a stack whose far light was
+        subtracted (`restoration.far_light`).
     """
 
-    def __init__(self, config: TrainConfig, psf: NDArray[Any]) -> None:
+    def __init__(self, config: TrainConfig, psf: NDArray[Any], takes_estimate: bool = False) -> None:
         super().__init__()
+        self.takes_estimate = takes_estimate
         self.inverses = [
             Blur(wiener_kernel(psf, value), boundary=config.boundary) for value in config.network.inverse_channels
         ]
-        self.unet = unet_of(config, psf.ndim)
+        self.unet = unet_of(config, psf.ndim, takes_estimate)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Moved to another device: the filters leave no memory behind on the old one.
@@ -47,8 +53,9 @@ class Deconvolver(nn.Module):
         return tile_context(self.unet.levels, [max(axis) for axis in zip(*radii, strict=True)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 1, *space) to the same shape."""
-        channels = [x, *(inverse(x) for inverse in self.inverses)]
+        """Map (batch, 1, *space), or two channels with the first estimate, to (batch, 1, *space)."""
+        image, estimate = x[:, :1], x[:, 1:]
+        channels = [image, *(inverse(image) for inverse in self.inverses), estimate]
         return self.unet(torch.cat(channels, 1))  # type: ignore[no-any-return]
 
 
@@ -88,11 +95,11 @@ class Model:
         return self.psf if self.whole_psf is None else self.whole_psf
 
 
-def unet_of(config: TrainConfig, ndim: int) -> UNet:
+def unet_of(config: TrainConfig, ndim: int, takes_estimate: bool = False) -> UNet:
     """Return the U-Net of the settings."""
     return UNet(
         ndim,
-        in_channels=1 + len(config.network.inverse_channels),
+        in_channels=1 + len(config.network.inverse_channels) + takes_estimate,
         features=config.network.features,
         levels=config.network.levels,
         skip=config.network.skip,
@@ -100,14 +107,19 @@ def unet_of(config: TrainConfig, ndim: int) -> UNet:
     )
 
 
-def build_network(config: TrainConfig, psf: NDArray[Any]) -> Deconvolver:
+def takes_estimate(state: Mapping[str, Tensor], config: TrainConfig) -> bool:
+    """Return whether weights are those of a network that takes the first estimate as well."""
+    return state["unet.stem.weight"].shape[1] > 1 + len(config.network.inverse_channels)
+
+
+def build_network(config: TrainConfig, psf: NDArray[Any], takes_estimate: bool = False) -> Deconvolver:
     """Return the untrained network, with weights drawn from ``config.seed``.
 
     The caller's own random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Deconvolver(config, psf)
+        return Deconvolver(config, psf, takes_estimate)
 
 
 def psf_hash(psf: NDArray[Any]) -> str:

@@ -29,6 +29,8 @@ from napari_selfdeconv.psf.validate import check_psf
 FORMAT = "napari-selfdeconv model 1"
 # Tensor of a PSF whose compact part is that of the network.
 _WHOLE = "whole_psf"
+# The first weights of a network: their shape says whether it takes the first estimate as well.
+_STEM = "unet.stem.weight"
 # How far the sum of a stored PSF may be from 1: float32 rounds.
 _SUM_TOLERANCE = 1e-3
 
@@ -139,10 +141,13 @@ def _read(file: Any, header: Mapping[str, str]) -> Model:
     ):
         raise _Damaged(f"its PSF has shape {psf.shape} and cannot be part of one of shape {whole.shape}")
     voxel = _voxel(header, psf.ndim)
-    wanted = _sizes(config, psf.ndim)
-    _check_sizes({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, wanted)  # noqa: SIM118
+    found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    plain = _sizes(config, psf.ndim)
+    estimate = whole is not None and found.get(f"network.{_STEM}") != plain[_STEM]
+    wanted = _sizes(config, psf.ndim, estimate) if estimate else plain
+    _check_sizes(found, wanted)
     check_allocation("the filters of the model", 64.0 * math.prod(4 * n for n in psf.shape), "use a smaller PSF")
-    network = Deconvolver(config, psf)
+    network = Deconvolver(config, psf, estimate)
     network.load_state_dict({name: _read_weights(file, name) for name in wanted})
     network.eval()
     return Model(config=config, psf=psf, network=network, voxel_um=voxel, provenance=provenance, whole_psf=whole)
@@ -186,10 +191,10 @@ def _read_psf(file: Any, name: str) -> NDArray[np.float32]:
     return psf
 
 
-def _sizes(config: TrainConfig, ndim: int) -> dict[str, tuple[int, ...]]:
+def _sizes(config: TrainConfig, ndim: int, takes_estimate: bool = False) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors of a network, by their names; no memory is taken for them."""
     with torch.device("meta"):
-        unet = unet_of(config, ndim)
+        unet = unet_of(config, ndim, takes_estimate)
     return {f"unet.{name}": tuple(value.shape) for name, value in unet.state_dict().items()}
 
 

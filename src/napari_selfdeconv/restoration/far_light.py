@@ -46,12 +46,14 @@ class FarLight:
     share : share of the light of the whole PSF that is in the compact part, 0 to 1.
     background : background of the camera, as it was estimated.
     near : float32, as large: what the estimate expects of the image through the compact PSF.
+    estimate : float32, as large: the first estimate inside the image, in the light of the compact PSF.
     """
 
     light: NDArray[np.float32]
     share: float
     background: Background
     near: NDArray[np.float32]
+    estimate: NDArray[np.float32]
 
     def subtract(self, image: NDArray[Any], weights: PixelWeights | None) -> NDArray[np.float32]:
         """Return the image of the compact PSF alone.
@@ -167,4 +169,27 @@ def estimate_far_light(
     light += np.float32(scene.background.constant)
     expected = np.float32(share) * convolved(Blur(near, boundary=boundary), inside)
     light -= expected
-    return FarLight(light=light, share=share, background=scene.background, near=expected)
+    estimate = np.float32(share) * inside
+    return FarLight(light=light, share=share, background=scene.background, near=expected, estimate=estimate)
+
+
+def estimate_inside(
+    image: NDArray[Any],
+    psf: NDArray[np.float32],
+    share: float,
+    device: torch.device,
+    stop: StopToken,
+    *,
+    weights: PixelWeights | None = None,
+) -> Generator[Tick, None, NDArray[np.float32]]:
+    """Estimate the light inside an image alone, as `FarLight.estimate`; yield a `Tick` an iteration.
+
+    Parameters
+    ----------
+    image, psf, device, stop, weights : as in `estimate_far_light`.
+    share : of the light of the PSF that is in its compact part.
+    """
+    scene = yield from estimate_scene(image, psf, device, stop, weights=weights)
+    with torch.inference_mode():
+        inside: NDArray[np.float32] = scene.operator.crop(scene.light)[0, 0].numpy() * np.float32(share)
+    return inside

@@ -8,6 +8,7 @@ from torch import Tensor
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.loss_terms import Needs, Passes
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.holdout.guide import HIDDEN_PERCENT
 from napari_selfdeconv.holdout.masks import falling_percent, fill_with_noise, stratified_mask
 from napari_selfdeconv.network.model import Deconvolver, autocast
 from napari_selfdeconv.physics.clipping import ClippedBlur
@@ -51,7 +52,12 @@ class BlindSpot:
         x, config = batch.x, self.config
         settings = config.blind_spot
         percent = falling_percent(settings.mask_percent_start, settings.mask_percent, position)
-        mask = stratified_mask(len(x), x.shape[2:], percent, self.generator) & ~batch.held
+        if batch.hideable is None:
+            mask = stratified_mask(len(x), x.shape[2:], percent, self.generator)
+        else:
+            drawn = torch.rand(x.shape, generator=self.generator, device=x.device)
+            mask = (drawn < percent / HIDDEN_PERCENT) & batch.hideable
+        mask &= ~batch.held
         return mask, fill_with_noise(x, mask, settings.mask_sigma, self.generator)
 
     def compute_passes(self, batch: PatchBatch, position: int) -> Passes:
@@ -68,8 +74,11 @@ class BlindSpot:
             reference = self.reference(batch.places)
             if count:
                 inputs.append(self.blur.record(reference[:count], x[:count], self.generator))
+        images = torch.cat(inputs)
+        # A simulated record has the estimate of the patch that it was made from.
+        estimates = torch.cat([batch.estimate] * (len(images) // len(x) + 1))[: len(images)]
         with autocast(self.choice):
-            f = self.network(torch.cat(inputs)).float()
+            f = self.network(torch.cat([images, estimates], 1)).float()
         if count:
             f, simulated = f[:-count], f[-count:]
         self.last_f = f.detach()

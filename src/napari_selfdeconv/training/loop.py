@@ -17,6 +17,7 @@ from napari_selfdeconv.compute.device import Choice, free_memory_bytes
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import REPORT_EVERY_S, Event, Progress
+from napari_selfdeconv.holdout.guide import Guide
 from napari_selfdeconv.network.model import Deconvolver
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.stop_token import StopToken
@@ -83,6 +84,7 @@ def train(
     weights: Mapping[str, Tensor] | None = None,
     pixels: Sequence[PixelWeights] | None = None,
     cautious: bool = False,
+    guides: Sequence[Guide] | None = None,
     writer: CheckpointWriter | None = None,
     resumed: RunState | None = None,
 ) -> Generator[Event | StepDone, None, Trained]:
@@ -96,7 +98,7 @@ def train(
     stop : read after every step.
     weights : initial weights; None for random ones.
     pixels : how much the pixels of each frame count; None if all are measurements.
-    cautious : as `TrainingRun`.
+    cautious, guides : as `TrainingRun`.
     writer : stores the run from time to time; None to store nothing.
     resumed : state of the same run, to go on from; None to begin.
 
@@ -113,7 +115,7 @@ def train(
     ConfigError
         If ``resumed`` does not fit this run.
     """
-    run = TrainingRun(frames, psf, config, choice, bounds, weights, pixels, cautious)
+    run = TrainingRun(frames, psf, config, choice, bounds, weights, pixels, cautious, guides)
     if resumed is not None:
         restore_state(run, resumed)
     yield run.describe()

@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_selfdeconv.compute.device import Choice, repeatable
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.model import Deconvolver, autocast
-from napari_selfdeconv.training.sampler import Place
+from napari_selfdeconv.training.sampler import Place, cut
 
 
 class ReferenceResult:
@@ -23,7 +23,7 @@ class ReferenceResult:
     Parameters
     ----------
     network : in evaluation mode, on the device.
-    frames : standardised, on the device.
+    frames : inputs of the network (channels, *space), on the device.
     config : its ``reference_cell``.
     """
 
@@ -33,7 +33,7 @@ class ReferenceResult:
         self.network = network
         self._cell, self._margin = config.reference_cell
         self._frames, self._choice = frames, choice
-        self._results = [torch.empty_like(frame) for frame in frames]
+        self._results = [torch.empty_like(frame[0]) for frame in frames]
         self._computed: set[tuple[int, ...]] = set()
 
     def __call__(self, places: Sequence[Place]) -> Tensor:
@@ -52,12 +52,12 @@ class ReferenceResult:
     def _compute_cell(self, number: int, *cell: int) -> None:
         frame = self._frames[number]
         starts = [i * self._cell for i in cell]
-        core = [slice(a, min(n, a + self._cell)) for a, n in zip(starts, frame.shape, strict=True)]
+        core = [slice(a, min(n, a + self._cell)) for a, n in zip(starts, frame.shape[1:], strict=True)]
         wide = [
             slice(max(0, c.start - self._margin), min(n, c.stop + self._margin))
-            for c, n in zip(core, frame.shape, strict=True)
+            for c, n in zip(core, frame.shape[1:], strict=True)
         ]
         inside = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, wide, strict=True))
         with torch.no_grad(), repeatable(self._choice.device), autocast(self._choice):
-            result = self.network(frame[tuple(wide)][None, None])
+            result = self.network(cut(frame, wide)[None])
         self._results[number][tuple(core)] = result[0, 0][inside].float()

@@ -19,6 +19,7 @@ from napari_selfdeconv.compute.memory_model import training_bytes
 from napari_selfdeconv.config.loss_terms import Needs
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Started
+from napari_selfdeconv.holdout.guide import Guide
 from napari_selfdeconv.holdout.held_out import hold_out
 from napari_selfdeconv.network.model import build_network, place
 from napari_selfdeconv.physics.blur import Blur
@@ -55,6 +56,7 @@ class TrainingRun:
     pixels : how much the pixels of each frame count; None if all are measurements.
     cautious : learn slowly, and return weights half way between the initial and the trained ones. For images with
         smooth errors of their own, which blind spots take for light: those whose far light was subtracted.
+    guides : of the frames, for a network that takes the first estimate as well; None for one that does not.
 
     Attributes
     ----------
@@ -80,6 +82,7 @@ class TrainingRun:
         weights: Mapping[str, Tensor] | None,
         pixels: Sequence[PixelWeights] | None = None,
         cautious: bool = False,
+        guides: Sequence[Guide] | None = None,
     ) -> None:
         self.config, self.choice = config, choice
         self.peak_bytes = training_bytes(
@@ -93,12 +96,18 @@ class TrainingRun:
         self.generators = (places,) if on_cpu else (places, masks)
         truths = [torch.from_numpy(frame) for frame in frames]
         filled, held = _hold_out(frames, config, pixels)
-        on_device = [frame.to(choice.device) for frame in filled]
+        inputs = [frame[None] for frame in filled]
+        hideable = None
+        if guides is not None:
+            estimates = [torch.from_numpy(guide.estimate) for guide in guides]
+            inputs = [torch.stack(pair) for pair in zip(filled, estimates, strict=True)]
+            hideable = [torch.from_numpy(guide.hidden).to(choice.device) for guide in guides]
+        on_device = [one.to(choice.device) for one in inputs]
         self.sampler = Sampler(
-            on_device, [one.to(choice.device) for one in held], config, self.symmetries, places, pixels
+            on_device, [one.to(choice.device) for one in held], config, self.symmetries, places, pixels, hideable
         )
-        validator = Validator(filled, truths, held, config, choice) if config.blind_spot.held_out_percent else None
-        self.network = build_network(config, psf)
+        validator = Validator(inputs, truths, held, config, choice) if config.blind_spot.held_out_percent else None
+        self.network = build_network(config, psf, guides is not None)
         if weights is not None:
             self.network.load_state_dict(weights)
         place(self.network, choice, psf.ndim)

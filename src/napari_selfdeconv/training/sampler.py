@@ -23,19 +23,22 @@ class Place:
     symmetry: Symmetry
 
     def cut(self, frame: Tensor) -> Tensor:
-        """Return the patch of an array that has the shape of the frame."""
-        return self.symmetry.apply(frame[self.where])
+        """Return the patch of an array that has the shape of the frame, with or without channels in front."""
+        return self.symmetry.apply(cut(frame, self.where))
 
 
 class PatchBatch(NamedTuple):
     """Patches (batch, 1, *patch), float32; their held-out pixels, boolean; where they lie.
 
-    ``weights`` and ``at_least`` are as in `config.loss_terms.Passes`.
+    ``estimate`` has the further channels of the network's input: one, or none. ``hideable`` is where pixels may be
+    hidden; None is everywhere. ``weights`` and ``at_least`` are as in `config.loss_terms.Passes`.
     """
 
     x: Tensor
+    estimate: Tensor
     held: Tensor
     places: tuple[Place, ...]
+    hideable: Tensor | None = None
     weights: Tensor | None = None
     at_least: Tensor | None = None
 
@@ -45,12 +48,13 @@ class Sampler:
 
     Parameters
     ----------
-    frames : standardised images of one shape; the patches lie on their device.
+    frames : inputs of the network (channels, *space), of one shape; the patches lie on their device.
     held_out : boolean, one for each frame, on the same device.
     config : patch size and batch size.
     symmetries : the flips and rotations to choose from.
     generator : source of randomness, on the CPU.
     weights : how much the pixels of each frame count; None if all are measurements.
+    hideable : boolean, where pixels of each frame may be hidden; None is everywhere.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Sampler:
         symmetries: Sequence[Symmetry],
         generator: torch.Generator,
         weights: Sequence[PixelWeights] | None = None,
+        hideable: Sequence[Tensor] | None = None,
     ) -> None:
         self._weights = self._at_least = None
         if weights is not None:
@@ -68,13 +73,13 @@ class Sampler:
             self._weights = [torch.as_tensor(one.values, device=device).float() for one in weights]
             if any(one is not None for one in known):
                 self._at_least = [
-                    torch.zeros(frames[0].shape, dtype=torch.bool, device=device)
+                    torch.zeros(held_out[0].shape, dtype=torch.bool, device=device)
                     if one is None
                     else torch.as_tensor(one, device=device)
                     for one in known
                 ]
-        self._frames, self._held_out = frames, held_out
-        self._shape = frames[0].shape
+        self._frames, self._held_out, self._hideable = frames, held_out, hideable
+        self._shape = held_out[0].shape
         self._patch = [min(n, config.optimiser.patch) for n in self._shape]
         # A patch that is not square in yx cannot be swapped and stacked with the others.
         square = self._patch[-1] == self._patch[-2]
@@ -85,11 +90,13 @@ class Sampler:
     def draw(self) -> PatchBatch:
         """Return a batch."""
         places = tuple(self._place() for _ in range(self._batch))
-        x, held = (_cut(arrays, places) for arrays in (self._frames, self._held_out))
-        weights, at_least = (
-            None if arrays is None else _cut(arrays, places) for arrays in (self._weights, self._at_least)
+        inputs = torch.stack([place.cut(self._frames[place.frame]) for place in places])
+        hideable, weights, at_least = (
+            None if arrays is None else _cut(arrays, places)
+            for arrays in (self._hideable, self._weights, self._at_least)
         )
-        return PatchBatch(x, held, places, weights, at_least)
+        held = _cut(self._held_out, places)
+        return PatchBatch(inputs[:, :1], inputs[:, 1:], held, places, hideable, weights, at_least)
 
     def _place(self) -> Place:
         frame = self._integer(len(self._frames)) if len(self._frames) > 1 else 0
@@ -99,6 +106,17 @@ class Sampler:
 
     def _integer(self, below: int) -> int:
         return int(torch.randint(below, (), generator=self._generator))
+
+
+def cut(frame: Tensor, where: Sequence[slice]) -> Tensor:
+    """Return a part of a frame, with or without channels in front.
+
+    Examples
+    --------
+    >>> cut(torch.zeros(2, 5, 6), (slice(3), slice(4))).shape
+    torch.Size([2, 3, 4])
+    """
+    return frame[(slice(None),) * (frame.ndim - len(where)) + tuple(where)]
 
 
 def _cut(arrays: Sequence[Tensor], places: Sequence[Place]) -> Tensor:

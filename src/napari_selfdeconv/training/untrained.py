@@ -12,7 +12,7 @@ from napari_selfdeconv.arrays.symmetry import psf_symmetries
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Event, Started
-from napari_selfdeconv.network.model import Deconvolver, build_network, place
+from napari_selfdeconv.network.model import Deconvolver, build_network, place, takes_estimate
 from napari_selfdeconv.training.loop import Trained
 from napari_selfdeconv.training.model_selection import INITIAL
 
@@ -21,7 +21,7 @@ def build_initial(
     psf: NDArray[Any], config: TrainConfig, choice: Choice, weights: Mapping[str, Tensor]
 ) -> Deconvolver:
     """Return a network with ``weights``, on the device and in evaluation mode."""
-    network = build_network(config, psf)
+    network = build_network(config, psf, takes_estimate(weights, config))
     network.load_state_dict(weights)
     place(network, choice, psf.ndim)
     return network.eval()

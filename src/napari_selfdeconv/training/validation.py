@@ -21,6 +21,7 @@ from napari_selfdeconv.network.model import Deconvolver, autocast
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.clipping import ClippedBlur
 from napari_selfdeconv.physics.noise import noise_of
+from napari_selfdeconv.training.sampler import cut
 
 # Voxels predicted per measurement: enough held-out ones for a steady figure, few enough to cost little.
 _MOST_VOXELS = 262_144
@@ -31,8 +32,9 @@ class Validator:
 
     Parameters
     ----------
-    frames : standardised images of one shape, held-out pixels replaced by their neighbours' median.
-    truths : the same with the pixels as recorded.
+    frames : inputs of the network (channels, *space), of one shape; held-out pixels are replaced by their
+        neighbours' median.
+    truths : the standardised images with the pixels as recorded.
     held_out : boolean, True where a pixel is held out.
     """
 
@@ -44,13 +46,13 @@ class Validator:
         config: TrainConfig,
         choice: Choice,
     ) -> None:
-        patch = [min(n, config.optimiser.patch) for n in frames[0].shape]
+        patch = [min(n, config.optimiser.patch) for n in truths[0].shape]
         most = max(1, _MOST_VOXELS // int(np.prod(patch)))
-        places = _spread(len(frames), frames[0].shape, patch, most)
+        places = _spread(len(frames), truths[0].shape, patch, most)
         chosen = [(k, tuple(slice(s, s + p) for s, p in zip(start, patch, strict=True))) for k, start in places]
-        x, truth, held = (
-            torch.stack([arrays[k][where] for k, where in chosen])[:, None]
-            for arrays in (frames, truths, held_out)
+        x = torch.stack([cut(frames[k], where) for k, where in chosen])
+        truth, held = (
+            torch.stack([arrays[k][where] for k, where in chosen])[:, None] for arrays in (truths, held_out)
         )
         self._batches = [
             tuple(t[i : i + config.optimiser.batch_size].to(choice.device) for t in (x, truth, held))

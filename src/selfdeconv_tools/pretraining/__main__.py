@@ -22,7 +22,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.initial_weights import write_weights
 from napari_selfdeconv.network.model import Deconvolver, build_network, place
-from selfdeconv_tools.pretraining.deeper import deepened
+from selfdeconv_tools.pretraining.deeper import deepened, widened
 from selfdeconv_tools.pretraining.hazy import HazyProblems
 from selfdeconv_tools.pretraining.problems import Problems
 from selfdeconv_tools.pretraining.training import Schedule, Source, train
@@ -72,13 +72,13 @@ def _source(config: TrainConfig, args: argparse.Namespace) -> Source:
 
 
 def _network(config: TrainConfig, args: argparse.Namespace) -> Deconvolver:
-    network = build_network(config, np.ones((1,) * args.ndim, np.float32))
+    network = build_network(config, np.ones((1,) * args.ndim, np.float32), takes_estimate=bool(args.stacks))
     if args.deepen:
         learned = {name.removeprefix("unet."): value for name, value in load_file(args.deepen).items()}
         network.unet.load_state_dict(deepened(network.unet, learned))
     if args.begin:
-        learned = load_file(args.begin)
-        network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in learned.items()})
+        learned = {n: v.float() if v.is_floating_point() else v for n, v in load_file(args.begin).items()}
+        network.load_state_dict(widened(learned, network.state_dict()))
     return network
 
 

@@ -1,4 +1,4 @@
-"""An additional level for a trained network, which does not change its output at first."""
+"""An additional level or input channel for a trained network, which does not change its output at first."""
 
 from __future__ import annotations
 
@@ -46,3 +46,23 @@ def deepened(unet: UNet, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         f"decoder.{new}.conv2.weight": torch.zeros_like(weights[f"decoder.{new}.conv2.weight"]),
         shortcut: passed_on.reshape(weights[shortcut].shape),
     }
+
+
+def widened(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights for a network with more input channels than those of ``state``; it ignores them at first.
+
+    Parameters
+    ----------
+    state : weights of a whole network.
+    wanted : those of the network that they are for; only shapes are used.
+
+    Examples
+    --------
+    >>> old = {"unet.stem.weight": torch.ones(2, 1, 3, 3)}
+    >>> widened(old, {"unet.stem.weight": torch.zeros(2, 2, 3, 3)})["unet.stem.weight"].sum((0, 2, 3))
+    tensor([18.,  0.])
+    """
+    stem = "unet.stem.weight"
+    weight = torch.zeros_like(wanted[stem])
+    weight[:, : state[stem].shape[1]] = state[stem]
+    return {**state, stem: weight}

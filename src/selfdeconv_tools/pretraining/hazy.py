@@ -24,7 +24,7 @@ _CONTRASTS = (0.6, 40.0)
 
 
 class HazyProblems:
-    """Draws batches of (image and its filtered copies, truth, contrast) from generated stacks.
+    """Draws batches of (image, its filtered copies and the first estimate; truth; contrast) from stacks.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class HazyProblems:
 
     def __init__(self, config: TrainConfig, folder: Path, seed: int) -> None:
         self._config, self._seed = config, seed
-        groups = [group for path in sorted(folder.glob("*.npz")) if (group := Group.load(path)).pairs]
+        groups = [group for path in sorted(folder.glob("*.npz")) if (group := Group.load(path)).stacks]
         if len(groups) < _LEAST_GROUPS:
             raise FileNotFoundError(
                 f"{folder} holds the stacks of {len(groups)} microscopes and {_LEAST_GROUPS} are needed: "
@@ -57,12 +57,13 @@ class HazyProblems:
         examples: list[Example] = []
         for group in self._unseen:
             inverses = self._inverses(group)
-            for arrays in group.pairs[:2]:
-                image, truth = (
+            for arrays in group.stacks[:2]:
+                image, truth, first = (
                     torch.from_numpy((a - arrays[0].mean()) / arrays[0].std())[None, None] for a in arrays
                 )
                 with torch.inference_mode():
-                    examples.append((torch.cat([image, *[inverse(image) for inverse in inverses]], 1), truth))
+                    filtered = [inverse(image) for inverse in inverses]
+                    examples.append((torch.cat([image, *filtered, first], 1), truth))
         return {"unseen microscopes": examples}
 
     def _inverses(self, group: Group) -> list[Blur]:
@@ -71,28 +72,29 @@ class HazyProblems:
     def _group(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
         group = self._groups[draw.random.integers(len(self._groups))]
         inverses = self._inverses(group)
-        pairs = [_patch(group, draw.random) for _ in range(_PER_GROUP)]
-        image, truth = (torch.stack(arrays)[:, None] for arrays in zip(*pairs, strict=True))
+        patches = [_patch(group, draw.random) for _ in range(_PER_GROUP)]
+        image, truth, first = torch.stack(patches)[:, :, None].unbind(1)
         spot = self._config.blind_spot
         with torch.inference_mode():
             mask = stratified_mask(len(image), image.shape[2:], spot.mask_percent, draw.generator)
             mask[: len(image) // 2] = False
             image = fill_with_noise(image, mask, spot.mask_sigma, draw.generator)
-            inputs = torch.cat([image, *[inverse(image) for inverse in inverses]], 1)
+            inputs = torch.cat([image, *[inverse(image) for inverse in inverses], first], 1)
         contrast = truth.flatten(1).std(1).clamp(*_CONTRASTS).view(-1, 1, 1, 1, 1)
         return inputs, truth, contrast
 
 
-def _patch(group: Group, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return a patch of a standardised image and of its truth, turned at random, often dimmed or moved."""
-    image, truth = group.pairs[random.integers(len(group.pairs))]
+def _patch(group: Group, random: np.random.Generator) -> Tensor:
+    """Return a patch of a standardised image, its truth and estimate, turned at random, often dimmed or moved."""
+    stack = group.stacks[random.integers(len(group.stacks))]
+    image = stack[0]
     mean, deviation = image.mean(), image.std()
     starts = [random.integers(n - min(n, p) + 1) for n, p in zip(image.shape, _PATCH, strict=True)]
     where = tuple(slice(s, s + p) for s, p in zip(starts, _PATCH, strict=True))
-    both = torch.from_numpy(np.stack([(array[where] - mean) / deviation for array in (image, truth)]))
-    both = both.flip([axis for axis in (1, 2, 3) if random.random() < 0.5])
+    patch = torch.from_numpy(np.stack([(array[where] - mean) / deviation for array in stack]))
+    patch = patch.flip([axis for axis in (1, 2, 3) if random.random() < 0.5])
     if random.random() < 0.5:
-        both = both.transpose(2, 3)
+        patch = patch.transpose(2, 3)
     if random.random() < 0.5:
-        both = both * random.uniform(0.7, 1.4) + random.normal(0, 0.25)
-    return both[0], both[1]
+        patch = patch * random.uniform(0.7, 1.4) + random.normal(0, 0.25)
+    return patch

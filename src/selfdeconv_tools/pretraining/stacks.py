@@ -2,7 +2,8 @@
 
 Each file holds the stacks of one microscope. A scene twice as large as the stack is blurred with a PSF as large as
 the scene; photons and read noise are added; and background and far light are subtracted as in use
-(`restoration.far_light`). What is stored is that image and the truth, both in the light of the compact PSF.
+(`restoration.far_light`). What is stored is that image, the truth, and the first estimate of Richardson-Lucy, all
+in the light of the compact PSF.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _SCENES, _EXPOSURES = 3, 2
 # A scene with less light than this share of its own brightest voxel in the field teaches nothing.
 _LEAST_LIGHT = 0.05
 _HALF_MAX = 6e4
+# Of the arrays of a stack in its file.
+_NAMES = ("image", "truth", "estimate")
 
 Array = NDArray[np.float32]
 Random = np.random.Generator
@@ -45,28 +48,26 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Group:
-    """Stacks of one microscope: the compact PSF, and pairs of image (deviation 1) and truth, float32."""
+    """Stacks of one microscope: the compact PSF, and (image of deviation 1, truth, first estimate), float32."""
 
     near: Array
-    pairs: tuple[tuple[Array, Array], ...]
+    stacks: tuple[tuple[Array, Array, Array], ...]
 
     def save(self, path: Path) -> None:
         """Write the stacks in half precision."""
         arrays: dict[str, NDArray[Any]] = {"near": self.near}
-        for number, (image, truth) in enumerate(self.pairs):
-            arrays[f"image{number}"] = image.astype(np.float16)
-            arrays[f"truth{number}"] = np.minimum(truth, _HALF_MAX).astype(np.float16)
+        for number, stack in enumerate(self.stacks):
+            for name, array in zip(_NAMES, stack, strict=True):
+                arrays[f"{name}{number}"] = np.minimum(array, _HALF_MAX).astype(np.float16)
         np.savez(path, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Group:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
-            count = sum(name.startswith("image") for name in file.files)
-            pairs = tuple(
-                (file[f"image{n}"].astype(np.float32), file[f"truth{n}"].astype(np.float32)) for n in range(count)
-            )
-            return cls(file["near"], pairs)
+            count = sum(name.startswith(_NAMES[0]) for name in file.files)
+            numbered = [[file[f"{name}{n}"].astype(np.float32) for name in _NAMES] for n in range(count)]
+            return cls(file["near"], tuple((image, truth, first) for image, truth, first in numbered))
 
 
 def make_group(seed: int, field: tuple[int, int, int] = FIELD) -> Group:
@@ -75,7 +76,7 @@ def make_group(seed: int, field: tuple[int, int, int] = FIELD) -> Group:
     Examples
     --------
     >>> group = make_group(4, (8, 24, 24))
-    >>> 0 < len(group.pairs) <= 6, {image.shape for image, _ in group.pairs}
+    >>> 0 < len(group.stacks) <= 6, {image.shape for image, _, _ in group.stacks}
     (True, {(8, 24, 24)})
     """
     random = np.random.default_rng((91, seed))
@@ -89,7 +90,7 @@ def make_group(seed: int, field: tuple[int, int, int] = FIELD) -> Group:
     inner = near_shape(whole, field)
     near, share = near_part(whole, inner)
     middle = tuple(slice(n // 2, n // 2 + n) for n in field)
-    pairs: list[tuple[Array, Array]] = []
+    stacks: list[tuple[Array, Array, Array]] = []
     for _ in range(_SCENES):
         scene = make_scene(random, shape)
         light = np.maximum(fftconvolve(scene, psf, mode="same"), 0)[middle]
@@ -101,10 +102,12 @@ def make_group(seed: int, field: tuple[int, int, int] = FIELD) -> Group:
             image = random.poisson(photons * light) + random.normal(100, random.uniform(0.5, 4), field)
             image = image.astype(np.float32)
             work = estimate_far_light(image, whole, inner, "reflect", torch.device("cpu"), StopToken())
-            left = image - _result(work).light
+            far = _result(work)
+            left = image - far.light
             deviation = np.float32(left.std())
-            pairs.append((left / deviation, np.asarray(share * photons * truth / deviation, np.float32)))
-    return Group(near, tuple(pairs))
+            known = np.asarray(share * photons * truth / deviation, np.float32)
+            stacks.append((left / deviation, known, far.estimate / deviation))
+    return Group(near, tuple(stacks))
 
 
 def make_scene(random: Random, shape: tuple[int, ...]) -> Array:
@@ -214,7 +217,7 @@ def main() -> None:
         started = time.perf_counter()
         group = make_group(seed)
         group.save(path)
-        print(f"{path.name}: {len(group.pairs)} stacks, {time.perf_counter() - started:.0f} s", flush=True)  # noqa: T201
+        print(f"{path.name}: {len(group.stacks)} stacks, {time.perf_counter() - started:.0f} s", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

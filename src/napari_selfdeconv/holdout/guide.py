@@ -1,0 +1,52 @@
+"""A first estimate that has not seen the pixels that training hides from the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.holdout.held_out import hold_out
+from napari_selfdeconv.holdout.masks import stratified_mask
+
+#: Share of the pixels that a first estimate for training does not see: one in every box of 2 x 2 x 2.
+HIDDEN_PERCENT = 12.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guide:
+    """What a network in training sees of a stack beside the stack itself.
+
+    Attributes
+    ----------
+    estimate : float32, standardised: the first estimate of the stack, made without the pixels ``hidden``.
+    hidden : boolean, as large. Only these may be hidden from the network: the estimate has the others.
+    """
+
+    estimate: NDArray[np.float32]
+    hidden: NDArray[np.bool_]
+
+
+def choose_hidden(standard: NDArray[np.float32], config: TrainConfig, seed: int) -> NDArray[np.bool_]:
+    """Return which pixels a first estimate for training is made without; the held-out ones are among them.
+
+    Parameters
+    ----------
+    standard : the standardised stack.
+    config : its share of held-out pixels.
+    seed : of the frame, as in `hold_out`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv import preset
+    >>> stack = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    >>> 0.11 < choose_hidden(stack, preset("quick", 3), seed=0).mean() < 0.17
+    True
+    """
+    _, held = hold_out(standard, config.blind_spot.held_out_percent, seed)
+    drawn = stratified_mask(1, standard.shape, HIDDEN_PERCENT, torch.Generator().manual_seed(seed))
+    hidden: NDArray[np.bool_] = held | drawn[0, 0].numpy()
+    return hidden

@@ -1,0 +1,110 @@
+"""The first estimate of a widefield stack is an input of the network, and in training a blind one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.api.test_far_light import CONFIG, make
+
+from napari_selfdeconv import api
+from napari_selfdeconv.compute.device import choose_device
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.events import drain
+from napari_selfdeconv.inference.predict import make_ready
+from napari_selfdeconv.inference.prepare import Problem
+from napari_selfdeconv.network.model import build_network, takes_estimate
+from napari_selfdeconv.physics.pixel_weights import PixelWeights
+from napari_selfdeconv.training.run import TrainingRun
+
+RANDOM = api.preset("quick", 3, steps=3, patch=16, batch_size=1, precision="float32", pretrained=False)
+CHOICE = choose_device("cpu", "float32")
+
+
+def ready() -> Problem:
+    return drain(make_ready(Problem.of(*make(), CONFIG), CONFIG, api.StopToken()))
+
+
+def test_the_estimate_has_the_light_of_the_image() -> None:
+    problem = ready()
+    assert problem.far is not None
+    estimate = problem.far.estimate
+    assert estimate.shape == problem.image.shape
+    assert estimate.min() >= 0
+    assert estimate.sum() == pytest.approx(problem.image.sum(), rel=0.2)
+
+
+def test_hidden_pixels_have_no_influence_on_the_estimate_for_training() -> None:
+    problem = ready()
+    guide = drain(problem.guide(CONFIG, 0, CHOICE, api.StopToken()))
+    weights = PixelWeights((~guide.hidden).astype(np.float32))
+    other = np.where(guide.hidden, 3 * problem.image + 1000, problem.image)
+    again = drain(replace(problem, image=other)._estimate(weights, CHOICE, api.StopToken()))
+    np.testing.assert_allclose(problem.scale.apply(again), guide.estimate, atol=1e-4 * np.ptp(guide.estimate))
+    # Seen pixels have.
+    seen = np.where(guide.hidden, problem.image, 3 * problem.image + 1000)
+    changed = drain(replace(problem, image=seen)._estimate(weights, CHOICE, api.StopToken()))
+    assert not np.allclose(problem.scale.apply(changed), guide.estimate, atol=0.1)
+
+
+def test_only_pixels_that_the_estimate_has_not_seen_are_hidden_from_the_network() -> None:
+    problem = ready()
+    guide = drain(problem.guide(CONFIG, 0, CHOICE, api.StopToken()))
+    run = TrainingRun(
+        [problem.standard], problem.psf, RANDOM.replace(augment=False),
+        CHOICE, problem.scale.bounds, None, guides=[guide],
+    )  # fmt: skip
+    hidden, held = torch.from_numpy(guide.hidden), 0
+    for position in range(20):
+        batch = run.sampler.draw()
+        assert batch.estimate.shape == batch.x.shape
+        mask, masked = run.blind_spot.hide_pixels(batch, position)
+        where = batch.places[0].where
+        assert not bool((mask[0, 0] & ~hidden[where]).any())
+        assert torch.equal(masked[~mask], batch.x[~mask])
+        held += int((batch.held[0, 0] & ~hidden[where]).sum())
+        torch.testing.assert_close(batch.estimate[0, 0], torch.from_numpy(guide.estimate)[where])
+    assert held == 0
+
+
+def test_a_network_with_an_estimate_is_saved_and_loaded(tmp_path: Path) -> None:
+    image, psf = make()
+    model = api.deconvolve(image, psf, RANDOM).model
+    assert model.network.takes_estimate
+    api.save_model(tmp_path / "model.safetensors", model)
+    loaded = api.load_model(tmp_path / "model.safetensors")
+    assert loaded.network.takes_estimate
+    np.testing.assert_array_equal(api.apply_model(loaded, image), api.apply_model(model, image))
+
+
+def test_a_model_made_before_there_was_an_estimate_still_works(tmp_path: Path) -> None:
+    image, psf = make()
+    model = api.deconvolve(image, psf, CONFIG).model
+    old = build_network(CONFIG, model.psf).eval()
+    assert not takes_estimate(old.state_dict(), CONFIG)
+    api.save_model(tmp_path / "old.safetensors", replace(model, network=old))
+    loaded = api.load_model(tmp_path / "old.safetensors")
+    assert not loaded.network.takes_estimate
+    assert np.isfinite(api.apply_model(loaded, image)).all()
+    assert np.isfinite(drain(api.iter_deconvolve(image, psf, CONFIG, start_from=loaded)).image).all()
+
+
+def test_a_model_with_an_estimate_is_not_trained_further_with_a_compact_psf() -> None:
+    image, psf = make()
+    model = api.deconvolve(image, psf, CONFIG).model
+    with pytest.raises(ConfigError, match="PSF of the whole stack"):
+        drain(api.iter_deconvolve(image, model.psf, CONFIG, start_from=model))
+
+
+def test_the_estimate_is_what_the_network_begins_from() -> None:
+    """With another estimate the initial weights give another result."""
+    problem = ready()
+    assert problem.far is not None
+    model = api.deconvolve(*make(), CONFIG.replace(steps=0)).model
+    seen = problem.input_of(model.network)
+    piece = torch.from_numpy(seen[(slice(None),) * 3])[None]
+    changed = piece.clone()
+    changed[:, 1] = 0
+    with torch.inference_mode():
+        assert not torch.allclose(model.network(piece), model.network(changed), atol=0.1)
