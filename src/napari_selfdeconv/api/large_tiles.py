@@ -73,7 +73,7 @@ class TileWork:
         count: LightCount,
         shape: Sequence[int],
     ) -> Finish:
-        """Return what is done to every tile of an image of ``shape``: gain, offset, units, refinement, light."""
+        """Return the function for every tile of an image of ``shape``: gain, offset, units, refinement, light."""
         refiner = Refiner(choice.device, self.chosen)
 
         def finished(

@@ -1,4 +1,4 @@
-"""The light of an image as its noise leaves it, and of a result, which is never negative."""
+"""The light of an image without outliers and clipping bias, and the light of a result, which is never negative."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Light:
         return replace(light, level=float((light.seen(image, expected) - expected).mean(dtype=np.float64)))
 
     def seen(self, image: Array, expected: Array) -> Array:
-        """Return the light that the image saw."""
+        """Return ``image`` without outliers and clipping bias; ``expected`` is g(f(x))."""
         light: Array = expected + np.clip(image - expected, self.low, self.high) - np.float32(self.level)
         if self.sigma:
             light -= clipping_bias(torch.from_numpy(expected), self.black, self.sigma).numpy()
