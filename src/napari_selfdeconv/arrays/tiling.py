@@ -110,8 +110,8 @@ def predict_tiled(
 
     Parameters
     ----------
-    functions : each maps what is read, float32, to a float32 tile of the same shape without channels; their mean
-        is taken.
+    functions : each maps the float32 tile that is read to a float32 tile of the same shape without channels; their
+        mean is taken.
     image : any shape, or `Channels`; only the current tile is read from an array on disk.
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.

@@ -1,4 +1,4 @@
-"""A first estimate that has not seen the pixels that training hides from the network."""
+"""A first estimate made without the pixels that training hides from the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIDDEN_PERCENT = 12.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Guide:
-    """What a network in training sees of a stack beside the stack itself.
+    """The input of a network in training besides the stack itself.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Guide:
 
 
 def choose_hidden(standard: NDArray[np.float32], config: TrainConfig, seed: int) -> NDArray[np.bool_]:
-    """Return which pixels a first estimate for training is made without; the held-out ones are among them.
+    """Return the pixels that a first estimate for training leaves out. The held-out pixels are among them.
 
     Parameters
     ----------

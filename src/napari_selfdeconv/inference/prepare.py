@@ -226,7 +226,7 @@ class Problem:
     def guide(
         self, config: TrainConfig, frame: int, choice: Choice, stop: StopToken
     ) -> Generator[Event, None, Guide]:
-        """Return what a network in training sees beside the image; far light was subtracted from it.
+        """Return the input of a network in training besides the image, from which far light was subtracted.
 
         Parameters
         ----------
@@ -365,7 +365,7 @@ class Problem:
         return self.scale.apply(self.image)
 
     def input_of(self, network: Deconvolver) -> Any:
-        """Return what a network takes, to be read in pieces: `pieces`, and the first estimate if it takes one."""
+        """Return the input of a network, to be read in pieces: `pieces`, and the first estimate if it uses one."""
         if not network.takes_estimate:
             return self.pieces
         if self.far is None:
