@@ -263,7 +263,8 @@ def _timing(row: Row) -> str:
 
 
 def _label(method: str) -> str:
-    return {"input": "image", "quick": "`quick`", "standard": "`standard`"}.get(method, method)
+    names = {"input": "image", "instant": "`instant`", "quick": "`quick`", "standard": "`standard`"}
+    return names.get(method, method)
 
 
 def _both(row: Row) -> str:
