@@ -11,11 +11,13 @@ from tests.api.test_far_light import CONFIG, make
 from napari_selfdeconv import api
 from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import drain
+from napari_selfdeconv.events import Interim, Progress, drain
+from napari_selfdeconv.holdout.guide import choose_hidden
 from napari_selfdeconv.inference.predict import make_ready
-from napari_selfdeconv.inference.prepare import Problem
+from napari_selfdeconv.inference.prepare import ESTIMATE_STAGE, Problem
 from napari_selfdeconv.network.model import build_network, takes_estimate
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
+from napari_selfdeconv.training import run as training_run
 from napari_selfdeconv.training.run import TrainingRun
 
 RANDOM = api.preset("quick", 3, steps=3, patch=16, batch_size=1, precision="float32", pretrained=False)
@@ -108,3 +110,46 @@ def test_the_estimate_is_what_the_network_begins_from() -> None:
     changed[:, 1] = 0
     with torch.inference_mode():
         assert not torch.allclose(model.network(piece), model.network(changed), atol=0.1)
+
+
+def test_a_turned_stack_hides_the_same_pixels() -> None:
+    stack = np.random.default_rng(0).gamma(1.0, 1.0, (6, 12, 15)).astype(np.float32)
+    hidden = choose_hidden(stack, CONFIG, seed=3)
+    turned = choose_hidden(np.ascontiguousarray(np.flip(stack.transpose(0, 2, 1), (0, 1))), CONFIG, seed=3)
+    np.testing.assert_array_equal(np.flip(hidden.transpose(0, 2, 1), (0, 1)), turned)
+
+
+def test_a_restart_with_another_seed_has_an_estimate_without_its_held_out_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter(["the result became flat"])
+    monkeypatch.setattr(training_run, "find_collapse", lambda *_: next(answers, ""))
+    monkeypatch.setattr(training_run, "_GRACE_STEPS", 0)
+    result = api.deconvolve(*make(), CONFIG)
+    assert result.provenance["seed"] == 1
+    np.testing.assert_array_equal(result.image, api.deconvolve(*make(), CONFIG.replace(seed=1)).image)
+
+
+def test_the_instant_result_does_not_wait_for_the_estimate_of_training() -> None:
+    events: list[object] = []
+    drain(api.iter_deconvolve(*make(), CONFIG, instant_first=True), events.append)
+    kinds = [e.stage if isinstance(e, Progress) else type(e) for e in events]
+    assert kinds.index(Interim) < kinds.index(ESTIMATE_STAGE) < kinds.index("train")
+
+
+def test_after_the_instant_result_a_stop_makes_no_estimate() -> None:
+    stop, stages = api.StopToken(), set()
+    for event in api.iter_deconvolve(*make(), CONFIG, instant_first=True, stop=stop):
+        if isinstance(event, Interim):
+            stop.stop()
+        if isinstance(event, Progress):
+            stages.add(event.stage)
+    assert ESTIMATE_STAGE not in stages
+
+
+def test_models_with_and_without_an_estimate_are_not_compared() -> None:
+    image, psf = make()
+    model = api.deconvolve(image, psf, CONFIG).model
+    compact = api.deconvolve(image, model.psf, CONFIG).model
+    with pytest.raises(ConfigError, match="models of the same PSF"):
+        api.uncertainty(compact, image, samples=1, others=[model])

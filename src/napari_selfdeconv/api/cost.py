@@ -98,7 +98,9 @@ def psf_cost(
     if has_far_light(psf_shape, image_shape):
         inner = suggest_psf_shape(optics, voxel_um, image_shape)
         count = _WITH_BLOCKS if wants_two_grids(psf_shape) else ITERATIONS
-        seconds = count * _far_seconds(image_shape, psf_shape)
+        # Training has a first estimate of its own.
+        estimates = 2 if config.optimiser.steps else 1
+        seconds = estimates * count * _far_seconds(image_shape, psf_shape)
         far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
     optimiser = config.optimiser
     patch = [min(optimiser.patch, n) for n in image_shape]

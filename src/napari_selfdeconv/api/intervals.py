@@ -141,6 +141,11 @@ def iter_uncertainty(
     check_whole("samples", samples, 1, 64)
     if odd := [other.psf.ndim for other in others if other.psf.ndim != model.psf.ndim]:
         raise ConfigError(f"the model is {model.psf.ndim}D and another one is {odd[0]}D: they must be the same")
+    if model.whole_psf is None and any(other.whole_psf is not None for other in others):
+        raise ConfigError(
+            "another model was trained with a PSF larger than its stack, and the model was not: "
+            "compare models of the same PSF"
+        )
     given = Problem.of_model(model, image, weights).with_independent_noise()
     choice = device.choose_device(device_name, model.config.compute.precision)
     tiles, stop = tiles or TileConfig(), stop or StopToken()

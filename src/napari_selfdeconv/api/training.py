@@ -143,17 +143,29 @@ def iter_train(
             choice = device.choose_device(config.compute.device, fitted.compute.precision)
     yield from said
     yield from map(Warned, notes)
-    guides: list[Guide] | None = None
-    if first.far is not None and (weights is None or takes_estimate(weights, config)):
-        guides = []
-        if fitted.optimiser.steps:
+    guides: dict[int, list[Guide]] = {}
+
+    def guides_of(attempt: TrainConfig) -> Generator[Event, None, list[Guide]]:
+        """Return the first estimates for training; another seed holds out other pixels and has others."""
+        seed = attempt.seed
+        if seed not in guides:
+            made = []
             with computing():
                 for number, problem in enumerate(problems):
-                    guides.append((yield from problem.guide(fitted, number, choice, stop)))
+                    made.append((yield from problem.guide(attempt, number, choice, stop)))
+            guides.clear()
+            guides[seed] = made
+        return guides[seed]
+
+    def trains(attempt: TrainConfig) -> bool:
+        # With the instant result, the user may stop before the first step.
+        return weights is None or (attempt.optimiser.steps > 0 and not (instant is not None and stop.stopped))
 
     def train_once(attempt: TrainConfig) -> Generator[Event, None, Trained]:
-        # With the instant result, the user may stop before the first step.
-        if weights is not None and (not attempt.optimiser.steps or (instant is not None and stop.stopped)):
+        seen: list[Guide] | None = None
+        if first.far is not None and (weights is None or takes_estimate(weights, config)) and trains(attempt):
+            seen = yield from guides_of(attempt)
+        if weights is not None and not trains(attempt):
             return (yield from _translated(use_initial(psf, attempt, choice, weights)))
         previewer = None
         if preview_every_s is not None:
@@ -171,7 +183,7 @@ def iter_train(
             weights=weights,
             pixels=pixels,
             cautious=first.far is not None,
-            guides=guides,
+            guides=seen,
             writer=None if checkpoint is None else checkpoint.writer(attempt, choice),
             resumed=earlier.state if earlier is not None and attempt is fitted else None,
         )
@@ -232,7 +244,7 @@ def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32], pr
     """Refuse a model of another architecture; say where it was trained with another PSF."""
     if model.network.takes_estimate and problem.far is None:
         raise ConfigError(
-            "the model was trained with a PSF as large as its stack, and this PSF is smaller: "
+            "the model was trained with a PSF as large as its stack, and this PSF is smaller than the stack: "
             "train a new model, or use the PSF of the whole stack"
         )
     if model.psf.ndim != psf.ndim:

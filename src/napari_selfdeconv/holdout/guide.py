@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.holdout.held_out import hold_out
-from napari_selfdeconv.holdout.masks import stratified_mask
+from napari_selfdeconv.holdout.held_out import choose_held_out, hold_out
 
 #: Share of the pixels that a first estimate for training does not see: one in every box of 2 x 2 x 2.
 HIDDEN_PERCENT = 12.5
@@ -47,6 +45,5 @@ def choose_hidden(standard: NDArray[np.float32], config: TrainConfig, seed: int)
     True
     """
     _, held = hold_out(standard, config.blind_spot.held_out_percent, seed)
-    drawn = stratified_mask(1, standard.shape, HIDDEN_PERCENT, torch.Generator().manual_seed(seed))
-    hidden: NDArray[np.bool_] = held | drawn[0, 0].numpy()
+    hidden: NDArray[np.bool_] = held | choose_held_out(standard, HIDDEN_PERCENT, seed)
     return hidden

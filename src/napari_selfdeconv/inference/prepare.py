@@ -41,6 +41,8 @@ from napari_selfdeconv.stop_token import StopToken
 _MOST_FILLED = 0.01
 #: Name of the stage in which the far light is estimated, in `Progress`.
 HAZE_STAGE = "haze"
+#: The same of the stage in which only the first estimate is made again.
+ESTIMATE_STAGE = "estimate"
 #: The same of the stage in which bright points are deconvolved.
 POINTS_STAGE = "points"
 DARK_BORDER = (
@@ -253,7 +255,7 @@ class Problem:
         assert self.far is not None
         image, share = self.image + self.far.light, self.far.share
         work = estimate_inside(image, self.given_psf, share, choice.device, stop, weights=weights)
-        return (yield from report_progress(work, HAZE_STAGE, stop))
+        return (yield from report_progress(work, ESTIMATE_STAGE, stop))
 
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
         """Return the weights of a part of the image; None if all pixels are measurements."""

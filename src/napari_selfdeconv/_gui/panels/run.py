@@ -21,6 +21,7 @@ _TELLS_FROM = 5
 _STAGES = {
     "check": "Checking the image",
     "haze": "Finding light from far planes",
+    "estimate": "Making the first estimate",
     "points": "Deconvolving bright points",
     "train": "Training",
     "predict": "Deconvolving",
