@@ -153,3 +153,13 @@ def test_models_with_and_without_an_estimate_are_not_compared() -> None:
     compact = api.deconvolve(image, model.psf, CONFIG).model
     with pytest.raises(ConfigError, match="models of the same PSF"):
         api.uncertainty(compact, image, samples=1, others=[model])
+
+
+def test_tiles_written_with_a_mask_are_those_of_the_whole() -> None:
+    image, psf = make()
+    mask = np.ones(image.shape, np.float32)
+    mask[2:4, 5:9] = 0
+    config, out = CONFIG.replace(average_symmetries=False, steps=1), np.zeros(image.shape, np.float32)
+    drain(api.iter_deconvolve_large(image, psf, config, out=out, weights=mask))
+    whole = api.deconvolve(image, psf, config, weights=mask).image
+    np.testing.assert_allclose(out, whole, rtol=1e-5, atol=1e-5 * whole.max())

@@ -116,7 +116,8 @@ def predict_tiled(
     tile, context : voxels on each axis; see `tile_spans` for these and ``align``.
     out : array to write into, by default a new one; zarr will do. It is returned.
     finish : function that is applied to the mean of ``functions`` before its core is written. It also gets the
-        tile that was read, its place in the image, and the place of the core in the tile.
+        tile that was read (of `Channels` the first one), its place in the image, and the place of the core in the
+        tile.
     is_there : returns whether the core of a tile is in ``out`` already. Such a tile is skipped.
 
     Examples
@@ -146,6 +147,6 @@ def predict_tiled(
         mean /= len(functions)
         inside = tuple(slice(s.core.start - s.read.start, s.core.stop - s.read.start) for s in box)
         if finish is not None:
-            mean = finish(mean, piece, read, inside)
+            mean = finish(mean, piece[0] if isinstance(image, Channels) else piece, read, inside)
         result[core] = mean[inside]
     return result
