@@ -129,3 +129,18 @@ def test_a_plane_still_refuses_a_larger_psf() -> None:
         api.deconvolve(np.eye(16), np.ones((33, 33)), api.preset("quick", 2))
     with pytest.raises(ConfigError, match="larger than the image"):
         api.residual(np.eye(16), np.eye(16), np.ones((33, 33)))
+
+
+def test_a_series_that_is_stopped_has_all_iterations_of_every_frame() -> None:
+    image, psf = make()
+    stop = api.StopToken()
+    work = api.iter_deconvolve_series(
+        np.stack([image, image]), psf, api.SeriesPlan(axes="tzyx"), CONFIG.replace(steps=9), stop=stop
+    )
+
+    def stop_in_training(event: object) -> None:
+        if isinstance(event, Progress) and event.stage == "train":
+            stop.stop()
+
+    first, second = drain(work, stop_in_training).image
+    np.testing.assert_array_equal(first, second)

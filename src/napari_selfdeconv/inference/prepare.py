@@ -186,8 +186,9 @@ class Problem:
         """
         if self.whole_psf is None or self.far is not None:
             return self
+        # A stop keeps the result so far, which needs all of this; only a cancellation ends it.
         work = estimate_far_light(
-            self.image, self.whole_psf, self.psf.shape, boundary, choice.device, stop, weights=self.weights
+            self.image, self.whole_psf, self.psf.shape, boundary, choice.device, StopToken(), weights=self.weights
         )
         far = yield from report_progress(work, HAZE_STAGE, stop)
         near = far.subtract(self.image, self.weights)
@@ -203,7 +204,8 @@ class Problem:
         """
         if self.bright is not None:
             return self
-        work = separate_bright_points(self.image, self.psf, self.scale, choice.device, stop, weights=self.weights)
+        device = choice.device
+        work = separate_bright_points(self.image, self.psf, self.scale, device, StopToken(), weights=self.weights)
         bright = yield from report_progress(work, POINTS_STAGE, stop)
         if bright is None:
             return self
@@ -246,15 +248,16 @@ class Problem:
         if self.weights is not None:
             values, at_least = self.weights.values.astype(np.float32), self.weights.at_least
         weights = PixelWeights(np.where(hidden, np.float32(0), values), at_least)
-        estimate = yield from self._estimate(weights, choice, stop)
+        # After a stop there is at most one more step.
+        estimate = yield from self._estimate(weights, choice, stop, until=stop)
         return Guide(estimate=self.scale.apply(estimate), hidden=hidden)
 
     def _estimate(
-        self, weights: PixelWeights | None, choice: Choice, stop: StopToken
+        self, weights: PixelWeights | None, choice: Choice, stop: StopToken, until: StopToken | None = None
     ) -> Generator[Event, None, NDArray[np.float32]]:
         assert self.far is not None
-        image, share = self.image + self.far.light, self.far.share
-        work = estimate_inside(image, self.given_psf, share, choice.device, stop, weights=weights)
+        image, share, until = self.image + self.far.light, self.far.share, until or StopToken()
+        work = estimate_inside(image, self.given_psf, share, choice.device, until, weights=weights)
         return (yield from report_progress(work, ESTIMATE_STAGE, stop))
 
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
