@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,3 +145,29 @@ def test_a_series_that_is_stopped_has_all_iterations_of_every_frame() -> None:
 
     first, second = drain(work, stop_in_training).image
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "message"),
+    [
+        ({"features": 8}, {}, "do not fit"),
+        ({}, {"voxel_um": (0.1, 0.1)}, "voxel"),
+        ({"levels": 2}, {"start_from": True}, "levels"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_before_the_far_light_is_estimated(
+    settings: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    image, psf = make()
+    config = CONFIG.replace(**settings)
+    if options.pop("start_from", False):
+        options = {"start_from": api.deconvolve(image, psf, CONFIG.replace(steps=0)).model}
+    with pytest.raises(ConfigError, match=message):
+        next(api.iter_deconvolve(image, psf, config, **options))
+    if "start_from" in options:
+        return
+    plan = api.SeriesPlan(axes="tzyx")
+    with pytest.raises(ConfigError, match=message):
+        next(api.iter_deconvolve_series(image[None], psf, plan, config, **options))
+    with pytest.raises(ConfigError, match=message):
+        next(api.iter_deconvolve_large(image, psf, config, out=np.zeros(SHAPE, np.float32), **options))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discards_checkpoint
 from napari_selfdeconv.api.large_tiles import TrainedTiles, core_shape, predict_into, ready_for_tiles
 from napari_selfdeconv.api.provenance import large_record, run_record
-from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.api.training import iter_train, weights_to_begin
 from napari_selfdeconv.arrays.check_pieces import check_pieces
 from napari_selfdeconv.arrays.out_of_core import block_around, training_block
 from napari_selfdeconv.config.checks import check_voxel_um
@@ -209,6 +209,7 @@ def fill_tiles(
     of_block = weights if weights is None or isinstance(weights, str) else np.asarray(weights[block])
     # Only the border of the whole image can be brightened. The border of a block is inside the image.
     problem = Problem.of(data, psf, config if whole else config.replace(even_border=False), weights=of_block)
+    weights_to_begin(problem if whole else problem.with_compact_psf(), config)
     earlier = place.earlier(problem)
     job = JobCheckpoint.of(checkpoint, [problem], config)
     pieces = replace(pieces, empty=problem.scale.mean)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discards_checkpoint
 from napari_selfdeconv.api.provenance import Record, run_record, series_record
 from napari_selfdeconv.api.series_instant import fill_instant
-from napari_selfdeconv.api.training import iter_train
+from napari_selfdeconv.api.training import iter_train, weights_to_begin
+from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
@@ -132,6 +133,10 @@ def iter_deconvolve_series(
         _training_frames(image, kernel, channel, plan=plan, config=config, weights=weights, hot=hot)
         for channel, (kernel, hot) in enumerate(zip(psfs, hot_pixels, strict=True))
     ]
+    for known, _ in checked:
+        weights_to_begin(next(iter(known.values())), config)
+    if voxel_um is not None:
+        check_voxel_um(voxel_um, len(plan.spatial))
     models: list[Model] = []
     runs: list[Record] = []
     steps = 0

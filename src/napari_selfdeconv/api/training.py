@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.api.checkpoints import JobCheckpoint
@@ -94,15 +93,8 @@ def iter_train(
     if any(problem.image.shape != shape for problem in problems):
         shapes = sorted({problem.image.shape for problem in problems})
         raise ConfigError(f"all frames must have one shape, got {shapes}")
-    if start_from is not None:
-        notes += _check_start(start_from, config, given, first)
-    weights: Mapping[str, Tensor] | None = None
-    if start_from is not None:
-        weights = start_from.network.state_dict()
-    elif config.start.pretrained:
-        weights = initial_weights(config, len(shape), hazy=first.whole_psf is not None)
-    elif asks := _asks_for_weights(config):
-        raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
+    weights, said_of_start = weights_to_begin(first, config, start_from)
+    notes += said_of_start
     choice = device.choose_device(config.compute.device, config.compute.precision)
     earlier, said = (None, []) if checkpoint is None else checkpoint.find_earlier()
     pixels = _pixel_weights(problems)
@@ -214,6 +206,27 @@ def iter_train(
     )
 
 
+def weights_to_begin(
+    problem: Problem, config: TrainConfig, start_from: Model | None = None
+) -> tuple[Mapping[str, Tensor] | None, list[str]]:
+    """Return the weights that training begins with, None for random ones, and messages about them.
+
+    Entries also call it before far light is estimated, so that unsuitable settings are refused at once.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such weights for the settings.
+    """
+    if start_from is not None:
+        return start_from.network.state_dict(), _check_start(start_from, config, problem)
+    if config.start.pretrained:
+        return initial_weights(config, problem.image.ndim, hazy=problem.whole_psf is not None), []
+    if asks := _asks_for_weights(config):
+        raise ConfigError(f"{asks} needs weights to begin with: pretrained=True, or a model to go on from")
+    return None, []
+
+
 def _translated(work: Generator[_E, None, Trained]) -> Generator[_E, None, Trained]:
     """Train, and translate errors of torch. The code that receives the events has errors of its own."""
     with translate_errors():
@@ -240,9 +253,10 @@ def _asks_for_weights(config: TrainConfig) -> str:
     )
 
 
-def _check_start(model: Model, config: TrainConfig, psf: NDArray[np.float32], problem: Problem) -> list[str]:
+def _check_start(model: Model, config: TrainConfig, problem: Problem) -> list[str]:
     """Refuse a model of another architecture; say where it was trained with another PSF."""
-    if model.network.takes_estimate and problem.far is None:
+    psf = problem.given_psf
+    if model.network.takes_estimate and problem.whole_psf is None:
         raise ConfigError(
             "the model was trained with a PSF as large as its stack, and this PSF is smaller than the stack: "
             "train a new model, or use the PSF of the whole stack"
