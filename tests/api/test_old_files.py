@@ -36,8 +36,10 @@ def test_an_old_model_gives_the_same_result() -> None:
     assert result.shape == expected.shape
     # Version 0.1 saw 8 voxels around its tiles of 32, which is less than the network sees. Half of its pixels were
     # off by more than 0.03 % of the range, and the worst one by 2.4 %. With its tiling the arrays were equal.
-    off = np.abs(result - expected) / np.ptp(expected)
-    assert np.median(off) < 1e-3
+    # It also mirrored more voxels at the end of each axis, which changed the pixels near the border, and gain and
+    # offset with them by 0.4 % of the range.
+    off = np.abs(result - expected)[8:-8, 8:-8] / np.ptp(expected)
+    assert np.median(off) < 5e-3
     assert off.max() < 0.03
 
 

@@ -86,7 +86,7 @@ def test_pixels_that_are_no_measurement_have_what_the_estimate_expects() -> None
     image[0, 0] = 4095, np.nan, 12
     expected[0, 0, 2] = 20
     light = np.ones_like(image)
-    far = FarLight(light=light, share=0.5, background=NO_BACKGROUND, near=expected)
+    far = FarLight(light=light, share=0.5, background=NO_BACKGROUND, near=expected, estimate=light)
     counts, at_least = np.isfinite(image), np.zeros(image.shape, bool)
     counts[0, 0, 0], at_least[0, 0, 2] = False, True
     left = far.subtract(image, PixelWeights(counts, at_least))
