@@ -434,3 +434,14 @@ def test_the_preview_leaves_the_network_training():
     preview = Previewer(Problem.of(image, gaussian_psf(2)), choose_device("cpu", "float32"), tiny(2), 0.0)
     assert preview.make_preview(1, network).image.shape == (24, 24)
     assert network.training
+
+
+def test_a_batch_of_one_voxel_at_the_lowest_level_is_refused() -> None:
+    image = np.random.default_rng(0).random((16, 16))
+    config = preset("ssi", 2, steps=1, batch_size=1, features=2)
+    with pytest.raises(ConfigError, match="batch_size=2"):
+        next(api.iter_deconvolve(image, np.ones((3, 3)) / 9, config))
+    # With one voxel more it is not.
+    wider = np.pad(image, ((0, 0), (0, 1)), mode="reflect")
+    assert np.isfinite(api.deconvolve(wider, np.ones((3, 3)) / 9, config).image).all()
+    assert np.isfinite(api.deconvolve(image, np.ones((3, 3)) / 9, config.replace(batch_size=2)).image).all()

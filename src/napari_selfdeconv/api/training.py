@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from napari_selfdeconv.api.provenance import training_record
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.memory_budget import fit_training
+from napari_selfdeconv.compute.memory_model import passes
 from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
@@ -218,6 +220,7 @@ def weights_to_begin(
     ConfigError
         If there are no such weights for the settings.
     """
+    _check_batch(config, problem.image.shape)
     if start_from is not None:
         return start_from.network.state_dict(), _check_start(start_from, config, problem)
     if config.start.pretrained:
@@ -251,6 +254,21 @@ def _asks_for_weights(config: TrainConfig) -> str:
     return next(
         (name for name in ("weight_interpolation", "trial", "model_clipping") if getattr(config.start, name)), ""
     )
+
+
+def _check_batch(config: TrainConfig, shape: Sequence[int]) -> None:
+    """Refuse a batch of which the lowest level of the network has one voxel: it has no variance to divide by."""
+    patch = [min(n, config.optimiser.patch) for n in shape]
+    batch = config.optimiser.batch_size * passes(config.loss.weights) + config.simulated_patches
+    lowest = [-(-n // 2 ** (config.network.levels - 1)) for n in patch]
+    # With bn_momentum=0 the statistics are those of the initial weights.
+    normalised = config.optimiser.steps > 0 and config.network.bn_momentum > 0
+    if normalised and batch * math.prod(lowest) == 1:
+        raise ConfigError(
+            f"a batch of one patch of {' x '.join(map(str, patch))} is too small for "
+            f"{config.network.levels} levels",
+            "set batch_size=2, or a larger patch",
+        )
 
 
 def _check_start(model: Model, config: TrainConfig, problem: Problem) -> list[str]:
