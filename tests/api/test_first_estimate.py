@@ -163,3 +163,12 @@ def test_tiles_written_with_a_mask_are_those_of_the_whole() -> None:
     drain(api.iter_deconvolve_large(image, psf, config, out=out, weights=mask))
     whole = api.deconvolve(image, psf, config, weights=mask).image
     np.testing.assert_allclose(out, whole, rtol=1e-5, atol=1e-5 * whole.max())
+
+
+def test_a_star_in_a_widefield_stack_stays_with_the_network() -> None:
+    """Its first estimate has the star, so that no ring has to be avoided by other means."""
+    image, psf = make()
+    image[4, 18, 18] += 1e6
+    problem = drain(make_ready(Problem.of(image, psf, CONFIG), CONFIG, api.StopToken()))
+    assert problem.far is not None
+    assert problem.bright is None

