@@ -72,6 +72,24 @@ def test_only_the_newest_request_is_answered(runs: RunController, qtbot: Any) ->
     assert discarded == [0]
 
 
+def test_a_result_on_its_way_is_not_shown_after_cancel(runs: RunController, qtbot: Any) -> None:
+    computed, shown, endings = threading.Event(), [], []
+    runs.finished.connect(endings.append)
+
+    def job(_: StopToken) -> Generator[Event, None, int]:
+        yield started()
+        computed.set()
+        return 1
+
+    runs.start(RunRequest(job=job, what="test", on_success=lambda value: str(shown.append(value))))
+    assert computed.wait(10)
+    time.sleep(0.1)  # no event of Qt is processed here, so the result waits
+    runs.cancel()
+    qtbot.waitUntil(lambda: not runs.busy, timeout=10_000)
+    assert shown == []
+    assert [type(ending.outcome) for ending in endings] == [Discarded]
+
+
 def test_a_result_that_cannot_be_shown_is_a_failure(runs: RunController, qtbot: Any) -> None:
     endings: list[Ending] = []
     discarded: list[bool] = []

@@ -148,7 +148,9 @@ class RunController(QObject):
 
     def _on_ended(self, run: Run, outcome: Outcome) -> None:
         if run is self.run:
-            self._end(run, outcome)
+            # The result may have been on its way when the run was cancelled.
+            late = isinstance(outcome, Succeeded) and run.token.cancelled
+            self._end(run, Discarded() if late else outcome)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         request, self.run, self._request = self._request, None, None
