@@ -201,26 +201,6 @@ def test_a_picture_and_its_result_are_compared(with_layer: Callable[..., Any]) -
     assert "series [before]" in dock.viewer.layers
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-def test_a_colour_picture_is_instant_first(with_layer: Callable[..., Any], cancelled: bool) -> None:
-    dock = with_layer(np.full((32, 36, 3), 90, np.uint8), rgb=True, scale=(0.2, 0.1))
-    layers = dock.viewer.layers
-    result = ColourResult(dock.viewer, series_snapshot(layers["series"], dock.axes_form.plan(), grey=False))
-    result.show_event(Filling(image=np.zeros((3, 32, 36), np.float32)))
-    assert "series [deconvolved]" not in layers
-    result.show_event(Filling(image=np.full((3, 32, 36), 50.0, np.float32), instant=True))
-    layer = layers["series [deconvolved]"]
-    assert (layer.rgb, layer.data.max(), tuple(layer.scale[:2])) == (True, 50, (0.2, 0.1))
-    assert layer.metadata[METADATA_KEY]["role"] == "preview"
-    if cancelled:
-        result.discard()
-        assert layer not in layers
-        return
-    result.finish(SimpleNamespace(image=np.full((3, 32, 36), 100.0), provenance={"steps_done": 3}))
-    assert layer in layers
-    assert (layer.data.max(), layer.metadata[METADATA_KEY]["role"]) == (100, "result")
-
-
 def test_cancelling_a_series_leaves_nothing(
     with_layer: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None]
 ) -> None:

@@ -166,60 +166,39 @@ class Version:
 
 
 class ColourResult:
-    """Adds '<source> [deconvolved]' as a colour picture: the instant result first if there is one.
+    """Adds '<source> [deconvolved]' as a colour picture at the end.
 
     Parameters
     ----------
-    viewer : where the layer goes.
-    source : what it is computed from, its colours as a first axis.
+    viewer : viewer of the layers.
+    source : picture that is deconvolved, with its colours as a first axis.
     """
 
     def __init__(self, viewer: Any, source: LayerSnapshot) -> None:
         self._viewer, self._source = viewer, source
-        self._layer: Image | None = None
 
-    def show_event(self, event: Event) -> None:
-        """Show the instant result; the colours that are trained later come together at the end."""
-        if isinstance(event, Filling) and event.instant:
-            self._add(event.image, {"role": "preview", "preview_of": self._source.source_id})
+    def show_event(self, _event: Event) -> None:
+        """Show nothing before the end, when the results of all three colours are there."""
 
     def finish(self, result: Any) -> None:
         """Put the three colours together again."""
         source = self._source
         about = {"role": "result", "source": source.name, "source_id": source.source_id, "linked": False}
-        told = {**about, **result.provenance}
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._layer.data = as_picture(result.image, source.data.dtype)
-            self._layer.metadata = {METADATA_KEY: told}
-        elif self._layer is None:
-            self._add(result.image, told)
-
-    def move(self, source: LayerSnapshot) -> None:
-        """Follow the image, which was moved, renamed or given another voxel size."""
-        given, self._source = self._name(), source
-        if self._layer is not None:
-            if self._layer.name == given:  # not one that the user has given
-                self._layer.name = self._name()
-            place(self._layer, without_channel_axis(source.transform))
-
-    def discard(self) -> None:
-        """Remove the layer: the run was cancelled or has failed."""
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._viewer.layers.remove(self._layer)
-
-    def _add(self, channels: np.ndarray, about: Mapping[str, Any]) -> None:
-        source = self._source
-        self._layer = self._viewer.add_image(
-            as_picture(channels, source.data.dtype),
+        self._viewer.add_image(
+            as_picture(result.image, source.data.dtype),
             rgb=True,
-            name=self._name(),
-            metadata={METADATA_KEY: dict(about)},
+            name=f"{source.name} [deconvolved]",
+            metadata={METADATA_KEY: {**about, **result.provenance}},
             blending=source.look["blending"],
             **without_channel_axis(source.transform),
         )
 
-    def _name(self) -> str:
-        return f"{self._source.name} [deconvolved]"
+    def move(self, source: LayerSnapshot) -> None:
+        """Use the new place, voxel size or name of the image."""
+        self._source = source
+
+    def discard(self) -> None:
+        """Do nothing: no layer was added."""
 
 
 def as_picture(channels: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

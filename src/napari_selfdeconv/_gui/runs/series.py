@@ -79,6 +79,9 @@ def series_job(
     arguments say; ``resumed`` is an interrupted run of the same job, to go on with.
     """
     frame = one_frame(source, plan)
+    told_of = about or (resumed.about if resumed is not None else {})
+    # Its layer is added at the end. Replacing the pixels of a colour layer crashed a software renderer (Mesa).
+    colour_picture = bool(told_of.get("colour_picture"))
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
@@ -107,7 +110,7 @@ def series_job(
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=previews.region,
                 preview_extra=previews.extra,
-                instant_first=folder is None,
+                instant_first=folder is None and not colour_picture,
                 checkpoint=checkpoint,
             )
             token.raise_if_cancelled()
