@@ -13,8 +13,9 @@ from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Interim, Progress, drain
 from napari_selfdeconv.holdout.guide import choose_hidden
+from napari_selfdeconv.inference.first_estimate import ESTIMATE_STAGE, estimate_again, make_guide
 from napari_selfdeconv.inference.predict import make_ready
-from napari_selfdeconv.inference.prepare import ESTIMATE_STAGE, Problem
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import build_network, takes_estimate
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.training import run as training_run
@@ -39,20 +40,20 @@ def test_the_estimate_has_the_light_of_the_image() -> None:
 
 def test_hidden_pixels_have_no_influence_on_the_estimate_for_training() -> None:
     problem = ready()
-    guide = drain(problem.guide(CONFIG, 0, CHOICE, api.StopToken()))
+    guide = drain(make_guide(problem, CONFIG, 0, CHOICE, api.StopToken()))
     weights = PixelWeights((~guide.hidden).astype(np.float32))
     other = np.where(guide.hidden, 3 * problem.image + 1000, problem.image)
-    again = drain(replace(problem, image=other)._estimate(weights, CHOICE, api.StopToken()))
+    again = drain(estimate_again(replace(problem, image=other), weights, CHOICE, api.StopToken()))
     np.testing.assert_allclose(problem.scale.apply(again), guide.estimate, atol=1e-4 * np.ptp(guide.estimate))
     # Seen pixels have.
     seen = np.where(guide.hidden, problem.image, 3 * problem.image + 1000)
-    changed = drain(replace(problem, image=seen)._estimate(weights, CHOICE, api.StopToken()))
+    changed = drain(estimate_again(replace(problem, image=seen), weights, CHOICE, api.StopToken()))
     assert not np.allclose(problem.scale.apply(changed), guide.estimate, atol=0.1)
 
 
 def test_only_pixels_that_the_estimate_has_not_seen_are_hidden_from_the_network() -> None:
     problem = ready()
-    guide = drain(problem.guide(CONFIG, 0, CHOICE, api.StopToken()))
+    guide = drain(make_guide(problem, CONFIG, 0, CHOICE, api.StopToken()))
     run = TrainingRun(
         [problem.standard], problem.psf, RANDOM.replace(augment=False),
         CHOICE, problem.scale.bounds, None, guides=[guide],

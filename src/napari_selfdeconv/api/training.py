@@ -23,6 +23,7 @@ from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Noted, Warned
 from napari_selfdeconv.holdout.guide import Guide
+from napari_selfdeconv.inference.first_estimate import make_guide
 from napari_selfdeconv.inference.observe import DeconvolveWhole, Improvements, TrainingObserver, observe_steps
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
@@ -146,7 +147,7 @@ def iter_train(
             made = []
             with computing():
                 for number, problem in enumerate(problems):
-                    made.append((yield from problem.guide(attempt, number, choice, stop)))
+                    made.append((yield from make_guide(problem, attempt, number, choice, stop)))
             guides.clear()
             guides[seed] = made
         return guides[seed]

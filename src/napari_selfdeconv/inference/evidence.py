@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Progress, Warned, mapped
+from napari_selfdeconv.inference.first_estimate import with_new_estimate
 from napari_selfdeconv.inference.predict import deconvolve_whole
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.refine import Refiner
@@ -90,7 +91,7 @@ def gather_evidence(
     for number in range(1, total):
         again = replace(problem, image=another_recording(expected, image, random, measured))
         if model.network.takes_estimate:
-            again = yield from mapped(again.with_new_estimate(choice, stop), _counted(number, total))
+            again = yield from mapped(with_new_estimate(again, choice, stop), _counted(number, total))
         answer = yield from deconvolve(again, number)
         squares += (answer - result).astype(np.float64) ** 2
     counts = ... if measured is None else measured

@@ -22,7 +22,6 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import Boundary, TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, report_progress
-from napari_selfdeconv.holdout.guide import Guide, choose_hidden
 from napari_selfdeconv.inference.light import to_light
 from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
@@ -34,15 +33,13 @@ from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
 from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.restoration.bright_points import BrightPoints, separate_bright_points
-from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light, estimate_inside
+from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
 from napari_selfdeconv.stop_token import StopToken
 
 # Where a larger share of the pixels has no weight, the noise is not looked at.
 _MOST_FILLED = 0.01
 #: Name of the stage in which the far light is estimated, in `Progress`.
 HAZE_STAGE = "haze"
-#: The same of the stage in which only the first estimate is made again.
-ESTIMATE_STAGE = "estimate"
 #: The same of the stage in which bright points are deconvolved.
 POINTS_STAGE = "points"
 DARK_BORDER = (
@@ -215,52 +212,6 @@ class Problem:
         image = self.image - bright.blurred
         notes = (*self.notes, BRIGHT.format(count=bright.count))
         return replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
-
-    def with_new_estimate(self, choice: Choice, stop: StopToken) -> Generator[Event, None, Self]:
-        """Return the problem with the first estimate of ``image`` as it is now; without far light, the same.
-
-        Raises
-        ------
-        Cancelled
-            After ``stop.cancel()``.
-        """
-        if self.far is None:
-            return self
-        estimate = yield from self._estimate(self.weights, choice, stop)
-        return replace(self, far=replace(self.far, estimate=estimate))
-
-    def guide(
-        self, config: TrainConfig, frame: int, choice: Choice, stop: StopToken
-    ) -> Generator[Event, None, Guide]:
-        """Return the input of a network in training besides the image, from which far light was subtracted.
-
-        Parameters
-        ----------
-        config : of the run.
-        frame : its number among the frames of the run.
-        choice, stop : as elsewhere.
-
-        Raises
-        ------
-        Cancelled
-            After ``stop.cancel()``.
-        """
-        hidden = choose_hidden(self.standard, config, config.seed + frame)
-        values, at_least = np.ones(self.image.shape, np.float32), None
-        if self.weights is not None:
-            values, at_least = self.weights.values.astype(np.float32), self.weights.at_least
-        weights = PixelWeights(np.where(hidden, np.float32(0), values), at_least)
-        # After a stop there is at most one more step.
-        estimate = yield from self._estimate(weights, choice, stop, until=stop)
-        return Guide(estimate=self.scale.apply(estimate), hidden=hidden)
-
-    def _estimate(
-        self, weights: PixelWeights | None, choice: Choice, stop: StopToken, until: StopToken | None = None
-    ) -> Generator[Event, None, NDArray[np.float32]]:
-        assert self.far is not None
-        image, share, until = self.image + self.far.light, self.far.share, until or StopToken()
-        work = estimate_inside(image, self.given_psf, share, choice.device, until, weights=weights)
-        return (yield from report_progress(work, ESTIMATE_STAGE, stop))
 
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
         """Return the weights of a part of the image; None if all pixels are measurements."""
