@@ -114,7 +114,7 @@ def test_one_network_for_all_is_trained_once(folder: Path, monkeypatch: pytest.M
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("napari_selfdeconv.api.run.iter_deconvolve", never)
+    monkeypatch.setattr("napari_selfdeconv.api.every_frame.iter_deconvolve", never)
     result, _ = run(folder, NETWORK, sharing="all")
     assert result.rows[-1].status == "done"
     model = api.load_model(folder / "out" / "models" / "channel0.safetensors")

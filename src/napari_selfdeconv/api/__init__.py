@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
     from napari_selfdeconv.api.camera import estimate_background, report_camera
     from napari_selfdeconv.api.checkpoints import Checkpoint
+    from napari_selfdeconv.api.chosen_method import classical_of, is_network, weights_of
     from napari_selfdeconv.api.chromatic import add_shifts, iter_measure_shifts, unshift_channels
     from napari_selfdeconv.api.classical import (
         ClassicalResult,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api.provenance import applied_record
     from napari_selfdeconv.api.reproduce import as_command, as_python, kind_of, settings_json, template_of_record
     from napari_selfdeconv.api.results import save_outcome, stem
-    from napari_selfdeconv.api.run import classical_of, is_network, iter_run, weights_of
+    from napari_selfdeconv.api.run import iter_run
     from napari_selfdeconv.api.series import SeriesDeconvolution, iter_deconvolve_series
     from napari_selfdeconv.compute.device import Choice, choose_device, free_memory_bytes
     from napari_selfdeconv.compute.failures import translate_error
@@ -295,7 +296,8 @@ _NAMES = {
     "api.image_part": "channel_record check_one_image read_selected",
     "api.inputs": "ChosenPsf Stated choose_psf complete_optics find_microscope open_input",
     "api.outcome": "Outcome origin",
-    "api.run": "classical_of is_network iter_run weights_of",
+    "api.run": "iter_run",
+    "api.chosen_method": "classical_of is_network weights_of",
     "api.results": "save_outcome stem",
     "api.batch": "BatchResult FileFinished FileStarted Sharing iter_batch",
     "api.batch_items": "BatchItem find_images",

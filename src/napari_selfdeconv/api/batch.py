@@ -16,11 +16,12 @@ from typing import Literal
 
 from napari_selfdeconv.api.batch_items import BatchItem
 from napari_selfdeconv.api.checkpoints import Checkpoint
+from napari_selfdeconv.api.chosen_method import classical_of, is_network
 from napari_selfdeconv.api.inputs import open_input
 from napari_selfdeconv.api.outcome import Outcome
 from napari_selfdeconv.api.report import index_html, report_html
 from napari_selfdeconv.api.results import save_outcome, stem
-from napari_selfdeconv.api.run import classical_of, is_network, iter_run
+from napari_selfdeconv.api.run import iter_run
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import Cancelled, ConfigError, reason_of
 from napari_selfdeconv.events import Event, Warned
