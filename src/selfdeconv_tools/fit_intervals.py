@@ -31,7 +31,8 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.inference.evidence import Evidence, gather_evidence
 from napari_selfdeconv.inference.intervals import LEVEL, features, spread_of
-from napari_selfdeconv.inference.predict import make_ready, on_device
+from napari_selfdeconv.inference.make_ready import make_ready
+from napari_selfdeconv.inference.predict import on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.network.model import Model, build_network, takes_estimate

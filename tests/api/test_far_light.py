@@ -11,8 +11,8 @@ from scipy.signal import fftconvolve
 from napari_selfdeconv import api
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Preview, Progress, drain
-from napari_selfdeconv.inference.predict import make_ready
-from napari_selfdeconv.inference.prepare import HAZE_STAGE, Problem
+from napari_selfdeconv.inference.make_ready import HAZE_STAGE, make_ready
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.psf.near import near_part, near_shape
 
 SHAPE = (8, 24, 24)
@@ -75,7 +75,7 @@ def test_the_preview_of_a_dark_corner_is_dark() -> None:
 
 def test_an_image_whose_far_light_was_not_taken_off_is_not_used() -> None:
     problem = Problem.of(*make(), CONFIG)
-    with pytest.raises(RuntimeError, match="without_far_light"):
+    with pytest.raises(RuntimeError, match="make_ready"):
         _ = problem.standard
 
 

@@ -14,7 +14,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Interim, Progress, drain
 from napari_selfdeconv.holdout.guide import choose_hidden
 from napari_selfdeconv.inference.first_estimate import ESTIMATE_STAGE, estimate_again, make_guide
-from napari_selfdeconv.inference.predict import make_ready
+from napari_selfdeconv.inference.make_ready import make_ready
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.network.model import build_network, takes_estimate
 from napari_selfdeconv.physics.pixel_weights import PixelWeights

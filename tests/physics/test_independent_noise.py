@@ -12,7 +12,8 @@ from napari_selfdeconv.benchmark.trust_figures import measure_figures
 from napari_selfdeconv.benchmark.trust_scenes import make_scene
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.events import Warned, drain
-from napari_selfdeconv.inference.prepare import NOISE_ADDED, Problem
+from napari_selfdeconv.inference.make_ready import NOISE_ADDED, with_independent_noise
+from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.physics.independent_noise import fit_shared_noise, make_independent, subtract_stripes
 from napari_selfdeconv.physics.noise_check import check_noise
 from napari_selfdeconv.stop_token import StopToken
@@ -85,12 +86,12 @@ def test_frames_of_a_series_get_noise_of_their_own() -> None:
 def test_nothing_is_added_to_noise_that_is_independent() -> None:
     scene = make_scene("points", size=128)
     problem = Problem.of(scene.image, scene.psf)
-    assert problem.with_independent_noise() is problem
+    assert with_independent_noise(problem) is problem
     # Noise of a narrow kernel is named, and left.
     moved = shift(scene.image, (0.3, 0.4), order=3, mode="reflect")
     slightly = Problem.of(moved, scene.psf)
     assert slightly.shared_noise == ("correlated",)
-    assert slightly.with_independent_noise().noise_changes == ()
+    assert with_independent_noise(slightly).noise_changes == ()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_stripes_are_subtracted(axis: int) -> None:
     """The network had 12 false peaks here, and Richardson-Lucy with gradient consensus 6."""
     scene = make_scene("stripes", size=96)
     image = scene.image if axis == 0 else scene.image.T
-    problem = Problem.of(image, scene.psf).with_independent_noise()
+    problem = with_independent_noise(Problem.of(image, scene.psf))
     assert problem.noise_changes == ("stripes subtracted",)
     assert check_noise(problem.image, scene.psf) == []
     assert problem.image.mean() == pytest.approx(image.mean(), rel=1e-4)

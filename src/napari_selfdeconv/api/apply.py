@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.events import Event, Finished, Warned, drain
-from napari_selfdeconv.inference.predict import deconvolve_whole, make_ready, on_device
+from napari_selfdeconv.inference.make_ready import make_ready
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
 from napari_selfdeconv.network.model import Model, psf_hash

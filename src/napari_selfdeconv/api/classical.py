@@ -16,6 +16,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Warned, drain
 from napari_selfdeconv.inference.check_result import check_finite, describe_light
+from napari_selfdeconv.inference.make_ready import with_independent_noise
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
@@ -96,9 +97,8 @@ def iter_classical(
     """
     started = time.perf_counter()
     borders = {method.border for method in methods}
-    problem = Problem.of(
-        image, psf, weights=weights, psf_may_be_larger=borders == {"open"}
-    ).with_independent_noise()
+    given = Problem.of(image, psf, weights=weights, psf_may_be_larger=borders == {"open"})
+    problem = with_independent_noise(given)
     # Torch has no read-only arrays, such as those of a file that is mapped into memory.
     image, psf = np.require(problem.image, np.float32, "W"), problem.psf
     if not methods:

@@ -10,6 +10,7 @@ from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Preview, drain
+from napari_selfdeconv.inference.make_ready import with_independent_noise, without_bright_points
 from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
@@ -60,12 +61,12 @@ def preview_region(
     image = as_array("the image", image)
     check_layout("the image", image)
     config = config or preset("instant", image.ndim)
-    problem = Problem.of(image, psf, config, weights=weights).with_compact_psf().with_independent_noise()
+    problem = with_independent_noise(Problem.of(image, psf, config, weights=weights).with_compact_psf())
     choice = choose_device(config.compute.device, config.compute.precision)
     learned = initial_weights(config, image.ndim)
     stop = stop or StopToken()
     with computing():
-        problem = drain(problem.without_bright_points(choice, stop))
+        problem = drain(without_bright_points(problem, choice, stop))
         network = build_initial(problem.psf, config, choice, learned)
         previewer = Previewer(problem, choice, config, 0.0, lambda: region, lambda: extra)
         preview = previewer.make_preview(0, network, stop)

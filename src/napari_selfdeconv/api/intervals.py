@@ -19,7 +19,8 @@ from napari_selfdeconv.events import Event, Finished, Progress, Warned, drain, m
 from napari_selfdeconv.inference.check_result import check_finite
 from napari_selfdeconv.inference.evidence import gather_evidence
 from napari_selfdeconv.inference.intervals import LEVEL, half_widths, unsupported
-from napari_selfdeconv.inference.predict import computing, deconvolve_whole, make_ready, on_device
+from napari_selfdeconv.inference.make_ready import make_ready, with_independent_noise
+from napari_selfdeconv.inference.predict import computing, deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights, weighing_of
 from napari_selfdeconv.io.savable import Savable
@@ -146,7 +147,7 @@ def iter_uncertainty(
             "another model was trained with a PSF larger than its stack, and the model was not: "
             "compare models of the same PSF"
         )
-    given = Problem.of_model(model, image, weights).with_independent_noise()
+    given = with_independent_noise(Problem.of_model(model, image, weights))
     choice = device.choose_device(device_name, model.config.compute.precision)
     tiles, stop = tiles or TileConfig(), stop or StopToken()
     problem = yield from make_ready(given, model.config, stop)

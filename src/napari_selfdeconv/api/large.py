@@ -21,10 +21,8 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped, report_progress
-from napari_selfdeconv.inference.predict import (
-    make_ready,
-    on_device,
-)
+from napari_selfdeconv.inference.make_ready import make_ready
+from napari_selfdeconv.inference.predict import on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import refinement_reach

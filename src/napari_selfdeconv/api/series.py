@@ -23,7 +23,8 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError, ConfigError, ConstantImage, UnusablePixels, reason_of
 from napari_selfdeconv.events import Event, Filling, Finished, Preview, Progress, Warned, mapped
-from napari_selfdeconv.inference.predict import deconvolve_whole, make_ready, on_device
+from napari_selfdeconv.inference.make_ready import make_ready
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Region
 from napari_selfdeconv.inference.refine import Refiner

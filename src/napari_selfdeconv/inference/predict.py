@@ -16,7 +16,6 @@ from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
 from napari_selfdeconv.inference.calibrate import Line, calibrate
@@ -172,25 +171,6 @@ def predict_and_fit(
     return result, line, tiles
 
 
-def make_ready(
-    problem: Problem, config: TrainConfig, stop: StopToken, *, in_tiles: bool = False
-) -> Generator[Event, None, Problem]:
-    """Return the problem in the form for a network: with independent noise, without far light and bright points.
-
-    See `Problem.with_independent_noise`, `Problem.without_far_light` and `Problem.without_bright_points`.
-
-    Parameters
-    ----------
-    config : settings; only the device is used.
-    in_tiles : whether the result is written tile by tile: bright points then stay in the image.
-    """
-    problem = problem.with_independent_noise()
-    choice = device.choose_device(config.compute.device, config.compute.precision)
-    with computing():
-        problem = yield from problem.without_far_light(config.boundary, choice, stop)
-        return problem if in_tiles else (yield from problem.without_bright_points(choice, stop))
-
-
 def deconvolve_whole(
     model: Model,
     problem: Problem,
@@ -202,7 +182,7 @@ def deconvolve_whole(
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
     """Deconvolve an image with a trained model, in its own units; ``refiner`` serves all frames of a series.
 
-    Far light was subtracted from the problem before (`Problem.without_far_light`).
+    Far light was subtracted from the problem before (`make_ready`).
 
     With ``most_views`` the network's result is the mean of no more views than that.
 

@@ -6,7 +6,6 @@ so no entry can forget a part.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -17,44 +16,27 @@ from numpy.typing import NDArray
 from napari_selfdeconv.arrays.channels import Channels
 from napari_selfdeconv.arrays.out_of_core import Mapped
 from napari_selfdeconv.arrays.scaling import Standardizer
-from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.presets import preset
-from napari_selfdeconv.config.training import Boundary, TrainConfig
+from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, report_progress
 from napari_selfdeconv.inference.light import to_light
 from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
-from napari_selfdeconv.physics.independent_noise import make_independent, subtract_stripes
 from napari_selfdeconv.physics.noise_check import SHARED, check_noise
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
 from napari_selfdeconv.psf.validate import check_psf
-from napari_selfdeconv.restoration.bright_points import BrightPoints, separate_bright_points
-from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
-from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.restoration.bright_points import BrightPoints
+from napari_selfdeconv.restoration.far_light import FarLight
 
 # Where a larger share of the pixels has no weight, the noise is not looked at.
 _MOST_FILLED = 0.01
-#: Name of the stage in which the far light is estimated, in `Progress`.
-HAZE_STAGE = "haze"
-#: The same of the stage in which bright points are deconvolved.
-POINTS_STAGE = "points"
 DARK_BORDER = (
     "The image gets dark towards its border as if no light came from beyond it. The border was brightened, "
     "because the setting 'Even border' is on."
 )
-NOISE_ADDED = (
-    "Noise was added to the image before the run, so that the noise of neighbouring pixels is independent again: "
-    "shared noise would look like structure in the result."
-)
-BRIGHT = (
-    "Points far brighter than the rest of the image: {count}. Richardson-Lucy deconvolves them, and the "
-    "network the rest, because a network makes the surroundings of such points too dark."
-)
-STRIPES_SUBTRACTED = "The offsets of rows and columns were estimated and subtracted before the run."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,50 +151,6 @@ class Problem:
         made = self._made(image, self.psf, self.border_evened, weights, hot=hot)
         return replace(made, whole_psf=self.whole_psf, shared_noise=self.shared_noise)
 
-    def without_far_light(
-        self, boundary: Boundary, choice: Choice, stop: StopToken
-    ) -> Generator[Event, None, Self]:
-        """Return the problem of the compact PSF: background and far light are subtracted.
-
-        Without ``whole_psf`` the problem is returned as it is. Parameters as in `estimate_far_light`.
-
-        Raises
-        ------
-        Cancelled
-            After ``stop.cancel()``.
-        """
-        if self.whole_psf is None or self.far is not None:
-            return self
-        # A stop keeps the result so far, which needs all of this; only a cancellation ends it.
-        work = estimate_far_light(
-            self.image, self.whole_psf, self.psf.shape, boundary, choice.device, StopToken(), weights=self.weights
-        )
-        far = yield from report_progress(work, HAZE_STAGE, stop)
-        near = far.subtract(self.image, self.weights)
-        return replace(self, image=near, scale=_scale_of(near, self.weights), far=far)
-
-    def without_bright_points(self, choice: Choice, stop: StopToken) -> Generator[Event, None, Self]:
-        """Return the problem of the image without bright points (`separate_bright_points`); it may be the same.
-
-        It is the same after far light was subtracted: the network then sees bright points in the first estimate,
-        and makes no ring. A simulated stack with a star gave 46.6 dB, and 37.2 dB with its star apart.
-
-        Raises
-        ------
-        Cancelled
-            After ``stop.cancel()``.
-        """
-        if self.bright is not None or self.far is not None:
-            return self
-        device = choice.device
-        work = separate_bright_points(self.image, self.psf, self.scale, device, StopToken(), weights=self.weights)
-        bright = yield from report_progress(work, POINTS_STAGE, stop)
-        if bright is None:
-            return self
-        image = self.image - bright.blurred
-        notes = (*self.notes, BRIGHT.format(count=bright.count))
-        return replace(self, image=image, scale=_scale_of(image, self.weights), bright=bright, notes=notes)
-
     def weights_of(self, where: tuple[slice, ...]) -> PixelWeights | None:
         """Return the weights of a part of the image; None if all pixels are measurements."""
         return None if self.weights is None else self.weights.cut(where)
@@ -274,12 +212,12 @@ class Problem:
         """Measure the image; ``evens`` is None if the image itself decides about its border."""
         image, pixels, found = weigh_pixels(image, weights, hot)
         notes += found
-        scale = _scale_of(image, pixels)
+        scale = scale_of(image, pixels)
         if evens is None:
             evens = ends_in_darkness(image, psf)
         if evens:
             image, notes = even_border_of(image, psf), (DARK_BORDER, *notes)
-            scale = _scale_of(image, pixels)
+            scale = scale_of(image, pixels)
         return cls(
             image=image,
             psf=psf,
@@ -289,21 +227,6 @@ class Problem:
             weights=pixels,
             weighing=weighing_of(weights),
         )
-
-    def with_independent_noise(self) -> Self:
-        """Return the problem with an image whose pixels do not share their noise (`physics.independent_noise`)."""
-        if not self.shared_noise or self.noise_changes:
-            return self
-        image: NDArray[Any] = self.image
-        done: dict[str, str] = {}
-        if "stripes" in self.shared_noise:
-            image, done["stripes subtracted"] = subtract_stripes(image), STRIPES_SUBTRACTED
-        if set(self.shared_noise) - {"stripes"} and (whole := make_independent(image, self.given_psf)) is not None:
-            image, done["noise added"] = whole, NOISE_ADDED
-        if not done:
-            return self
-        scale, notes = _scale_of(image, self.weights), (*self.notes, *done.values())
-        return replace(self, image=image, scale=scale, notes=notes, noise_changes=tuple(done))
 
     def _with_noise_checked(self, psf: NDArray[np.float32]) -> Self:
         """Check the noise, and add the findings to the notes; ``psf`` is the whole one."""
@@ -319,7 +242,7 @@ class Problem:
     def standard(self) -> NDArray[np.float32]:
         """The standardised image, computed at the first use and then kept: training needs all of it."""
         if self.whole_psf is not None and self.far is None:
-            raise RuntimeError("the far light of this image was not subtracted: call without_far_light first")
+            raise RuntimeError("the far light of this image was not subtracted: call make_ready first")
         return self.scale.apply(self.image)
 
     def input_of(self, network: Deconvolver) -> Any:
@@ -341,7 +264,8 @@ class Problem:
         return Mapped(self.image, self.scale.apply)
 
 
-def _scale_of(image: NDArray[Any], weights: PixelWeights | None) -> Standardizer:
+def scale_of(image: NDArray[Any], weights: PixelWeights | None) -> Standardizer:
+    """Return the scale of the pixels that count."""
     return Standardizer.of(image if weights is None else image[weights.values > 0])
 
 
