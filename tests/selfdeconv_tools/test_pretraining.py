@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from napari_selfdeconv import api
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.loss_terms import LossWeights
+from napari_selfdeconv.config.parts import Skip
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.full_reference import psnr
@@ -42,6 +44,12 @@ FEW: dict[str, Any] = {
     "weight_interpolation": False,
     "model_clipping": False,
 }
+
+
+def few_and_small(monkeypatch: pytest.MonkeyPatch, sizes: dict[int, tuple[int, int, int, int]]) -> None:
+    monkeypatch.setattr(problems, "SIZES", sizes)
+    monkeypatch.setattr(problems, "_VALIDATION_SCENES", 2)
+    monkeypatch.setattr(problems, "_VALIDATION_KERNELS", 2)
 
 
 @pytest.mark.parametrize("shape", [(40, 56), (20, 24, 28)])
@@ -82,7 +90,7 @@ def test_problems_are_solvable_and_look_like_a_users_image() -> None:
 def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(problems, "SIZES", {2: (64, 24, 1, 2)})
+    few_and_small(monkeypatch, {2: (64, 24, 1, 2)})
     out = tmp_path / "unet2d.safetensors"
     arguments = ["--steps", "3", "--scenes", "2", "--kernels", "1", "--device", "cpu", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["pretraining", *arguments])
@@ -98,7 +106,7 @@ def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
 
 
 def test_a_network_that_learned_goes_on_with_a_level_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(problems, "SIZES", {2: (64, 24, 1, 2)})
+    few_and_small(monkeypatch, {2: (64, 24, 1, 2)})
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     few = ["--scenes", "2", "--kernels", "1", "--device", "cpu"]
     for arguments in (
@@ -118,12 +126,43 @@ def test_a_network_that_learned_goes_on_with_a_level_more(tmp_path: Path, monkey
     assert torch.equal(small(x), large(x))
 
 
+@pytest.mark.parametrize("skip", ["concat", "add"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_level_more_changes_nothing_at_first(ndim: int, skip: Skip) -> None:
+    small, large = (UNet(ndim, features=4, levels=levels, skip=skip).eval() for levels in (2, 3))
+    large.load_state_dict(deepened(large, small.state_dict()))
+    x = torch.randn(1, 1, *(16,) * ndim, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(small(x), large(x), atol=1e-6)
+    # And the new level can learn.
+    large(x).square().sum().backward()
+    new = [value for name, value in large.named_parameters() if name.startswith(("up.1.", "decoder.1.conv2."))]
+    assert any(bool(value.grad.any()) for value in new if value.grad is not None)
+
+
 @pytest.mark.parametrize("wrong", [{"levels": 4}, {"features": 8}, {"skip": "add"}])
 def test_only_a_network_of_one_level_less_is_deepened(wrong: dict[str, Any]) -> None:
-    large = UNet(2, features=4, levels=3, skip=wrong.get("skip", "concat"))
+    large = UNet(2, features=4, levels=3, skip="concat")
     other = UNet(2, **{"features": 4, "levels": 2, **wrong})
-    with pytest.raises(ConfigError, match="a level less and concatenating skips"):
+    with pytest.raises(ConfigError, match="a level less, of the same width and skips"):
         deepened(large, other.state_dict())
+
+
+def test_few_photons_are_counted_and_bright_values_saturate() -> None:
+    flat = torch.full((4, 1, 32, 32), 0.8)
+    plain = NoiseRange((1e-6, 2e-6), with_photons=0, with_hot_pixels=0, clipped=0, correlated=0, striped=0,
+                       counted=0, saturated=0, with_background=0)  # fmt: skip
+    draws = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    counted = recorded(flat, replace(plain, counted=1.0, few_photons=(5.0, 5.0)), *draws)
+    assert torch.allclose(counted * 5, (counted * 5).round(), atol=1e-4)
+    assert counted.mean() == pytest.approx(0.8, abs=0.02)
+    lit = recorded(flat, replace(plain, counted=1.0, few_photons=(5.0, 5.0), with_background=1.0), *draws)
+    # The mean of the background is subtracted, its noise stays.
+    assert lit.mean() == pytest.approx(0.8, abs=0.04)
+    assert lit.std() > counted.std()
+    ramp = torch.linspace(0, 1, 32).expand(4, 1, 32, 32)
+    full = recorded(ramp, replace(plain, saturated=1.0), *draws)
+    assert (full.amax((1, 2, 3)) < 1).all()
+    assert torch.allclose(full.amin((1, 2, 3)), torch.zeros(4), atol=1e-4)
 
 
 def test_settings_that_do_not_fit_the_learned_weights_are_refused_when_those_are_read() -> None:
@@ -135,7 +174,7 @@ def test_settings_that_do_not_fit_the_learned_weights_are_refused_when_those_are
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(problems, "SIZES", {2: (64, 24, 1, 2)})
+    few_and_small(monkeypatch, {2: (64, 24, 1, 2)})
     config = preset("quick", 2, features=4, levels=2, pretrained=False)
     drawn = problems.Problems(config, 2, scenes=2, kernels=1, seed=0)
     choice = device.choose_device("cpu", "float32")
@@ -187,9 +226,8 @@ def test_a_share_of_the_images_has_noise_that_is_no_noise_of_single_pixels(field
     flat = torch.full((16, 1, 64, 64), 0.5)
 
     def correlation(share: float) -> float:
-        noise = NoiseRange(
-            with_photons=0, with_hot_pixels=0, clipped=0, **{"correlated": 0, "striped": 0, field: share}
-        )
+        noise = NoiseRange(with_photons=0, with_hot_pixels=0, clipped=0, counted=0, saturated=0,
+                           **{"correlated": 0, "striped": 0, field: share})  # fmt: skip
         image = recorded(flat, noise, np.random.default_rng(0), torch.Generator().manual_seed(0)) - 0.5
         return float((image[..., 1:] * image[..., :-1]).mean((1, 2, 3)).div(image.square().mean((1, 2, 3))).mean())
 

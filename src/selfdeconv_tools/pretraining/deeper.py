@@ -20,7 +20,7 @@ def deepened(unet: UNet, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises
     ------
     ConfigError
-        If skips are not concatenated, or ``state`` is not that of such a network.
+        If ``state`` is not that of such a network.
 
     Examples
     --------
@@ -34,16 +34,21 @@ def deepened(unet: UNet, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     prefixes = (f"encoder.{new + 1}.", f"down.{new}.", f"up.{new}.", f"decoder.{new}.")
     weights = unet.state_dict()
     old = {name: value.shape for name, value in weights.items() if not name.startswith(prefixes)}
-    if unet.skip != "concat" or old != {name: value.shape for name, value in state.items()}:
-        raise ConfigError("weights of a network with a level less and concatenating skips are needed")
+    if old != {name: value.shape for name, value in state.items()}:
+        raise ConfigError("weights of a network with a level less, of the same width and skips, are needed")
     shortcut = f"decoder.{new}.shortcut.weight"
     width = len(weights[shortcut])
-    # The upper half of its input comes from the new level, the lower half over the skip.
-    passed_on = torch.cat([torch.zeros(width, width), torch.eye(width)], 1)
+    passed_on = torch.eye(width)
+    silent = [f"decoder.{new}.conv2.weight"]
+    if unet.skip == "concat":
+        # The upper half of its input comes from the new level, the lower half over the skip.
+        passed_on = torch.cat([torch.zeros(width, width), passed_on], 1)
+    else:
+        silent += [f"up.{new}.weight", f"up.{new}.bias"]
     return {
         **weights,
         **state,
-        f"decoder.{new}.conv2.weight": torch.zeros_like(weights[f"decoder.{new}.conv2.weight"]),
+        **{name: torch.zeros_like(weights[name]) for name in silent},
         shortcut: passed_on.reshape(weights[shortcut].shape),
     }
 

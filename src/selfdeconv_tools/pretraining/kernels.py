@@ -17,7 +17,10 @@ _LONGER = (1.0, 1.0, 1.5)
 
 
 def kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
-    """Return a random PSF of odd size, unit sum: diffraction with or without defocus, Gaussian, disk, with a halo.
+    """Return a random PSF of odd size and unit sum.
+
+    It is that of a widefield microscope with or without defocus, of a confocal one or of a light sheet (3D), a
+    Gaussian, a disk, or a Gaussian with a halo.
 
     Examples
     --------
@@ -88,8 +91,15 @@ def _diffraction(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray
     pixel = wavelength / (4 * na) * random.uniform(0.6, 2.5)
     spacing = (pixel,) * len(shape) if len(shape) == 2 else (depth * random.uniform(0.15, 0.6), pixel, pixel)
     defocus = random.choice([0.0, 1.0]) * random.uniform(0, 3.5) * depth if len(shape) == 2 else 0.0
-    optics = Optics(na=na, wavelength_um=wavelength, refractive_index=index, defocus_um=defocus)
+    kind = random.random() if len(shape) == 3 else 1.0
+    confocal = {"excitation_um": 0.92 * wavelength, "pinhole_au": random.uniform(0, 2)} if kind < 0.25 else {}
+    optics = Optics(na=na, wavelength_um=wavelength, refractive_index=index, defocus_um=defocus, **confocal)
     with warnings.catch_warnings():
         # Coarse pixels and cut-off halos are wanted here: recorded PSFs have them too.
         warnings.simplefilter("ignore")
-        return np.asarray(richards_wolf_psf(shape, spacing, optics), np.float64)
+        psf = np.asarray(richards_wolf_psf(shape, spacing, optics), np.float64)
+    if 0.25 <= kind < 0.45:
+        z_um = spacing[0] * (np.arange(shape[0]) - shape[0] // 2)
+        sheet = np.exp(-0.5 * (z_um / (depth * random.uniform(0.4, 3))) ** 2)
+        psf *= sheet[:, None, None]
+    return psf

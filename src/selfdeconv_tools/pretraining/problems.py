@@ -25,8 +25,8 @@ from selfdeconv_tools.pretraining.scenes import packed_scene
 # For each number of axes: side of a scene, of a patch; groups a batch (one PSF each), patches a group.
 SIZES = {2: (192, 96, 4, 4), 3: (80, 40, 2, 2)}
 MARGIN = 16
-_VALIDATION_SCENES = 8
-_VALIDATION_KERNELS = 4
+_VALIDATION_SCENES = 24
+_VALIDATION_KERNELS = 12
 # Fewer scenes are drawn sooner than processes start.
 _WORTH_PROCESSES = 64
 

@@ -21,7 +21,9 @@ class NoiseRange:
     ----------
     read_noise : lowest and highest standard deviation of the read noise.
     photon_variance : lowest and highest variance of the photon noise at brightness 1; 0.3 is three photons.
-    with_photons, with_hot_pixels, clipped, correlated, striped : share of the images that have each, 0 to 1.
+    few_photons : lowest and highest number of photons at brightness 1, of images in which they are counted.
+    with_photons, with_hot_pixels, clipped, correlated, striped, counted, saturated, with_background : share of the
+        images that have each, 0 to 1. A background adds photon noise; its mean is subtracted.
     """
 
     read_noise: tuple[float, float] = (0.008, 0.2)
@@ -31,6 +33,10 @@ class NoiseRange:
     clipped: float = 0.4
     correlated: float = 0.1
     striped: float = 0.08
+    few_photons: tuple[float, float] = (1.0, 30.0)
+    counted: float = 0.08
+    saturated: float = 0.06
+    with_background: float = 0.3
 
 
 # Noise that no training image has: for validation.
@@ -41,7 +47,7 @@ CORRELATED = NoiseRange(correlated=1.0, with_hot_pixels=0, clipped=0)
 def recorded(
     blurred: Tensor, noise: NoiseRange, random: np.random.Generator, generator: torch.Generator
 ) -> Tensor:
-    """Return images with photon noise, read noise, stripes, hot pixels and clipped values.
+    """Return images with photon noise, read noise, stripes, hot pixels, clipped and saturated values.
 
     Parameters
     ----------
@@ -65,18 +71,27 @@ def recorded(
     sigma = column(_log_uniform(random, noise.read_noise, n))
     variance = column(_log_uniform(random, noise.photon_variance, n) * some(noise.with_photons))
     white = torch.randn(blurred.shape, generator=generator)
-    photons = torch.sqrt(variance * blurred.clamp(min=0)) * white
+    background = column(random.uniform(0, 1, n) * some(noise.with_background))
+    photons = torch.sqrt(variance * (blurred.clamp(min=0) + background)) * white
     read = torch.randn(blurred.shape, generator=generator)
     for index in np.flatnonzero(some(noise.correlated)):
         read[index] = _correlated(read[index], random.uniform(0.4, 0.9))
     image = blurred + photons + sigma * read
+    for index in np.flatnonzero(some(noise.counted)):
+        # A few photons, and nothing else: most values are 0, 1 or 2.
+        brightest = math.exp(random.uniform(*np.log(noise.few_photons)))
+        light = brightest * (blurred[index].clamp(min=0) + background[index])
+        image[index] = torch.poisson(light, generator=generator) / brightest - background[index]
     rows = torch.randn((*blurred.shape[:-1], 1), generator=generator)
     image = image + column(some(noise.striped) * random.uniform(0.2, 1, n)) * sigma * rows
     hot = torch.rand(image.shape, generator=generator) < column(
         random.uniform(0, 0.02, n) * some(noise.with_hot_pixels)
     )
     image = torch.where(hot, torch.rand(image.shape, generator=generator), image)
-    return torch.where(column(some(noise.clipped)).bool(), image.clamp(0, 1), image)
+    image = torch.where(column(some(noise.clipped)).bool(), image.clamp(0, 1), image)
+    for index in np.flatnonzero(some(noise.saturated)):
+        image[index] = image[index].clamp(max=random.uniform(0.6, 1) * float(blurred[index].max()))
+    return image
 
 
 def _correlated(noise: Tensor, sigma: float) -> Tensor:

@@ -25,11 +25,14 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
     """
     # With the share of each in 2D and in 3D: volumes are emptier.
     kinds: list[tuple[tuple[float, float], Callable[[Random, Sequence[int]], Array]]] = [
-        ((0.34, 0.2), leaves), ((0.1, 0.14), islands), ((0.14, 0.22), curves), ((0.08, 0.12), spots),
-        ((0.1, 0.1), tissue), ((0.06, 0.06), clouds), ((0.18, 0.16), mixture),
+        ((0.3, 0.12), leaves), ((0.08, 0.1), islands), ((0.14, 0.24), curves), ((0.08, 0.12), spots),
+        ((0.08, 0.08), tissue), ((0.06, 0.05), clouds), ((0.16, 0.13), mixture), ((0.06, 0.08), nuclei),
+        ((0.04, 0.08), membranes),
     ]  # fmt: skip
     chosen = random.choice(len(kinds), p=[shares[len(shape) - 2] for shares, _ in kinds])
-    image = _unit(kinds[chosen][1](random, shape))
+    image = np.zeros(shape, np.float32)
+    while not image.any():  # a few shapes may all lie outside
+        image = _unit(kinds[chosen][1](random, shape))
     if random.random() < 0.4:
         image = image ** random.uniform(0.5, 2.5)
     if random.random() < 0.15:
@@ -39,6 +42,8 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
         image = gaussian_filter(image, math.exp(random.uniform(math.log(0.7), math.log(8))))
     if random.random() < 0.3:  # uneven light
         image = image * (0.4 + 0.6 / (1 + np.exp(-gaussian_filter(texture(random, shape), 12))))
+    if random.random() < 0.12:  # a background that rises across the field
+        image = image + random.uniform(0.1, 0.8) * _ramp(random, shape)
     return _unit(image)
 
 
@@ -54,7 +59,7 @@ def packed_scene(ndim: int, side: int, seed: int, number: int) -> NDArray[np.uin
     ((16, 16, 16), dtype('uint16'), 65535)
     """
     random = np.random.default_rng((seed, number))
-    longer = int(random.choice([1, 1, 2, 3])) if ndim == 3 else 1
+    longer = int(random.choice([1, 1, 2, 3, 5])) if ndim == 3 else 1
     fine = scene(random, (longer * side, *[side] * (ndim - 1)))
     coarse: Array = fine.reshape(side, longer, *[side] * (ndim - 1)).mean(1)
     packed: NDArray[np.uint16] = np.round(coarse * (65535 / coarse.max())).astype(np.uint16)
@@ -88,7 +93,8 @@ def islands(random: Random, shape: Sequence[int]) -> Array:
     image = np.zeros(shape, np.float32)
     for _ in range(int(random.choice([5, 20, 80]))):
         bright = 1.0 if random.random() < 0.5 else random.uniform(0.2, 1)
-        _paint(random, image, random.uniform(1.5, random.uniform(0.04, 0.2) * min(shape)), bright, thinnest=0.08)
+        largest = max(1.5, random.uniform(0.04, 0.2) * min(shape))
+        _paint(random, image, random.uniform(1.5, largest), bright, thinnest=0.08)
     return image
 
 
@@ -96,7 +102,7 @@ def curves(random: Random, shape: Sequence[int]) -> Array:
     """Return smooth thin lines on an empty ground."""
     image = np.zeros(shape, np.float32)
     limit = np.array(shape) - 1
-    for _ in range(int(random.choice([5, 20, 60]))):
+    for _ in range(int(random.choice([5, 20, 60, 160]))):
         bends = gaussian_filter1d(random.normal(size=(600, len(shape))), random.uniform(5, 40), axis=0)
         heading = random.normal(size=(1, len(shape))) + random.uniform(0.1, 1) * np.cumsum(bends, axis=0)
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
@@ -127,6 +133,31 @@ def tissue(random: Random, shape: Sequence[int]) -> Array:
     inside = random.beta(0.7, 0.7, count)[nearest[:, 0]].reshape(shape)
     grain = 1 + random.choice([0.0, 0.2]) * texture(random, shape)
     return np.asarray(random.uniform(0, 1) * inside * grain + random.uniform(0, 1) * wall, np.float32)
+
+
+def nuclei(random: Random, shape: Sequence[int]) -> Array:
+    """Return bodies filled with texture and small bright shapes, some of them in a dim haze."""
+    image = np.zeros(shape, np.float32)
+    size = random.uniform(5, max(6, 0.22 * min(shape)))
+    for _ in range(int(random.choice([2, 6, 25]))):
+        _paint(random, image, size * random.uniform(0.7, 1.3), random.uniform(0.4, 1), thinnest=0.6)
+    grain = 1 + random.uniform(0, 0.5) * texture(random, shape)
+    puncta = random.choice([0.0, 0.5, 1.5]) * _unit(spots(random, shape))
+    body = np.clip(grain, 0, None) + puncta
+    haze = random.choice([0.0, 0.15]) * gaussian_filter(image, size)
+    return np.asarray(image * body + haze, np.float32)
+
+
+def membranes(random: Random, shape: Sequence[int]) -> Array:
+    """Return thin curved sheets (lines in 2D) where a smooth random field crosses a level."""
+    field = gaussian_filter(random.normal(size=shape), random.uniform(3, 14), mode="wrap")
+    steepness = np.sqrt(sum(np.square(slope) for slope in np.gradient(field)))
+    distance = (field - random.uniform(-1, 1) * field.std()) / np.maximum(steepness, 0.3 * steepness.mean())
+    sheet = np.exp(-np.square(distance / random.uniform(0.7, 2)))
+    filled = random.choice([0.0, 0.0, 0.3]) * (distance > 0)
+    return np.asarray(
+        sheet * (1 + random.choice([0.0, 0.3]) * texture(random, shape)).clip(0) + filled, np.float32
+    )
 
 
 def clouds(random: Random, shape: Sequence[int]) -> Array:
@@ -181,6 +212,12 @@ def _paint(
         view += value * cover
     else:
         view += cover * (value - view)
+
+
+def _ramp(random: Random, shape: Sequence[int]) -> Array:
+    slopes = random.normal(size=len(shape))
+    axes = np.meshgrid(*[np.linspace(0, 1, n) for n in shape], indexing="ij")
+    return _unit(np.asarray(sum(slope * axis for slope, axis in zip(slopes, axes, strict=True)), np.float32))
 
 
 def _power_law(random: Random, count: int, low: float, high: float) -> NDArray[np.float64]:
