@@ -12,9 +12,10 @@ from napari_selfdeconv.compute import allocation
 from napari_selfdeconv.compute.allocation import check_allocation
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.psf.diagnose import Context, examine_psf, repair_psf
+from napari_selfdeconv.psf.diagnose import Context, examine_psf
 from napari_selfdeconv.psf.generate import psf_for_image, richards_wolf_psf, suggest_psf_shape
 from napari_selfdeconv.psf.parameters import load_parameters
+from napari_selfdeconv.psf.repair import repair_psf
 from selfdeconv_tools.cases import cases
 
 OPTICS = Optics(na=1.2, wavelength_um=0.52, refractive_index=1.33)

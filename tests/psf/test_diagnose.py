@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.psf.diagnose import Context, examine_psf, repair_psf
+from napari_selfdeconv.psf.diagnose import Context, examine_psf
 from napari_selfdeconv.psf.lenses import IMMERSIONS, OBJECTIVES
 from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
+from napari_selfdeconv.psf.repair import repair_psf
 
 VOXEL = (0.3, 0.1, 0.1)
 

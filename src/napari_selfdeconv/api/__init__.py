@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.physics.mask import Unmeasured, find_hot_pixels, find_unmeasured
     from napari_selfdeconv.psf.beads.settings import REASONS, BeadPsf, BeadSettings
     from napari_selfdeconv.psf.chromatic import fit_shift, unshift
-    from napari_selfdeconv.psf.diagnose import Context, Finding, examine_psf, repair_psf
+    from napari_selfdeconv.psf.diagnose import Context, Finding, examine_psf
     from napari_selfdeconv.psf.generate import (
         PsfWarning,
         psf_and_notes,
@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from napari_selfdeconv.psf.models import MODELS, Parameter, PsfModel, make_optics, model_key, parameter_values
     from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
     from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
+    from napari_selfdeconv.psf.repair import repair_psf
     from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack, stack_psf_shape
     from napari_selfdeconv.restoration.method_inputs import Border
     from napari_selfdeconv.restoration.methods import METHODS, Classical, Method, benchmark_names, describe_default
@@ -345,7 +346,8 @@ _NAMES = {
     "physics.camera": "CameraReport",
     "physics.mask": "Unmeasured find_hot_pixels find_unmeasured",
     "psf.beads.settings": "REASONS BeadPsf BeadSettings",
-    "psf.diagnose": "Context Finding examine_psf repair_psf",
+    "psf.diagnose": "Context Finding examine_psf",
+    "psf.repair": "repair_psf",
     "psf.stack": "psf_for_stack share_in_stack stack_psf_shape",
     "psf.generate": "PsfWarning psf_and_notes psf_for_image richards_wolf_psf suggest_psf_shape",
     "psf.lenses": "IMMERSIONS OBJECTIVES Objective",

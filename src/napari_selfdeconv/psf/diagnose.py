@@ -1,21 +1,18 @@
-"""The examination of a PSF, with findings in sentences, and the repair of its faults."""
+"""The examination of a PSF, with findings in sentences. `repair` repairs what can be repaired."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from napari_selfdeconv.arrays.symmetry import psf_symmetries
-from napari_selfdeconv.config.checks import shown
 from napari_selfdeconv.config.rules import Each, Maybe, Number, Whole
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.checks import to_array
 from napari_selfdeconv.psf.measure import (
     Float,
     background_level,
@@ -26,18 +23,19 @@ from napari_selfdeconv.psf.measure import (
     fwhm,
     has_background,
 )
-from napari_selfdeconv.psf.prepare import MAX_NON_FINITE, can_resample, prepare_psf
+from napari_selfdeconv.psf.prepare import MAX_NON_FINITE, can_resample
 from napari_selfdeconv.psf.validate import real_psf
 
 Severity = Literal["problem", "advice"]
-_ENERGY = 0.99
+#: Share of the light that a crop keeps.
+ENERGY = 0.99
 _OFF_CENTRE = 0.501  # voxels; half of one is what an even number of equal planes gives
 _SAME_VOXEL = 0.01
 _CUT_OFF = 0.05
 _WORTH_CROPPING = 0.5  # share of the voxels that a crop must save
 _ELONGATED = 1.4
 _LARGEST = 1e100
-_ALL_DARK = "nothing in the PSF is brighter than its background: choose another layer"
+ALL_DARK = "nothing in the PSF is brighter than its background: choose another layer"
 
 
 @dataclass(frozen=True)
@@ -115,14 +113,14 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     ['background', 'centre', 'sum', 'even', 'lopsided']
     """
     context = context or Context()
-    raw = _fitting(psf, context)
+    raw = fitting_psf(psf, context)
     finite = np.isfinite(raw)
     data = np.where(finite, raw, 0.0)
     if data.max() <= 0:
         raise ConfigError("every voxel of the PSF is 0 or less: choose another layer")
     smooth = ndimage.gaussian_filter(data, 1.0, mode="nearest")
     if min(data.max(), smooth.max()) <= max(background_level(data, "auto"), 0.0):
-        raise ConfigError(_ALL_DARK)
+        raise ConfigError(ALL_DARK)
     place = _about_place(data, smooth, context)
     moves = any(finding.key == "centre" and finding.fix for finding in place)
     found = [
@@ -134,101 +132,7 @@ def examine_psf(psf: ArrayLike, context: Context | None = None) -> list[Finding]
     return sorted(found, key=lambda finding: finding.severity == "advice")
 
 
-def repair_psf(
-    psf: ArrayLike, keys: Sequence[str], context: Context | None = None
-) -> tuple[NDArray[np.float32], tuple[float, ...] | None, list[str]]:
-    """Repair faults of a PSF, and change nothing else.
-
-    A PSF that is resampled or cropped also loses its background. A resampled one is cropped to its light.
-
-    Parameters
-    ----------
-    psf : 2D or 3D, ([z,] y, x).
-    keys : names of findings of `examine_psf` that have a fix.
-    context : voxel size, and the image it is for; as in `examine_psf`.
-
-    Returns
-    -------
-    psf : float32; the same array, bit for bit, if ``keys`` is empty.
-    voxel_um : voxel size of the repaired PSF, None where unknown.
-    did : sentences.
-
-    Raises
-    ------
-    ConfigError
-        For a key that cannot be repaired, and as `prepare_psf`.
-
-    Examples
-    --------
-    >>> y, x = np.mgrid[-7:8, -7:9]
-    >>> bead = 100 * np.exp(-(x**2 + y**2) / 8.0) + 10
-    >>> fixed, _, _ = repair_psf(bead, [finding.key for finding in examine_psf(bead) if finding.fix])
-    >>> fixed.shape, [finding.key for finding in examine_psf(fixed) if finding.fix]
-    ((15, 15), [])
-    """
-    context = context or Context()
-    fitting = _fitting(psf, context)
-    if isinstance(keys, str) or not all(isinstance(key, str) for key in keys):
-        raise ConfigError(f"keys must hold the names of findings, got {shown(keys)}")
-    fixable = {"nan", "negative", "background", "sum", "even", "centre", "voxels", "axes", "large", "larger"}
-    unknown = sorted(set(keys) - fixable)
-    if unknown:
-        raise ConfigError(f"cannot repair: {', '.join(unknown)}")
-    if not keys:
-        return np.asarray(psf, np.float32), context.voxel_um, []
-    array, voxel = to_array("the PSF", psf), context.voxel_um
-    did: list[str] = []
-    if "axes" in keys:
-        longest = _longest_axis(np.where(np.isfinite(fitting), fitting, 0.0), voxel)
-        array = np.moveaxis(array, longest, 0)
-        if voxel is not None:
-            voxel = (voxel[longest], *[v for axis, v in enumerate(voxel) if axis != longest])
-        did.append(f"moved axis {longest} to the front")
-    # "large" is judged above the background, however low: the crop has to be judged so too.
-    dark = bool({"background", "negative", "nan", "large"} & set(keys))
-    if {"centre", "voxels"} & set(keys):
-        # Resampling continues with zeros: beside a background they would be an edge, and hide it.
-        data = np.nan_to_num(real_psf(array), posinf=0.0, neginf=0.0)
-        dark = dark or has_background(data, background_level(data, "auto"))
-    target = context.image_voxel_um if "voxels" in keys else None
-    # With other voxels an array of a good size can become too large: its size is chosen again.
-    resized = target is not None or "large" in keys
-    limits = context.image_shape if "larger" in keys else None
-    prepared, report = prepare_psf(
-        array,
-        voxel_um=voxel if target is not None else None,
-        target_voxel_um=target,
-        background="auto" if dark else 0.0,
-        center="centre" in keys,
-        energy=_ENERGY if resized else 1.0,
-        noise_sigmas=3.0 if dark else 0.0,
-        max_shape=limits,
-    )
-    if "background" in keys:
-        prepared = _without_background(prepared)
-    did += report.did
-    if "large" in keys and prepared.shape != array.shape:
-        # What is dark is judged again in a smaller array, which may show that still less of it is needed.
-        left = replace(context, voxel_um=target or voxel)
-        if any(finding.key == "large" and finding.fix for finding in examine_psf(prepared, left)):
-            prepared, _, more = repair_psf(prepared, ["large"], left)
-            did += more
-    return prepared, target or voxel, did
-
-
-def _without_background(psf: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Subtract what is left of a background; smoothing faint light brings some of it back."""
-    level = background_level(psf.astype(np.float64), "auto")
-    if not has_background(psf.astype(np.float64), level):
-        return psf
-    left = np.maximum(psf - np.float32(level), 0)
-    if not left.any():
-        raise ConfigError(_ALL_DARK)
-    scaled: NDArray[np.float32] = left / left.sum()
-    return scaled
-
-
-def _fitting(psf: ArrayLike, context: Context) -> Float:
+def fitting_psf(psf: ArrayLike, context: Context) -> Float:
     """Return the PSF as float64; ConfigError if it is not one, or the context is about another number of axes."""
     data = real_psf(psf)
     largest = float(np.abs(data[np.isfinite(data)]).max(initial=0.0))
@@ -285,7 +189,7 @@ def _about_place(data: Float, smooth: Float, context: Context) -> list[Finding]:
         size = " × ".join(map(str, data.shape))
         found.append(Finding("even", "advice", f"{size} voxels: an even size has no middle.", "make the size odd"))
     if data.ndim == 3:
-        longest = _longest_axis(data, context.voxel_um)
+        longest = longest_axis(data, context.voxel_um)
         if longest != 0:
             text = f"The light is longest along axis {longest}, and z should be axis 0: are the axes transposed?"
             found.append(Finding("axes", "problem", text, f"move axis {longest} to the front"))
@@ -312,13 +216,13 @@ def _about_size(data: Float, smooth: Float, context: Context, moves: bool) -> li
         found.append(Finding("larger", "problem", text, "crop it"))
     lifted = np.maximum(data - background_level(data, "auto"), 0)
     _, spots = core_centre(smooth - background_level(data, "auto"))
-    small = crop(_centred(lifted), _ENERGY, data.shape).shape
+    small = crop(_centred(lifted), ENERGY, data.shape).shape
     if math.prod(small) < _WORTH_CROPPING * data.size:
         sizes = [" × ".join(map(str, s)) for s in (data.shape, small)]
-        text = f"{sizes[0]} voxels, but {sizes[1]} hold {_ENERGY:.0%} of the light: it costs time and memory."
+        text = f"{sizes[0]} voxels, but {sizes[1]} hold {ENERGY:.0%} of the light: it costs time and memory."
         # The crop is around the middle. Nobody knows which of several spots belongs there, and light at the rim
         # stays where it is if nobody can move it. An array of even size is made odd with the crop.
-        stays = all(n % 2 for n in data.shape) and crop(lifted, _ENERGY, data.shape).shape == data.shape
+        stays = all(n % 2 for n in data.shape) and crop(lifted, ENERGY, data.shape).shape == data.shape
         helps = spots == 1 and (moves or not stays)
         found.append(Finding("large", "advice", text, "crop it" if helps else None))
     names = "zyx"[-data.ndim :]
@@ -362,7 +266,7 @@ def _centred(data: Float) -> Float:
     return np.pad(rolled, [(0, 1 - n % 2) for n in data.shape])
 
 
-def _longest_axis(data: Float, voxel_um: tuple[float, ...] | None) -> int:
+def longest_axis(data: Float, voxel_um: tuple[float, ...] | None) -> int:
     """Return the axis along which the light is clearly longest, 0 if none is."""
     lifted = np.maximum(data - background_level(data, "auto"), 0)
     smooth = ndimage.gaussian_filter(lifted, 1.0, mode="nearest")
