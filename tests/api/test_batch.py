@@ -12,8 +12,9 @@ import pytest
 import tifffile
 
 from napari_selfdeconv import api
-from napari_selfdeconv.api.batch import FileFinished, FileStarted, iter_batch
+from napari_selfdeconv.api.batch import iter_batch
 from napari_selfdeconv.api.batch_items import BatchItem, find_images
+from napari_selfdeconv.api.batch_rows import FileFinished, FileStarted
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.io.images import read_image, write_ome_tiff

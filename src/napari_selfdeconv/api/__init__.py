@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_selfdeconv.api.apply import apply_model, iter_apply_model, model_differences
-    from napari_selfdeconv.api.batch import BatchResult, FileFinished, FileStarted, Sharing, iter_batch
+    from napari_selfdeconv.api.batch import Sharing, iter_batch
     from napari_selfdeconv.api.batch_items import BatchItem, find_images
+    from napari_selfdeconv.api.batch_rows import BatchResult, FileFinished, FileStarted
     from napari_selfdeconv.api.beads import beads_psf, iter_beads_psf
     from napari_selfdeconv.api.camera import estimate_background, report_camera
     from napari_selfdeconv.api.checkpoints import Checkpoint
@@ -300,7 +301,8 @@ _NAMES = {
     "api.run": "iter_run",
     "api.chosen_method": "classical_of is_network weights_of",
     "api.results": "save_outcome stem",
-    "api.batch": "BatchResult FileFinished FileStarted Sharing iter_batch",
+    "api.batch": "Sharing iter_batch",
+    "api.batch_rows": "BatchResult FileFinished FileStarted",
     "api.batch_items": "BatchItem find_images",
     "config.template": "Template",
     "io.template_files": "read_template save_template template_text",

@@ -6,25 +6,25 @@ the table and does not stop the others.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from napari_selfdeconv.api.batch_items import BatchItem
+from napari_selfdeconv.api.batch_rows import BatchResult, FileFinished, FileStarted, append_row, write_overview
 from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.chosen_method import classical_of, is_network
 from napari_selfdeconv.api.inputs import open_input
 from napari_selfdeconv.api.outcome import Outcome
-from napari_selfdeconv.api.report import index_html, report_html
+from napari_selfdeconv.api.report import report_html
 from napari_selfdeconv.api.results import save_outcome, stem
 from napari_selfdeconv.api.run import iter_run
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import Cancelled, ConfigError, reason_of
-from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.events import Event, Warned, mapped
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
 from napari_selfdeconv.io.images import read_record
 from napari_selfdeconv.io.template_files import read_template, save_template
@@ -33,86 +33,7 @@ from napari_selfdeconv.network.model_file import load_model, save_model
 from napari_selfdeconv.stop_token import StopToken
 
 Sharing = Literal["file", "all", "channel"]
-Status = Literal["done", "there already", "failed"]
 _TABLE, _INDEX, _SETTINGS = "batch.csv", "index.html", "batch.toml"
-_COLUMNS = ("file", "status", "seconds", "output", "report", "message")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileStarted:
-    """A file was started.
-
-    Attributes
-    ----------
-    number, total : number of the file, from 1, and how many there are.
-    path : path of the file.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> FileStarted(number=1, total=3, path=Path("a.tif")).path.name
-    'a.tif'
-    """
-
-    number: int
-    total: int
-    path: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileFinished:
-    """A file, or one image of it, is done, had a result already, or failed.
-
-    Attributes
-    ----------
-    file : the input, with its series if it holds several images.
-    status : how it ended.
-    seconds : time taken.
-    output, report : the files that were written; None if none was written.
-    message : why it failed, or its warnings in one line.
-
-    Examples
-    --------
-    >>> FileFinished(file="a.tif", status="failed", message="a.tif is empty").status
-    'failed'
-    """
-
-    file: str
-    status: Status
-    seconds: float = 0.0
-    output: Path | None = None
-    report: Path | None = None
-    message: str = ""
-
-
-BatchEvent = Event | FileStarted | FileFinished
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchResult:
-    """The result of a batch.
-
-    Attributes
-    ----------
-    rows : one for each image.
-    table : path of batch.csv.
-    stopped : whether the user ended it.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> rows = (FileFinished(file="a.tif", status="done"), FileFinished(file="b.tif", status="failed"))
-    >>> BatchResult(rows=rows, table=Path("batch.csv")).count("done")
-    1
-    """
-
-    rows: tuple[FileFinished, ...]
-    table: Path
-    stopped: bool = False
-
-    def count(self, status: Status) -> int:
-        """Return how many files have this status."""
-        return sum(row.status == status for row in self.rows)
 
 
 def iter_batch(
@@ -124,7 +45,7 @@ def iter_batch(
     reports: bool = True,
     overwrite: bool = False,
     stop: StopToken | None = None,
-) -> Generator[BatchEvent, None, BatchResult]:
+) -> Generator[Event | FileStarted | FileFinished, None, BatchResult]:
     """Deconvolve many files.
 
     Parameters
@@ -181,11 +102,10 @@ def iter_batch(
             places = _Places.of(item.path, common, out, template.output.kind or "ome.tif", taken)
             for row in (yield from _all_images(item, template, places, shared, reports, overwrite, stop)):
                 rows.append(row)
-                _append(out / _TABLE, row, first=len(rows) == 1)
+                append_row(out / _TABLE, row, first=len(rows) == 1)
                 yield row
     finally:
-        with whole_or_not_at_all(out / _INDEX) as temporary:
-            temporary.write_text(index_html(_cells(rows, out)), "utf-8")
+        write_overview(out / _INDEX, rows)
     return BatchResult(rows=tuple(rows), table=out / _TABLE, stopped=stop.stopped)
 
 
@@ -204,7 +124,7 @@ class _Shared:
         self.models = [load_model(path) for path in paths]
 
     def for_channels(self, count: int) -> list[Model]:
-        """Return a model for each channel; an empty tuple if they have to be trained."""
+        """Return a model for each channel; an empty list if they have to be trained."""
         if self.sharing == "all" and self.models:
             return [self.models[0]] * count
         return list(self.models)
@@ -310,7 +230,13 @@ def _one_image(
     checkpoint = Checkpoint(f"{output}.checkpoint", resume=True, strict=False, remove=False)
     models = shared.for_channels(channels)
     work = iter_run(file, template, models=models, stop=stop.child(), checkpoint=checkpoint)
-    outcome = yield from _listening(work, warnings)
+
+    def remembered(event: Event) -> Event:
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+        return event
+
+    outcome = yield from mapped(work, remembered)
     stored = save_outcome(output, outcome, file, template.output)
     checkpoint.discard()
     shared.remember(outcome)
@@ -328,19 +254,6 @@ def _one_image(
     )
 
 
-def _listening(work: Generator[Event, None, Outcome], warnings: list[str]) -> Generator[Event, None, Outcome]:
-    """Pass events on and remember the warnings."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
-        if isinstance(event, Warned):
-            warnings.append(event.message)
-        yield event
-
-
 def _begin(out: Path, template: Template, overwrite: bool) -> None:
     """Make the folder; refuse one with results of other settings."""
     try:
@@ -353,27 +266,6 @@ def _begin(out: Path, template: Template, overwrite: bool) -> None:
             f"{out} holds results of other settings ({_SETTINGS})", "name another folder, or add --overwrite"
         )
     save_template(known, template)
-
-
-def _append(table: Path, row: FileFinished, *, first: bool) -> None:
-    with table.open("w" if first else "a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if first:
-            writer.writerow(_COLUMNS)
-        writer.writerow([getattr(row, name) if getattr(row, name) is not None else "" for name in _COLUMNS])
-
-
-def _cells(rows: Sequence[FileFinished], out: Path) -> Iterator[dict[str, str]]:
-    """Yield the cells of the overview, with links relative to its folder."""
-    for row in rows:
-        yield {
-            "file": row.file,
-            "status": row.status,
-            "seconds": f"{row.seconds:.1f}",
-            "output": "" if row.output is None else row.output.relative_to(out).as_posix(),
-            "report": "" if row.report is None else row.report.relative_to(out).as_posix(),
-            "message": row.message,
-        }
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
