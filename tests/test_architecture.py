@@ -19,7 +19,7 @@ SOURCE = ROOT / "src"
 
 # Imports go down this table, or sideways without a circle. The package itself hands out public names lazily.
 FLOORS = (
-    ("_version", "errors", "events", "stop_token", "config"),
+    ("_version", "errors", "events", "public_names", "stop_token", "config"),
     ("arrays", "compute", "io"),
     ("physics", "holdout", "psf"),
     ("network", "metrics", "simulate"),
@@ -77,7 +77,7 @@ def room_of(module: str) -> str:
 
 
 def read_imports(module: str) -> Iterator[Import]:
-    """Every import statement of a module, those inside functions and under TYPE_CHECKING included."""
+    """Every import statement of a module and its stub, those inside functions and under TYPE_CHECKING included."""
 
     def walk(node: ast.AST, at_import_time: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
@@ -94,7 +94,9 @@ def read_imports(module: str) -> Iterator[Import]:
                 )
                 yield from walk(child, at_import_time and not inner)
 
-    return walk(ast.parse(MODULES[module].read_text("utf-8")), True)
+    yield from walk(ast.parse(MODULES[module].read_text("utf-8")), True)
+    if (stub := MODULES[module].with_suffix(".pyi")).is_file():
+        yield from walk(ast.parse(stub.read_text("utf-8")), False)
 
 
 def module_meant(target: str) -> str | None:

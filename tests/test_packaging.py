@@ -97,7 +97,7 @@ def test_wheel_carries_the_weights_and_the_presets(wheel: Path) -> None:
     data = [*package.glob("network/weights/*.safetensors"), *package.glob("config/presets/*.toml")]
     data.append(package / "inference" / "intervals.toml")
     assert {path.suffix for path in data} == {".safetensors", ".toml"}
-    data.append(package / "py.typed")
+    data += [package / "py.typed", *package.rglob("*.pyi")]
     expected = {path.relative_to(ROOT / "src").as_posix(): path.read_bytes() for path in data}
     expected[f"{PACKAGE}/{MANIFEST.name}"] = MANIFEST.read_bytes()
     with zipfile.ZipFile(wheel) as archive:

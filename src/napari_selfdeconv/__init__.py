@@ -1,134 +1,18 @@
 """Self-supervised deconvolution of a single image, in napari and headless.
 
-Nothing here imports torch, Qt or napari until it is used.
+Nothing here imports torch, Qt or napari until it is used. The names are in ``__init__.pyi``.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_selfdeconv._version import __version__ as __version__
+from napari_selfdeconv.public_names import import_name, read_names
 
-if TYPE_CHECKING:
-    from napari_selfdeconv.api import (
-        BeadPsf,
-        BeadSettings,
-        Cancelled,
-        Classical,
-        ClassicalResult,
-        ComputeError,
-        ConfigError,
-        CoverslipLayers,
-        Deconvolution,
-        LossWeights,
-        Optics,
-        SelfDeconvError,
-        SeriesPlan,
-        StopToken,
-        Template,
-        TileConfig,
-        TrainConfig,
-        apply_model,
-        beads_psf,
-        classical_method,
-        create_zarr,
-        deconvolve,
-        evaluate,
-        evaluate_without_truth,
-        examine_psf,
-        find_images,
-        iter_apply_model,
-        iter_batch,
-        iter_beads_psf,
-        iter_classical,
-        iter_deconvolve,
-        iter_deconvolve_large,
-        iter_deconvolve_series,
-        iter_richardson_lucy,
-        iter_uncertainty,
-        load_microscope,
-        load_model,
-        memory_outlook,
-        prepare_psf,
-        preset,
-        psf_for_image,
-        psf_for_stack,
-        read_image,
-        read_record,
-        read_selected,
-        read_template,
-        repair_psf,
-        residual,
-        richards_wolf_psf,
-        richardson_lucy,
-        save_microscope,
-        save_model,
-        suggest_psf_shape,
-        uncertainty,
-        write_ome_tiff,
-    )
-
-__all__ = [
-    "BeadPsf",
-    "BeadSettings",
-    "Cancelled",
-    "Classical",
-    "ClassicalResult",
-    "ComputeError",
-    "ConfigError",
-    "CoverslipLayers",
-    "Deconvolution",
-    "LossWeights",
-    "Optics",
-    "SelfDeconvError",
-    "SeriesPlan",
-    "StopToken",
-    "Template",
-    "TileConfig",
-    "TrainConfig",
-    "apply_model",
-    "beads_psf",
-    "classical_method",
-    "create_zarr",
-    "deconvolve",
-    "evaluate",
-    "evaluate_without_truth",
-    "examine_psf",
-    "find_images",
-    "iter_apply_model",
-    "iter_batch",
-    "iter_beads_psf",
-    "iter_classical",
-    "iter_deconvolve",
-    "iter_deconvolve_large",
-    "iter_deconvolve_series",
-    "iter_richardson_lucy",
-    "iter_uncertainty",
-    "load_microscope",
-    "load_model",
-    "memory_outlook",
-    "prepare_psf",
-    "preset",
-    "psf_for_image",
-    "psf_for_stack",
-    "read_image",
-    "read_record",
-    "read_selected",
-    "read_template",
-    "repair_psf",
-    "residual",
-    "richards_wolf_psf",
-    "richardson_lucy",
-    "save_microscope",
-    "save_model",
-    "suggest_psf_shape",
-    "uncertainty",
-    "write_ome_tiff",
-]
+_MODULES = read_names(__file__)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.api"), name)
+    return import_name(__name__, _MODULES, name)

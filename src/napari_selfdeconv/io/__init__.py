@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, read_record, write_ome_tiff, write_psf
+from napari_selfdeconv.public_names import import_name, read_names
 
-__all__ = [
-    "ImageFile",
-    "read_image",
-    "read_psf",
-    "read_record",
-    "write_ome_tiff",
-    "write_psf",
-]
+_MODULES = read_names(__file__)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from napari_selfdeconv.io import images
-
-    return getattr(images, name)
+    return import_name(__name__, _MODULES, name)
