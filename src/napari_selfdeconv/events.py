@@ -109,7 +109,7 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class Interim:
-    """The whole image, deconvolved with the weights of ``step``. Training goes on.
+    """An image, deconvolved with the weights of ``step``. Training goes on.
 
     Attributes
     ----------
@@ -119,6 +119,7 @@ class Interim:
     provenance : record, as that of the final result.
     psf : the PSF that was used.
     improves : whether it was not asked for: the instant result, or a better one (``instant_first``).
+    offset : index of its first voxel in the whole image, if it is a part of that; None if it is the whole image.
 
     Examples
     --------
@@ -132,6 +133,7 @@ class Interim:
     provenance: Mapping[str, Any]
     psf: NDArray[np.float32] | None = None
     improves: bool = False
+    offset: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

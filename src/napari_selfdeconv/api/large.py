@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discards_checkpoint
 from napari_selfdeconv.api.large_tiles import TrainedTiles, core_shape, predict_into, ready_for_tiles
+from napari_selfdeconv.api.large_view import PartInView, inside_block, moved_from
 from napari_selfdeconv.api.provenance import large_record, run_record
 from napari_selfdeconv.api.training import iter_train, weights_to_begin
 from napari_selfdeconv.arrays.check_pieces import check_pieces
@@ -20,7 +22,7 @@ from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Filling, Finished, Preview, Warned, mapped, report_progress
+from napari_selfdeconv.events import Event, Filling, Finished, Warned, mapped, report_progress
 from napari_selfdeconv.inference.make_ready import make_ready
 from napari_selfdeconv.inference.predict import on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
@@ -79,6 +81,7 @@ def iter_deconvolve_large(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    instant_first: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Deconvolve an image that need not fit into memory.
@@ -94,6 +97,10 @@ def iter_deconvolve_large(
         ones.
     psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as in
         `iter_deconvolve`. A preview only shows the training block.
+    instant_first : whether a part of the image is deconvolved with the initial weights before training, as an
+        `Interim` of step 0 with its ``offset``. It is the middle of ``preview_region``, and a million voxels at
+        most. Better results of it follow as in `iter_deconvolve`. Each is the result of the part alone, so gain,
+        offset and refinement may differ a little from those of the whole image.
 
     Notes
     -----
@@ -133,6 +140,7 @@ def iter_deconvolve_large(
         preview_every_s=preview_every_s,
         preview_region=preview_region,
         preview_extra=preview_extra,
+        instant_first=instant_first,
         checkpoint=checkpoint,
     )
     return (yield from work)
@@ -189,6 +197,7 @@ def fill_tiles(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    instant_first: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Train, unless an earlier run did, and compute the missing tiles; see `iter_deconvolve_large`."""
@@ -224,18 +233,23 @@ def fill_tiles(
         yield Warned(f"The image is too large to use all of it: training and scaling used the block {where}.")
     trained = earlier
     if trained is None:
+        part = None
+        if instant_first:
+            region = None if preview_region is None else inside_block(preview_region(), block)
+            part = PartInView.of(problem, region)
         work = iter_train(
             [problem],
             config,
             voxel_um=voxel_um,
             stop=stop,
             preview_every_s=preview_every_s,
-            preview_region=None if preview_region is None else lambda: _inside(preview_region(), block),
+            preview_region=None if preview_region is None else lambda: inside_block(preview_region(), block),
             preview_extra=preview_extra,
+            instant=None if part is None else partial(part.deconvolve, tiles=tiles, stop=stop),
             memory_share=tiles.memory_share,
             checkpoint=job,
         )
-        training = yield from mapped(work, lambda event: _moved(event, block))
+        training = yield from mapped(work, moved_from(block, part))
         trained = yield from ready_for_tiles(training, problem, tiles, shape, stop)
     model, choice = trained.model, trained.choice
     context = refinement_reach(model.psf.shape, trained.work.iterations or 0)
@@ -268,23 +282,3 @@ def fill_tiles(
     provenance = large_record(record, block)
     record_provenance(out, provenance)
     return LargeDeconvolution(image=out, model=model, provenance=provenance)
-
-
-def _inside(region: Region | None, block: tuple[slice, ...]) -> Region | None:
-    """Return the part of ``region`` inside the block, in indices of the block; None if they do not overlap."""
-    if region is None:
-        return None
-    parts = []
-    for s, b in zip(region, block, strict=True):
-        low, high = max(s.start, b.start), min(s.stop, b.stop)
-        if low >= high:
-            return None
-        parts.append(slice(low - b.start, high - b.start))
-    return tuple(parts)
-
-
-def _moved(event: Event, block: tuple[slice, ...]) -> Event:
-    """Shift a preview of the block to its place in the whole image."""
-    if not isinstance(event, Preview):
-        return event
-    return replace(event, offset=tuple(o + b.start for o, b in zip(event.offset, block, strict=True)))

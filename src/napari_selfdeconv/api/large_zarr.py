@@ -64,15 +64,16 @@ def iter_deconvolve_zarr(
     preview_every_s: float | None = None,
     preview_region: Callable[[], Region | None] | None = None,
     preview_extra: Callable[[], bool] | None = None,
+    instant_first: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Generator[Event, None, LargeDeconvolution]:
     """Deconvolve an image into an OME-Zarr folder, or continue a run that was killed in that folder.
 
     Parameters
     ----------
-    image, psf, config, weights, region, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra : as
-        in `iter_deconvolve_large`. To continue, image, PSF, weights and region must be those of the earlier run.
-        The settings and the tiles of the earlier run are used.
+    image, psf, config, weights, region, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra,
+    instant_first : as in `iter_deconvolve_large`. To continue, image, PSF, weights and region must be those of the
+        earlier run. The settings and the tiles of the earlier run are used.
     path : path of the folder. It must not exist, unless a run on this image was killed in it.
     record : record of the image. Its channel and its optics are stored.
     checkpoint : file for the training, as in `iter_deconvolve`. The tiles need none.
@@ -114,6 +115,7 @@ def iter_deconvolve_zarr(
             preview_every_s=preview_every_s,
             preview_region=preview_region,
             preview_extra=preview_extra,
+            instant_first=instant_first,
             checkpoint=checkpoint,
         )
     except Cancelled:

@@ -11,8 +11,8 @@ network deconvolves it. Light changes slowly far from the image, so blocks of pi
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -54,6 +54,11 @@ class FarLight:
     background: Background
     near: NDArray[np.float32]
     estimate: NDArray[np.float32]
+
+    def cut(self, where: tuple[slice, ...]) -> Self:
+        """Return the light of a part of the image."""
+        arrays = {name: getattr(self, name)[where] for name in ("light", "near", "estimate")}
+        return replace(self, **arrays)
 
     def subtract(self, image: NDArray[Any], weights: PixelWeights | None) -> NDArray[np.float32]:
         """Return the image of the compact PSF alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,9 @@ from napari.settings import get_plugin_settings
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.docks.compare import open_compare
+from napari_selfdeconv._gui.layers.colour import ColourResult
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
-from napari_selfdeconv._gui.layers.results import ColourResult
+from napari_selfdeconv._gui.layers.results import FillingResult
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import GivenPsf
 from napari_selfdeconv._gui.runs.series import large_job, series_snapshot
@@ -25,7 +27,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled
-from napari_selfdeconv.events import Filling, drain
+from napari_selfdeconv.events import Filling, Interim, drain
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -201,6 +203,25 @@ def test_a_picture_and_its_result_are_compared(with_layer: Callable[..., Any]) -
     assert "series [before]" in dock.viewer.layers
 
 
+def test_the_part_in_view_is_instant_first_until_the_disk_has_the_result(with_layer: Callable[..., Any]) -> None:
+    dock = with_layer(noise((64, 72)), scale=(0.2, 0.1))
+    layers = dock.viewer.layers
+    result = FillingResult(dock.viewer, snapshot(layers["series"]), (90.0, 200.0), lambda: False)
+    for step in (0, 40):
+        part = np.full((20, 30), step, np.float32)
+        result.show_event(Interim(step=step, image=part, provenance={}, improves=True, offset=(8, 10)))
+    name = "series [part, y 8-28, x 10-40]"
+    layer = layers[name]
+    assert (layer.data.max(), tuple(layer.translate), tuple(layer.scale)) == (40, (1.6, 1.0), (0.2, 0.1))
+    assert tuple(layer.contrast_limits) == (90, 200)
+    tiles = np.zeros((64, 72), np.float32)
+    result.show_event(Filling(image=tiles))
+    assert layers.index(layers["series [deconvolved]"]) < layers.index(layer)
+    result.finish(SimpleNamespace(provenance={}))
+    assert name not in layers
+    assert layers["series [deconvolved]"].data is tiles
+
+
 def test_cancelling_a_series_leaves_nothing(
     with_layer: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None]
 ) -> None:
@@ -240,24 +261,53 @@ def test_a_result_on_disk_fills_tile_by_tile(
         dock = with_layer(da.from_array(image, chunks=(32, 36)), scale=(0.2, 0.1), units=("um", "um"))
         dock.train_form.to_disk.setChecked(True)
         dock.train_form.tile.setValue(48)
+        said: dict[int, str] = {}
+
+        def note(event: Any) -> None:
+            if isinstance(event, Interim):
+                said[event.step] = dock.run_panel.status.text()
+
+        dock.runs.happened.connect(note)
         dock.train()
         finish(dock)
     finally:
         compute.cache_folder = before
+    found = re.search(r"Instant result: (series \[part, y 0-\d+, x 0-\d+\])\. Training goes on\.", said[0])
+    assert found is not None
+    assert found[1] not in dock.viewer.layers
     result = dock.viewer.layers["series [deconvolved]"]
     (folder,) = (tmp_path / "cache").iterdir()
     assert folder.suffix == ".zarr"
     assert str(folder) in dock.run_panel.remarks.text()
-    found = np.asarray(result.data)
-    assert found.shape == image.shape
-    assert (found != 0).all()
-    assert found.mean() == pytest.approx(image.mean(), rel=0.03)
+    filled = np.asarray(result.data)
+    assert filled.shape == image.shape
+    assert (filled != 0).all()
+    assert filled.mean() == pytest.approx(image.mean(), rel=0.03)
     assert not isinstance(result.data, np.ndarray)
     assert tuple(result.scale) == (0.2, 0.1)
     told = json.loads((folder / "zarr.json").read_text("utf-8"))["attributes"]["ome"]["multiscales"][0]
     assert [axis["name"] for axis in told["axes"]] == ["y", "x"]
     assert told["datasets"][0]["coordinateTransformations"] == [{"type": "scale", "scale": [0.2, 0.1]}]
     assert result.data.attrs["provenance"]["software"] == "napari-selfdeconv"
+
+
+def test_a_series_on_disk_is_instant_first(tmp_path: Path) -> None:
+    movie, plan = noise((2, 32, 32)), SeriesPlan(axes="tyx", current=1)
+    config = preset("quick", 2, steps=1, patch=16, device="cpu")
+    psf = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+    with api.new_zarr(tmp_path / "movie.zarr", movie.shape, axes="tyx", voxel_um=(0.2, 0.1)) as out:
+        filled = []
+
+        def note(event: Any) -> None:
+            if isinstance(event, Filling):
+                filled.append((event.instant, np.asarray(event.image)))
+
+        result = drain(api.iter_deconvolve_series(movie, psf, plan, config, out=out, instant_first=True), note)
+    ((instant, first),) = filled
+    assert instant
+    assert not first[0].any()
+    assert first[1].mean() == pytest.approx(movie[1].mean(), rel=0.03)
+    assert np.asarray(result.image)[0].any()
 
 
 @pytest.mark.parametrize("how", ["dropped", "cancelled"])

@@ -14,8 +14,9 @@ from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, scroll_to, scrolled
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
+from napari_selfdeconv._gui.layers.colour import ColourResult
 from napari_selfdeconv._gui.layers.exchange import add_result, snapshot, voxel_um
-from napari_selfdeconv._gui.layers.results import AddedLayers, ColourResult, FillingResult, WholeResult
+from napari_selfdeconv._gui.layers.results import AddedLayers, FillingResult, WholeResult
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
 from napari_selfdeconv._gui.panels.camera import CameraPanel

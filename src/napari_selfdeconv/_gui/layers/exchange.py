@@ -222,7 +222,8 @@ def about(layer: Image | Labels) -> Mapping[str, Any]:
 def role(layer: Image | Labels) -> str:
     """Return the role of a layer, or "".
 
-    Roles are "result", "residual", "uncertainty", "unsupported", "preview"; for samples "image", "psf", "truth".
+    Roles are "result", "residual", "uncertainty", "unsupported", "preview", "part" (`FillingResult`); for samples
+    "image", "psf", "truth".
     """
     return str(about(layer).get("role", ""))
 

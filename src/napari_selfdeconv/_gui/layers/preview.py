@@ -35,10 +35,26 @@ class PreviewLayer:
     """One layer '<source> [tag]', at the place of the voxels it shows.
 
     A layer that the user deletes does not come back; limits that the user sets stay.
+
+    Parameters
+    ----------
+    signed : whether it is read against zero, as a residual.
+    role : "preview", or "part" for a result of the part of an image that was in view.
+    limits : contrast limits; None takes those that fit what is shown.
     """
 
-    def __init__(self, viewer: Any, source: LayerSnapshot, tag: str = PREVIEW, *, signed: bool = False) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        source: LayerSnapshot,
+        tag: str = PREVIEW,
+        *,
+        signed: bool = False,
+        role: str = "preview",
+        limits: Limits | None = None,
+    ) -> None:
         self._viewer, self._source, self._tag, self._signed = viewer, source, tag, signed
+        self._role, self._given = role, limits
         self._preview_of = source.source_id if tag == PREVIEW else None
         self._layer: Image | None = None
         self._limits: Limits | None = None
@@ -98,7 +114,7 @@ class PreviewLayer:
         self.hide()
 
     def _fitting_limits(self, image: np.ndarray) -> Limits:
-        low, high = display_limits(image)
+        low, high = self._given or display_limits(image)
         # A residual is read against zero.
         return (-max(-low, high), max(-low, high)) if self._signed else (low, high)
 
@@ -113,7 +129,7 @@ class PreviewLayer:
             name=self._name(),
             contrast_limits=limits,
             visible=visible,
-            metadata={METADATA_KEY: {"role": "preview", "preview_of": self._preview_of}},
+            metadata={METADATA_KEY: {"role": self._role, "preview_of": self._preview_of}},
             **{**self._source.transform, "translate": translate},
             **look,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,17 @@ from napari_selfdeconv._gui.layers.exchange import (
     link_contrast,
     role,
 )
-from napari_selfdeconv._gui.layers.voxels import place, without_channel_axis
+from napari_selfdeconv._gui.layers.order import move_below_previews
+from napari_selfdeconv._gui.layers.preview import PreviewLayer
+from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
 _REFRESH_S = 0.25
-_STAY = ("result", "residual", "uncertainty", "unsupported")
+_NAMED = ("result", "residual", "uncertainty", "unsupported", "part")
 
 
 class AddedLayers:
-    """The layers that a run adds and that stay: results, residuals, uncertainties and masks, no previews."""
+    """The layers of a run besides its previews: results, residuals, uncertainties and masks."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -41,7 +43,7 @@ class AddedLayers:
         """Return the names of the layers that have come since `begin` and are still there."""
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Image | Labels)]
         return [
-            layer.name for layer in layers if role(layer) in _STAY and str(layer.unique_id) not in self._before
+            layer.name for layer in layers if role(layer) in _NAMED and str(layer.unique_id) not in self._before
         ]
 
 
@@ -151,9 +153,7 @@ class WholeResult:
         selected = set(layers.selection)
         layer = self._add(version, tag)
         layers.selection = selected & set(layers)
-        previews = [i for i, other in enumerate(layers) if isinstance(other, Image) and role(other) == "preview"]
-        if previews:
-            layers.move(layers.index(layer), min(previews))
+        move_below_previews(self._viewer, layer)
         return layer
 
 
@@ -165,62 +165,11 @@ class Version:
     about: Mapping[str, Any]
 
 
-class ColourResult:
-    """Adds '<source> [deconvolved]' as a colour picture at the end.
-
-    Parameters
-    ----------
-    viewer : viewer of the layers.
-    source : picture that is deconvolved, with its colours as a first axis.
-    """
-
-    def __init__(self, viewer: Any, source: LayerSnapshot) -> None:
-        self._viewer, self._source = viewer, source
-
-    def show_event(self, _event: Event) -> None:
-        """Show nothing before the end, when the results of all three colours are there."""
-
-    def finish(self, result: Any) -> None:
-        """Put the three colours together again."""
-        source = self._source
-        about = {"role": "result", "source": source.name, "source_id": source.source_id, "linked": False}
-        self._viewer.add_image(
-            as_picture(result.image, source.data.dtype),
-            rgb=True,
-            name=f"{source.name} [deconvolved]",
-            metadata={METADATA_KEY: {**about, **result.provenance}},
-            blending=source.look["blending"],
-            **without_channel_axis(source.transform),
-        )
-
-    def move(self, source: LayerSnapshot) -> None:
-        """Use the new place, voxel size or name of the image."""
-        self._source = source
-
-    def discard(self) -> None:
-        """Do nothing: no layer was added."""
-
-
-def as_picture(channels: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return three colours (c, y, x) as a picture (y, x, c), clipped to the range of ``dtype``.
-
-    Examples
-    --------
-    >>> as_picture(np.array([[[-1.0]], [[2.6]], [[300.0]]]), np.dtype("uint8"))
-    array([[[  0,   3, 255]]], dtype=uint8)
-    """
-    picture: np.ndarray = np.moveaxis(channels, 0, -1)
-    if dtype.kind == "f":
-        # Between 0 and 1, as napari draws colours.
-        picture = np.clip(picture, 0, 1)
-    else:
-        limits = np.iinfo(dtype)
-        picture = np.clip(np.rint(picture), limits.min, limits.max)
-    return np.ascontiguousarray(picture, dtype)
-
-
 class FillingResult:
     """The layer '<source> [deconvolved]' while it fills, tile by tile.
+
+    If the result is written tile by tile, the layer '<source> [part, y 0-64, x 0-64]' comes first. It
+    shows the instant result of the part in view, then better ones, until the whole result is complete.
 
     Parameters
     ----------
@@ -234,17 +183,21 @@ class FillingResult:
     ) -> None:
         self._viewer, self._source, self._limits, self._linked = viewer, source, limits, linked
         self._layer: Image | None = None
+        self._part: PreviewLayer | None = None
         self._last = 0.0
 
     def show_event(self, event: Event) -> None:
-        """Show the array that the result is being written into, and tiles written since the last call."""
+        """Show the array that the result is being written into, tiles written since the last call, or the part."""
         if isinstance(event, Filling):
             self._open(event.image)
+        elif isinstance(event, Interim) and event.offset is not None:
+            self._show_part(event.image, event.offset)
         elif isinstance(event, Progress):
             self._refresh()
 
     def finish(self, result: Any) -> None:
         """Store the provenance: the result is complete."""
+        self._remove_part()
         layer, source = self._layer, self._source
         if layer is not None and layer in self._viewer.layers:
             link = self._linked()
@@ -263,9 +216,12 @@ class FillingResult:
             if self._layer.name == given:  # not one that the user has given
                 self._layer.name = self._name()
             place(self._layer, source.transform)
+        if self._part is not None:
+            self._part.move(source)
 
     def discard(self) -> None:
-        """Remove the layer: the run was cancelled or has failed."""
+        """Remove the layers: the run was cancelled or has failed."""
+        self._remove_part()
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
 
@@ -278,6 +234,23 @@ class FillingResult:
             **self._source.transform,
             **self._source.look,
         )
+        move_below_previews(self._viewer, self._layer)
+
+    def _show_part(self, image: np.ndarray, offset: tuple[int, ...]) -> None:
+        """Show the result of the part in view, which stays the same part during a run."""
+        if self._part is not None:
+            self._part.show(image, offset)
+            return
+        tag = f"part, {name_part(image.shape, offset)}"
+        self._part = PreviewLayer(self._viewer, self._source, tag, role="part", limits=self._limits)
+        self._part.show(image, offset)
+        if self._part.layer is not None:
+            move_below_previews(self._viewer, self._part.layer)
+
+    def _remove_part(self) -> None:
+        part, self._part = self._part, None
+        if part is not None:
+            part.remove()
 
     def _name(self) -> str:
         return f"{self._source.name} [deconvolved]"
@@ -288,3 +261,15 @@ class FillingResult:
         if self._layer is not None and now - self._last > _REFRESH_S:
             self._last = now
             self._layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+
+def name_part(shape: Sequence[int], offset: Sequence[int]) -> str:
+    """Return the pixels of a part of an image, as the user reads them in the status bar.
+
+    Examples
+    --------
+    >>> name_part((8, 64, 60), (3, 0, 100))
+    'z 3-11, y 0-64, x 100-160'
+    """
+    spans = zip("zyx"[-len(shape) :], offset, shape, strict=True)
+    return ", ".join(f"{axis} {start}-{start + size}" for axis, start, size in spans)

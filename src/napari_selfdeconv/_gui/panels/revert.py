@@ -5,7 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton
 
-from napari_selfdeconv._gui.layers.results import ColourResult, FillingResult, WholeResult
+from napari_selfdeconv._gui.layers.colour import ColourResult
+from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
 
 
 class RevertButton(QPushButton):

@@ -257,7 +257,7 @@ class RunPanel(QWidget):
         if event.stage == INTERIM_STAGE:
             # The bar still shows the progress of training.
             percent = f"{event.step / event.steps:.0%}"
-            self.status.say(f"Deconvolving the whole image with what has been learned so far: {percent}")
+            self.status.say(f"Deconvolving with what has been learned so far: {percent}")
             self._answering = True
             return
         if self._answering:

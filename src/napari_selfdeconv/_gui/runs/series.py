@@ -80,7 +80,7 @@ def series_job(
     """
     frame = one_frame(source, plan)
     told_of = about or (resumed.about if resumed is not None else {})
-    # Its layer is added at the end. Replacing the pixels of a colour layer crashed a software renderer (Mesa).
+    # Its layer is added at the end. An earlier one crashed a software renderer (Mesa).
     colour_picture = bool(told_of.get("colour_picture"))
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
@@ -110,7 +110,7 @@ def series_job(
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=previews.region,
                 preview_extra=previews.extra,
-                instant_first=folder is None and not colour_picture,
+                instant_first=not colour_picture,
                 checkpoint=checkpoint,
             )
             token.raise_if_cancelled()
@@ -165,6 +165,7 @@ def large_job(
                 preview_every_s=PREVIEW_EVERY_S,
                 preview_region=previews.region,
                 preview_extra=previews.extra,
+                instant_first=True,
                 checkpoint=checkpoint_of(config, stored, resumed),
             )
         except GeneratorExit:
