@@ -112,6 +112,16 @@ def test_where_noise_is_cut_off_the_offset_is_that_of_the_light(salt: bool, off:
     assert line.offset == pytest.approx(-off, abs=0.01)
 
 
+@pytest.mark.parametrize("salt", [False, True])
+@pytest.mark.parametrize("contrast", [0.6, 0.8, 1.0, 1.5])
+def test_where_noise_is_cut_off_the_gain_is_that_of_the_light(salt: bool, contrast: float) -> None:
+    """A straight line through the recorded pixels is too flat: near black half of the rise is cut off."""
+    image, truth = dark(salt)
+    line = calibrate(np.float32(contrast) * truth, image, PSF, "reflect")
+    assert line.cut_off
+    assert line.gain * contrast == pytest.approx(1, abs=0.08 if salt else 0.05)
+
+
 @pytest.mark.parametrize("photons", [0.5, 2.0, 20.0, 200.0])
 def test_photon_noise_is_no_speck(photons: float) -> None:
     expected = photons * (scene((256, 256)) - scene((256, 256)).min())

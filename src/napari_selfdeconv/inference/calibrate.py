@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.arrays.chunks import chunks
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.physics.blur import Blur, convolved
-from napari_selfdeconv.physics.noise import clipping_bias, noise_of
+from napari_selfdeconv.physics.noise import Noise, clipping_bias, noise_of
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 
 _MOST_SAMPLES = 1_000_000
@@ -65,8 +65,9 @@ def calibrate(
     -------
     Its gain, its offset, and whether the noise of the image is clipped at the lowest value.
 
-    gain : a robust estimate (Huber, delta one robust standard deviation of the residual). It is 1 if the best gain
-        is within 0.1 of 1 or outside 0.5 to 2, and if g(result) is flat.
+    gain : a robust estimate (Huber, delta one robust standard deviation of the residual). If the noise is clipped,
+        it is that of the light, which the clipping makes look flatter. It is 1 if the best gain is within 0.1 of 1
+        or outside 0.5 to 2, and if g(result) is flat.
     offset : the mean of the residual, so that the light is kept. It is the median if the image has outliers (salt
         and pepper, hot pixels). If the noise is clipped, it is the one with which the mean is that of the light
         plus the clipping bias.
@@ -88,28 +89,55 @@ def calibrate(
         x, g = x[measured], g[measured]
     gain = 1.0
     if g.std() >= _FLAT * x.std():
-        best = _line(*_thinned(g, x))
+        best = _gain(*_thinned(g, x))
         if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > _NEAR:
             gain = best
     return Line(gain, *_offset(gain * g, x))
 
 
+def _gain(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:
+    """Return the gain of x = gain g + offset: that of the light if the noise is clipped at the lowest value."""
+    gain = 1.0
+    # What is an outlier is seen better with the gain of the first round.
+    for _ in range(2):
+        noise = noise_of(x, gain * g)
+        if not noise.sigma:
+            return _line(g, x)
+        gain *= _clipped_line(gain * g, x, noise)[0]
+    return gain
+
+
 def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool]:
     """Return the offset of x = g + offset, and whether the noise of x is clipped at the lowest value."""
-    low, high, sigma = noise_of(*_thinned(x, g))
+    seen, recorded = _thinned(g, x)
+    noise = noise_of(recorded, seen)
+    if noise.sigma:
+        return _clipped_line(seen, recorded, noise, gain=1.0)[1], True
     residual = x - g
-    if not sigma:
-        return float(residual.mean() if math.isinf(high) else np.median(residual)), False
-    black = float(x.min())
-    x, g = _thinned(x, g)
-    usual = (x - g >= low) & (x - g <= high)
-    seen, recorded = torch.from_numpy(g[usual]), torch.from_numpy(x[usual])
-    offset = 0.0
-    # The expected value of a clipped pixel rises with the light by 0.5 at the lowest value and by 1 far above.
+    return float(residual.mean() if math.isinf(noise.high) else np.median(residual)), False
+
+
+def _clipped_line(
+    g: NDArray[np.float64], x: NDArray[np.float64], noise: Noise, gain: float | None = None
+) -> tuple[float, float]:
+    """Return gain and offset of the light gain g + offset whose clipped noise has the mean of x.
+
+    The expected value of a clipped pixel rises with the light by 0.5 at the lowest value and by 1 far above. A
+    straight line through the pixels is therefore too flat where much is dark. With a given ``gain`` only the
+    offset is fitted.
+    """
+    usual = (x - g >= noise.low) & (x - g <= noise.high)
+    black, seen, recorded = float(x.min()), torch.from_numpy(g[usual]), torch.from_numpy(x[usual])
+    centred = seen - seen.mean()
+    slope, offset = 1.0 if gain is None else gain, 0.0
     for _ in range(_ROUNDS):
-        light = seen + offset
-        offset += float((recorded - light - clipping_bias(light, black, sigma)).mean())
-    return offset, True
+        light = slope * seen + offset
+        missing = recorded - light - clipping_bias(light, black, noise.sigma)
+        if gain is None:
+            rise = 0.5 * (1 + torch.erf((light - black) / (noise.sigma * math.sqrt(2))))
+            slope += float((missing * centred).mean() / (rise * centred.square()).mean())
+        offset += float(missing.mean())
+    return slope, offset
 
 
 def _thinned(*samples: NDArray[np.float64]) -> list[NDArray[np.float64]]:
