@@ -7,11 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
+import safetensors
 from torch import Tensor
 
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.io.tensor_files import write_tensors
 
 _FOLDER = Path(__file__).parent / "weights"
 
@@ -46,12 +47,9 @@ def initial_weights(config: TrainConfig, ndim: int, *, hazy: bool = False) -> di
 
 def write_weights(path: Path, state: dict[str, Tensor], config: TrainConfig, about: dict[str, str]) -> None:
     """Write weights with the architecture they are for; half precision: one step of training changes far more."""
-    tensors = {
-        key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in state.items()
-    }
+    tensors = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     header = {**about, "architecture": json.dumps(architecture(config))}
-    safetensors.torch.save_file(tensors, path, metadata=header)
+    write_tensors(path, tensors, header)
 
 
 def architecture(config: TrainConfig) -> dict[str, Any]:

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.compute.allocation import check_allocation
-from napari_selfdeconv.config.checks import cut, shown
+from napari_selfdeconv.config.checks import cut
 from napari_selfdeconv.config.rules import Each, Maybe, Number
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError, reason_of
-from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.json_files import parse_json, parse_value
+from napari_selfdeconv.io.tensor_files import open_tensors, write_tensors
 from napari_selfdeconv.network.model import Deconvolver, Model, unet_of
 from napari_selfdeconv.psf.validate import check_psf
 
@@ -60,9 +58,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
     (3, 3)
     """
     path = Path(path)
-    # clone: safetensors refuses memory that is not contiguous or is shared.
-    state = model.network.state_dict()
-    tensors = {f"network.{k}": v.detach().cpu().contiguous().clone() for k, v in state.items()}
+    tensors = {f"network.{name}": value for name, value in model.network.state_dict().items()}
     tensors["psf"] = torch.from_numpy(np.ascontiguousarray(model.psf, np.float32).copy())
     if model.whole_psf is not None:
         tensors[_WHOLE] = torch.from_numpy(np.ascontiguousarray(model.whole_psf, np.float32).copy())
@@ -74,8 +70,7 @@ def save_model(path: str | os.PathLike[str], model: Model) -> None:
         "voxel_um": json.dumps(model.voxel_um),
         "provenance": json.dumps(dict(model.provenance)),
     }
-    with whole_or_not_at_all(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(tensors, header))
+    write_tensors(path, tensors, header)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -110,16 +105,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     if not path.is_file():
         raise ConfigError(f"no such model file: {path}")
     try:
-        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise ConfigError(
-                    f"{path} is not a model file this version reads: its format is "
-                    f"{shown(header.get('format'))}, not {FORMAT!r}"
-                )
+        with open_tensors(path, FORMAT, "a model file this version reads", "give another file") as (file, header):
             return _read(file, header)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a model file of napari-selfdeconv: {cut(reason_of(error))}") from error
     except _Damaged as error:
         raise ConfigError(f"{path} is damaged or from another version: {error}") from error
 

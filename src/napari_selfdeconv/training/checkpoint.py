@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv._version import __version__
 from napari_selfdeconv.compute.device import Choice
-from napari_selfdeconv.config.checks import cut, shown
+from napari_selfdeconv.config.checks import cut
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError, reason_of
 from napari_selfdeconv.events import Warned
-from napari_selfdeconv.io.atomic import whole_or_not_at_all
 from napari_selfdeconv.io.json_files import parse_json
+from napari_selfdeconv.io.tensor_files import open_tensors, write_tensors
 from napari_selfdeconv.training.run import TrainingRun
 from napari_selfdeconv.training.state import RunState, capture_state
 
@@ -132,10 +130,8 @@ def write_checkpoint(path: Path, stored: Stored) -> None:
         "run": json.dumps({name: getattr(stored, name) for name in ("device", "precision", "step", "steps")}),
         "state": json.dumps({"seconds": state.seconds, "ended": state.ended, "values": dict(state.values)}),
     }
-    tensors = {**state.tensors, _PSF: torch.from_numpy(np.ascontiguousarray(stored.job.psf, np.float32))}
-    with whole_or_not_at_all(path) as temporary:
-        # Not `save_file`: it writes a temporary file of its own first, which a kill would leave behind.
-        temporary.write_bytes(safetensors.torch.save(tensors, header))
+    psf = torch.from_numpy(np.ascontiguousarray(stored.job.psf, np.float32).copy())
+    write_tensors(path, {**state.tensors, _PSF: psf}, header)
 
 
 def read_checkpoint(path: Path, *, whole: bool = True) -> Stored:
@@ -146,19 +142,9 @@ def read_checkpoint(path: Path, *, whole: bool = True) -> Stored:
     ConfigError
         If the file cannot be read, or is not a checkpoint of this version.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise ConfigError(
-                    f"{path} is not a checkpoint: its format is {shown(header.get('format'))}, not {FORMAT!r}",
-                    "give another name",
-                )
-            # Copies: the tensors are the file itself, which is replaced by the next checkpoint.
-            names = file.keys() if whole else [_PSF]
-            tensors = {name: file.get_tensor(name).clone() for name in names}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is not a checkpoint: {cut(reason_of(error))}", "give another name") from error
+    with open_tensors(path, FORMAT, "a checkpoint", "give another name") as (file, header):
+        # Copies: the tensors are the file itself, which is replaced by the next checkpoint.
+        tensors = {name: file.get_tensor(name).clone() for name in (file.keys() if whole else [_PSF])}
     try:
         return _stored(header, tensors, whole)
     except (ConfigError, KeyError, TypeError, ValueError) as error:

@@ -39,12 +39,10 @@ class RunState:
 
 def capture_state(run: TrainingRun, step: int, seconds: float, ended: bool) -> RunState:
     """Return the state of a run after a step; its tensors are copies."""
-    tensors = {f"network.{name}": _copy(value) for name, value in run.network.state_dict().items()}
-    tensors |= {f"best.{name}": _copy(value) for name, value in run.selector.best.items()}
+    tensors = as_part("network", run.network.state_dict()) | as_part("best", run.selector.best)
     if run.selector.trial is not None:
-        tensors |= {f"trial.{name}": _copy(value) for name, value in run.selector.trial.state().items()}
-    for number, moments in run.optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{name}": _copy(moments[name]) for name in _MOMENTS}
+        tensors |= as_part("trial", run.selector.trial.state())
+    tensors |= as_part("adam", adam_moments(run.optimizer))
     tensors |= {f"random.{number}": one.get_state() for number, one in enumerate(run.generators)}
     tensors |= {
         f"losses.{name}": torch.tensor(values, dtype=torch.float64) for name, values in run.history.items()
@@ -80,38 +78,46 @@ def restore_state(run: TrainingRun, state: RunState) -> None:
 
 def _restore(run: TrainingRun, state: RunState) -> None:
     found = state.tensors
-    run.network.load_state_dict(_of(found, "network"))
-    run.selector.best = _of(found, "best")
+    run.network.load_state_dict(part_of(found, "network"))
+    run.selector.best = part_of(found, "best")
     if run.selector.trial is not None:
-        run.selector.trial.restore(_of(found, "trial"))
+        run.selector.trial.restore(part_of(found, "trial"))
     run.selector.failed = bool(state.values["failed"])
-    run.optimizer.load_state_dict(_optimizer_state(run, state))
+    load_adam_moments(run.optimizer, part_of(found, "adam"))
+    for group, (rate, *betas) in zip(run.optimizer.param_groups, state.values["rates"], strict=True):
+        group |= {"lr": float(rate), "betas": tuple(betas)}
     run.schedule.restore(state.values["schedule"])
     for number, generator in enumerate(run.generators):
         generator.set_state(found[f"random.{number}"])
     for step, error in found["held_out"].tolist():
         run.selector.curve.add(int(step), error)
-    run.history = {name: values.tolist() for name, values in _of(found, "losses").items()}
+    run.history = {name: values.tolist() for name, values in part_of(found, "losses").items()}
     run.first_loss = float(state.values["first_loss"])
     run.converged = bool(state.values["converged"])
 
 
-def _optimizer_state(run: TrainingRun, state: RunState) -> dict[str, Any]:
-    wanted = run.optimizer.state_dict()
-    for group, (rate, *betas) in zip(wanted["param_groups"], state.values["rates"], strict=True):
-        group |= {"lr": float(rate), "betas": tuple(betas)}
+def adam_moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what Adam knows of each weight, as ``number.name``."""
+    known = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": known[number][name] for number in known for name in _MOMENTS}
+
+
+def load_adam_moments(optimizer: torch.optim.Optimizer, found: Mapping[str, Tensor]) -> None:
+    """Give Adam what `adam_moments` returned for the same weights; KeyError if a part is missing."""
     moments = {}
-    for number, weight in enumerate(run.network.parameters()):
-        found = {name: state.tensors[f"adam.{number}.{name}"] for name in _MOMENTS}
+    for number, weight in enumerate(weight for group in optimizer.param_groups for weight in group["params"]):
+        own = part_of(found, str(number))
         # The fused optimiser walks through memory, so the moments lie there as their weights do.
-        placed = {name: torch.empty_like(weight).copy_(found[name]) for name in _MOMENTS[1:]}
-        moments[number] = {"step": found["step"], **placed}
-    return {**wanted, "state": moments}
+        placed = {name: torch.empty_like(weight).copy_(own[name]) for name in _MOMENTS[1:]}
+        moments[number] = {"step": own["step"], **placed}
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
-def _of(found: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+def as_part(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies on the CPU, each under the name ``part.name``."""
+    return {f"{part}.{name}": value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+
+
+def part_of(found: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors that `as_part` has put under a name."""
     return {name.removeprefix(f"{part}."): value for name, value in found.items() if name.startswith(f"{part}.")}
-
-
-def _copy(value: Tensor) -> Tensor:
-    return value.detach().to("cpu", copy=True).contiguous()

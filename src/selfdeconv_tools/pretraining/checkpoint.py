@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.tensor_files import write_tensors
+from napari_selfdeconv.training.state import adam_moments, as_part, load_adam_moments, part_of
 
-_WEIGHTS, _OPTIMIZER = "weights.", "optimizer."
+_WEIGHTS, _OPTIMIZER = "weights", "optimizer"
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,8 @@ class Position:
 
 def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
     """Write the checkpoint, or leave the old one as it is."""
-    tensors = {_WEIGHTS + name: value for name, value in network.state_dict().items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in values.items()}
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with whole_or_not_at_all(path) as temporary:
-        save_file(whole, temporary, metadata={"position": json.dumps(asdict(position))})
+    tensors = as_part(_WEIGHTS, network.state_dict()) | as_part(_OPTIMIZER, adam_moments(optimizer))
+    write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
@@ -54,14 +49,6 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     with safetensors.safe_open(path, framework="pt", device="cpu") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         position = Position(**json.loads(file.metadata()["position"]))
-    network.load_state_dict(_below(_WEIGHTS, tensors))
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in _below(_OPTIMIZER, tensors).items():
-        index, field = name.split(".", 1)
-        state.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    network.load_state_dict(part_of(tensors, _WEIGHTS))
+    load_adam_moments(optimizer, part_of(tensors, _OPTIMIZER))
     return position
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
