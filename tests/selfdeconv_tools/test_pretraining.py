@@ -87,6 +87,13 @@ def test_problems_are_solvable_and_look_like_a_users_image() -> None:
     assert level.abs().median() < 0.1
 
 
+def test_a_patch_without_a_single_photon_is_an_ordinary_patch() -> None:
+    """Divided by the deviation of an image of zeros, its dim truth was a thousand times as bright as others."""
+    dark, truth = torch.zeros(1, 1, 16, 16), torch.full((1, 1, 16, 16), 0.3)
+    _, standard, contrast = problems._standardised(dark, truth, np.random.default_rng(0))
+    assert float((standard / contrast).abs().max()) < 30
+
+
 def test_the_file_that_pretraining_writes_is_the_one_that_training_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,8 @@ SIZES = {2: (192, 96, 4, 4), 3: (80, 40, 2, 2)}
 MARGIN = 16
 _VALIDATION_SCENES = 24
 _VALIDATION_KERNELS = 12
+# Of the brightest voxel. A patch may hold nothing but zeros, where few photons are counted.
+_LEAST_DEVIATION = 0.02
 # Fewer scenes are drawn sooner than processes start.
 _WORTH_PROCESSES = 64
 
@@ -84,7 +86,7 @@ class Problems:
             truth = torch.from_numpy(np.asarray(packed / 65535, np.float32))[None, None]
             with torch.inference_mode():
                 image = recorded(blur(truth), noise, draw.random, draw.generator)
-                mean, deviation = image.mean(), image.std() + 1e-4
+                mean, deviation = image.mean(), image.std().clamp(min=_LEAST_DEVIATION)
                 image, truth = (image - mean) / deviation, (truth - mean) / deviation
                 image, truth = image[self._inside], truth[self._inside]
                 examples.append((torch.cat([image, *[inverse(image) for inverse in inverses]], 1), truth))
@@ -144,7 +146,7 @@ class Draw:
 def _standardised(image: Tensor, truth: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Scale by the image's own mean and deviation; most patches as a dim or bright part of a larger one."""
     n, axes = len(image), tuple(range(1, image.ndim))
-    mean, deviation = image.mean(axes, keepdim=True), image.std(axes, keepdim=True) + 1e-4
+    mean, deviation = image.mean(axes, keepdim=True), image.std(axes, keepdim=True).clamp(min=_LEAST_DEVIATION)
     part = random.random(n) < 0.6
     contrasts = np.where(part, np.exp(random.uniform(math.log(0.3), math.log(1.4), n)), 1)
     contrast, level = (

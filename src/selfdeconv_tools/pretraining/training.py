@@ -23,6 +23,8 @@ from selfdeconv_tools.pretraining.problems import Example
 from selfdeconv_tools.pretraining.validation import validate
 
 _WARM_UP_STEPS = 200
+# A rare patch without signal must not shrink the steps of the next thousand: Adam remembers squares that long.
+_LARGEST_GRADIENT = 1.0
 
 
 class Source(Protocol):
@@ -123,5 +125,6 @@ def _step(
     loss = 2 * F.huber_loss(error, torch.zeros_like(error), delta=1.0)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
     optimizer.step()
     return float(loss.detach())
