@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -238,11 +238,12 @@ class Tick(NamedTuple):
 
 Event = Started | Progress | Preview | Interim | Filling | Warned | Noted | Finished
 _E = TypeVar("_E")
+_F = TypeVar("_F")
 _T = TypeVar("_T")
 
 
-def drain(work: Generator[Event, None, _T], on_event: Callable[[Event], None] | None = None) -> _T:
-    """Run a computation to its end, handing every event to ``on_event``; return its result.
+def drain(work: Generator[_E, None, _T], on_event: Callable[[_E], object] | None = None) -> _T:
+    """Run a computation to its end, handing every event or tick to ``on_event``; return its result.
 
     Examples
     --------
@@ -323,12 +324,26 @@ def mapped(work: Generator[_E, None, _T], change: Callable[[_E], _E | None]) -> 
     Warned(message='LOW')
     3
     """
+    return expanded(work, lambda event: () if (one := change(event)) is None else (one,))
+
+
+def expanded(work: Generator[_E, None, _T], change: Callable[[_E], Iterable[_F]]) -> Generator[_F, None, _T]:
+    """Yield those events that ``change`` returns for each event of a computation; return its result.
+
+    Examples
+    --------
+    >>> def work():
+    ...     yield Tick(1, 1)
+    ...     return 3
+    >>> drain(expanded(work(), lambda tick: (Noted("one"), Noted("two"))), print)
+    Noted(message='one')
+    Noted(message='two')
+    3
+    """
     while True:
         try:
             event = next(work)
         except StopIteration as end:
             result: _T = end.value
             return result
-        changed = change(event)
-        if changed is not None:
-            yield changed
+        yield from change(event)

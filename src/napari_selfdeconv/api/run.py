@@ -16,8 +16,6 @@ from napari_selfdeconv.api.chosen_method import classical_of, is_network, weight
 from napari_selfdeconv.api.chromatic import unshift_channels
 from napari_selfdeconv.api.corrections import evened, shifts_of
 from napari_selfdeconv.api.every_frame import (
-    Done,
-    Work,
     apply_models,
     first_frame,
     run_classical,
@@ -30,7 +28,7 @@ from napari_selfdeconv.api.outcome import Outcome, origin
 from napari_selfdeconv.config.series import SeriesPlan, TrainOn
 from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Noted, Warned
+from napari_selfdeconv.events import Event, Noted, Warned, expanded
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.ome_zarr import record_provenance
 from napari_selfdeconv.network.model import Model
@@ -135,7 +133,9 @@ def iter_run(
     camera = _camera(first_frame(file, 0, spatial).data, template.method) if into is None else None
     if camera is not None:
         said.append(Noted(f"camera: {camera.describe()}"))
-    done = yield from _said_with_first(work, said)
+    # Once, with the first event: a refused run only raises its error.
+    waiting = iter(said)
+    done = yield from expanded(work, lambda event: (*waiting, event))
     if shifts.found and file.voxel_um is not None:
         moved = unshift_channels(done.image, file.axes, file.voxel_um, shifts.found)
         told = [None if one is None else one.to_dict() for one in shifts.found]
@@ -155,21 +155,6 @@ def iter_run(
         written=done.written,
         seconds=time.perf_counter() - started,
     )
-
-
-def _said_with_first(work: Work, said: Sequence[Event]) -> Work:
-    """Yield ``said`` before the first event and then all events, so that a refused run only raises its error."""
-    first = True
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            done: Done = end.value
-            return done
-        if first:
-            yield from said
-            first = False
-        yield event
 
 
 def _camera(frame: NDArray[Any], choice: MethodChoice) -> CameraReport | None:

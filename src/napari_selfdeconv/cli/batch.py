@@ -10,7 +10,7 @@ from napari_selfdeconv.cli.options import template_of
 from napari_selfdeconv.cli.outputs import check_out
 from napari_selfdeconv.cli.terminal import say
 from napari_selfdeconv.errors import Cancelled
-from napari_selfdeconv.events import Progress, Warned
+from napari_selfdeconv.events import Event, Progress, Warned, drain
 from napari_selfdeconv.stop_token import StopToken
 
 
@@ -26,18 +26,9 @@ def run_batch(args: argparse.Namespace, token: StopToken) -> int:
         stop=token,
     )  # fmt: skip
     number, last = 0, 0.0
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            result: api.BatchResult = end.value
-            break
-        except Cancelled:
-            say(
-                f"stopped; finished results are in {args.out}; the same command continues with the other files",
-                always=True,
-            )
-            return 130
+
+    def show(event: Event | api.FileStarted | api.FileFinished) -> None:
+        nonlocal number, last
         if isinstance(event, api.FileStarted):
             number, last = event.number, 0.0
         elif isinstance(event, Warned):
@@ -49,6 +40,15 @@ def run_batch(args: argparse.Namespace, token: StopToken) -> int:
             endings = {"failed": f": {event.message}", "done": f" after {event.seconds:.1f} s"}
             how = endings.get(event.status, "")
             say(f"[{number}/{len(items)}] {event.file}: {event.status}{how}")
+
+    try:
+        result = drain(work, show)
+    except Cancelled:
+        say(
+            f"stopped; finished results are in {args.out}; the same command continues with the other files",
+            always=True,
+        )
+        return 130
     failed = [row for row in result.rows if row.status == "failed"]
     counts = f"{result.count('done')} done, {result.count('there already')} there already, {len(failed)} failed"
     say(f"{counts}; the table is {result.table}")

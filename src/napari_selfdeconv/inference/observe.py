@@ -16,7 +16,7 @@ from napari_selfdeconv.compute.device import Choice, release_memory
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.malloc import retained_memory
 from napari_selfdeconv.errors import ComputeError
-from napari_selfdeconv.events import INTERIM_STAGE, Event, Interim, Progress, Warned, mapped
+from napari_selfdeconv.events import INTERIM_STAGE, Event, Interim, Progress, Warned, expanded, mapped
 from napari_selfdeconv.inference.preview import Previewer
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.stop_token import StopToken
@@ -156,13 +156,4 @@ def observe_steps(
     work: Generator[Event | StepDone, None, _T], observer: TrainingObserver
 ) -> Generator[Event, None, _T]:
     """Yield the events of a training and those of ``observer`` after every step; return the result of training."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        if isinstance(event, StepDone):
-            yield from observer.observe(event)
-        else:
-            yield event
+    return (yield from expanded(work, lambda one: observer.observe(one) if isinstance(one, StepDone) else (one,)))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_selfdeconv.arrays.channels import Channels
 from napari_selfdeconv.arrays.tiling import predict_tiled
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Preview, Tick
+from napari_selfdeconv.events import Preview, drain
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.network.model import Deconvolver, Model
@@ -105,7 +104,7 @@ class Previewer:
                 context=(_CONTEXT,) * len(around),
                 align=network.unet.multiple,
             )
-            f = drain_ticks(work, stop)
+            f = drain(work, lambda _: stop.raise_if_cancelled())
         finally:
             network.train()
         offset = tuple(s.start for s in where)
@@ -140,17 +139,6 @@ def affordable_voxels(most: int, voxels: int, seconds: float) -> int:
         return max(_TILE_VOXELS, most // 2)
     factor: float = _SECONDS * voxels / max(seconds, 1e-6) / _TILE_VOXELS
     return max(most, min(_MOST_VOXELS, _TILE_VOXELS << int(math.log2(max(1.0, factor)))))
-
-
-def drain_ticks(work: Generator[Tick, None, NDArray[np.float32]], stop: StopToken) -> NDArray[np.float32]:
-    """Return the result of a computation. `Cancelled` is raised at its next tick after ``stop.cancel()``."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: NDArray[np.float32] = end.value
-            return result
-        stop.raise_if_cancelled()
 
 
 def limit_region(shape: Sequence[int], region: Region | None, most: int) -> Region:

@@ -157,13 +157,10 @@ def estimate_far_light(
     >>> image = 100 + np.random.default_rng(0).poisson(50, (8, 20, 20))
     >>> work = estimate_far_light(image, (psf / psf.sum()).astype(np.float32), (5, 5, 5), "reflect",
     ...                           torch.device("cpu"), StopToken(), iterations=2)
-    >>> while True:
-    ...     try:
-    ...         done = next(work)
-    ...     except StopIteration as end:
-    ...         far = end.value
-    ...         break
-    >>> done, far.light.shape, 0 < far.share < 1
+    >>> from napari_selfdeconv.events import drain
+    >>> ticks = []
+    >>> far = drain(work, ticks.append)
+    >>> ticks[-1], far.light.shape, 0 < far.share < 1
     (Tick(done=2, total=2), (8, 20, 20), True)
     """
     near, share = near_part(psf, near_shape)

@@ -12,10 +12,9 @@ import argparse
 import math
 import time
 import warnings
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
 from napari_selfdeconv.config.optics import Optics
-from napari_selfdeconv.events import Tick
+from napari_selfdeconv.events import drain
 from napari_selfdeconv.psf.generate import richards_wolf_psf
 from napari_selfdeconv.psf.near import near_part, near_shape
 from napari_selfdeconv.psf.stack import psf_for_stack
@@ -43,7 +42,6 @@ _NAMES = ("image", "truth", "estimate")
 
 Array = NDArray[np.float32]
 Random = np.random.Generator
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def make_group(seed: int, field: tuple[int, int, int] = FIELD) -> Group:
             image = random.poisson(photons * light) + random.normal(100, random.uniform(0.5, 4), field)
             image = image.astype(np.float32)
             work = estimate_far_light(image, whole, inner, "reflect", torch.device("cpu"), StopToken())
-            far = _result(work)
+            far = drain(work)
             left = image - far.light
             deviation = np.float32(left.std())
             known = np.asarray(share * photons * truth / deviation, np.float32)
@@ -193,14 +191,6 @@ def _spots(random: Random, shape: tuple[int, ...]) -> Array:
 
 def _unit(image: Array) -> Array:
     return np.asarray(image / max(float(image.max()), 1e-6), np.float32)
-
-
-def _result(work: Generator[Tick, None, _T]) -> _T:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api import iter_deconvolve, iter_richardson_lucy
 from napari_selfdeconv.benchmark.truths import blurring, degraded, files
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.events import Preview, drain
+from napari_selfdeconv.events import Event, Preview, drain
 from napari_selfdeconv.metrics.full_reference import psnr
 from napari_selfdeconv.simulate import sample_2d
 from napari_selfdeconv.stop_token import StopToken
@@ -99,20 +99,20 @@ def _race(
     config = step_config("quick", noisy.ndim, setting, **({"steps": _SMALL_STEPS} if setting.small else {}))
     stop, first_s, won_s, how = StopToken(), None, None, ""
     start = time.perf_counter()
-    work = iter_deconvolve(noisy, psf, config, stop=stop, preview_every_s=_PREVIEW_EVERY_S)
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            seconds, score = time.perf_counter() - start, psnr(end.value.image, truth)
-            break
+
+    def compare(event: Event) -> None:
+        nonlocal first_s, won_s, how
         if not isinstance(event, Preview):
-            continue
+            return
         seconds = time.perf_counter() - start
         first_s = seconds if first_s is None else first_s
         # The preview of a large image shows a part of it, and Richardson-Lucy's score is of the whole.
         if won_s is None and event.image.shape == truth.shape and (score := psnr(event.image, truth)) > rival:
             won_s, how = seconds, f"the preview at step {event.step} has {score:.2f} dB"
+
+    work = iter_deconvolve(noisy, psf, config, stop=stop, preview_every_s=_PREVIEW_EVERY_S)
+    result = drain(work, compare)
+    seconds, score = time.perf_counter() - start, psnr(result.image, truth)
     if won_s is None and score > rival:
         won_s = seconds
     end_text = f"the end, after {seconds:.1f} s, {score:.2f} dB"
