@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from napari_selfdeconv.arrays.out_of_core import block_size
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.io.atomic import whole_folder_or_not_at_all, write_remedy
+from napari_selfdeconv.io.ome_zarr_attributes import axis_sizes, channel_attributes, checked, image_attributes
 from napari_selfdeconv.io.record import ImageRecord
 
 _AXES = "tczyx"
-_TYPES = {"t": "time", "c": "channel"}
 _CHUNK_VOXELS = 4_194_304
 # Width and height of the smallest copy, at most.
 _SMALLEST = 256
@@ -75,10 +75,10 @@ def create_zarr(
         raise ConfigError(f"voxel_um must have a size for each of z, y, x in {axes!r}, got {tuple(voxel_um)}")
     if Path(path).exists():
         raise _is_there(path)
-    sizes = _sizes(axes, voxel_um, record)
+    sizes = axis_sizes(axes, voxel_um, record)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        group = zarr.create_group(store=str(path), attributes={"ome": _ome(axes, sizes)})
+        group = zarr.create_group(store=str(path), attributes={"ome": image_attributes(axes, sizes)})
         return _array(group, "0", shape, axes, dtype, shard, attributes)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {write_remedy(Path(path), error)}") from error
@@ -166,9 +166,9 @@ def finish_zarr(path: str | os.PathLike[str], record: ImageRecord | None = None)
     if len(datasets) > 1:
         multiscale = {**multiscale, "datasets": datasets, "type": "mean"}
     found = {**ome, "multiscales": [multiscale]}
-    if record is not None and (channels := _channels(record, np.asarray(level[...]))):
+    if record is not None and (channels := channel_attributes(record, np.asarray(level[...]))):
         found["omero"] = {"channels": channels}
-    group.attrs["ome"] = _checked(found)
+    group.attrs["ome"] = checked(found)
 
 
 def unfinished_folder(path: str | os.PathLike[str]) -> Path:
@@ -292,55 +292,3 @@ def record_provenance(out: Any, provenance: Mapping[str, Any]) -> None:
     zarr = sys.modules.get("zarr")
     if zarr is not None and isinstance(out, zarr.Array):
         out.attrs["provenance"] = dict(provenance)
-
-
-def _sizes(
-    axes: str, voxel_um: Sequence[float] | None, record: ImageRecord | None
-) -> dict[str, tuple[float, str]]:
-    """Return the size and the unit of each axis that has one."""
-    found = dict(zip((a for a in axes if a in "zyx"), voxel_um or (), strict=voxel_um is not None))
-    sizes = {axis: (float(size), "micrometer") for axis, size in found.items()}
-    if "t" in axes and record is not None and record.time_step_s is not None:
-        sizes["t"] = (record.time_step_s, "second")
-    return sizes
-
-
-def _ome(axes: str, sizes: Mapping[str, tuple[float, str]]) -> dict[str, Any]:
-    """Return the OME-Zarr attributes of an image of one resolution."""
-    named = []
-    for letter in axes:
-        axis = {"name": letter, "type": _TYPES.get(letter, "space")}
-        named.append({**axis, "unit": sizes[letter][1]} if letter in sizes else axis)
-    scale = {"type": "scale", "scale": [sizes.get(letter, (1.0, ""))[0] for letter in axes]}
-    dataset = {"path": "0", "coordinateTransformations": [scale]}
-    return _checked(
-        {"version": "0.5", "multiscales": [{"name": "deconvolved", "axes": named, "datasets": [dataset]}]}
-    )
-
-
-def _checked(ome: dict[str, Any]) -> dict[str, Any]:
-    """Return OME-Zarr attributes as the specification has them."""
-    from yaozarrs import v05
-
-    found: dict[str, Any] = v05.Image.model_validate(ome).model_dump(
-        mode="json", exclude_none=True, exclude_unset=True
-    )
-    return found
-
-
-def _channels(record: ImageRecord, values: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return names, colours and limits of the channels; none where the file states neither name nor colour."""
-    if not any(channel.name or channel.colour for channel in record.channels):
-        return []
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    window = {"start": low, "end": high, "min": low, "max": high}
-    return [
-        {
-            "label": channel.name or f"channel {number}",
-            "color": (channel.colour or "#ffffff")[1:].upper(),
-            "active": True,
-            "window": window,
-        }
-        for number, channel in enumerate(record.channels)
-    ]
