@@ -16,6 +16,7 @@ from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm
 from napari_selfdeconv._gui.layers.colour import ColourResult
 from napari_selfdeconv._gui.layers.exchange import add_result, snapshot, voxel_um
+from napari_selfdeconv._gui.layers.follow import Follower
 from napari_selfdeconv._gui.layers.results import AddedLayers, FillingResult, WholeResult
 from napari_selfdeconv._gui.layers.voxels import move_results, moved
 from napari_selfdeconv._gui.panels.before_after import BeforeAfter
@@ -70,7 +71,7 @@ class DeconvolveWidget(DockBase):
         self.live = LivePreview(self, self.inputs, self.runs, self.preview_panel)
         self.live.failed.connect(lambda text: self.run_panel.status.say(text, "warning"))
         self.interrupted = InterruptedRow(self.inputs, self.runs)
-        self._shown: Image | None = None
+        self._placed = Follower(self._on_placed, "scale", "units")
         self._build()
         self._connect()
         self._on_image(self.image_box.layer)
@@ -118,7 +119,7 @@ class DeconvolveWidget(DockBase):
 
     def leave_viewer(self) -> None:
         """Take away the preview box and the line, undo the grid, and disconnect from the layers."""
-        self._watch(None)
+        self._placed.follow()
         self.live.follow(None)
         self.before_after.stop()
         self.compare.side_by_side.restore()
@@ -205,17 +206,16 @@ class DeconvolveWidget(DockBase):
         self.run_panel.revert_button.withdraw()
         self.preview_panel.start(plan.layer, plan.source, flat=plan.colour_picture)
         result = self._result(plan)
-        events = plan.layer.events
-        placing = (events.scale, events.translate, events.units, events.name)
 
         def move(_event: Any = None) -> None:
             source = moved(plan.source, plan.layer)
             result.move(source)
             self.preview_panel.place(source)
 
+        placing = Follower(move, "scale", "translate", "units", "name")
+
         def end() -> None:
-            for event in placing:
-                event.disconnect(move)
+            placing.follow()
             self.preview_panel.stop()
 
         def finish(value: Any) -> str:
@@ -237,8 +237,7 @@ class DeconvolveWidget(DockBase):
             trains=plan.trains,
             interim=not plan.fills,
         )
-        for event in placing:
-            event.connect(move)
+        placing.follow(plan.layer)
         self.runs.start(request)
 
     def _result(self, plan: RunPlan) -> FillingResult | WholeResult | ColourResult:
@@ -255,7 +254,8 @@ class DeconvolveWidget(DockBase):
     def _on_image(self, layer: Image | None) -> None:
         if not self.busy:
             self.live.follow(None)
-        self._watch(layer)
+        # The voxel size in the form is that of this layer, and of no other.
+        self._placed.follow(layer)
         self._describe_image()
         self.model_panel.follow(layer)
         self.before_after.follow(layer)
@@ -265,19 +265,9 @@ class DeconvolveWidget(DockBase):
         if not self.busy:
             self.run_panel.forget()
 
-    def _watch(self, layer: Image | None) -> None:
-        """Follow changes to the voxel size of the layer in the form, and of no other layer."""
-        if self._shown is not None:
-            for event in (self._shown.events.scale, self._shown.events.units):
-                event.disconnect(self._on_placed)
-        self._shown = layer
-        if layer is not None:
-            for event in (layer.events.scale, layer.events.units):
-                event.connect(self._on_placed)
-
-    def _on_placed(self, _event: Any = None) -> None:
-        if self._shown is not None:
-            move_results(self.viewer, self._shown)
+    def _on_placed(self, _event: Any) -> None:
+        if self.image_box.layer is not None:
+            move_results(self.viewer, self.image_box.layer)
         self._describe_image()
 
     def _describe_image(self, _event: Any = None) -> None:

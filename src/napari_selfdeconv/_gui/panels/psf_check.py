@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input, looks_like_psf
 from napari_selfdeconv._gui.forms.layout import scrolled
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, voxel_um
+from napari_selfdeconv._gui.layers.follow import Follower
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
 from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
@@ -34,7 +35,7 @@ class DoctorPanel(QWidget):
         self.findings: list[Any] = []
         self.fix_buttons: dict[str, QPushButton] = {}
         self.runs = RunController(self)
-        self._watched: list[Image] = []
+        self._followed = Follower(self.examine, "data", "scale", "units")
         self._rows = QWidget()
         self._list = QVBoxLayout(self._rows)
         self._list.setContentsMargins(0, 0, 0, 0)
@@ -57,7 +58,7 @@ class DoctorPanel(QWidget):
 
     def close_panel(self) -> None:
         """Disconnect from the layers: the dock was closed."""
-        self._watch([])
+        self._followed.follow()
 
     def examine(self, _event: Any = None) -> None:
         """Examine the chosen layer again and list what is found."""
@@ -168,18 +169,9 @@ class DoctorPanel(QWidget):
             existing(existing(item).widget()).deleteLater()
 
     def _on_layers(self, _layer: Any = None) -> None:
-        self._watch([layer for layer in (self.psf_box.layer, self.image_box.layer) if layer is not None])
+        self._followed.follow(self.psf_box.layer, self.image_box.layer)
         if self.isVisible():
             self.examine()
-
-    def _watch(self, layers: list[Image]) -> None:
-        for layer in self._watched:
-            for event in (layer.events.data, layer.events.scale, layer.events.units):
-                event.disconnect(self.examine)
-        self._watched = list(dict.fromkeys(layers))
-        for layer in self._watched:
-            for event in (layer.events.data, layer.events.scale, layer.events.units):
-                event.connect(self.examine)
 
     def _build(self) -> None:
         boxes = (Note("PSF"), self.psf_box, Note("For the image"), self.image_box)
