@@ -10,7 +10,7 @@ import pytest
 
 from napari_selfdeconv._gui.forms.train import describe, offered
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
-from napari_selfdeconv._gui.panels.run import clock
+from napari_selfdeconv._gui.panels.run_words import clock
 from napari_selfdeconv._gui.runs import warm_up
 from napari_selfdeconv._gui.runs.deconvolve import parse_counts
 from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf

@@ -16,7 +16,7 @@ from superqt.utils import WorkerBase
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
 from napari_selfdeconv._gui.layers.preview import BOX_NAME
 from napari_selfdeconv._gui.panels.plots import HELD_OUT
-from napari_selfdeconv._gui.panels.run import pace
+from napari_selfdeconv._gui.panels.run_words import pace
 from napari_selfdeconv.config.loss_terms import LOSS_TERMS, LOSSES
 from napari_selfdeconv.events import Filling, Finished, Progress, Started, Warned
 

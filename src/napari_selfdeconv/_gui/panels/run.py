@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 
 from napari_selfdeconv._gui.panels.plots import LossPlot
 from napari_selfdeconv._gui.panels.revert import RevertButton
+from napari_selfdeconv._gui.panels.run_words import clock, describe_share, describe_staying, pace
 from napari_selfdeconv._gui.panels.status import Remarks, StatusLine
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
 from napari_selfdeconv._gui.runs.failure import Failure
@@ -30,24 +31,6 @@ _STAGES = {
     "measure": "Measuring",
     "compare": "Comparing with other results",
 }
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as people say it: 8 s, 2 min 05 s, 3 h 10 min."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def pace(step: int, seconds: float) -> str:
-    """Return how fast it goes: 5.9 steps/s, or 8.1 s a step."""
-    if step == 0 or seconds <= 0:
-        return ""
-    rate = step / seconds
-    return f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s a step"
 
 
 class RunPanel(QWidget):
@@ -209,7 +192,7 @@ class RunPanel(QWidget):
             elif self._finished.stopped:
                 text += f"; stopped after step {self._finished.steps_done}"
             if self._finished.kept_share < 1:
-                text += f". {_kept(self._finished.kept_share)}"
+                text += f". {describe_share(self._finished.kept_share)}"
             if count := self._finished.refined_iterations:
                 text += f". Refined by {count} iteration{'s' if count > 1 else ''} of Richardson-Lucy"
         where = "" if self._started is None else f" On {self._started.device} ({self._started.precision})."
@@ -219,12 +202,12 @@ class RunPanel(QWidget):
     def failed(self, message: str, remedy: str) -> None:
         """Show why the run failed or could not start, and what to do."""
         self.idle()
-        self.status.say("\n".join(filter(None, (message, remedy, _stays(self._kept())))), "error")
+        self.status.say("\n".join(filter(None, (message, remedy, describe_staying(self._kept())))), "error")
 
     def cancelled(self) -> None:
         """Show that the run was cancelled, and which layers stay."""
         self.idle()
-        stays = _stays(self._kept())
+        stays = describe_staying(self._kept())
         self.status.say(f"Cancelled. {stays}" if stays else "Cancelled; nothing was kept.")
 
     def idle(self) -> None:
@@ -330,17 +313,3 @@ def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
     return button
-
-
-def _stays(names: Sequence[str]) -> str:
-    """Say which layers stay after a run without a result."""
-    if not names:
-        return ""
-    return f"{'This layer stays' if len(names) == 1 else 'These layers stay'}: {', '.join(names)}."
-
-
-def _kept(share: float) -> str:
-    """Say how much of the training was kept, and why."""
-    if share == 0:
-        return "Fine-tuning did not improve the prediction of held-out pixels: the initial weights were used"
-    return f"Far light was subtracted: the weights are {share:.0%} of the way from the initial to the trained ones"
