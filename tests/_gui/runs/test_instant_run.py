@@ -11,10 +11,10 @@ import pytest
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
-from napari_selfdeconv._gui.layers.results import WholeResult
+from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
 from napari_selfdeconv._gui.panels.revert import RevertButton
 from napari_selfdeconv._gui.runs.controller import RunController
-from napari_selfdeconv.events import Interim, Preview
+from napari_selfdeconv.events import Filling, Interim, Preview
 
 NAME = "spots [deconvolved]"
 
@@ -115,6 +115,34 @@ def test_a_deleted_layer_comes_back_at_the_end_only(result: tuple[Any, WholeResu
     assert NAME not in viewer.layers
     whole.finish(final(3))
     assert shown(viewer) == (3, 9)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_the_part_in_view_is_shown_until_the_result_on_disk_is_complete(
+    result: tuple[Any, WholeResult], cancelled: bool
+) -> None:
+    viewer, _ = result
+    filling = FillingResult(viewer, snapshot(viewer.layers["spots"]), (0.0, 2.0), lambda: False)
+    viewer.add_image(np.eye(8), name="spots [preview]", metadata={METADATA_KEY: {"role": "preview"}})
+    viewer.layers.selection = {viewer.layers["spots"]}
+    name = "spots [part, y 8-28, x 10-40]"
+    for step in (0, 40):
+        image = np.full((20, 30), step, np.float32)
+        filling.show_event(Interim(step=step, image=image, provenance={}, improves=True, offset=(8, 10)))
+    part = viewer.layers[name]
+    assert (part.data.max(), tuple(part.contrast_limits)) == (40, (0, 2))
+    np.testing.assert_allclose((part.translate, part.scale), ((0.8, 1.0), (0.1, 0.1)))
+    assert viewer.layers.selection == {viewer.layers["spots"]}
+    tiles = np.zeros((64, 64), np.float32)
+    filling.show_event(Filling(image=tiles))
+    assert [layer.name for layer in viewer.layers] == ["spots", NAME, name, "spots [preview]"]
+    if cancelled:
+        filling.discard()
+        assert [layer.name for layer in viewer.layers] == ["spots", "spots [preview]"]
+        return
+    filling.finish(SimpleNamespace(provenance={}))
+    assert [layer.name for layer in viewer.layers] == ["spots", NAME, "spots [preview]"]
+    assert viewer.layers[NAME].data is tiles
 
 
 def test_the_dock_shows_the_instant_result_and_trains_on(

@@ -18,7 +18,6 @@ from napari_selfdeconv import api
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.layers.colour import ColourResult
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
-from napari_selfdeconv._gui.layers.results import FillingResult
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import GivenPsf
 from napari_selfdeconv._gui.runs.series import large_job, series_snapshot
@@ -201,25 +200,6 @@ def test_a_picture_and_its_result_are_compared(with_layer: Callable[..., Any]) -
     assert dock.viewer.canvas.grid.enabled
     dock.before_after.button.click()
     assert "series [before]" in dock.viewer.layers
-
-
-def test_the_part_in_view_is_instant_first_until_the_disk_has_the_result(with_layer: Callable[..., Any]) -> None:
-    dock = with_layer(noise((64, 72)), scale=(0.2, 0.1))
-    layers = dock.viewer.layers
-    result = FillingResult(dock.viewer, snapshot(layers["series"]), (90.0, 200.0), lambda: False)
-    for step in (0, 40):
-        part = np.full((20, 30), step, np.float32)
-        result.show_event(Interim(step=step, image=part, provenance={}, improves=True, offset=(8, 10)))
-    name = "series [part, y 8-28, x 10-40]"
-    layer = layers[name]
-    assert (layer.data.max(), tuple(layer.translate), tuple(layer.scale)) == (40, (1.6, 1.0), (0.2, 0.1))
-    assert tuple(layer.contrast_limits) == (90, 200)
-    tiles = np.zeros((64, 72), np.float32)
-    result.show_event(Filling(image=tiles))
-    assert layers.index(layers["series [deconvolved]"]) < layers.index(layer)
-    result.finish(SimpleNamespace(provenance={}))
-    assert name not in layers
-    assert layers["series [deconvolved]"].data is tiles
 
 
 def test_cancelling_a_series_leaves_nothing(

@@ -80,7 +80,7 @@ def series_job(
     """
     frame = one_frame(source, plan)
     told_of = about or (resumed.about if resumed is not None else {})
-    # Its layer is added at the end. An earlier one crashed a software renderer (Mesa).
+    # Its layer is added at the end. A colour layer that was replaced or removed then crashed a renderer (Mesa).
     colour_picture = bool(told_of.get("colour_picture"))
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
