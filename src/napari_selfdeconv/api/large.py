@@ -27,7 +27,6 @@ from napari_selfdeconv.inference.make_ready import make_ready
 from napari_selfdeconv.inference.predict import on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
-from napari_selfdeconv.inference.refine import refinement_reach
 from napari_selfdeconv.inference.weigh import WeighedPieces, Weights
 from napari_selfdeconv.io.checks import check_sliceable
 from napari_selfdeconv.io.ome_zarr import record_provenance
@@ -252,7 +251,7 @@ def fill_tiles(
         training = yield from mapped(work, moved_from(block, part))
         trained = yield from ready_for_tiles(training, problem, tiles, shape, stop)
     model, choice = trained.model, trained.choice
-    context = refinement_reach(model.psf.shape, trained.work.iterations or 0)
+    context = trained.work.reach(model.psf.shape)
     out = place.begin(trained, core_shape(model, trained.tiles, shape, context))
     yield Filling(image=out)
     with on_device(model, choice):

@@ -17,7 +17,8 @@ from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.tiling import Box, Finish, tile_spans
 from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.events import Event, Warned
+from napari_selfdeconv.events import Event, Warned, report_progress
+from napari_selfdeconv.inference.above_black import raise_to_black
 from napari_selfdeconv.inference.light import Light, to_light
 from napari_selfdeconv.inference.predict import (
     CLIPPED,
@@ -48,7 +49,9 @@ class TileWork:
     light : total light of the image, for the refinement.
     light_factor : factor of a result without negative values if far light was subtracted (`Problem.light_factor`);
         otherwise None.
-    keeps_light : whether the result has the light of the image. It does not if the noise was clipped.
+    black : level of a pixel without light, if the noise was clipped there. The result then has no value below it,
+        and not the light of the image. None if black is not known.
+    excess : as in `raise_to_black`.
     """
 
     scale: Standardizer
@@ -57,12 +60,18 @@ class TileWork:
     chosen: tuple[int, float] | None = None
     light: Light | None = None
     light_factor: float | None = None
-    keeps_light: bool = True
+    black: float | None = None
+    excess: float = 0.0
 
     @property
     def iterations(self) -> int | None:
         """Of the refinement; None without."""
         return None if self.chosen is None else self.chosen[0]
+
+    def reach(self, psf_shape: Sequence[int]) -> tuple[int, ...]:
+        """Return how many voxels around a tile `finish` needs, on each axis."""
+        refinement = refinement_reach(psf_shape, self.iterations or 0)
+        return refinement if self.black is None else tuple(map(max, refinement, psf_shape))
 
     def finish(
         self,
@@ -88,6 +97,10 @@ class TileWork:
                 work = refiner(result, recorded, model.psf, boundary, self.light, weights, goes_on)
                 for _ in work:
                     stop.raise_if_cancelled()
+            if self.black is not None:
+                rule, std = model.config.boundary, self.scale.std
+                for _ in raise_to_black(result, self.black, model.psf, rule, choice.device, std, self.excess):
+                    stop.raise_if_cancelled()
             check_network(result)
             if self.light_factor is not None:
                 result = to_light(result, self.light_factor, self.scale.std)
@@ -112,7 +125,8 @@ class TileWork:
             chosen=None if chosen is None else (int(chosen[0]), float(chosen[1])),
             light=None if light is None else Light(**light),
             light_factor=values.get("light_factor"),
-            keeps_light=values.get("keeps_light", True),
+            black=values.get("black"),
+            excess=values.get("excess", 0.0),
         )
 
 
@@ -152,7 +166,10 @@ def ready_for_tiles(
     model, choice = training.model, training.choice
     with on_device(model, choice):
         # The block and the image have the same tile, whatever is chosen in between, so a run can be repeated.
-        furthest = refinement_reach(model.psf.shape) if model.config.result.refine else None
+        settings = model.config.result
+        furthest = refinement_reach(model.psf.shape) if settings.refine else None
+        if settings.calibrate and furthest is None:
+            furthest = model.psf.shape  # for `raise_to_black`
         tiles = fill_in_tile(tiles, model, shape, choice, furthest)
         work = yield from _tile_work(model, problem, choice, tiles, stop)
     outcome = {
@@ -207,7 +224,7 @@ def predict_into(
     )
     _, tiles = yield from made
     # With far light the result is brought to the light that is left.
-    if work.keeps_light and work.light_factor is None and (said := count.describe()):
+    if work.black is None and work.light_factor is None and (said := count.describe()):
         yield Warned(said)
     return tiles
 
@@ -226,10 +243,17 @@ def _tile_work(
     if line.cut_off:
         yield Warned(CLIPPED)
     factor = None if problem.far is None else problem.light_factor(unrefined)
-    kept = TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor, keeps_light=not line.cut_off)
-    if not refines:
+    kept = TileWork(scale=scale, gain=gain, offset=offset, light_factor=factor)
+    if refines:
+        refiner = Refiner(choice.device)
+        yield from choose_refinement(refiner, unrefined, problem, model, stop)
+        light = refiner.light(unrefined, problem.image, model.psf, config.refinement_boundary, problem.weights)
+        kept = replace(kept, chosen=refiner.chosen, light=light)
+    if not line.cut_off:
         return kept
-    refiner = Refiner(choice.device)
-    yield from choose_refinement(refiner, unrefined, problem, model, stop)
-    light = refiner.light(unrefined, problem.image, model.psf, config.refinement_boundary, problem.weights)
-    return replace(kept, chosen=refiner.chosen, light=light)
+    # A refined result has hardly any values below black, and so no excess.
+    excess = 0.0
+    if not kept.iterations:
+        work = raise_to_black(unrefined, scale.low, model.psf, config.boundary, choice.device, scale.std)
+        excess = yield from report_progress(work, "black", stop)
+    return replace(kept, black=scale.low, excess=excess)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 # An array of at most this many voxels is one chunk.
 _CHUNK_SIZE = 2**23
+_E = TypeVar("_E")
 
 
 def chunks(shape: Sequence[int], margin: int) -> Iterator[tuple[slice, slice]]:
@@ -26,6 +29,37 @@ def chunks(shape: Sequence[int], margin: int) -> Iterator[tuple[slice, slice]]:
     for start in range(0, n, rows):
         stop = min(n, start + rows)
         yield slice(start, stop), slice(max(0, start - margin), min(n, stop + margin))
+
+
+def rewrite(
+    array: NDArray[Any], margin: int, make: Callable[[slice], Generator[_E, None, NDArray[Any]]]
+) -> Generator[_E, None, None]:
+    """Replace an array in place, chunk by chunk, and yield what ``make`` yields.
+
+    Parameters
+    ----------
+    array : as in `chunks`, like ``margin``.
+    make : returns the new values of the wide slice that it is called with. The array is unchanged there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> array = np.arange(3)
+    >>> def doubled(wide):
+    ...     yield "half"
+    ...     return 2 * array[wide]
+    >>> list(rewrite(array, 1, doubled)), array.tolist()
+    (['half'], [0, 2, 4])
+    """
+    waiting: tuple[slice, NDArray[Any]] | None = None
+    for core, wide in chunks(array.shape, margin):
+        made = yield from make(wide)
+        # The next chunk still needs this one unchanged.
+        if waiting is not None:
+            array[waiting[0]] = waiting[1]
+        waiting = core, made[core.start - wide.start : core.stop - wide.start].copy()
+    if waiting is not None:
+        array[waiting[0]] = waiting[1]
 
 
 def stored_pieces(image: Any, most: int = 2**22) -> list[tuple[slice, ...]]:

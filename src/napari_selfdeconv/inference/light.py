@@ -50,17 +50,23 @@ class Light:
         return light
 
 
-def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> NDArray[np.float32]:
-    """Make a result positive and multiply it by ``factor``, in place, because light is never negative.
+def to_light(
+    result: NDArray[np.float32], factor: float, deviation: float, black: float = 0.0
+) -> NDArray[np.float32]:
+    """Make a result positive above ``black`` and multiply it by ``factor``, in place: light is never negative.
 
-    Values that noise took below 0 become less than a ten-thousandth of ``deviation``, the image's standard
-    deviation, in the same order: dark places have no flat patches.
+    Values below black become less than a ten-thousandth of ``deviation``, the image's standard deviation, above
+    it, in the same order: dark places have no flat patches.
 
     Examples
     --------
     >>> to_light(np.array([-1, 2], np.float32), 3.0, 1.0).round(1).tolist()
     [0.0, 6.0]
+    >>> to_light(np.array([99, 102], np.float32), 3.0, 1.0, black=100.0).round(1).tolist()
+    [100.0, 106.0]
     """
+    if black:
+        result -= np.float32(black)
     dark = np.minimum(result, 0)
     np.maximum(result, 0, out=result)
     dark /= np.float32(deviation)
@@ -68,4 +74,6 @@ def to_light(result: NDArray[np.float32], factor: float, deviation: float) -> ND
     dark *= np.float32(_DARK * deviation)
     result += dark
     result *= np.float32(factor)
+    if black:
+        result += np.float32(black)
     return result

@@ -18,6 +18,7 @@ from napari_selfdeconv.compute.memory_budget import halve_tile, result_tile
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Warned, report_progress
+from napari_selfdeconv.inference.above_black import raise_to_black
 from napari_selfdeconv.inference.calibrate import Line, calibrate
 from napari_selfdeconv.inference.check_result import check_finite, describe_light
 from napari_selfdeconv.inference.light import Light
@@ -202,6 +203,10 @@ def deconvolve_whole(
         boundary = model.config.refinement_boundary
         work = refiner(result, problem.image, model.psf, boundary, light, problem.weights)
         yield from report_progress(work, "refine", stop)
+    if line.cut_off:
+        low, deviation = problem.scale.low, problem.scale.std
+        black = raise_to_black(result, low, model.psf, model.config.boundary, choice.device, deviation)
+        yield from report_progress(black, "black", stop)
     said = light_of_result(result, problem)
     result = problem.in_units(result)
     check_network(result)

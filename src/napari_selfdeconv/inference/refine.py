@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdeconv.arrays.chunks import chunks
+from napari_selfdeconv.arrays.chunks import chunks, rewrite
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.holdout.held_out import choose_held_out
@@ -189,11 +189,13 @@ class Refiner:
         light = light or measured or self.light(result, image, psf, boundary, weights)
         if (least := _least(light.mean, black)) <= 0:
             return  # an image without light above black: nothing can be put back
-        places = list(chunks(result.shape, _WIDTHS * blur.psf.shape[0]))
+        margin = _WIDTHS * blur.psf.shape[0]
+        total = count * len(list(chunks(result.shape, margin)))
         sides = [(False, False)] * result.ndim if goes_on is None else list(goes_on)
-        done, total = 0, count * len(places)
-        waiting: tuple[slice, Array] | None = None
-        for core, wide in places:
+        done = 0
+
+        def refined(wide: slice) -> Generator[Tick, None, Array]:
+            nonlocal done
             observed = light.seen(image[wide].astype(np.float32), convolved(blur, result[wide]))
             pixels = None if weights is None else weights.cut((wide,))
             first = (sides[0][0] or wide.start > 0, sides[0][1] or wide.stop < result.shape[0])
@@ -202,13 +204,10 @@ class Refiner:
                 operator, estimate = next(run)
                 done += 1
                 yield Tick(done, total)
-            # The next chunk still needs this one unchanged.
-            if waiting is not None:
-                result[waiting[0]] = waiting[1]
-            inner = slice(core.start - wide.start, core.stop - wide.start)
-            waiting = core, (operator.crop(estimate)[0, 0, inner] + black).cpu().numpy()
-        assert waiting is not None
-        result[waiting[0]] = waiting[1]
+            made: Array = (operator.crop(estimate)[0, 0] + black).cpu().numpy()
+            return made
+
+        yield from rewrite(result, margin, refined)
 
     def _iterate(
         self,

@@ -28,6 +28,7 @@ _STAGES = {
     "predict": "Deconvolving",
     "choose": "Choosing the refinement",
     "refine": "Refining",
+    "black": "Raising values to black",
     "measure": "Measuring",
     "compare": "Comparing with other results",
 }

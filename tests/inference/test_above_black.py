@@ -1,0 +1,121 @@
+"""No value below black where the image shows what is black, and the light stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import convolve, gaussian_filter
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.arrays import chunks
+from napari_selfdeconv.config.training import Boundary
+from napari_selfdeconv.events import drain
+from napari_selfdeconv.inference import predict
+from napari_selfdeconv.inference.above_black import excess_of, raise_to_black
+
+PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+
+
+def raised(result: np.ndarray, black: float, psf: Any = PSF, boundary: Boundary = "reflect") -> np.ndarray:
+    made = result.copy()
+    for _ in raise_to_black(made, black, psf, boundary, torch.device("cpu"), float(result.std())):
+        pass
+    return made
+
+
+def rings(seed: int = 0, level: float = 5.0) -> np.ndarray:
+    """Return a result with bright points and dark rings around them."""
+    points = (np.random.default_rng(seed).random((40, 44)) > 0.97) * 100.0
+    return (2 * gaussian_filter(points, 1) - gaussian_filter(points, 2.5) + level).astype(np.float32)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99), st.floats(-20, 20), st.sampled_from(["reflect", "replicate"]))
+def test_no_value_is_below_black_and_the_light_is_kept(seed: int, black: float, boundary: Boundary) -> None:
+    result = rings(seed, level=black + 0.5)
+    assert result.min() < black
+    made = raised(result, black, boundary=boundary)
+    assert made.min() >= np.float32(black)
+    assert made.mean() - black == pytest.approx(result.mean() - black, rel=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99), st.floats(0.1, 3.0))
+def test_the_error_never_grows_if_black_and_light_are_right(seed: int, noise: float) -> None:
+    random = np.random.default_rng(seed)
+    truth = random.exponential(1.0, (12, 14)) * (random.random((12, 14)) > 0.5)
+    result = truth + random.normal(0, noise, truth.shape)
+    result += truth.mean() - result.mean()
+    # A PSF of one pixel spreads nothing: what is left is the nearest image with this light.
+    made = raised(result.astype(np.float32), 0.0, np.ones((1, 1)))
+    assert np.square(made - truth).mean() <= np.square(result - truth).mean() * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_reblurred_result_changes_less_than_by_cutting_the_rings_off(seed: int) -> None:
+    result = rings(seed, level=7.0)
+    cut = np.maximum(result - 5.0, 0)
+    cut = 5.0 + np.maximum(cut - excess_of(cut, float(result.mean()) - 5.0), 0)
+    change = [np.square(convolve(one - result, PSF)).mean() for one in (raised(result, 5.0), cut)]
+    assert change[0] < 0.9 * change[1]
+
+
+def test_without_values_below_black_nothing_changes() -> None:
+    result = rings()
+    np.testing.assert_array_equal(raised(result, float(result.min())), result)
+
+
+def test_a_result_without_light_becomes_black() -> None:
+    np.testing.assert_allclose(raised(rings() - 50, 0.0), 0, atol=1e-2)
+    assert excess_of(np.ones(4, np.float32), -1.0) == 2.0
+
+
+def test_chunks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = rings()
+    whole = raised(result, 5.0)
+    monkeypatch.setattr(chunks, "_CHUNK_SIZE", 500)
+    np.testing.assert_allclose(raised(result, 5.0), whole, atol=1e-4)
+
+
+def recorded(clips: bool) -> np.ndarray:
+    bars = np.zeros((64, 72))
+    bars[8:56:8, 8:64] = bars[10:56:16, 20:40] = 1
+    noisy = gaussian_filter(bars, 1) + np.random.default_rng(0).normal(0, 0.05, bars.shape)
+    return (np.maximum(noisy, 0) if clips else noisy).astype(np.float32)
+
+
+def blur() -> np.ndarray:
+    delta = np.zeros((9, 9))
+    delta[4, 4] = 1
+    return gaussian_filter(delta, 1)
+
+
+def test_a_clipped_image_gives_no_value_below_its_lowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, config = recorded(clips=True), preset("instant", 2, views=1)
+    result = api.deconvolve(image, blur(), config)
+    assert result.image.min() >= image.min()
+    tiles = np.zeros_like(image)
+    drain(api.iter_deconvolve_large(image, blur(), config, out=tiles))
+    assert tiles.min() >= image.min()
+    np.testing.assert_allclose(tiles, result.image, atol=0.01)
+
+    def unchanged(*_: Any) -> Any:
+        yield from ()
+
+    monkeypatch.setattr(predict, "raise_to_black", unchanged)
+    before = api.deconvolve(image, blur(), config).image
+    assert before.min() < -0.02
+    assert result.image.mean() == pytest.approx(before.mean(), rel=0.01)
+
+
+def test_an_image_that_does_not_show_its_black_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> Any:
+        raise AssertionError("black is not known")
+
+    monkeypatch.setattr(predict, "raise_to_black", refused)
+    assert api.deconvolve(recorded(clips=False), blur(), preset("instant", 2, views=1)).image.min() < 0
