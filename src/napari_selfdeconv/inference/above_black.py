@@ -99,7 +99,7 @@ def excess_of(light: Array, mean: float) -> float:
     while True:
         # Each time fewer values are above it, until the same are.
         above = light > excess
-        count = np.count_nonzero(above)
+        count = int(np.count_nonzero(above))
         if count in (0, lit):
             return float(excess)
         excess, lit = (float(np.sum(light, where=above, dtype=np.float64)) - mean * light.size) / count, count
