@@ -28,7 +28,7 @@ _STAGES = {
     "predict": "Deconvolving",
     "choose": "Choosing the refinement",
     "refine": "Refining",
-    "black": "Raising values to black",
+    "black": "Removing values below black",
     "measure": "Measuring",
     "compare": "Comparing with other results",
 }
