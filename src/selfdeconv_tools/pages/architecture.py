@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("network", "metrics", "simulate"),
     ("physics", "holdout", "psf"),
     ("arrays", "compute", "io"),
-    ("_version", "errors", "events", "stop_token", "config"),
+    ("_version", "errors", "events", "public_names", "stop_token", "config"),
 )
 #: The way of one image: what is done, and in which room.
 WAY = (
