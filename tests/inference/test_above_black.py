@@ -37,7 +37,7 @@ def rings(seed: int = 0, level: float = 5.0) -> np.ndarray:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 99), st.floats(-20, 20), st.sampled_from(["reflect", "replicate"]))
 def test_no_value_is_below_black_and_the_light_is_kept(seed: int, black: float, boundary: Boundary) -> None:
-    result = rings(seed, level=black + 0.5)
+    result = rings(seed, level=black + 1.5)
     assert result.min() < black
     made = raised(result, black, boundary=boundary)
     assert made.min() >= np.float32(black)
@@ -71,8 +71,18 @@ def test_without_values_below_black_nothing_changes() -> None:
 
 
 def test_a_result_without_light_becomes_black() -> None:
-    np.testing.assert_allclose(raised(rings() - 50, 0.0), 0, atol=1e-2)
+    np.testing.assert_allclose(raised(rings() - 200, 0.0), 0, atol=1e-2)
     assert excess_of(np.ones(4, np.float32), -1.0) == 2.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99), st.floats(0.0, 4.0))
+def test_where_the_background_lies_below_black_the_light_above_it_stays(seed: int, below: float) -> None:
+    points = (np.random.default_rng(seed).random((40, 44)) > 0.98) * 100.0
+    result = (gaussian_filter(points, 1) - below).astype(np.float32)
+    made = raised(result, 0.0)
+    assert made.max() > 0.5 * (result.max() + below)
+    assert made.mean() <= np.maximum(result, 0).mean() * (1 + 1e-3)
 
 
 def test_chunks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +121,22 @@ def test_a_clipped_image_gives_no_value_below_its_lowest(monkeypatch: pytest.Mon
     before = api.deconvolve(image, blur(), config).image
     assert before.min() < -0.02
     assert result.image.mean() == pytest.approx(before.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("subtracted", [20, 24])
+def test_an_image_without_its_background_does_not_become_black(subtracted: int) -> None:
+    """As many programs subtract a background: negative values become 0, so that noise is clipped there."""
+    random = np.random.default_rng(1)
+    light = 100 * gaussian_filter((random.random((96, 96)) < 0.01) * random.random((96, 96)) * 10, 1.5)
+    image = np.maximum(random.poisson(light + 20) - subtracted, 0).astype(np.float32)
+    assert 0.3 < (image == 0).mean() < 0.9
+    for config in (preset("instant", 2, views=1), preset("instant", 2, views=1, refine=False)):
+        result = api.deconvolve(image, blur(), config).image
+        assert result.min() >= 0
+        assert np.corrcoef(result.ravel(), light.ravel())[0, 1] > 0.75
+        tiles = np.zeros_like(image)
+        drain(api.iter_deconvolve_large(image, blur(), config, out=tiles))
+        np.testing.assert_allclose(tiles, result, atol=0.02 * float(result.max()))
 
 
 def test_an_image_that_does_not_show_its_black_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,36 @@ def test_where_noise_is_cut_off_the_gain_is_that_of_the_light(salt: bool, contra
     assert line.gain * contrast == pytest.approx(1, abs=0.08 if salt else 0.05)
 
 
+def threads() -> np.ndarray:
+    """Return crossing lines of light 1 on a background of 0, without noise."""
+    y, x = np.mgrid[:96, :96]
+    return (np.abs(np.sin(x / 7 + y / 11)) < 0.1).astype(np.float32)
+
+
+@pytest.mark.parametrize("below", [0.0, 0.1, 0.3, 0.6, 0.9])
+def test_of_a_background_subtracted_image_the_true_light_gets_no_gain(below: float) -> None:
+    """Negative values were set to 0; where too much was subtracted, the light of the background is negative."""
+    psf = np.zeros((9, 9))
+    psf[4, 4] = 1
+    psf = gaussian_filter(psf, 1.5)
+    light = convolve(threads(), psf) - below
+    image = np.maximum(light + np.random.default_rng(0).normal(0, 0.3, light.shape), 0).astype(np.float32)
+    line = calibrate(threads() - np.float32(below), image, psf, "reflect")
+    assert line.gain == 1.0
+    assert np.isfinite(line.offset)
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+def test_noise_alone_gives_no_gain(clipped: bool) -> None:
+    random, gains = np.random.default_rng(0), []
+    truth = scene()
+    for _ in range(20):
+        image = (truth + random.normal(0, 20, truth.shape)).astype(np.float32)
+        image = np.maximum(image, 0) if clipped else image
+        gains.append(calibrate(truth, image, np.ones((1, 1)), "reflect").gain)
+    assert gains.count(1.0) >= 19
+
+
 @pytest.mark.parametrize("photons", [0.5, 2.0, 20.0, 200.0])
 def test_photon_noise_is_no_speck(photons: float) -> None:
     expected = photons * (scene((256, 256)) - scene((256, 256)).min())

@@ -3,6 +3,9 @@
 A network makes dark rings beside bright edges. There its result may lie below black, which light cannot. If such
 values were only raised to black, light would be added. The missing light is therefore taken from its surroundings,
 as g spreads it, so that g(f(x)) changes little. What is still too much is subtracted from all values above black.
+
+After a background was subtracted and negative values were set to 0, the true background may lie below black. Light
+is then counted from the median of g(f(x)), which has no rings: otherwise nothing would be left.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from numpy.typing import NDArray
 from napari_selfdeconv.arrays.chunks import chunks, rewrite
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.events import Tick
+from napari_selfdeconv.inference.calibrate import blurred_samples
 from napari_selfdeconv.inference.light import to_light
 from napari_selfdeconv.physics.blur import Blur
 
 Array = NDArray[np.float32]
+# The median of a large g(f(x)) is that of about as many samples.
+_SAMPLES = 1_000_000
 
 
 def raise_to_black(
@@ -42,7 +48,7 @@ def raise_to_black(
     device : where to compute.
     deviation : standard deviation of the image, as in `to_light`.
     excess : what is subtracted from every value above black, for a tile of a result. None keeps the light of
-        ``result``.
+        ``result``: above ``black``, or above the median of g(f(x)) if that is lower. No value is raised for it.
 
     Returns
     -------
@@ -58,9 +64,11 @@ def raise_to_black(
     """
     if float(result.min()) >= black:
         return 0.0
-    mean = float(result.mean(dtype=np.float64)) - black
     blur = Blur(psf, boundary=boundary)
     margin = blur.psf.shape[0]
+    if excess is None:
+        samples = blurred_samples(result, blur, max(1, result.size // _SAMPLES))
+        mean = light_above(result, black, float(np.median(samples)))
     done, total = 0, len(list(chunks(result.shape, margin)))
 
     def spread(wide: slice) -> Generator[Tick, None, Array]:
@@ -80,6 +88,23 @@ def raise_to_black(
     result += np.float32(black - excess)
     to_light(result, 1.0, deviation, black)
     return excess
+
+
+def light_above(result: Array, black: float, background: float) -> float:
+    """Return the mean light of ``result`` above ``black``, or above its ``background`` if that is lower.
+
+    It is at most that of the values above black.
+
+    Examples
+    --------
+    >>> light_above(np.array([0, -1, 9, 0], np.float32), black=0.0, background=0.5)
+    2.0
+    >>> light_above(np.array([-3, -3, 4, -3], np.float32), black=0.0, background=-3.0)
+    1.0
+    """
+    seen = result > black
+    most = float(np.sum(result, where=seen, dtype=np.float64)) - black * int(np.count_nonzero(seen))
+    return min(most / result.size, float(result.mean(dtype=np.float64)) - min(black, background))
 
 
 def excess_of(light: Array, mean: float) -> float:

@@ -29,8 +29,12 @@ _ROUNDS = 20
 _DELTA = 1.0
 # The slope is biased a little below 1, because g(result) has an error of its own: a gain this near to 1 is left.
 _NEAR = 0.1
+# A gain is left at 1 if it differs by fewer standard errors: it is then explained by the noise.
+_SURE = 3.0
 # A gain further from 1 is not a small correction: the two images are unrelated.
 _GAINS = (0.5, 2.0)
+# Where all light lies below the lowest value, hardly a pixel rises with it: there is no gain to fit either.
+_LEAST_RISE = 1e-3
 # Below this share of the image's variation there is nothing to fit a gain to.
 _FLAT = 0.05
 
@@ -66,8 +70,8 @@ def calibrate(
     Its gain, its offset, and whether the noise of the image is clipped at the lowest value.
 
     gain : a robust estimate (Huber, delta one robust standard deviation of the residual). If the noise is clipped,
-        it is that of the light, which the clipping makes look flatter. It is 1 if the best gain is within 0.1 of 1
-        or outside 0.5 to 2, and if g(result) is flat.
+        it is that of the light, which the clipping makes look flatter. It is 1 if the best gain is within 0.1 or
+        three standard errors of 1 or outside 0.5 to 2, and if g(result) is flat.
     offset : the mean of the residual, so that the light is kept. It is the median if the image has outliers (salt
         and pepper, hot pixels). If the noise is clipped, it is the one with which the mean is that of the light
         plus the clipping bias.
@@ -83,28 +87,32 @@ def calibrate(
     every = max(1, result.size // _MOST_SAMPLES)
     x: NDArray[Any] = np.asarray(image).ravel()[::every]
     x = (x if standardize is None else standardize(x)).astype(np.float64)
-    g = _blurred_samples(result, Blur(psf, boundary=boundary), every)
+    g = blurred_samples(result, Blur(psf, boundary=boundary), every)
     if weights is not None:
         measured = weights.measured.ravel()[::every]
         x, g = x[measured], g[measured]
     gain = 1.0
     if g.std() >= _FLAT * x.std():
-        best = _gain(*_thinned(g, x))
-        if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > _NEAR:
+        best, error = _gain(*_thinned(g, x))
+        if _GAINS[0] <= best <= _GAINS[1] and abs(best - 1) > max(_NEAR, _SURE * error):
             gain = best
     return Line(gain, *_offset(gain * g, x))
 
 
-def _gain(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:
-    """Return the gain of x = gain g + offset: that of the light if the noise is clipped at the lowest value."""
-    gain = 1.0
+def _gain(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the gain of x = gain g + offset and its standard error.
+
+    If the noise is clipped at the lowest value, the gain is that of the light.
+    """
+    gain, error = 1.0, 0.0
     # What is an outlier is seen better with the gain of the first round.
     for _ in range(2):
         noise = noise_of(x, gain * g)
         if not noise.sigma:
             return _line(g, x)
-        gain *= _clipped_line(gain * g, x, noise)[0]
-    return gain
+        slope, _, error = _clipped_line(gain * g, x, noise)
+        gain, error = gain * slope, abs(gain) * error
+    return gain, error
 
 
 def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool]:
@@ -119,8 +127,8 @@ def _offset(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, bool
 
 def _clipped_line(
     g: NDArray[np.float64], x: NDArray[np.float64], noise: Noise, gain: float | None = None
-) -> tuple[float, float]:
-    """Return gain and offset of the light gain g + offset whose clipped noise has the mean of x.
+) -> tuple[float, float, float]:
+    """Return the gain, the offset and the error of the gain of the light whose clipped noise has the mean of x.
 
     The expected value of a clipped pixel rises with the light by 0.5 at the lowest value and by 1 far above. A
     straight line through the pixels is therefore too flat where much is dark. With a given ``gain`` only the
@@ -129,15 +137,19 @@ def _clipped_line(
     usual = (x - g >= noise.low) & (x - g <= noise.high)
     black, seen, recorded = float(x.min()), torch.from_numpy(g[usual]), torch.from_numpy(x[usual])
     centred = seen - seen.mean()
-    slope, offset = 1.0 if gain is None else gain, 0.0
+    slope, offset, error = 1.0 if gain is None else gain, 0.0, 0.0
     for _ in range(_ROUNDS):
         light = slope * seen + offset
         missing = recorded - light - clipping_bias(light, black, noise.sigma)
         if gain is None:
             rise = 0.5 * (1 + torch.erf((light - black) / (noise.sigma * math.sqrt(2))))
-            slope += float((missing * centred).mean() / (rise * centred.square()).mean())
+            steepness = float((rise * centred.square()).sum())
+            if steepness <= _LEAST_RISE * float(centred.square().sum()):
+                return 1.0, offset, math.inf
+            slope += float((missing * centred).sum()) / steepness
+            error = float((missing * centred).square().sum()) ** 0.5 / steepness
         offset += float(missing.mean())
-    return slope, offset
+    return slope, offset, error
 
 
 def _thinned(*samples: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -149,7 +161,7 @@ def _thinned(*samples: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [one[blocks] for one in samples]
 
 
-def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
+def blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDArray[np.float64]:
     """Return every ``every``-th pixel of g(result); a large result is blurred chunk by chunk."""
     row, samples = result[0].size, []
     for core, wide in chunks(result.shape, blur.psf.shape[0]):
@@ -158,9 +170,9 @@ def _blurred_samples(result: NDArray[np.float32], blur: Blur, every: int) -> NDA
     return np.concatenate(samples)
 
 
-def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:
-    """Return the gain of x = gain g + offset, by iteratively reweighted least squares."""
-    gain, offset = 1.0, float(np.median(x - g))
+def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the gain of x = gain g + offset and its standard error, by iteratively reweighted least squares."""
+    gain, offset, error = 1.0, float(np.median(x - g)), 0.0
     scale = _DELTA * 1.4826 * float(np.median(np.abs(x - g - offset))) + 1e-12
     for _ in range(_ROUNDS):
         weight = 1.0 / np.maximum(1.0, np.abs(x - gain * g - offset) / scale)
@@ -168,9 +180,11 @@ def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> float:
         # Sums, not products of vectors: the threads of BLAS wait for each other where a core is busy.
         mean_g, mean_x = float((weight * g).sum()), float((weight * x).sum())
         centred = weight * (g - mean_g)
-        new = float((centred * (x - mean_x)).sum()) / float((centred * (g - mean_g)).sum())
+        steepness = float((centred * (g - mean_g)).sum())
+        new = float((centred * (x - mean_x)).sum()) / steepness
+        error = float(np.square(centred * (x - mean_x - new * (g - mean_g))).sum()) ** 0.5 / steepness
         done = abs(new - gain) < 1e-6
         gain, offset = new, mean_x - new * mean_g
         if done:
             break
-    return gain
+    return gain, error
