@@ -53,5 +53,11 @@ def test_a_public_name_has_an_example_and_says_what_its_parameters_do(name: str)
         assert "\nParameters\n----------\n" in inspect.cleandoc(thing.__doc__ or "")
 
 
+@pytest.mark.parametrize("package", ["napari_selfdeconv", "napari_selfdeconv.api", "napari_selfdeconv.io"])
+def test_dir_lists_every_public_name(package: str) -> None:
+    found = importlib.import_module(package)
+    assert set(found.__all__) <= set(dir(found))
+
+
 def test_the_public_names_are_found() -> None:
     assert {"deconvolve", "Optics", "preset", "LossSettings", "Progress", "OutOfMemory"} <= set(PUBLIC)

@@ -16,3 +16,7 @@ __all__ = sorted(_MODULES)
 
 def __getattr__(name: str) -> Any:
     return import_name(__name__, _MODULES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

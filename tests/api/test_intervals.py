@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ def test_the_results_of_the_initial_weights_and_richardson_lucy_are_asked(
     for one in (model, untrained):  # the second began with random weights
         api.uncertainty(one, spots(), samples=1)
     assert compared == [2, 1]
+
+
+def test_a_model_of_an_earlier_version_whose_initial_weights_are_gone_has_an_interval() -> None:
+    config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    fresh = api.deconvolve(spots(), np.ones((3, 3)) / 9, config).model
+    old = replace(fresh, config=fresh.config.replace(pretrained=True))
+    assert api.uncertainty(old, spots(), samples=1).half_width.min() > 0
 
 
 def test_it_can_be_cancelled_and_refuses_nonsense(model: Any) -> None:

@@ -174,7 +174,7 @@ def test_few_photons_are_counted_and_bright_values_saturate() -> None:
 
 def test_settings_that_do_not_fit_the_learned_weights_are_refused_when_those_are_read() -> None:
     wrong = preset("quick", 2).replace(features=8)
-    with pytest.raises(ConfigError, match=r"features=8, not 24.*set pretrained=False"):
+    with pytest.raises(ConfigError, match=r"with features=8: set features=24, or set pretrained=False"):
         initial_weights.initial_weights(wrong, 2)
 
 

@@ -26,3 +26,7 @@ def _checked(function: types.FunctionType) -> Any:
     from napari_selfdeconv.api.arguments import checked
 
     return checked(function)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

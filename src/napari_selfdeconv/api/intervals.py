@@ -24,7 +24,7 @@ from napari_selfdeconv.inference.predict import computing, deconvolve_whole, on_
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights, weighing_of
 from napari_selfdeconv.io.savable import Savable
-from napari_selfdeconv.network.initial_weights import initial_weights
+from napari_selfdeconv.network.initial_weights import fit_learned, initial_weights
 from napari_selfdeconv.network.model import Model, build_network, takes_estimate
 from napari_selfdeconv.restoration.methods import Classical
 from napari_selfdeconv.restoration.run_methods import Recorded, run_methods
@@ -225,8 +225,11 @@ def uncertainty(
 
 
 def _initial(model: Model) -> list[Model]:
-    """Return the model with its initial weights, if those are known."""
-    if not model.config.start.pretrained:
+    """Return the model with its initial weights, if those are known.
+
+    Those of an earlier version are not if they had another architecture.
+    """
+    if not (model.config.start.pretrained and fit_learned(model.config, model.psf.ndim)):
         return []
     learned = initial_weights(model.config, model.psf.ndim, hazy=model.whole_psf is not None)
     network = build_network(model.config, model.psf, takes_estimate(learned, model.config))

@@ -37,12 +37,20 @@ def initial_weights(config: TrainConfig, ndim: int, *, hazy: bool = False) -> di
         raise ConfigError(f"there are no pre-trained weights for {ndim}D images: set pretrained=False")
     header, state = _read(name)
     made_for, wanted = json.loads(header["architecture"]), architecture(config)
-    differ = [f"{key}={wanted[key]!r}, not {made_for[key]!r}" for key in wanted if wanted[key] != made_for[key]]
+    differ = [key for key in wanted if wanted[key] != made_for[key]]
     if differ:
+        has, takes = (", ".join(f"{key}={one[key]!r}" for key in differ) for one in (wanted, made_for))
         raise ConfigError(
-            f"the pre-trained weights do not fit these settings ({'; '.join(differ)}): set pretrained=False"
+            f"the pre-trained weights of this version do not fit settings with {has}: "
+            f"set {takes}, or set pretrained=False"
         )
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def fit_learned(config: TrainConfig, ndim: int) -> bool:
+    """Return whether the weights shipped with the package fit the architecture of ``config``."""
+    made_for: dict[str, Any] = json.loads(_read(f"unet{ndim}d.safetensors")[0]["architecture"])
+    return made_for == architecture(config)
 
 
 def write_weights(path: Path, state: dict[str, Tensor], config: TrainConfig, about: dict[str, str]) -> None:
