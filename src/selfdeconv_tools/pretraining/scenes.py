@@ -25,9 +25,9 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
     """
     # With the share of each in 2D and in 3D: volumes are emptier.
     kinds: list[tuple[tuple[float, float], Callable[[Random, Sequence[int]], Array]]] = [
-        ((0.3, 0.12), leaves), ((0.08, 0.1), islands), ((0.14, 0.24), curves), ((0.08, 0.12), spots),
-        ((0.08, 0.08), tissue), ((0.06, 0.05), clouds), ((0.16, 0.13), mixture), ((0.06, 0.08), nuclei),
-        ((0.04, 0.08), membranes),
+        ((0.34, 0.12), leaves), ((0.1, 0.1), islands), ((0.14, 0.24), curves), ((0.08, 0.12), spots),
+        ((0.09, 0.08), tissue), ((0.06, 0.05), clouds), ((0.15, 0.13), mixture), ((0.02, 0.08), nuclei),
+        ((0.02, 0.08), membranes),
     ]  # fmt: skip
     chosen = random.choice(len(kinds), p=[shares[len(shape) - 2] for shares, _ in kinds])
     image = np.zeros(shape, np.float32)
@@ -42,7 +42,7 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
         image = gaussian_filter(image, math.exp(random.uniform(math.log(0.7), math.log(8))))
     if random.random() < 0.3:  # uneven light
         image = image * (0.4 + 0.6 / (1 + np.exp(-gaussian_filter(texture(random, shape), 12))))
-    if random.random() < 0.12:  # a background that rises across the field
+    if random.random() < 0.05:  # a background that rises across the field
         image = image + random.uniform(0.1, 0.8) * _ramp(random, shape)
     return _unit(image)
 
