@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
+from napari_selfdeconv.io.microscope_files import FOLDER_VARIABLE
 from selfdeconv_tools.demo import PLUGIN, WINDOW, say
 
 if TYPE_CHECKING:
@@ -291,14 +295,27 @@ class Photographer:
         say(f"  {path}")
 
 
+@contextmanager
+def nobodys_settings() -> Iterator[None]:
+    """Use empty settings of napari and of the docks: no interrupted run and no microscope of whoever is here.
+
+    napari reads the place of its settings when it is imported, so it must not be imported before.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        places = {FOLDER_VARIABLE: folder, "NAPARI_CONFIG": str(Path(folder) / "napari.yaml")}
+        with mock.patch.dict(os.environ, places):
+            yield
+
+
 def main(words: list[str]) -> int:
     """Make the pictures in the folder named."""
-    import napari
+    with nobodys_settings():
+        import napari
 
-    viewer = napari.Viewer()
-    viewer.window._qt_window.resize(*WINDOW)
-    Photographer(viewer, Path(words[0])).take_all()
-    viewer.close()
+        viewer = napari.Viewer()
+        viewer.window._qt_window.resize(*WINDOW)
+        Photographer(viewer, Path(words[0])).take_all()
+        viewer.close()
     return 0
 
 

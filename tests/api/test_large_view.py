@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.api import large, large_view
 from napari_selfdeconv.api.large_view import PartInView
+from napari_selfdeconv.arrays.out_of_core import block_around, training_block
+from napari_selfdeconv.errors import ConstantImage
 from napari_selfdeconv.events import Event, Filling, Interim, drain
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.stop_token import StopToken
@@ -72,3 +74,19 @@ def test_a_view_without_measurements_has_no_part() -> None:
     block = Problem.of(IMAGE, PSF, weights=weights)
     assert PartInView.of(block, (slice(0, 30), slice(0, 120))) is None
     assert PartInView.of(block, (slice(40, 80), slice(0, 120))) is not None
+
+
+def test_a_block_without_structure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_around, "__kwdefaults__", {"most": 32 * 32})
+    image, out = IMAGE.copy(), np.zeros(IMAGE.shape, np.float32)
+    image[:50, :50] = 7
+    region = (slice(0, 20), slice(0, 20))
+    with pytest.raises(ConstantImage, match="the block 0 to .* is constant"):
+        drain(api.iter_deconvolve_large(image, PSF, QUICK, out=out, region=region))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (500, 100)])
+def test_the_training_block_of_an_image_that_is_mostly_empty_is_not(place: tuple[int, int]) -> None:
+    image = np.zeros((640, 640), np.uint8)
+    image[place[0] : place[0] + 140, place[1] : place[1] + 140] = np.indices((140, 140)).sum(0) % 2
+    assert image[training_block(image, most=64 * 64)].any()

@@ -47,6 +47,14 @@ def test_a_flat_result_gets_no_gain() -> None:
     assert offset == pytest.approx(-0.3, abs=0.1)
 
 
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_a_constant_part_of_an_image_gets_an_offset_only(level: float) -> None:
+    """Such as the part in view of an image that is dark there."""
+    dark = np.zeros((32, 32), np.float32)
+    line = calibrate(dark + np.float32(level), dark, PSF, "reflect")
+    assert line == (1.0, pytest.approx(-level), False)
+
+
 def test_a_gain_that_cannot_be_is_not_applied() -> None:
     truth = scene()
     assert calibrate(truth, -truth, PSF, "reflect")[0] == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_selfdeconv import api
-from selfdeconv_tools.screenshots import Photographer
+from napari_selfdeconv import Optics, api
+from napari_selfdeconv.config.microscope import Microscope
+from napari_selfdeconv.io.microscope_files import FOLDER_VARIABLE, remember_microscope, remembered_microscopes
+from selfdeconv_tools.screenshots import Photographer, nobodys_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,3 +42,17 @@ def test_every_picture_is_made(
     others = {"methods.png", "widefield.png", "nucleus.png", "lines.png", "gains.svg", "architecture.svg"}
     assert wanted == made | others
     assert wanted == {path.name for path in (ROOT / "docs" / "images").iterdir()}
+
+
+def test_pictures_show_nothing_of_whoever_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    remember_microscope(Microscope(name="mine", optics=Optics(na=1.2, wavelength_um=0.5, refractive_index=1.33)))
+    mine = {path.name for path in tmp_path.iterdir()}
+    with nobodys_settings():
+        assert remembered_microscopes() == []
+        settings = Path(os.environ["NAPARI_CONFIG"])
+        assert settings.parent == Path(os.environ[FOLDER_VARIABLE]) != tmp_path
+        (settings.parent / "left behind").touch()
+    assert not settings.parent.exists()
+    assert {path.name for path in tmp_path.iterdir()} == mine
+    assert [one.name for one in remembered_microscopes()] == ["mine"]

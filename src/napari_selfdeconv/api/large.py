@@ -21,7 +21,7 @@ from napari_selfdeconv.arrays.out_of_core import block_around, training_block
 from napari_selfdeconv.config.checks import check_voxel_um
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, ConstantImage
 from napari_selfdeconv.events import Event, Filling, Finished, Warned, mapped, report_progress
 from napari_selfdeconv.inference.make_ready import make_ready
 from napari_selfdeconv.inference.predict import on_device
@@ -214,7 +214,16 @@ def fill_tiles(
     config, whole = settings_for(data, config), data.shape == shape
     of_block = weights if weights is None or isinstance(weights, str) else np.asarray(weights[block])
     # Only the border of the whole image can be brightened. The border of a block is inside the image.
-    problem = Problem.of(data, psf, config if whole else config.replace(even_border=False), weights=of_block)
+    where = ", ".join(f"{s.start} to {s.stop}" for s in block)
+    try:
+        problem = Problem.of(data, psf, config if whole else config.replace(even_border=False), weights=of_block)
+    except ConstantImage as error:
+        if whole:
+            raise
+        raise ConstantImage(
+            f"the image is too large to train on all of it, and the block {where} is constant",
+            "train around a place with structure: move the view there, or give its region",
+        ) from error
     weights_to_begin(problem if whole else problem.with_compact_psf(), config)
     earlier = place.earlier(problem)
     job = JobCheckpoint.of(checkpoint, [problem], config)
@@ -228,7 +237,6 @@ def fill_tiles(
         problem = problem.with_compact_psf()
     if not whole and earlier is None:
         yield from report_progress(check_pieces(pieces), "check", stop)
-        where = ", ".join(f"{s.start} to {s.stop}" for s in block)
         yield Warned(f"The image is too large to use all of it: training and scaling used the block {where}.")
     trained = earlier
     if trained is None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 #: Voxels of the block that a network is trained on where the whole is too large to hold.
 TRAINING_VOXELS = 16_777_216
 _CANDIDATES = 8
+# In an image that is mostly empty, so many are looked at until one is not constant.
+_MOST_CANDIDATES = 64
 
 
 class Mapped:
@@ -29,7 +31,7 @@ def training_block(image: Any, *, seed: int = 0, most: int = TRAINING_VOXELS) ->
 
     Parameters
     ----------
-    image : array-like; eight thumbnails of it are read.
+    image : array-like; eight thumbnails of it are read, and up to 64 until one is not constant.
     seed : seed of the random places.
     most : voxels.
 
@@ -41,7 +43,9 @@ def training_block(image: Any, *, seed: int = 0, most: int = TRAINING_VOXELS) ->
     size = block_size(image.shape, most)
     random = np.random.default_rng(seed)
     best: tuple[float, tuple[slice, ...]] = (-1.0, ())
-    for _ in range(_CANDIDATES):
+    for number in range(_MOST_CANDIDATES):
+        if number >= _CANDIDATES and best[0] > 0:
+            break
         starts = [int(random.integers(0, n - m + 1)) for n, m in zip(image.shape, size, strict=True)]
         block = tuple(slice(s, s + m) for s, m in zip(starts, size, strict=True))
         if size == tuple(image.shape):

@@ -181,6 +181,8 @@ def _line(g: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[float, float]
         mean_g, mean_x = float((weight * g).sum()), float((weight * x).sum())
         centred = weight * (g - mean_g)
         steepness = float((centred * (g - mean_g)).sum())
+        if steepness <= 0:  # g is constant: every gain fits as well
+            return 1.0, math.inf
         new = float((centred * (x - mean_x)).sum()) / steepness
         error = float(np.square(centred * (x - mean_x - new * (g - mean_g))).sum()) ** 0.5 / steepness
         done = abs(new - gain) < 1e-6
