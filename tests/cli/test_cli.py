@@ -268,6 +268,19 @@ def test_a_cancelled_run_writes_nothing_and_exits_130(folder, capsys, monkeypatc
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_resume_says_that_there_is_nothing_to_resume(folder, capsys, monkeypatch, there):
+    def cancelled(_work):
+        raise Cancelled("the run was cancelled")
+
+    monkeypatch.setattr(deconvolve, "watch", cancelled)
+    if there:
+        (folder / "out.ome.tif.checkpoint").touch()
+    assert run(folder, "deconvolve", "image.ome.tif", *GOOD, "--resume", "--out", "out.ome.tif") == 130
+    said = "out.ome.tif.checkpoint, so this one starts from the beginning"
+    assert (said in capsys.readouterr().err) is not there
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 @pytest.mark.parametrize(("first", "cancelled"), [("keep", [False, True]), ("discard", [True, True])])
 def test_ctrl_c_sets_the_token(first, cancelled):

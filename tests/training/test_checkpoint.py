@@ -141,19 +141,20 @@ def interrupted(tmp_path: Path, every_step: None) -> Path:
     return path
 
 
-OTHERS: dict[str, dict[str, Any]] = {
-    "image": {"image": IMAGE[::-1]},
-    "psf": {"psf": PSF[:, ::-1] ** 2},
-    "settings": {"config": tiny(steps=13)},
-    "weights": {"weights": (IMAGE < 130).astype(float)},
-}
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("another image or mask", {"image": IMAGE[::-1]}),
+    ("another image or mask", {"weights": (IMAGE < 130).astype(float)}),
+    ("another PSF", {"psf": PSF[:, ::-1] ** 2}),
+    ("other settings", {"config": tiny(steps=13)}),
+    ("another PSF and other settings", {"psf": PSF[:, ::-1] ** 2, "config": tiny(seed=3)}),
+]
 
 
-@pytest.mark.parametrize("changed", OTHERS.values(), ids=OTHERS)
-def test_another_job_does_not_go_on(changed: dict[str, Any], interrupted: Path) -> None:
+@pytest.mark.parametrize(("said", "changed"), OTHERS)
+def test_another_job_does_not_go_on(said: str, changed: dict[str, Any], interrupted: Path) -> None:
     before = interrupted.read_bytes()
     inputs = {"image": IMAGE, "psf": PSF, "config": tiny(), **changed}
-    with pytest.raises(ConfigError, match=r"another image, PSF or settings \(step 5 of 12\)"):
+    with pytest.raises(ConfigError, match=rf"\(step 5 of 12\) with {said}: give"):
         api.deconvolve(**inputs, checkpoint=Checkpoint(interrupted, resume=True))
     assert interrupted.read_bytes() == before
     events: list[Event] = []
@@ -195,12 +196,19 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(interrupted: Path) -> N
         safetensors.torch.save_file(changed, interrupted, header)
         with pytest.raises(ConfigError, match=words):
             api.deconvolve(IMAGE, PSF, tiny(), checkpoint=Checkpoint(interrupted, resume=True))
-    for name, text in {"job": "{}", "run": "{}", "state": "{}", "config": '{"seed": -1}'}.items():
+    endless = header["run"].replace('"step": 5', '"step": Infinity')
+    texts = (("job", "{}"), ("run", "{}"), ("run", endless), ("state", "{}"), ("config", '{"seed": -1}'))
+    for name, text in texts:
         safetensors.torch.save_file(tensors, interrupted, {**header, name: text})
         with pytest.raises(ConfigError, match="damaged or from another version"):
             api.deconvolve(IMAGE, PSF, tiny(), checkpoint=Checkpoint(interrupted, resume=True))
-    interrupted.write_bytes(interrupted.read_bytes()[:2000])
-    with pytest.raises(ConfigError, match="is not a checkpoint"):
+    for size in (2000, 0):
+        interrupted.write_bytes(interrupted.read_bytes()[:size])
+        with pytest.raises(ConfigError, match="is not a checkpoint: .*: remove it to start from the beginning"):
+            api.deconvolve(IMAGE, PSF, tiny(), checkpoint=Checkpoint(interrupted, resume=True))
+    interrupted.unlink()
+    interrupted.mkdir()
+    with pytest.raises(ConfigError, match="cannot read a checkpoint from .*: Is a directory: remove it"):
         api.deconvolve(IMAGE, PSF, tiny(), checkpoint=Checkpoint(interrupted, resume=True))
 
 
@@ -270,7 +278,7 @@ def test_checkpoints_take_less_than_a_hundredth_of_the_time(
 
     monkeypatch.setattr(checkpoints, "write_checkpoint", slow)
     monkeypatch.setattr(checkpoints, "capture_state", lambda *_: None)
-    job = checkpoints.Job(key="", psf=PSF.astype(np.float32))
+    job = checkpoints.Job(digests={}, psf=PSF.astype(np.float32))
     writer = checkpoints.CheckpointWriter(tmp_path / "x", job, tiny(), api.choose_device("cpu", "float32"))
     run: Any = type("Run", (), {"schedule": type("Schedule", (), {"steps_left": 1})})
     while clock[0] < 3600:

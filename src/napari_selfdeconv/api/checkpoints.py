@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_selfdeconv.compute.device import Choice
 from napari_selfdeconv.config.training import TrainConfig
@@ -89,8 +90,8 @@ class JobCheckpoint:
         """Return the checkpoint of a training on ``problems``, before far light is subtracted; None for None."""
         if file is None:
             return None
-        key = _key(problems, config, start_from)
-        return cls(file=file, job=Job(key=key, psf=problems[0].given_psf, about=file.about))
+        digests = _digests(problems, config, start_from)
+        return cls(file=file, job=Job(digests=digests, psf=problems[0].given_psf, about=file.about))
 
     @property
     def path(self) -> Path:
@@ -112,12 +113,13 @@ class JobCheckpoint:
             return None, [
                 Warned(f"{self.path} holds an interrupted run ({place}). It is replaced, because resume is off.")
             ]
-        if stored.job.key == self.job.key:
+        other = stored.job.differences(self.job)
+        if not other:
             return stored, [Noted(f"An interrupted run continues from {place}.")]
         if self.file.strict:
             raise ConfigError(
-                f"{self.path} holds an interrupted run on another image, PSF or settings ({place})",
-                "give those of that run, or start again without resume",
+                f"{self.path} holds an interrupted run ({place}) with {_listed(other)}",
+                "give what that run had, or start again without resume",
             )
         return None, []
 
@@ -145,17 +147,30 @@ def discards_checkpoint(function: _F) -> _F:
     return cast("_F", discarding)
 
 
-def _key(problems: Sequence[Problem], config: TrainConfig, start_from: Model | None) -> str:
-    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
-    for problem in problems:
-        arrays = [problem.image]
-        if problem.weights is not None:
-            arrays += [one for one in (problem.weights.values, problem.weights.at_least) if one is not None]
-        for array in arrays:
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    digest.update(psf_hash(problems[0].given_psf).encode())
-    if start_from is not None:
-        for name, value in start_from.network.state_dict().items():
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+def _digests(problems: Sequence[Problem], config: TrainConfig, start_from: Model | None) -> dict[str, str]:
+    """Return a digest of each thing that decides the result, by its name for the user."""
+    pixels = [problem.image for problem in problems]
+    # Pixels without a weight are filled, so another mask is another image.
+    weights = [problem.weights for problem in problems if problem.weights is not None]
+    pixels += [one for both in weights for one in (both.values, both.at_least) if one is not None]
+    weighed = {} if start_from is None else start_from.network.state_dict()
+    return {
+        "image or mask": _digest(pixels),
+        "PSF": psf_hash(problems[0].given_psf),
+        "settings": hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest(),
+        "model to continue": _digest([value.detach().cpu().numpy() for value in weighed.values()]),
+    }
+
+
+def _digest(arrays: Sequence[NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return what differs, such as "another image and other settings"."""
+    others = [f"other {name}" if name == "settings" else f"another {name}" for name in names]
+    return " and ".join(filter(None, (", ".join(others[:-1]), others[-1])))

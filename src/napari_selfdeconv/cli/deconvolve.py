@@ -213,8 +213,11 @@ def _run(
     checkpoint = api.Checkpoint(
         args.out.with_name(f"{args.out.name}.checkpoint"), resume=getattr(args, "resume", False), remove=False
     )
+    unfinished = args.out.is_dir() and api.is_unfinished(args.out)
+    if checkpoint.resume and not (Path(checkpoint.path).exists() or unfinished):
+        say(f"there is no interrupted run in {checkpoint.path}, so this one starts from the beginning")
     fills = args.out.suffix.lower() == ".zarr" and not whole
-    if fills and args.out.is_dir() and not api.is_unfinished(args.out):
+    if fills and args.out.is_dir() and not unfinished:
         shutil.rmtree(args.out)  # --overwrite was given, and `check_out` has seen that it is a result
     work = api.iter_run(
         file, template, into=args.out if fills else None, stop=token, checkpoint=checkpoint, **settings

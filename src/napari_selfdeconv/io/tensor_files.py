@@ -53,11 +53,19 @@ def open_tensors(path: Path, form: str, what: str, remedy: str) -> Iterator[tupl
         If the file cannot be read or is another one.
     """
     try:
+        # safetensors says of a file without permission that it does not exist.
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot read {what} from {reason_of(error)}", remedy) from error
+    try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             header = file.metadata() or {}
             if header.get("format") != form:
                 raise ConfigError(
-                    f"{path} is not {what}: its format is {shown(header.get('format'))}, not {form!r}", remedy
+                    f"{path} is not {what} this version reads: its format is {shown(header.get('format'))}, "
+                    f"not {form!r}",
+                    remedy,
                 )
             yield file, header
     except (safetensors.SafetensorError, OSError) as error:

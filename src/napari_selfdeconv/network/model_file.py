@@ -105,7 +105,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     if not path.is_file():
         raise ConfigError(f"no such model file: {path}")
     try:
-        with open_tensors(path, FORMAT, "a model file this version reads", "give another file") as (file, header):
+        with open_tensors(path, FORMAT, "a model file", "give another file") as (file, header):
             return _read(file, header)
     except _Damaged as error:
         raise ConfigError(f"{path} is damaged or from another version: {error}") from error

@@ -24,11 +24,12 @@ from napari_selfdeconv.io.tensor_files import open_tensors, write_tensors
 from napari_selfdeconv.training.run import TrainingRun
 from napari_selfdeconv.training.state import RunState, capture_state
 
-FORMAT = "napari-selfdeconv checkpoint 1"
+FORMAT = "napari-selfdeconv checkpoint 2"
 #: Seconds between two checkpoints, or more where writing them would take over a hundredth of the time.
 EVERY_S = 30.0
 _MOST_SHARE = 0.01
 _PSF = "psf"
+_REMEDY = "remove it to start from the beginning, or name another file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,27 @@ class Job:
 
     Attributes
     ----------
-    key : digest of image, PSF, settings and all else that decides the result.
+    digests : of image, PSF, settings and all else that decides the result, by their names for the user.
     psf : the given PSF, with sum 1.
     about : JSON-ready value of the caller.
     """
 
-    key: str
+    digests: Mapping[str, str]
     psf: NDArray[np.float32]
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def differences(self, other: Job) -> list[str]:
+        """Return the names of what differs between two jobs.
+
+        Examples
+        --------
+        >>> psf = np.ones((3, 3), np.float32) / 9
+        >>> one, two = ({"image": "a", "settings": settings} for settings in "bc")
+        >>> Job(digests=one, psf=psf).differences(Job(digests=two, psf=psf))
+        ['settings']
+        """
+        mine, others = self.digests, other.digests
+        return [name for name in {**mine, **others} if mine.get(name) != others.get(name)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +139,7 @@ def write_checkpoint(path: Path, stored: Stored) -> None:
     header = {
         "format": FORMAT,
         "version": __version__,
-        "job": json.dumps({"key": stored.job.key, "about": dict(stored.job.about)}),
+        "job": json.dumps({"digests": dict(stored.job.digests), "about": dict(stored.job.about)}),
         "config": json.dumps(stored.config.to_dict()),
         "run": json.dumps({name: getattr(stored, name) for name in ("device", "precision", "step", "steps")}),
         "state": json.dumps({"seconds": state.seconds, "ended": state.ended, "values": dict(state.values)}),
@@ -142,15 +156,14 @@ def read_checkpoint(path: Path, *, whole: bool = True) -> Stored:
     ConfigError
         If the file cannot be read, or is not a checkpoint of this version.
     """
-    with open_tensors(path, FORMAT, "a checkpoint", "give another name") as (file, header):
+    with open_tensors(path, FORMAT, "a checkpoint", _REMEDY) as (file, header):
         # Copies: the tensors are the file itself, which is replaced by the next checkpoint.
         tensors = {name: file.get_tensor(name).clone() for name in (file.keys() if whole else [_PSF])}
     try:
         return _stored(header, tensors, whole)
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(
-            f"the checkpoint {path} is damaged or from another version ({cut(reason_of(error))})",
-            "remove it and start again",
+            f"the checkpoint {path} is damaged or from another version ({cut(reason_of(error))})", _REMEDY
         ) from error
 
 
@@ -165,7 +178,7 @@ def _stored(header: Mapping[str, str], tensors: dict[str, torch.Tensor], whole: 
         values=dict(told["values"]),
     )
     return Stored(
-        job=Job(key=str(job["key"]), psf=psf, about=dict(job["about"])),
+        job=Job(digests=dict(job["digests"]), psf=psf, about=dict(job["about"])),
         config=TrainConfig.from_dict(parse_json(header["config"], "config")),
         device=str(run["device"]),
         precision=str(run["precision"]),
