@@ -81,7 +81,7 @@ def test_a_block_without_structure_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     image, out = IMAGE.copy(), np.zeros(IMAGE.shape, np.float32)
     image[:50, :50] = 7
     region = (slice(0, 20), slice(0, 20))
-    with pytest.raises(ConstantImage, match="the block 0 to .* is constant"):
+    with pytest.raises(ConstantImage, match=r"the block 0 to .* is constant"):
         drain(api.iter_deconvolve_large(image, PSF, QUICK, out=out, region=region))
 
 
