@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QLabel
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
 from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
 from napari_selfdeconv._gui.panels.revert import RevertButton
+from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv._gui.runs.controller import RunController
 from napari_selfdeconv.events import Filling, Interim, Preview
 
@@ -125,7 +127,7 @@ def test_the_part_in_view_is_shown_until_the_result_on_disk_is_complete(
     filling = FillingResult(viewer, snapshot(viewer.layers["spots"]), (0.0, 2.0), lambda: False)
     viewer.add_image(np.eye(8), name="spots [preview]", metadata={METADATA_KEY: {"role": "preview"}})
     viewer.layers.selection = {viewer.layers["spots"]}
-    name = "spots [part, y 8-28, x 10-40]"
+    name = "spots [part in view]"
     for step in (0, 40):
         image = np.full((20, 30), step, np.float32)
         filling.show_event(Interim(step=step, image=image, provenance={}, improves=True, offset=(8, 10)))
@@ -145,6 +147,18 @@ def test_the_part_in_view_is_shown_until_the_result_on_disk_is_complete(
     assert viewer.layers[NAME].data is tiles
 
 
+@pytest.mark.parametrize("step", [0, 120])
+def test_a_narrow_dock_says_what_the_result_is_before_the_name_of_its_layer(step: int, qtbot: Any) -> None:
+    panel = RunPanel()
+    qtbot.addWidget(panel)
+    panel._kept = lambda: ["2026-11-27 HeLa 63x oil 488 nm [part in view]", "another [network, step 5]"]
+    panel.status.resize(306, 20)
+    panel.show_event(Interim(step=step, image=np.zeros((4, 4)), provenance={}, improves=True, offset=(0, 0)))
+    what = f"Result of step {step}" if step else "Instant result"
+    assert QLabel.text(panel.status).startswith(f"{what} of the part in view")
+    assert "488 nm [part in view]." in panel.status.text()
+
+
 def test_the_dock_shows_the_instant_result_and_trains_on(
     open_dock: Callable[..., Any], finish: Callable[..., None], qtbot: Any
 ) -> None:
@@ -161,7 +175,7 @@ def test_the_dock_shows_the_instant_result_and_trains_on(
     dock.train()
     finish(dock)
     assert steps[0] == 0
-    assert f"Instant result: {NAME}. Training goes on." in said[0]
+    assert f"Instant result. Training goes on. The layer is {NAME}." in said[0]
     about = dock.viewer.layers[NAME].metadata[METADATA_KEY]
     assert about["steps_done"] == 3 or about["kept_share"] == 0
     assert names(dock).count(NAME) == 1

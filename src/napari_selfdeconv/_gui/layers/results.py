@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from napari_selfdeconv._gui.layers.preview import PreviewLayer
 from napari_selfdeconv._gui.layers.voxels import place
 from napari_selfdeconv.events import Event, Filling, Interim, Progress
 
+PART = "part in view"
 _REFRESH_S = 0.25
 _NAMED = ("result", "residual", "uncertainty", "unsupported", "part")
 
@@ -168,7 +169,7 @@ class Version:
 class FillingResult:
     """The layer '<source> [deconvolved]' while it fills, tile by tile.
 
-    If the result is written tile by tile, the layer '<source> [part, y 0-64, x 0-64]' comes first. It
+    If the result is written tile by tile, the layer '<source> [part in view]' comes first. It
     shows the instant result of the part in view, then better ones, until the whole result is complete.
 
     Parameters
@@ -241,8 +242,7 @@ class FillingResult:
         if self._part is not None:
             self._part.show(image, offset)
             return
-        tag = f"part, {name_part(image.shape, offset)}"
-        self._part = PreviewLayer(self._viewer, self._source, tag, role="part", limits=self._limits)
+        self._part = PreviewLayer(self._viewer, self._source, PART, role="part", limits=self._limits)
         self._part.show(image, offset)
         if self._part.layer is not None:
             move_below_previews(self._viewer, self._part.layer)
@@ -261,15 +261,3 @@ class FillingResult:
         if self._layer is not None and now - self._last > _REFRESH_S:
             self._last = now
             self._layer.refresh(extent=False, thumbnail=False, highlight=False)
-
-
-def name_part(shape: Sequence[int], offset: Sequence[int]) -> str:
-    """Return the pixels of a part of an image, as the user reads them in the status bar.
-
-    Examples
-    --------
-    >>> name_part((8, 64, 60), (3, 0, 100))
-    'z 3-11, y 0-64, x 100-160'
-    """
-    spans = zip("zyx"[-len(shape) :], offset, shape, strict=True)
-    return ", ".join(f"{axis} {start}-{start + size}" for axis, start, size in spans)

@@ -135,12 +135,15 @@ class RunPanel(QWidget):
             self.remarks.add(event.message)
         elif isinstance(event, Interim):
             self.used()
-            added = self._kept()[-1:]
+            added = self._kept()
             if event.improves and added:
                 what = f"Result of step {event.step}" if event.step else "Instant result"
-                self.status.say(f"{what}: {added[0]}. Training goes on. {self._state()}".strip(), "good")
+                where = "" if event.offset is None else " of the part in view"
+                # A narrow dock shows the beginning, and the name of a layer may be long.
+                said = f"{what}{where}. Training goes on. The layer is {added[0]}."
+                self.status.say(f"{said} {self._state()}".strip(), "good")
             elif added:
-                self.status.say(f"Added {added[0]}. {self._state()}".strip(), "good")
+                self.status.say(f"Added {added[-1]}. {self._state()}".strip(), "good")
         elif isinstance(event, Filling) and event.instant:
             self._instant = "The layer shows the instant result of one frame of each channel. "
         elif isinstance(event, Finished):

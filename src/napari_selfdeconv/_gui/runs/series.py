@@ -25,6 +25,7 @@ from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Event, Warned
 from napari_selfdeconv.stop_token import StopToken
 
@@ -168,11 +169,11 @@ def large_job(
                 instant_first=True,
                 checkpoint=checkpoint_of(config, stored, resumed),
             )
-        except GeneratorExit:
-            # Cancelled between two events.
+            token.raise_if_cancelled()
+        except (Cancelled, GeneratorExit):
+            # Between two events, or after the last tile while the smaller copies were made.
             shutil.rmtree(path, ignore_errors=True)
             raise
-        token.raise_if_cancelled()
         return replace(result, provenance={**result.provenance, **optics_record(psf), "psf": kernel})
 
     return job
