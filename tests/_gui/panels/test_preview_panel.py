@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QPoint
+from qtpy.QtCore import QEvent, QPoint, QRectF
+from qtpy.QtGui import QPainter
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_selfdeconv._gui.layers.exchange import looked_at, snapshot
+from napari_selfdeconv._gui.layers.preview import PreviewLayers
 from napari_selfdeconv._gui.layers.sheet import Sheet
 from napari_selfdeconv.events import Preview
 
@@ -89,6 +91,38 @@ def test_it_is_framed_and_named(dock: Any, qtbot: Any, ndisplay: int) -> None:
     dock.preview_panel._layers.blank()
     qtbot.wait(20)
     assert not orange(viewer).any()
+
+
+@pytest.mark.canvas
+def test_the_preview_of_a_plane_is_framed_in_3d(make_napari_viewer: Any, qtbot: Any) -> None:
+    viewer = make_napari_viewer(show=True)
+    image = viewer.add_image(np.zeros((300, 400)), scale=(0.1, 0.1), units=("um", "um"))
+    layers = PreviewLayers(viewer, snapshot(image))
+    preview = Preview(step=1, image=np.zeros((200, 300), np.float32), offset=(50, 50))
+    viewer.dims.ndisplay = 3
+    viewer.fit_to_view()
+    for update in layers.updates(preview, reblurred=False, residual=False):
+        update()
+    qtbot.wait(50)
+    frame = orange(viewer)
+    rows, columns = np.flatnonzero(frame.mean(1) > 0.2), np.flatnonzero(frame.mean(0) > 0.2)
+    for found, size, n in ((rows, frame.shape[0], 200), (columns, frame.shape[1], 300)):
+        half = viewer.scene.camera.zoom * n * 0.1 / 2
+        assert found[[0, -1]] == pytest.approx([size / 2 - half, size / 2 + half], abs=3)
+    layers.remove()
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_leave_qt_painting(make_napari_viewer: Any, qtbot: Any) -> None:
+    def fail(painter: QPainter, _canvas: QRectF) -> None:
+        painters.append(painter)
+        raise ValueError("no picture")
+
+    painters: list[QPainter] = []
+    sheet = Sheet(make_napari_viewer(), fail)
+    with pytest.raises(ValueError, match="no picture"):
+        sheet.paintEvent(None)
+    assert not painters[0].isActive()
+    sheet.take_away()
 
 
 @pytest.mark.canvas

@@ -62,9 +62,12 @@ class Sheet(QWidget):
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint(painter, QRectF(self.rect()))
-        painter.end()
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._paint(painter, QRectF(self.rect()))
+        finally:
+            # A painter that is still active makes Qt crash when it paints the window.
+            painter.end()
 
     def _events(self) -> list[Any]:
         camera, dims = self._viewer.scene.camera.events, self._viewer.dims.events
@@ -109,6 +112,9 @@ def draw_frame(painter: QPainter, canvas: QRectF, viewer: Any, layer: Image, wor
         return
     painter.setPen(QPen(QColor(ACCENT), 1.2))
     painter.setBrush(Qt.BrushStyle.NoBrush)
+    if viewer.dims.ndisplay > corners.shape[1]:
+        # A plane lies at z = 0 in 3D.
+        corners = np.pad(corners, ((0, 0), (1, 0)))
     points = _on_canvas(viewer, canvas, corners)
     around = QRectF(QPointF(*points.min(0)), QPointF(*points.max(0)))
     inside = canvas.adjusted(1, 1, -1, -1)
@@ -117,7 +123,7 @@ def draw_frame(painter: QPainter, canvas: QRectF, viewer: Any, layer: Image, wor
         around = around.intersected(inside)
         painter.drawRect(around)
     else:
-        for i, j in _box_edges():
+        for i, j in _box_edges(len(points)):
             painter.drawLine(QLineF(*points[i], *points[j]))
     around = around.intersected(inside)
     if not around.isEmpty():
@@ -154,15 +160,15 @@ def _corners(viewer: Any, layer: Image) -> np.ndarray | None:
     return np.array(found)
 
 
-def _box_edges() -> list[tuple[int, int]]:
-    """Return the pairs of a box's corners, counted in binary, that an edge joins.
+def _box_edges(corners: int) -> list[tuple[int, int]]:
+    """Return the pairs of corners, counted in binary, that an edge of a box or a rectangle joins.
 
     Examples
     --------
-    >>> len(_box_edges())
-    12
+    >>> len(_box_edges(8)), _box_edges(4)
+    (12, [(0, 1), (0, 2), (1, 3), (2, 3)])
     """
-    return [(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit]
+    return [(i, i | bit) for i in range(corners) for bit in (1, 2, 4) if not i & bit and i | bit < corners]
 
 
 def _on_canvas(viewer: Any, canvas: QRectF, points: np.ndarray) -> np.ndarray:
