@@ -97,7 +97,7 @@ def test_the_status_says_that_a_series_shows_instant_frames(open_dock: Callable[
     panel.start("Training", trains=True)
     panel.show_event(Filling(image=np.zeros((2, 4, 4)), instant=True))
     panel.show_event(started())
-    assert panel.status.text().startswith("The layer shows the instant result of one frame of each channel.")
+    assert panel.status.text().startswith("Instant result of one frame of each channel.")
     panel.start("Training", trains=True)
     panel.show_event(started())
     assert "instant" not in panel.status.text()

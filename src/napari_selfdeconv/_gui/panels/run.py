@@ -145,7 +145,7 @@ class RunPanel(QWidget):
             elif added:
                 self.status.say(f"Added {added[-1]}. {self._state()}".strip(), "good")
         elif isinstance(event, Filling) and event.instant:
-            self._instant = "The layer shows the instant result of one frame of each channel. "
+            self._instant = "Instant result of one frame of each channel. "
         elif isinstance(event, Finished):
             self._finished = event
             if event.converged:
