@@ -274,6 +274,8 @@ class Photographer:
             self._wait(0.05)
             if time.perf_counter() - started > _PATIENCE_S:
                 raise TimeoutError(f"nothing came of it in {_PATIENCE_S:.0f} s")
+        # The dock is laid out again before the next click, as before that of a person.
+        self._wait(self._settle_s / 4)
 
     def _wait(self, seconds: float) -> None:
         from qtpy.QtWidgets import QApplication
