@@ -14,7 +14,7 @@ import tifffile
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
-from napari_selfdeconv import api
+from napari_selfdeconv import Optics, api
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.forms.microscope import TypedOptics, microscope_of
@@ -46,6 +46,25 @@ def test_every_viewer_has_one_microscope() -> None:
     first, second = ViewerModel(), ViewerModel()
     assert microscope_of(first) is microscope_of(first)
     assert microscope_of(first) is not microscope_of(second)
+
+
+def test_the_defocus_of_a_sample_does_not_hold_for_the_next_image() -> None:
+    viewer = ViewerModel()
+    microscope = microscope_of(viewer)
+    optics = Optics(na=0.5, wavelength_um=0.6, refractive_index=1.0, defocus_um=2.5)
+    told = {METADATA_KEY: {"optics": optics.to_dict()}}
+    sample, mine, other = (viewer.add_image(np.eye(4), metadata=one) for one in (told, {}, {}))
+    microscope.follow(sample)
+    assert microscope.optics == TypedOptics.of(optics)
+    microscope.follow(mine)
+    assert microscope.optics == replace(TypedOptics.of(optics), defocus_um=0.0)
+    microscope.set_optics(replace(microscope.optics, defocus_um=2.5))  # as typed
+    microscope.follow(other)
+    assert microscope.optics.defocus_um == 2.5
+    microscope.follow(sample)
+    microscope.set_optics(replace(microscope.optics, defocus_um=1.0))
+    microscope.follow(mine)
+    assert microscope.optics.defocus_um == 1.0
 
 
 def test_optics_typed_in_any_dock_stand_in_all(open_dock: Callable[..., Any]) -> None:

@@ -195,6 +195,8 @@ class SharedMicroscope(QObject):
         self.optics = TypedOptics()
         self.source: PsfSource | None = None
         self._followed = ""
+        # Stated by the image that was followed last.
+        self._defocus_um = 0.0
         self._facts: dict[str, FileFacts] = {}
         self._voxel_um: dict[str, tuple[Sizes, Sizes | None]] = {}
         self._emissions_um: dict[str, tuple[float, ...]] = {}
@@ -221,8 +223,13 @@ class SharedMicroscope(QObject):
         if image is None or self._followed == str(image.unique_id):
             return
         key = self._followed = str(image.unique_id)
+        # Where an image lies in focus is no property of the microscope: it does not hold for the next image.
+        if self._defocus_um and self.optics.defocus_um == self._defocus_um:
+            self.set_optics(replace(self.optics, defocus_um=0.0))
+        self._defocus_um = 0.0
         if told := about(image).get("optics"):
             self.set_optics(TypedOptics.of(Optics.from_dict(told)))
+            self._defocus_um = self.optics.defocus_um
         elif key in self._facts:
             self._fill(self._facts[key])
         elif (record := record_of(image)) is not None:
