@@ -11,9 +11,10 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.psf.generate import richards_wolf_psf
 
-_HALF = {2: (8, 10, 12, 16), 3: (5, 8)}
-# In 3D the PSF is longer along z than across, as a microscope's is.
-_LONGER = (1.0, 1.0, 1.5)
+_HALF = {2: (8, 10, 12, 16), 3: (5, 8, 15)}
+# In 3D the PSF is longer along z than across, as a microscope's is. The widest is often cut along z, as people cut
+# the PSF of a thin stack: no plane of a widefield PSF has less light than the others.
+_HALF_Z = {5: (5, 5, 7), 8: (8, 8, 12), 15: (6, 10, 15)}
 
 
 def kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
@@ -31,7 +32,7 @@ def kernel(random: np.random.Generator, ndim: int) -> NDArray[np.float32]:
     half = int(random.choice(_HALF[ndim]))
     shape = (2 * half + 1,) * ndim
     if ndim == 3:
-        shape = (2 * int(half * random.choice(_LONGER)) + 1, *shape[1:])
+        shape = (2 * int(random.choice(_HALF_Z[half])) + 1, *shape[1:])
     kind = random.random()
     if kind < 0.3:
         psf = _gaussian(random, shape)
@@ -79,7 +80,7 @@ def _ball(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.flo
     distance = np.linalg.norm(
         np.indices(shape) - np.reshape([n // 2 for n in shape], (-1, *[1] * len(shape))), axis=0
     )
-    radius = random.uniform(1, 0.45 * shape[-1])
+    radius = random.uniform(1, 0.45 * min(shape))
     return np.asarray(gaussian_filter(np.clip(radius + 0.5 - distance, 0, 1), random.uniform(0.3, 1)), np.float64)
 
 
@@ -92,13 +93,13 @@ def _diffraction(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray
     spacing = (pixel,) * len(shape) if len(shape) == 2 else (depth * random.uniform(0.15, 0.6), pixel, pixel)
     defocus = random.choice([0.0, 1.0]) * random.uniform(0, 3.5) * depth if len(shape) == 2 else 0.0
     kind = random.random() if len(shape) == 3 else 1.0
-    confocal = {"excitation_um": 0.92 * wavelength, "pinhole_au": random.uniform(0, 2)} if kind < 0.25 else {}
+    confocal = {"excitation_um": 0.92 * wavelength, "pinhole_au": random.uniform(0, 2)} if kind < 0.1 else {}
     optics = Optics(na=na, wavelength_um=wavelength, refractive_index=index, defocus_um=defocus, **confocal)
     with warnings.catch_warnings():
         # Coarse pixels and cut-off halos are wanted here: recorded PSFs have them too.
         warnings.simplefilter("ignore")
         psf = np.asarray(richards_wolf_psf(shape, spacing, optics), np.float64)
-    if 0.25 <= kind < 0.45:
+    if 0.1 <= kind < 0.2:
         z_um = spacing[0] * (np.arange(shape[0]) - shape[0] // 2)
         sheet = np.exp(-0.5 * (z_um / (depth * random.uniform(0.4, 3))) ** 2)
         psf *= sheet[:, None, None]
