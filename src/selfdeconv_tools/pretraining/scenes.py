@@ -37,8 +37,8 @@ def scene(random: Random, shape: Sequence[int]) -> Array:
         image = image ** random.uniform(0.5, 2.5)
     if random.random() < 0.15:
         image = 1 - image
-    # Images that are smooth all over: out of focus, or nothing fine in them. Without such volumes the network makes
-    # each volume sharper than it is.
+    # Images that are smooth all over: out of focus, or nothing fine in them. Without such volumes the network
+    # makes each volume sharper than it is.
     if random.random() < (0.2, 0.4)[len(shape) - 2]:
         smoothest = (8, 3)[len(shape) - 2]
         image = gaussian_filter(image, math.exp(random.uniform(math.log(0.7), math.log(smoothest))))
