@@ -11,6 +11,7 @@ from selfdeconv_tools.pages.blocks import table
 from selfdeconv_tools.pages.data import INSTANT, QUICK, STANDARD, TV, Quality, Row, read_table
 
 _LESS = "RL less a constant"
+_PAPER_STEPS = (250, 500, 1000, 2000)
 _SPEED = {
     "instant-image": "a whole image, `instant`",
     "instant-volume": "a volume, `instant`",
@@ -31,7 +32,7 @@ def blocks_of(data: Path) -> dict[str, Callable[[], str]]:
         "means": _means, "unseen": _unseen, "noise": _noise, "volumes": _volumes,
         "widefield": _widefield, "frames": _frames, "stack": _stack,
         "validation": _validation, "rivals": _rivals, "speed": _speed,
-        "readme": _readme,
+        "paper": _paper, "readme": _readme,
     }  # fmt: skip
     return {name: partial(write, data) for name, write in tables.items()}
 
@@ -217,6 +218,20 @@ def _speed(data: Path) -> str:
         cells = [_timing(mine[cpu]) if cpu in mine else "not measured" for cpu in processors]
         lines.append([label, next(iter(mine.values()))["size"], *cells])
     return table(["", "size", *processors], lines)
+
+
+def _paper(data: Path) -> str:
+    rows = read_table(data, "paper_curve")
+    lines = []
+    for method, image in dict.fromkeys((row["method"], row["image"]) for row in rows):
+        mine = {int(row["step"]): row for row in rows if (row["method"], row["image"]) == (method, image)}
+        end = mine[max(mine)]
+        loss = method.removeprefix("paper:").partition(",")[0].replace("+bound", ", bound 0.1")
+        points = [f"{float(mine[step]['psnr']):.2f}" if step in mine else "" for step in _PAPER_STEPS]
+        took = f"{float(end['seconds']) / 3600:.1f}" if end["seconds"] else ""
+        lines.append([_label(loss), image, *points, end["step"], _both(end), took])
+    head = ["loss", "image", *(f"{step} steps" for step in _PAPER_STEPS), "steps", "end", "hours of a core"]
+    return table(head, lines)
 
 
 def _readme(data: Path) -> str:
