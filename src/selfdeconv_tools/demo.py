@@ -26,6 +26,8 @@ PLUGIN = "napari-selfdeconv"
 SAMPLES = {"3d": "microtubules_3d", "2d": "cells_2d"}
 WINDOW = (1280, 800)
 _SAY_EVERY_S = 2.0
+# A laptop then needs a minute and a half for the whole demonstration.
+_SAMPLE_STEPS = 75
 
 
 class Closed(Exception):
@@ -49,10 +51,14 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--refractive-index", type=float, default=1.515)
     parser.add_argument("--voxel-um", type=float, nargs="+", help="voxel size, if the file does not say it")
     parser.add_argument("--preset", choices=("instant", "quick", "standard", "paper"), default="quick")
-    parser.add_argument("--steps", type=int, default=0, help="training steps instead of the preset's")
+    parser.add_argument(
+        "--steps", type=int, help=f"training steps (default: {_SAMPLE_STEPS} on a sample, else the preset's)"
+    )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture and the result")
     parser.add_argument("--headless", action="store_true", help="end when done instead of staying open")
     options = parser.parse_args(words)
+    if options.steps is None:
+        options.steps = _SAMPLE_STEPS if options.image is None and options.preset == "quick" else 0
     # xvfb-run names its authority file after itself: nobody sits in front of that screen.
     options.headless |= "xvfb-run" in os.environ.get("XAUTHORITY", "")
     return options
