@@ -17,9 +17,9 @@ from napari_selfdeconv.training.validation import Validator
 
 # The weights of one step are noisy, because the learning rate rises. Their mean over about five steps is not.
 _DECAY = 0.8
-# Training goes on unless its error is higher by more than so many standard errors: a run that began 1.2 standard
-# errors worse gained 0.6 dB in the end.
-_WORSE = 2.0
+# Training goes on unless its error is higher by more than so many standard errors: a run that began 2.6 standard
+# errors worse gained 0.4 dB in the end.
+_WORSE = 3.0
 
 
 class Trial:
@@ -48,7 +48,7 @@ class Trial:
     def fails(self, step: int) -> bool:
         """Follow the network; return True if held-out pixels are predicted clearly worse at the trial's last step.
 
-        "Clearly" is by more than two standard errors. Such runs were seen to gain less than 0.1 dB at their end.
+        "Clearly" is by more than three standard errors. Such runs were seen to gain less than 0.1 dB at their end.
         """
         if step > self._last_step:
             return False
