@@ -27,7 +27,7 @@ SAMPLES = {"3d": "microtubules_3d", "2d": "cells_2d"}
 WINDOW = (1280, 800)
 _SAY_EVERY_S = 2.0
 # A laptop then needs a minute and a half for the whole demonstration.
-_SAMPLE_STEPS = 50
+_SAMPLE_STEPS = 45
 
 
 class Closed(Exception):
