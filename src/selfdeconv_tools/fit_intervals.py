@@ -49,8 +49,8 @@ from selfdeconv_tools.pretraining.stacks import microscope
 KINDS = ("2d", "3d", "haze")
 # Of the random numbers: no scene of pre-training has it.
 _SEED = 2027
-# Side of a scene and of the image in its middle; the light outside reaches into the image.
-_SIDES = {2: (144, 96), 3: (52, 36)}
+# Side of a scene and of the image in its middle. The margin is as wide as a PSF reaches, so that light enters.
+_SIDES = {2: (144, 96), 3: (66, 36)}
 _FIELD = (16, 48, 48)
 _PIXELS = 2000
 _SMOOTH = 0.05
