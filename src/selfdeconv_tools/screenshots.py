@@ -258,6 +258,8 @@ class Photographer:
 
         self.viewer.open_sample(PLUGIN, sample)
         _, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, DOCK_NAME)
+        # The choice of an earlier session holds for the next image.
+        dock.psf_form.from_layer.click()
         dock.train_form.steps.setValue(self._steps or steps)
         return dock
 
