@@ -24,9 +24,8 @@ from napari_selfdeconv import __version__
 from napari_selfdeconv.api import Checkpoint, iter_deconvolve
 from napari_selfdeconv.benchmark.machine import describe_machine
 from napari_selfdeconv.benchmark.methods import network
-from napari_selfdeconv.benchmark.truths import blurring, degraded, generated
+from napari_selfdeconv.benchmark.truths import blurring, degraded, generated, read_truth
 from napari_selfdeconv.events import Interim, Progress
-from napari_selfdeconv.io.images import read_image
 from napari_selfdeconv.metrics.scores import evaluate
 from napari_selfdeconv.stop_token import StopToken
 
@@ -107,7 +106,7 @@ def main(words: list[str] | None = None) -> None:
         [(name, load)] = generated(options.volume)
         data = load()
     else:
-        name, data = options.image.name, read_image(options.image).data
+        name, data = options.image.name, read_truth(options.image)
     psf = blurring(options.psf)(data.ndim)
     truth, noisy = degraded(data, psf, options.crop)
     options.out.mkdir(parents=True, exist_ok=True)

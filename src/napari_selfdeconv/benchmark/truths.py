@@ -49,7 +49,7 @@ def files(folder: Path | None, psf_path: Path | None) -> Iterator[Truth]:
     if not paths:
         raise ConfigError(f"no truth images (PNG, TIFF or NPY) in {folder}")
     for path in paths:
-        yield path.name, lambda path=path: _read(path)  # type: ignore[misc]
+        yield path.name, lambda path=path: read_truth(path)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ def _is_psf(path: Path) -> bool:
     return data.dtype.kind == "f" and abs(float(data.sum(dtype=np.float64)) - 1) < _UNIT and data.min() >= 0
 
 
-def _read(path: Path) -> NDArray[Any]:
+def read_truth(path: Path) -> NDArray[Any]:
+    """Return the image of a file; ConfigError if it is not one image or volume of one channel."""
     file = read_image(path)
     return check_image(file.data, file.axes)
 

@@ -230,7 +230,7 @@ def _paper(data: Path) -> str:
         points = [f"{float(mine[step]['psnr']):.2f}" if step in mine else "" for step in _PAPER_STEPS]
         took = f"{float(end['seconds']) / 3600:.1f}" if end["seconds"] else ""
         lines.append([_label(loss), image, *points, end["step"], _both(end), took])
-    head = ["loss", "image", *(f"{step} steps" for step in _PAPER_STEPS), "steps", "end", "hours of a core"]
+    head = ["", "image", *(f"{step} steps" for step in _PAPER_STEPS), "steps", "end", "hours of a core"]
     return table(head, lines)
 
 
