@@ -46,10 +46,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sample", choices=sorted(SAMPLES), default="3d", help="generated sample to use")
     parser.add_argument("--image", type=Path, help="your own image instead of a sample")
     parser.add_argument("--psf", type=Path, help="its PSF; without one it is generated from the optics")
-    parser.add_argument("--na", type=float, default=1.4)
-    parser.add_argument("--wavelength-um", type=float, default=0.525)
-    parser.add_argument("--refractive-index", type=float, default=1.515)
-    parser.add_argument("--voxel-um", type=float, nargs="+", help="voxel size, if the file does not say it")
+    parser.add_argument("--na", type=float, help="numerical aperture, if the file does not state it")
+    parser.add_argument("--wavelength-um", type=float, help="emission, um, if the file does not state it")
+    parser.add_argument("--refractive-index", type=float, help="of the immersion, if not in the file")
+    parser.add_argument(
+        "--voxel-um", type=float, nargs="+", help="[DZ] DY DX, um, if the file does not state the voxel size"
+    )
     parser.add_argument("--preset", choices=("instant", "quick", "standard", "paper"), default="quick")
     parser.add_argument(
         "--steps", type=int, help=f"training steps (default: {_SAMPLE_STEPS} on a sample, else the preset's)"
@@ -103,22 +105,29 @@ class Demo:
         self._spin(0.5)
 
     def _open_files(self) -> None:
-        from napari_selfdeconv._gui.layers.exchange import add_input
+        from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, add_input
+        from napari_selfdeconv._gui.layers.file_record import RECORD_KEY
         from napari_selfdeconv.io.images import read_image, read_psf
 
         options = self.options
         image = read_image(options.image)
         voxel_um = tuple(options.voxel_um) if options.voxel_um else image.voxel_um
-        add_input(self.viewer, image.data, options.image.name.split(".")[0], voxel_um)
+        layer = add_input(self.viewer, image.data, options.image.name.split(".")[0], voxel_um)
+        # The dock fills in the optics that the file states.
+        layer.metadata[METADATA_KEY] = {RECORD_KEY: image.record}
         if options.psf is not None:
             psf = read_psf(options.psf)
             add_input(self.viewer, psf.data, "PSF", psf.voxel_um or voxel_um).visible = False
 
     def _fill_optics(self) -> None:
         form, options = self.widget.psf_form, self.options
-        form.na.setValue(options.na)
-        form.wavelength.set_um(options.wavelength_um)
-        form.index.setValue(options.refractive_index)
+        for given, fill in (
+            (options.na, form.na.setValue),
+            (options.wavelength_um, form.wavelength.set_um),
+            (options.refractive_index, form.index.setValue),
+        ):
+            if given is not None:
+                fill(given)
 
     def _wait(self, widget: DeconvolveWidget) -> None:
         """Let the window live until the run is over; say how it goes."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -48,4 +48,6 @@ def _sheet(folder: Path, name: str, sample: Sample, methods: tuple[str, ...]) ->
 
 
 if __name__ == "__main__":
-    make_picture(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.picture", description=__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT.png")
+    make_picture(parser.parse_args().out)

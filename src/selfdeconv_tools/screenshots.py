@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -311,17 +311,18 @@ def nobodys_settings() -> Iterator[None]:
             yield
 
 
-def main(words: list[str]) -> int:
-    """Make the pictures in the folder named."""
+def main(folder: Path) -> None:
+    """Make the pictures in a folder."""
     with nobodys_settings():
         import napari
 
         viewer = napari.Viewer()
         viewer.window._qt_window.resize(*WINDOW)
-        Photographer(viewer, Path(words[0])).take_all()
+        Photographer(viewer, folder).take_all()
         viewer.close()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.screenshots", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    main(parser.parse_args().folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_selfdeconv.api import METHODS, describe_default
 from napari_selfdeconv.cli import batch, deconvolve, info, psf, scores, settings
-from napari_selfdeconv.cli.options import add_config, add_part, add_training
+from napari_selfdeconv.cli.options import add_config, add_part, add_training, part_names
 
 _READING = ("series", "axes", "voxel_um", "channel", "time", "z", "crop")
 
@@ -39,7 +39,11 @@ def add_psf(p: argparse.ArgumentParser) -> None:
         "--image", type=Path, help="image that the PSF is for; it gives the voxel size, the optics and the size"
     )
     p.add_argument(
-        "--shape", type=int, nargs="+", metavar="N", help="[NZ] NY NX, voxels; default: compact, for the image"
+        "--shape",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="[NZ] NY NX, voxels; default: compact, for --image, or for a large image without one",
     )
     add_config(p)
     add_part(p, "image", *_READING)
@@ -178,7 +182,10 @@ def add_classical(p: argparse.ArgumentParser) -> None:
     add_part(p, "image")
     add_part(p, "psf")
     add_part(p, "optics")
-    add_part(p, "method")
+    p.add_argument(
+        "--method", dest="method.name", choices=tuple(METHODS), help="must be given here or by --config; see below"
+    )
+    add_part(p, "method", *(name for name in part_names("method") if name != "name"))
     p.epilog = f"{_about_methods()}\n\n{p.epilog}"
     _add_result(p)
     p.set_defaults(run=deconvolve.run_classical, interrupt="keep")

@@ -70,6 +70,11 @@ def add_part(p: argparse.ArgumentParser, part: str, *names: str) -> None:
             _add_number(group, f"optics.layers.{field.name}", _LAYERS[field.name])
 
 
+def part_names(part: str) -> tuple[str, ...]:
+    """Return the names of the fields of a part that have an option."""
+    return tuple(_fields(part))
+
+
 def _add_number(group: Any, dest: str, about: str) -> None:
     name = dest.split(".")[-1]
     flag = "--" + name.replace("_", "-")
@@ -103,7 +108,7 @@ def add_training(p: argparse.ArgumentParser) -> None:
         )
     group.add_argument(
         "--set", dest="set", action="append", default=[], metavar="NAME=VALUE",
-        help="any other setting of the network, such as features=16; see the reference of the settings",
+        help="any other setting of the network, such as views=8; see Settings in the reference",
     )  # fmt: skip
 
 

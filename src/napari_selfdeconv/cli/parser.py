@@ -71,7 +71,8 @@ class Command(NamedTuple):
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command ``selfdeconv``."""
-    parser = Parser(prog="selfdeconv", description=napari_selfdeconv.__doc__)
+    about = "Deconvolve a microscope image with its PSF. selfdeconv COMMAND --help says what a command takes."
+    parser = Parser(prog="selfdeconv", description=about)
     parser.add_argument("--version", action="version", version=napari_selfdeconv.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     for command in COMMANDS:
@@ -178,14 +179,14 @@ COMMANDS = (
     Command(
         "classical",
         arguments.add_classical,
-        "run a classical method; settings that are not given are chosen on held-out pixels",
+        "run a classical method; settings that are not given have a default, or are chosen on held-out pixels",
         "cells.tif --psf psf.tif --method tv --out tv.ome.tif",
     ),
     Command(
         "batch",
         arguments.add_batch,
         "deconvolve many files, with a page for each and one table; continues where it stopped",
-        "day1 --template run.toml --out results",
+        "day1 --config run.toml --out results",
     ),
     Command(
         "degrade",
@@ -202,7 +203,7 @@ COMMANDS = (
     Command(
         "benchmark",
         benchmark_arguments.add_benchmark,
-        "measure how good the methods are, and how fast",
+        "measure how good the methods are",
         "quality --volume 32 96 96 --out bench",
     ),
     Command("completion", _add_completion, "print the completion of a shell", "bash >> ~/.bash_completion"),

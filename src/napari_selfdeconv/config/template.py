@@ -176,7 +176,7 @@ class MethodChoice(Settings):
         str | None,
         Text(),
         Told(
-            "open: light from outside the image is free; reflect: the image continues as its mirror image; "
+            "open: light may come from outside the image; reflect: the image continues as its mirror image; "
             "zero: no light comes from outside. Default: open"
         ),
     ] = None

@@ -7,6 +7,7 @@ Addresses outside the project are listed in ``docs/_build/external_links.txt``; 
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -27,4 +28,6 @@ def main(docs: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.pages", description=__doc__)
+    parser.add_argument("docs", type=Path, help="folder of the pages")
+    sys.exit(main(parser.parse_args().docs))

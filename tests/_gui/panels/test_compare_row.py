@@ -118,13 +118,18 @@ def test_the_demonstration_on_a_file(make_napari_viewer: Callable[..., Any], tmp
     from napari_selfdeconv.io.images import read_image, write_ome_tiff
 
     image = np.random.default_rng(0).random((32, 40)).astype(np.float32)
-    write_ome_tiff(tmp_path / "mine.ome.tif", image, voxel_um=(0.1, 0.1))
+    record = api.ImageRecord(
+        file="mine.ome.tif", format="OME-TIFF", axes="YX", shape=image.shape, dtype="float32",
+        channels=(api.ChannelRecord(emission_um=0.61),),
+    )  # fmt: skip
+    write_ome_tiff(tmp_path / "mine.ome.tif", image, voxel_um=(0.1, 0.1), record=record)
     words = ["--image", str(tmp_path / "mine.ome.tif"), "--na", "0.8", "--refractive-index", "1", "--steps", "1"]
     demo.Demo(make_napari_viewer(show=True), demo.arguments([*words, "--out", str(tmp_path)])).play()
     result = read_image(tmp_path / "deconvolved.ome.tif")
     assert result.data.shape == image.shape
     assert result.voxel_um == pytest.approx((0.1, 0.1))
     assert result.provenance["config"]["optimiser"]["steps"] == 1
+    assert result.provenance["optics"]["wavelength_um"] == pytest.approx(0.61)
 
 
 @pytest.mark.canvas
@@ -133,5 +138,5 @@ def test_the_demonstration_says_what_went_wrong(make_napari_viewer: Callable[...
 
     write_ome_tiff(tmp_path / "bare.ome.tif", np.random.default_rng(0).random((32, 32)).astype(np.float32))
     options = demo.arguments(["--image", str(tmp_path / "bare.ome.tif"), "--out", str(tmp_path)])
-    with pytest.raises(SelfDeconvError, match="voxel size"):
+    with pytest.raises(SelfDeconvError, match="numerical aperture"):
         demo.Demo(make_napari_viewer(show=True), options).play()

@@ -54,7 +54,8 @@ class TrainForm(QWidget):
         self.auto_stop = _switch(
             "Stop automatically",
             "2 % of the pixels are held out of training. Training ends when their error has not fallen for 200 "
-            "steps, and the step with the least error is used. Not for the preset 'paper'.",
+            "steps, and the step with the least error is used. It also ends after 15 % of the steps if the error "
+            "has clearly risen by then. Not for the preset 'paper'.",
         )
         self.pretrained = _switch(
             "Pre-trained weights",
