@@ -187,6 +187,71 @@ def test_folders_patterns_and_names_that_differ_by_their_ending(tmp_path: Path) 
     assert tmp_path / "out" / "sub" / "a_deconvolved.ome.tif" in names
 
 
+def test_no_two_images_share_a_result(tmp_path: Path) -> None:
+    """Not one file in three rows, and not an image of a file beside a file of that name."""
+    day = tmp_path / "day"
+    write(day / "wells_1.ome.tif")
+    with tifffile.TiffWriter(day / "wells.ome.tif", ome=True) as tif:
+        for number in range(2):
+            metadata = {"axes": "YX", "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1}
+            tif.write(np.random.default_rng(number).random((24, 28)), photometric="minisblack", metadata=metadata)
+    (day / "list.csv").write_text(
+        "file,crop\nwells.ome.tif,\nwells_1.ome.tif,0:20 0:20\nwells_1.ome.tif,0:18 0:20\nwells_1.ome.tif,0:16 0:20\n",
+        "utf-8",
+    )
+    optics = {"optics": {"na": 0.8, "wavelength_um": 0.6, "refractive_index": 1.0}}
+    for status in ("done", "there already"):
+        result, _ = run(tmp_path, {**WIENER, **optics}, where=day / "list.csv")
+        assert [row.status for row in result.rows] == [status] * 5
+        shapes = [read_image(row.output).data.shape for row in result.rows]
+        assert shapes == [(24, 28), (24, 28), (20, 20), (18, 20), (16, 20)]
+        assert len({row.report for row in result.rows}) == 5
+
+
+def test_a_run_that_overwrites_trains_its_own_network(folder: Path) -> None:
+    where = str(folder / "day" / "im0.*")
+    run(folder, NETWORK, sharing="all", where=where)
+    (folder / "out" / "models" / "channel1.safetensors").write_bytes(b"of a file with more channels")
+    seeded = {"training": {**NETWORK["training"], "seed": 7}}
+    result, _ = run(folder, seeded, sharing="all", overwrite=True, where=where)
+    assert result.count("done") == 1
+    (model,) = (folder / "out" / "models").iterdir()
+    assert api.load_model(model).config.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "value"),
+    [
+        ("mask", "my mask.tif", "my mask.tif"),
+        ("mask", "2", "2"),
+        ("microscope", "63x oil", "63x oil"),
+        ("crop", "1:20 :8", ("1:20", ":8")),
+        ("voxel_um", "0.3 0.1 0.1", (0.3, 0.1, 0.1)),
+        ("wavelength_um", "0.52", 0.52),
+        ("channel", "1", 1),
+        ("channel", "first", "first"),
+    ],
+)
+def test_a_cell_is_read_as_its_column_allows(tmp_path: Path, column: str, cell: str, value: Any) -> None:
+    (tmp_path / "list.csv").write_text(f"file,{column}\na.tif,{cell}\n", "utf-8")
+    (item,) = find_images(tmp_path / "list.csv")
+    ((_, name, found),) = item.changes
+    assert (name, found) == (column, value)
+
+
+@pytest.mark.parametrize(("row", "said"), [("a.tif,1,2", "more cells"), (",1", "names no file")])
+def test_a_row_that_does_not_fit_its_table_is_refused(tmp_path: Path, row: str, said: str) -> None:
+    (tmp_path / "list.csv").write_text(f"file,channel\nb.tif,0\n{row}\n", "utf-8")
+    with pytest.raises(ConfigError, match=f"row 2 of .*{said}"):
+        find_images(tmp_path / "list.csv")
+
+
+def test_a_batch_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no file"):
+        next(iter_batch([], Template(), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

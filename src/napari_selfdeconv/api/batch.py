@@ -7,6 +7,8 @@ the table and does not stop the others.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +69,8 @@ def iter_batch(
     Raises
     ------
     ConfigError
-        If the folder holds results of other settings, or cannot be written. A file that fails raises no error.
+        If there are no files, or the folder holds results of other settings or cannot be written. A file that
+        fails raises no error.
     Cancelled
         After ``stop.cancel()``. Finished results are kept.
 
@@ -88,10 +91,10 @@ def iter_batch(
     stop, out = stop or StopToken(), Path(out)
     if not is_network(template):
         classical_of(template.method)
-    _begin(out, template, overwrite)
-    shared = _Shared(sharing if is_network(template) else "file", out)
-    rows: list[FileFinished] = []
     common = _common_folder([item.path for item in items])
+    _begin(out, template, overwrite)
+    shared = _Shared(sharing if is_network(template) else "file", out, overwrite)
+    rows: list[FileFinished] = []
     taken: set[Path] = set()
     try:
         for number, item in enumerate(items, 1):
@@ -111,17 +114,23 @@ def iter_batch(
 
 @dataclass
 class _Shared:
-    """The networks that files share. They are stored in the folder, so that a later run finds them."""
+    """The networks that files share. They are stored in the folder, so that a later run finds them.
+
+    With ``overwrite`` those of an earlier run are not used, because they may be of other settings.
+    """
 
     sharing: Sharing
     out: Path
+    overwrite: bool
     models: list[Model] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.sharing == "file":
-            return
-        paths = sorted((self.out / "models").glob("channel*.safetensors"), key=lambda path: (len(path.name), path))
-        self.models = [load_model(path) for path in paths]
+        if self.sharing != "file" and not self.overwrite:
+            self.models = [load_model(path) for path in self._stored()]
+
+    def _stored(self) -> list[Path]:
+        paths = (self.out / "models").glob("channel*.safetensors")
+        return sorted(paths, key=lambda path: (len(path.name), path))
 
     def for_channels(self, count: int) -> list[Model]:
         """Return a model for each channel; an empty list if they have to be trained."""
@@ -134,6 +143,8 @@ class _Shared:
         if self.sharing == "file" or self.models:
             return
         (self.out / "models").mkdir(exist_ok=True)
+        for path in self._stored():
+            path.unlink()
         for number, model in enumerate(outcome.models):
             save_model(self.out / "models" / f"channel{number}.safetensors", model)
         self.models = list(outcome.models)
@@ -141,31 +152,34 @@ class _Shared:
 
 @dataclass(frozen=True)
 class _Places:
-    """The paths of the results of one file."""
+    """The paths of the results of one file; ``taken`` are those of all images of the batch so far."""
 
+    file: Path
     folder: Path
     reports: Path
-    name: str
     kind: str
+    taken: set[Path]
 
     @classmethod
     def of(cls, path: Path, common: Path, out: Path, kind: str, taken: set[Path]) -> _Places:
         inside = path.resolve().parent.relative_to(common)
-        name = stem(path)
-        # Two files may differ only by their endings.
-        if out / inside / name in taken:
-            name = f"{name}_{path.suffix.removeprefix('.')}"
-        taken.add(out / inside / name)
-        return cls(out / inside, out / "reports" / inside, name, kind)
+        return cls(path, out / inside, out / "reports" / inside, kind, taken)
 
-    def output(self, series: int | None) -> Path:
-        return self.folder / f"{self._named(series)}_deconvolved.{self.kind}"
+    def take(self, series: int | None) -> tuple[Path, Path]:
+        """Return the paths of result and page of an image, which no other image of the batch has.
 
-    def report(self, series: int | None) -> Path:
-        return self.reports / f"{self._named(series)}.html"
-
-    def _named(self, series: int | None) -> str:
-        return self.name if series is None else f"{self.name}_{series}"
+        Two files may differ only by their endings, a table may name a file twice, and an image of a file may be
+        called like another file.
+        """
+        name, ending = stem(self.file), self.file.suffix.removeprefix(".")
+        longer = (f"{name}_{ending}_{number}" for number in itertools.count(2))
+        of_series = "" if series is None else f"_{series}"
+        for one in itertools.chain((name, f"{name}_{ending}"), longer):
+            output = self.folder / f"{one}{of_series}_deconvolved.{self.kind}"
+            if output not in self.taken:
+                break
+        self.taken.add(output)
+        return output, self.reports / f"{one}{of_series}.html"
 
 
 def _all_images(
@@ -189,9 +203,8 @@ def _all_images(
             break
         started = time.perf_counter()
         label = str(item.path) if series is None else f"{item.path} [{series}: {names[series]}]"
-        output = places.output(series)
+        output, report = places.take(series)
         if output.exists() and not overwrite:
-            report = places.report(series)
             rows.append(
                 FileFinished(
                     file=label,
@@ -203,7 +216,7 @@ def _all_images(
             continue
         one = own if series is None else own.part("image", series=series)
         try:
-            row = yield from _one_image(item.path, one, output, places.report(series), shared, reports, stop)
+            row = yield from _one_image(item.path, one, output, report, shared, reports, stop)
             rows.append(dataclasses.replace(row, file=label, seconds=round(time.perf_counter() - started, 3)))
         except Cancelled:
             raise
@@ -270,8 +283,9 @@ def _begin(out: Path, template: Template, overwrite: bool) -> None:
 
 def _common_folder(paths: Sequence[Path]) -> Path:
     """Return the folder that holds all files, directly or in folders of it."""
-    folders = [path.resolve().parent for path in paths]
-    common = folders[0]
-    while not all(folder.is_relative_to(common) for folder in folders):
-        common = common.parent
-    return common
+    if not paths:
+        raise ConfigError("there is no file to deconvolve")
+    try:
+        return Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    except ValueError:
+        raise ConfigError("the files are on different drives", "make a batch for each drive") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +94,13 @@ def _from_table(path: Path) -> list[BatchItem]:
         raise ConfigError(f"cannot read the table {path}: {reason_of(error)}") from error
     if not rows or "file" not in rows[0]:
         raise ConfigError(f"{path} is not a table of images", "its first line names columns, one of them 'file'")
+    for number, row in enumerate(rows, 1):
+        if None in row or not (row["file"] or "").strip():
+            problem = "has more cells than there are columns" if None in row else "names no file"
+            raise ConfigError(f"row {number} of {path} {problem}")
     return [
         BatchItem(
-            path=path.parent / str(row["file"]),
+            path=path.parent / row["file"],
             changes=tuple(
                 _change(name, text.strip())
                 for name, text in row.items()
@@ -106,18 +112,27 @@ def _from_table(path: Path) -> list[BatchItem]:
 
 
 def _change(column: str, text: str) -> tuple[str, str, Any]:
-    """Return what a cell changes in the template."""
-    import tomllib
-
+    """Return what a cell changes in the template: the first reading of it that the column allows."""
     for part in dataclasses.fields(Template):
-        kind = getattr(Template(), part.name)
-        if column not in {one.name for one in dataclasses.fields(kind)}:
+        settings = getattr(Template(), part.name)
+        if column not in {one.name for one in dataclasses.fields(settings)}:
             continue
-        words = text.split()
-        try:
-            # Several numbers in a cell are an array.
-            value = tomllib.loads(f"v = {text}" if len(words) == 1 else f"v = [{', '.join(words)}]")["v"]
-        except tomllib.TOMLDecodeError:
-            value = text if len(words) == 1 else tuple(words)
-        return part.name, column, tuple(value) if isinstance(value, list) else value
+        readings = _readings(text)
+        for value in readings:
+            with contextlib.suppress(ConfigError):
+                dataclasses.replace(settings, **{column: value})
+                return part.name, column, value
+        # The run of this file says what is wrong.
+        return part.name, column, readings[0]
     raise ConfigError(f"the table has a column {column!r}", "name columns as in a settings file, such as channel")
+
+
+def _readings(text: str) -> list[Any]:
+    """Return what a cell can mean: a value of TOML, several of them, the text itself, or its words."""
+    words = text.split()
+    found: list[Any] = []
+    for toml in (text, f"[{', '.join(words)}]"):
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            value = tomllib.loads(f"v = {toml}")["v"]
+            found.append(tuple(value) if isinstance(value, list) else value)
+    return [*found, text, tuple(words)]
