@@ -35,11 +35,15 @@ class StopToken:
         self._requested = threading.Event()
         self._children: list[StopToken] = []
 
-    def child(self) -> StopToken:
-        """Return a token for a part of the work. A stop of this token stops it, unless it came before."""
+    def child(self, *, stops: bool = True) -> StopToken:
+        """Return a token for a part of the work. A stop of this token stops it, unless it came before.
+
+        With ``stops=False`` only a cancellation ends the part early.
+        """
         token = StopToken()
         token._cancel, token._running, token._requested = self._cancel, self._running, self._requested
-        self._children.append(token)
+        if stops:
+            self._children.append(token)
         return token
 
     def stop(self) -> None:

@@ -195,10 +195,8 @@ def test_no_two_images_share_a_result(tmp_path: Path) -> None:
         for number in range(2):
             metadata = {"axes": "YX", "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1}
             tif.write(np.random.default_rng(number).random((24, 28)), photometric="minisblack", metadata=metadata)
-    (day / "list.csv").write_text(
-        "file,crop\nwells.ome.tif,\nwells_1.ome.tif,0:20 0:20\nwells_1.ome.tif,0:18 0:20\nwells_1.ome.tif,0:16 0:20\n",
-        "utf-8",
-    )
+    crops = [f"wells_1.ome.tif,0:{rows} 0:20" for rows in (20, 18, 16)]
+    (day / "list.csv").write_text("\n".join(["file,crop", "wells.ome.tif,", *crops]), "utf-8")
     optics = {"optics": {"na": 0.8, "wavelength_um": 0.6, "refractive_index": 1.0}}
     for status in ("done", "there already"):
         result, _ = run(tmp_path, {**WIENER, **optics}, where=day / "list.csv")

@@ -260,6 +260,16 @@ def test_an_unknown_device_is_refused():
             api.deconvolve(blobs((16, 16)), gaussian_psf(2), tiny(2, device=name))
 
 
+def test_a_model_trained_on_a_card_is_applied_where_there_is_none():
+    image = blobs((24, 24))
+    model = api.deconvolve(image, gaussian_psf(2), tiny(2, steps=1)).model
+    of_a_card = dataclasses.replace(model, config=model.config.replace(device="cuda:99"))
+    asked = {"tiles": TileConfig(tile=64), "device_name": "cpu"}
+    np.testing.assert_array_equal(
+        api.apply_model(of_a_card, image, **asked), api.apply_model(model, image, **asked)
+    )
+
+
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_a_model_file_holds_all_and_applies(tmp_path, ndim):
     shape = (28, 24) if ndim == 2 else (12, 16, 20)

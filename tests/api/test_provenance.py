@@ -87,6 +87,37 @@ def test_a_recipe_makes_the_same_array(tmp_path: Path) -> None:
     np.testing.assert_allclose(run_script(wiener.provenance, tmp_path, psf), wiener.image, rtol=1e-5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("mask", [None, "auto", "auto+nan", "given"])
+def test_a_template_of_a_record_does_what_the_run_did(method: str, mask: str | None) -> None:
+    settings = Classical(
+        method=method, median_guard=True, boundary="zero", background=3.0, offset=7.0, gain=0.5, read_noise=1.5
+    )
+    record: dict[str, Any] = {"settings": settings.to_dict()} | ({} if mask is None else {"mask": {"from": mask}})
+    template = api.template_of_record(record)
+    assert api.classical_of(template.method) == settings
+    assert api.weights_of(template.method) == ("auto" if mask == "given" else mask)
+    assert api.template_of_record({**record, "config": CONFIG.to_dict()}).method.mask == template.method.mask
+
+
+def test_a_template_of_an_old_record_reflects_at_the_border() -> None:
+    for record in (
+        {"method": "richardson-lucy", "iterations": 5},
+        {"settings": {"method": "tv", "iterations": 5}},
+    ):
+        template = api.template_of_record(record)
+        assert (template.method.iterations, template.method.boundary) == (5, "reflect")
+
+
+def test_a_template_has_the_layers_and_the_defocus_of_a_record() -> None:
+    layers = {"sample_index": 1.38, "sample_depth_um": 4.0, "immersion_design_index": None}
+    told = {"na": 1.4, "defocus_um": 0.3, "layers": layers, "sources": {"na": "given"}}
+    optics = api.template_of_record({"config": CONFIG.to_dict(), "optics": told}).optics
+    assert (optics.na, optics.defocus_um, dict(optics.layers)) == (
+        1.4, 0.3, {"sample_index": 1.38, "sample_depth_um": 4.0},
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("entry", "words"), [(series, "a series"), (large, "larger than memory")])
 def test_what_one_command_cannot_make_again_is_said(entry: Callable[[], Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -158,6 +158,51 @@ def test_a_zarr_result_is_replaced_only_if_it_is_one(folder: Path, capsys: pytes
     assert (folder / "mine.zarr" / "thesis.txt").exists()
 
 
+def test_a_run_that_fails_leaves_the_zarr_that_it_would_replace(folder: Path) -> None:
+    method = ("--method", "wiener", "--regularisation", 0.1)
+    out = ("--out", "r.zarr", "--overwrite")
+    assert run("classical", "plane.tif", *OPTICS, *method, *out) == 0
+    before = {path: path.read_bytes() for path in Path("r.zarr").rglob("*") if path.is_file()}
+    for command in (("classical", "plane.tif", *method), ("deconvolve", "plane.tif", *TINY)):
+        assert run(*command, *out) == 2  # without optics
+        assert {path: path.read_bytes() for path in Path("r.zarr").rglob("*") if path.is_file()} == before
+    assert run("deconvolve", "plane.tif", *OPTICS, *TINY, *out) == 0
+    made = read_image("r.zarr").provenance
+    assert made is not None
+    assert made["steps_done"] == 1
+
+
+def test_models_of_further_channels_and_a_mask_are_not_replaced(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("m_c1.safetensors").write_text("an old model")
+    assert run("series", "movie.ome.tif", *TINY, "--save-model", "m.safetensors", "--out", "s.ome.tif") == 2
+    assert "m_c1.safetensors exists already" in capsys.readouterr().err
+    mask = ("--mask", "bead.tif", "--out", "bead.tif", "--overwrite")
+    for command in (("apply", "m.safetensors", "plane.tif"), ("uncertainty", "m.safetensors", "plane.tif")):
+        assert run(*command, *mask) == 2
+        assert "--out and --mask are the same file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        (("deconvolve", "plane.tif"), "[method]\nname = 'rl'", "the method rl: selfdeconv classical runs it"),
+        (("series", "plane.tif", "--save-model", "m.safetensors"), "[method]\nname = 'rl'", "has no model"),
+        (("rl", "plane.tif"), "[output]\nalign = 'scope.toml'", "rl does not use align"),
+        (("rl", "plane.tif"), "[image]\ncorrect_light = 'both'", "rl does not use correct_light"),
+        (("evaluate", "plane.tif"), "[image]\ncorrect_light = 'both'", "evaluate does not use correct_light"),
+    ],
+)
+def test_a_command_refuses_settings_that_it_does_not_use(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], settings: str, said: str
+) -> None:
+    Path("run.toml").write_text(settings)
+    out = () if words[0] == "evaluate" else ("--out", "r" if words[0] == "rl" else "r.tif")
+    assert run(*words, "--config", "run.toml", *out) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_prepare_psf_says_what_is_wrong_and_mends_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("prepare-psf", "bead.tif") == 1
     assert "background" in capsys.readouterr().out
@@ -284,6 +329,13 @@ def test_batch_gives_a_table_and_a_status(folder: Path, capsys: pytest.CaptureFi
     assert run(*args) == 0
     assert "0 done, 3 there already, 0 failed" in capsys.readouterr().err
     assert run("batch", "nowhere", "--out", "out2") == 2
+    # Results are no images of the next run.
+    inside = (*args[:-2], "--recursive", "--out", "day/results", "--json")
+    for counts in ((3, 0), (0, 3)):
+        capsys.readouterr()
+        assert run(*inside) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["done"], report["there already"]) == counts
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

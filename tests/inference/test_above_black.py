@@ -92,6 +92,22 @@ def test_chunks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_allclose(raised(result, 5.0), whole, atol=1e-4)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99), st.integers(24, 36))
+def test_a_tile_gives_what_the_whole_gives(seed: int, start: int) -> None:
+    """Also a tile without a value below black, from which the same is subtracted as from all others."""
+    result = np.concatenate([rings(seed), np.full((40, 30), 9, np.float32)], axis=1)
+    whole, tile = result.copy(), result[:, start:].copy()
+    black, device, deviation = float(np.quantile(result, 0.02)), torch.device("cpu"), float(result.std())
+    excess = drain(raise_to_black(whole, black, PSF, "reflect", device, deviation))
+    assert excess > 0
+    assert tile[:, 20:].min() >= black
+    for part, margin in ((tile, 3), (plain := result[:, 50:].copy(), 0)):
+        drain(raise_to_black(part, black, PSF, "reflect", device, deviation, excess))
+        np.testing.assert_allclose(part[:, margin:], whole[:, -part.shape[1] + margin :], atol=1e-3)
+    assert plain.shape == (40, 24)
+
+
 def recorded(clips: bool) -> np.ndarray:
     bars = np.zeros((64, 72))
     bars[8:56:8, 8:64] = bars[10:56:16, 20:40] = 1

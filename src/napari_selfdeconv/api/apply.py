@@ -63,7 +63,7 @@ def iter_apply_model(
     started = time.perf_counter()
     problem = Problem.of_model(model, image, weights)
     choice = device.choose_device(device_name, model.config.compute.precision)
-    problem = yield from make_ready(problem, model.config, stop := stop or StopToken())
+    problem = yield from make_ready(problem, model.config, stop := stop or StopToken(), choice=choice)
     yield from map(Warned, problem.notes)
     with on_device(model, choice):
         result, _ = yield from deconvolve_whole(model, problem, choice, tiles or TileConfig(), stop)

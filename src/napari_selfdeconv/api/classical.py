@@ -72,9 +72,8 @@ def iter_classical(
     ----------
     image, psf : as in `iter_deconvolve`. With the border "open" the PSF may be larger than the image.
     methods : in the order of the results. Methods that differ only in their iterations are computed in one run.
-    weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
-        saturated pixels, dead rows and columns, black areas and NaN, and reports how many (`find_unmeasured`). For
-        a method without weights, such pixels are filled in from the nearest ones.
+    weights : as in `iter_deconvolve`. For a method without weights, pixels of weight 0 are filled in from the
+        nearest ones.
     stop : ``stop()`` returns the results so far, ``cancel()`` discards them.
 
     Returns

@@ -99,8 +99,8 @@ def iter_deconvolve(
         The result is then the light above them and never negative.
     config : settings, by default ``preset("quick", image.ndim)``. More steps fit the image more closely.
     weights : array as large as the image, 0 to 1; 0 where a pixel is no measurement, and may be NaN. "auto" finds
-        saturated pixels, dead rows and columns, black areas and NaN, and reports how many (`find_unmeasured`).
-        None uses every pixel.
+        saturated and hot pixels, dead rows and columns and black areas, and reports how many (`find_unmeasured`).
+        "auto+nan" also leaves out NaN and infinite pixels. None uses every pixel.
     tiles : size of the tiles, which changes memory and speed but not the result.
     voxel_um : voxel size in um. It is only recorded, in the model and the provenance.
     stop : ``stop()`` ends training and keeps the result so far, ``cancel()`` discards the run.

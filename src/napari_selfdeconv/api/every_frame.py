@@ -52,6 +52,7 @@ def train_on_image(
     config: TrainConfig,
     stop: StopToken,
     into: str | os.PathLike[str] | None,
+    overwrite: bool,
     checkpoint: Checkpoint | None,
 ) -> Work:
     """Train a network on an image of one channel; with ``into``, its result fills that OME-Zarr folder."""
@@ -63,6 +64,7 @@ def train_on_image(
             chosen.psf,
             into,
             config,
+            overwrite=overwrite,
             weights=weights,
             record=record,
             tiles=tiles,
@@ -114,10 +116,10 @@ def apply_models(file: ImageFile, template: Template, models: Sequence[Model], s
     """Apply existing models to every frame, one for each channel."""
     out = np.empty(file.data.shape, np.float32)
     weights, device = weights_of(template.method), template.method.device or "auto"
+    tiles = template.training.tiles
     for where, channel in _frames(file):
-        one = file.data[where]
         out[where] = yield from iter_apply_model(
-            models[channel], one, weights=weights, stop=stop, device_name=device
+            models[channel], file.data[where], weights=weights, tiles=tiles, stop=stop, device_name=device
         )
     name = file.record.file if file.record is not None else ""
     return Done(out, applied_record(models[0], name, weighing_of(weights)), tuple(models))
@@ -126,15 +128,21 @@ def apply_models(file: ImageFile, template: Template, models: Sequence[Model], s
 def run_classical(
     file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], method: Classical, stop: StopToken
 ) -> Work:
-    """Run a classical method on every frame. Settings chosen on the first frame of a channel hold for all."""
+    """Run a classical method on every frame. Settings chosen on the first frame of a channel hold for all.
+
+    So do the iterations that the first frame has reached when ``stop`` ends it.
+    """
     out = np.empty(file.data.shape, np.float32)
     weights, device = weights_of(template.method), template.method.device or "auto"
     settled: dict[int, Classical] = {}
     provenance: dict[str, Any] = {}
     for where, channel in _frames(file):
         one = settled.get(channel, method)
+        if channel not in settled and settled and stop.stopped:
+            one = dataclasses.replace(method, iterations=settled[0].iterations)
+        part = stop.child(stops=channel not in settled)
         work = iter_classical(
-            file.data[where], psfs[channel].psf, [one], weights=weights, stop=stop, device_name=device
+            file.data[where], psfs[channel].psf, [one], weights=weights, stop=part, device_name=device
         )
         results = yield from work
         if not results:

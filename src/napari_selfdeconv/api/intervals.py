@@ -150,7 +150,7 @@ def iter_uncertainty(
     given = with_independent_noise(Problem.of_model(model, image, weights))
     choice = device.choose_device(device_name, model.config.compute.precision)
     tiles, stop = tiles or TileConfig(), stop or StopToken()
-    problem = yield from make_ready(given, model.config, stop)
+    problem = yield from make_ready(given, model.config, stop, choice=choice)
     yield from map(Warned, problem.notes)
     initial, results = _initial(model), []
     for other in (*initial, *others):

@@ -41,6 +41,7 @@ from napari_selfdeconv.io.ome_zarr import (
     open_unfinished,
     unfinished_folder,
 )
+from napari_selfdeconv.io.outputs import check_is_zarr
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import psf_hash
 from napari_selfdeconv.network.model_file import load_model, save_model
@@ -55,6 +56,7 @@ def iter_deconvolve_zarr(
     path: str | os.PathLike[str],
     config: TrainConfig | None = None,
     *,
+    overwrite: bool = False,
     weights: Weights = None,
     record: ImageRecord | None = None,
     region: Region | None = None,
@@ -74,7 +76,9 @@ def iter_deconvolve_zarr(
     image, psf, config, weights, region, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra,
     instant_first : as in `iter_deconvolve_large`. To continue, image, PSF, weights and region must be those of the
         earlier run. The settings and the tiles of the earlier run are used.
-    path : path of the folder. It must not exist, unless a run on this image was killed in it.
+    path : path of the folder. It must not exist, unless ``overwrite`` is set or a run on this image was killed in
+        it.
+    overwrite : whether an OME-Zarr image at ``path`` is replaced. It stays until training has ended.
     record : record of the image. Its channel and its optics are stored.
     checkpoint : file for the training, as in `iter_deconvolve`. The tiles need none.
 
@@ -100,7 +104,7 @@ def iter_deconvolve_zarr(
     (32, 32)
     """
     import_zarr()  # not after an hour of training
-    place = _ZarrPlace(Path(path), tuple(int(n) for n in image.shape), voxel_um, record)
+    place = _ZarrPlace(Path(path), tuple(int(n) for n in image.shape), voxel_um, record, overwrite)
     try:
         result = yield from fill_tiles(
             image,
@@ -144,6 +148,7 @@ class _ZarrPlace:
     shape: tuple[int, ...]
     voxel_um: Sequence[float] | None
     record: ImageRecord | None
+    overwrite: bool
     begun: bool = False
     _key: str = ""
     _out: Any = field(default=None, repr=False)
@@ -156,8 +161,10 @@ class _ZarrPlace:
             mask = "" if problem.weights is None else _digest(problem.weights.values)
             self._key += f" {problem.weighing} {mask}"
         if not is_unfinished(self.path):
-            if self.path.exists():
+            if self.path.exists() and not self.overwrite:
                 raise ConfigError(f"{self.path} exists already: give the name of a new folder")
+            if self.path.exists():
+                check_is_zarr(self.path, "the result")
             return None
         folder = unfinished_folder(self.path)
         state = read_json(folder / _STATE, "the state of a run")
@@ -179,6 +186,8 @@ class _ZarrPlace:
         """Return the array. For a new run, create it and store the state before the first tile."""
         if self._out is not None:
             return self._out
+        if self.path.exists():  # an image that is replaced
+            shutil.rmtree(self.path)
         self._out = create_zarr(self.path, self.shape, voxel_um=self.voxel_um, record=self.record, shard=core)
         self.begun = True
         folder = unfinished_folder(self.path)

@@ -6,12 +6,14 @@ import json
 import pprint
 import shlex
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.errors import ConfigError
 
 _HEAD = "from napari_selfdeconv.io import read_image, read_psf, write_ome_tiff\n"
+_NO_RESULT = "this layer is not a result of this plugin: its metadata do not say how it was made"
 
 
 def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "result.ome.tif") -> str:
@@ -59,7 +61,7 @@ def as_python(provenance: Mapping[str, Any], image: str, psf: str, out: str = "r
             f"from napari_selfdeconv import richardson_lucy\n{_HEAD}\n"
             f"{read}{psf_line}result = richardson_lucy(image, psf, {count}, boundary='reflect')\n{write}"
         )
-    told = _with_boundary(provenance["settings"])
+    told = _classical_settings(provenance)
     settings = ", ".join(f"{key}={value!r}" for key, value in told.items() if value is not None)
     call = f"classical_method(image, psf, Classical({settings}){_weights(provenance)})"
     return (
@@ -90,9 +92,7 @@ def as_command(
     elif kind == "applied":
         words = ["apply", psf, image, "--out", out]
     else:
-        settings = _with_boundary(
-            provenance.get("settings") or {"method": "rl", "iterations": provenance["iterations"]}
-        )
+        settings = _classical_settings(provenance)
         words = ["classical", image, "--psf", psf, "--method", settings["method"]]
         for key in ("iterations", "regularisation", "background", "offset", "gain", "read_noise"):
             if settings.get(key) is not None:
@@ -122,8 +122,9 @@ def settings_json(provenance: Mapping[str, Any]) -> str:
 def template_of_record(provenance: Mapping[str, Any]) -> Template:
     """Return the settings of a run as a template for other images, from the record of its result.
 
-    It holds the method or the training of the network, and given optics if the PSF was computed from them. Optics
-    from the file of the image are left out, because each file states its own.
+    It holds the method or the training of the network, how pixels were left out unless a mask was given, and given
+    optics if the PSF was computed from them. Optics from the file of the image are left out, because each file
+    states its own.
 
     Parameters
     ----------
@@ -145,16 +146,26 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
     if "config" in provenance:
         tiles = provenance.get("tiles") or {}
         parts["training"] = {"run": dict(provenance["config"]), "tiles": {**tiles, "tile": None}}
-    elif "settings" in provenance:
-        settings = provenance["settings"]
-        names = ("iterations", "regularisation", "median_guard", "boundary", "background")
-        parts["method"] = {"name": settings["method"], **{name: settings.get(name) for name in names}}
+        parts["method"] = {}
+    elif "settings" in provenance or _is_old_rl(provenance):
+        settings = _classical_settings(provenance)
+        own = {one.name for one in fields(MethodChoice)}
+        parts["method"] = {name: value for name, value in settings.items() if name in own}
+        parts["method"]["name"] = settings["method"]
     else:
-        raise ConfigError("this layer is not a result of this plugin: its metadata do not say how it was made")
+        raise ConfigError(_NO_RESULT)
+    mask = (provenance.get("mask") or {"from": "none"})["from"]
+    if mask != "given":
+        parts["method"]["mask"] = mask
     optics = provenance.get("optics")
     if isinstance(optics, Mapping):
         given = [name for name, source in optics.get("sources", {}).items() if source == "given"]
         parts["optics"] = {name: optics[name] for name in given if name in optics}
+        # No file states these.
+        if layers := optics.get("layers"):
+            parts["optics"]["layers"] = {name: value for name, value in layers.items() if value is not None}
+        if defocus := optics.get("defocus_um"):
+            parts["optics"]["defocus_um"] = defocus
     return Template.from_dict(parts)
 
 
@@ -192,10 +203,9 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
         return "network"
     if "settings" in provenance:
         return "classical"
-    # Records of version 0.1.
-    if str(provenance.get("method")).lower() == "richardson-lucy":
+    if _is_old_rl(provenance):
         return "rl"
-    raise ConfigError("this layer is not a result of this plugin: its metadata do not say how it was made")
+    raise ConfigError(_NO_RESULT)
 
 
 def _weights(provenance: Mapping[str, Any]) -> str:
@@ -218,8 +228,14 @@ def _mask(provenance: Mapping[str, Any]) -> str | None:
     return str(mask["from"])
 
 
-def _with_boundary(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _is_old_rl(provenance: Mapping[str, Any]) -> bool:
+    """Whether a record is one of Richardson-Lucy of version 0.1."""
+    return str(provenance.get("method")).lower() == "richardson-lucy"
+
+
+def _classical_settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a classical method. Records without a border are of versions that reflected."""
+    settings = provenance.get("settings") or {"method": "rl", "iterations": provenance["iterations"]}
     return {"boundary": "reflect", **settings}
 
 

@@ -42,6 +42,7 @@ def iter_run(
     *,
     models: Sequence[Model] = (),
     into: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     train_on: TrainOn = "sampled",
     frames: int = 4,
     stop: StopToken | None = None,
@@ -53,9 +54,10 @@ def iter_run(
     ----------
     file : from `read_selected`. It may have time points and channels.
     template : method, PSF, optics and training.
-    models : existing models, one for each channel. They are applied, and nothing is trained.
+    models : existing models, one for each channel. They are applied, whatever the method, and nothing is trained.
     into : OME-Zarr folder that a network's result of a single image fills tile by tile. A run that was killed
         continues there (`iter_deconvolve_zarr`). Other results are not written.
+    overwrite : as in `iter_deconvolve_zarr`, for ``into``.
     train_on, frames : for a series, as in `SeriesPlan`.
     stop : token that stops or cancels the run.
     checkpoint : file for the training of a network, as in `iter_deconvolve`.
@@ -88,7 +90,7 @@ def iter_run(
     if set(file.axes) - set("TCZYX"):
         raise ConfigError(f"the axes {file.axes} are not known", "name them with --axes, by letters of TCZYX")
     spatial = tuple(n for n, axis in zip(file.data.shape, file.axes, strict=True) if axis in "ZYX")
-    method = None if is_network(template) else classical_of(template.method)
+    method = None if models or is_network(template) else classical_of(template.method)
     file, courses, corrected = evened(file, template)
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     psfs: list[ChosenPsf] = []
@@ -123,7 +125,7 @@ def iter_run(
             outlook = memory_outlook(config, spatial, psfs[0].psf.shape, tiles=template.training.tiles)
             said.append(Noted(f"memory: {outlook.sentence}"))
         if spatial == file.data.shape:
-            work = train_on_image(file, template, psfs[0], config, stop, into, checkpoint)
+            work = train_on_image(file, template, psfs[0], config, stop, into, overwrite, checkpoint)
         else:
             plan = SeriesPlan(axes=file.axes.lower(), train_on=train_on, frames=frames)
             work = train_on_series(file, template, psfs, config, plan, stop, checkpoint)

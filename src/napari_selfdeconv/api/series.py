@@ -160,6 +160,7 @@ def iter_deconvolve_series(
             known[chosen[0]] = ready.pop(0)
         for t, frame in known.items():
             known[t] = yield from make_ready(frame, config, stop)
+        first = replace(first, noise_changes=known[chosen[0]].noise_changes)  # for the record
         work = iter_train(
             list(known.values()),
             config,

@@ -144,7 +144,7 @@ def add_apply(p: argparse.ArgumentParser) -> None:
 def add_uncertainty(p: argparse.ArgumentParser) -> None:
     p.add_argument("model", type=Path, help="trained on this image, by deconvolve --save-model")
     p.add_argument("image", type=Path)
-    add_part(p, "image")
+    add_part(p, "image", *_READING)
     p.add_argument(
         "--samples", type=int, default=3, metavar="N", help="number of simulated recordings; default: 3"
     )
@@ -158,21 +158,21 @@ def add_uncertainty(p: argparse.ArgumentParser) -> None:
         help="further models for the same image, such as one of another seed; disagreement is masked",
     )
     add_part(p, "method", "mask", "device")
-    _add_result(p)
+    _add_result(p, align=False)
     p.set_defaults(run=deconvolve.run_uncertainty, interrupt="discard")
 
 
 def add_rl(p: argparse.ArgumentParser) -> None:
     p.add_argument("image", type=Path)
     add_config(p)
-    add_part(p, "image")
+    add_part(p, "image", *_READING)
     add_part(p, "psf")
     add_part(p, "optics")
     p.add_argument(
         "--iterations", type=int, nargs="+", default=[2, 5, 10, 20], metavar="N", help="default: 2 5 10 20"
     )
     add_part(p, "method", "boundary", "background", "mask", "device")
-    _add_result(p, "DIR")
+    _add_result(p, "DIR", align=False)
     p.set_defaults(run=deconvolve.run_rl, interrupt="keep")
 
 
@@ -243,7 +243,7 @@ def add_evaluate(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument("--image", type=Path, help="without a truth: the recorded image")
     add_config(p)
-    add_part(p, "image")
+    add_part(p, "image", *_READING)
     add_part(p, "psf")
     add_part(p, "optics")
     p.add_argument(
@@ -260,9 +260,9 @@ def _add_all_parts(p: argparse.ArgumentParser, *, output: bool = True) -> None:
         add_part(p, "output")
 
 
-def _add_result(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif") -> None:
+def _add_result(p: argparse.ArgumentParser, metavar: str = "OUT.ome.tif", *, align: bool = True) -> None:
     """Add where a result goes and how it is stored."""
-    add_part(p, "output", "dtype", "compression", "align")
+    add_part(p, "output", "dtype", "compression", *["align"] * align)
     _add_out(p, metavar)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
-    from napari_selfdeconv.api import ImageFile, Outcome
+    from napari_selfdeconv.api import ImageFile, Outcome, Output, OutputKind
     from napari_selfdeconv.config.template import Template
 
 _SAMPLING_TOLERANCE = 0.01
@@ -35,11 +34,12 @@ def read_input(args: argparse.Namespace, template: Template, path: Path | None =
 
 
 def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import Output, check_one_image
+    from napari_selfdeconv.api import check_one_image, is_network
 
     template = template_of(args)
-    model = [Output("--save-model", args.save_model, "model")] if args.save_model is not None else []
-    _check_inputs(args, template, *model)
+    if not is_network(template):
+        raise ConfigError(f"the settings name the method {template.method.name}", "selfdeconv classical runs it")
+    _check_inputs(args, template, *_model_outputs(args))
     file = read_input(args, template)
     check_one_image(file, args.image)
     outcome = _run(args, template, file, token)
@@ -63,12 +63,15 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
 
 
 def run_series(args: argparse.Namespace, token: StopToken) -> None:
-    from napari_selfdeconv.api import Output
+    from napari_selfdeconv.api import check_outputs, is_network
 
     template = template_of(args)
-    model = [Output("--save-model", args.save_model, "model")] if args.save_model is not None else []
-    _check_inputs(args, template, *model)
+    if args.save_model is not None and not is_network(template):
+        raise ConfigError(f"the method {template.method.name} has no model: leave --save-model out")
+    _check_inputs(args, template, *_model_outputs(args))
     file = read_input(args, template)
+    channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
+    check_outputs(_model_outputs(args, channels), {}, overwrite=args.overwrite)
     outcome = _run(args, template, file, token, train_on=args.train_on, frames=args.frames)
     _save_models(args, outcome)
     report = {"seconds": round(outcome.seconds, 3), "axes": outcome.axes, "output": str(args.out)}
@@ -96,11 +99,11 @@ def run_classical(args: argparse.Namespace, token: StopToken) -> None:
 def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
-    template = template_of(args)
+    template = without_corrections(template_of(args), "rl")
     counts = list(dict.fromkeys(args.iterations))
     methods = [api.classical_of(dataclasses.replace(template.method, name="rl", iterations=n)) for n in counts]
     files = [api.Output(f"the result of {count} iterations", _rl_path(args, count)) for count in counts]
-    check_out(args, *files, kind="folder", image=args.image, psf=template.psf.file)
+    _check_inputs(args, template, *files, kind="folder")
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
     chosen = api.choose_psf(file, template, whole=methods[0].border == "open")
@@ -145,7 +148,7 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     template = template_of(args)
-    check_out(args, image=args.image, model=args.model)
+    _check_inputs(args, template, model=args.model)
     model = api.load_model(args.model)
     file = read_input(args, template)
     api.check_one_image(file, args.image)
@@ -164,9 +167,9 @@ def run_uncertainty(args: argparse.Namespace, token: StopToken) -> None:
 
     from napari_selfdeconv import api
 
-    template = template_of(args)
+    template = without_corrections(template_of(args), "uncertainty")
     others = {f"model {number}": path for number, path in enumerate(args.other, 1)}
-    check_out(args, image=args.image, model=args.model, **others)
+    _check_inputs(args, template, model=args.model, **others)
     model = api.load_model(args.model)
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
@@ -216,11 +219,9 @@ def _run(
     unfinished = args.out.is_dir() and api.is_unfinished(args.out)
     if checkpoint.resume and not (Path(checkpoint.path).exists() or unfinished):
         say(f"there is no interrupted run in {checkpoint.path}, so this one starts from the beginning")
-    fills = args.out.suffix.lower() == ".zarr" and not whole
-    if fills and args.out.is_dir() and not unfinished:
-        shutil.rmtree(args.out)  # --overwrite was given, and `check_out` has seen that it is a result
+    into = args.out if args.out.suffix.lower() == ".zarr" and not whole else None
     work = api.iter_run(
-        file, template, into=args.out if fills else None, stop=token, checkpoint=checkpoint, **settings
+        file, template, into=into, overwrite=args.overwrite, stop=token, checkpoint=checkpoint, **settings
     )
     outcome = watch(work)
     say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
@@ -232,18 +233,39 @@ def _save_models(args: argparse.Namespace, outcome: Outcome) -> None:
     """Write the model that was trained; of several channels, one file for each."""
     from napari_selfdeconv import api
 
-    if args.save_model is None:
-        return
-    for number, model in enumerate(outcome.models):
-        path: Path = args.save_model
-        if number:
-            path = path.with_name(f"{path.stem}_c{number}{path.suffix}")
-        api.save_model(path, model)
+    for output, model in zip(_model_outputs(args, len(outcome.models)), outcome.models, strict=False):
+        api.save_model(output.path, model)
 
 
-def _check_inputs(args: argparse.Namespace, template: Template, *more: Any) -> None:
+def _model_outputs(args: argparse.Namespace, channels: int = 1) -> list[Output]:
+    """Return the file of the model of each channel; none if no model is saved."""
+    from napari_selfdeconv.api import Output
+
+    first: Path | None = args.save_model
+    if first is None:
+        return []
+    names = [first.name, *(f"{first.stem}_c{number}{first.suffix}" for number in range(1, channels))]
+    return [Output("--save-model", first.with_name(name), "model") for name in names]
+
+
+def without_corrections(template: Template, command: str) -> Template:
+    """Return a template; ConfigError if it names a correction that the command does not make."""
+    for part, name in (("image", "correct_light"), ("output", "align")):
+        if getattr(getattr(template, part), name) is not None:
+            raise ConfigError(f"selfdeconv {command} does not use {name}", f"leave it out of the table [{part}]")
+    return template
+
+
+def _check_inputs(
+    args: argparse.Namespace,
+    template: Template,
+    *more: Output,
+    kind: OutputKind = "image",
+    **inputs: Path | str | None,
+) -> None:
     mask = None if template.method.mask in ("auto", "auto+nan", "none") else template.method.mask
-    check_out(args, *more, image=args.image, psf=template.psf.file, config=args.config, mask=mask)
+    inputs |= {"image": args.image, "psf": template.psf.file, "mask": mask}
+    check_out(args, *more, kind=kind, config=getattr(args, "config", None), **inputs)
 
 
 def _say_psf(chosen: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 
-from napari_selfdeconv.cli.deconvolve import read_input
+from napari_selfdeconv.cli.deconvolve import read_input, without_corrections
 from napari_selfdeconv.cli.options import template_of
 from napari_selfdeconv.cli.outputs import check_out
 from napari_selfdeconv.cli.terminal import say
@@ -55,7 +55,7 @@ def json_number(value: float) -> float | str | None:
 def _scores(args: argparse.Namespace) -> dict[str, float]:
     from napari_selfdeconv import api
 
-    template = template_of(args)
+    template = without_corrections(template_of(args), "evaluate")
     scored = api.read_selected(args.result)
     result = api.check_one_image(scored, args.result)
     if args.truth is not None:

@@ -42,7 +42,8 @@ def raise_to_black(
 
     Parameters
     ----------
-    result : f(x) in units of the image. Without values below ``black`` it is unchanged to the last digit.
+    result : f(x) in units of the image. Without values below ``black`` and without ``excess`` it is unchanged to
+        the last digit.
     black : level of a pixel without light.
     psf, boundary : PSF and border of g.
     device : where to compute.
@@ -62,7 +63,7 @@ def raise_to_black(
     >>> result.round(2).tolist()
     [[0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0]]
     """
-    if float(result.min()) >= black:
+    if not excess and float(result.min()) >= black:
         return 0.0
     blur = Blur(psf, boundary=boundary)
     margin = blur.psf.shape[0]

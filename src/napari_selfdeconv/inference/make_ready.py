@@ -34,17 +34,23 @@ STRIPES_SUBTRACTED = "The offsets of rows and columns were estimated and subtrac
 
 
 def make_ready(
-    problem: Problem, config: TrainConfig, stop: StopToken, *, in_tiles: bool = False
+    problem: Problem,
+    config: TrainConfig,
+    stop: StopToken,
+    *,
+    choice: Choice | None = None,
+    in_tiles: bool = False,
 ) -> Generator[Event, None, Problem]:
     """Return the problem in the form for a network: with independent noise, without far light and bright points.
 
     Parameters
     ----------
-    config : settings; only the device and the boundary are used.
+    config : settings; only the boundary and the device are used.
+    choice : device to compute on; None takes that of ``config``.
     in_tiles : whether the result is written tile by tile: bright points then stay in the image.
     """
     problem = with_independent_noise(problem)
-    choice = choose_device(config.compute.device, config.compute.precision)
+    choice = choice or choose_device(config.compute.device, config.compute.precision)
     with computing():
         problem = yield from without_far_light(problem, config.boundary, choice, stop)
         return problem if in_tiles else (yield from without_bright_points(problem, choice, stop))

@@ -104,9 +104,14 @@ def _check_zarr(output: Output, overwrite: bool) -> None:
         return  # a run that was killed continues there
     if not overwrite:
         raise ConfigError(f"{path} exists already: choose another name for {output.name}, or add --overwrite")
-    if not (path / "zarr.json").is_file():
-        raise ConfigError(f"{path} is a folder that is no OME-Zarr image: choose another name for {output.name}")
+    check_is_zarr(path, output.name)
     _try_to_write(path, path.resolve().parent)
+
+
+def check_is_zarr(path: Path, name: str) -> None:
+    """Raise ConfigError for a folder that is no OME-Zarr image and must not be replaced by one."""
+    if not (path / "zarr.json").is_file():
+        raise ConfigError(f"{path} is a folder that is no OME-Zarr image: choose another name for {name}")
 
 
 def _make_folder(output: Output) -> None:

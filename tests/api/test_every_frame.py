@@ -1,0 +1,64 @@
+"""One method on every frame of a file: the same settings for all, whatever the method and however it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_selfdeconv import api, preset
+from napari_selfdeconv.api import every_frame
+from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.events import Progress, drain
+from napari_selfdeconv.restoration.methods import Classical
+from napari_selfdeconv.stop_token import StopToken
+
+PSF = np.outer([1, 3, 2], [1, 2, 1]) / 24.0
+MOVIE = np.random.default_rng(0).gamma(2.0, 10.0, (2, 3, 16, 20)).astype(np.float32)
+FILE = api.ImageFile(data=MOVIE, axes="CTYX", voxel_um=(0.1, 0.1))
+
+
+@pytest.fixture
+def psf(tmp_path: Path) -> Path:
+    api.write_psf(tmp_path / "psf.tif", PSF, (0.1, 0.1))
+    return tmp_path / "psf.tif"
+
+
+def test_a_stop_keeps_all_frames_with_as_many_iterations(psf: Path) -> None:
+    """As a stop in the first frame of a series of a network keeps all frames."""
+    settings = {"method": {"name": "rl", "iterations": 40, "mask": "none"}, "psf": {"file": str(psf)}}
+    stop = StopToken()
+
+    def look(event: Any) -> None:
+        if isinstance(event, Progress):
+            stop.stop()
+
+    outcome = drain(api.iter_run(FILE, Template.from_dict(settings), stop=stop), look)
+    reached = outcome.provenance["iterations"]
+    assert reached < 40
+    kernel = api.read_psf(psf).data
+    for channel, time in np.ndindex(2, 3):
+        alone = api.classical_method(MOVIE[channel, time], kernel, Classical(method="rl", iterations=reached))
+        np.testing.assert_array_equal(outcome.image[channel, time], alone.image)
+
+
+def test_models_are_applied_in_the_tiles_and_whatever_the_method_of_the_settings(
+    psf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = preset("quick", 2, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    model = api.deconvolve(MOVIE[0, 0], PSF, config).model
+    seen = []
+    apply = every_frame.iter_apply_model
+
+    def applied(*arguments: Any, **options: Any) -> Any:
+        seen.append(options["tiles"].tile)
+        return apply(*arguments, **options)
+
+    monkeypatch.setattr(every_frame, "iter_apply_model", applied)
+    told = {"method": {"name": "rl"}, "training": {"tiles": {"tile": 48}}}
+    one = api.ImageFile(data=MOVIE[0, 0], axes="YX")
+    outcome = drain(api.iter_run(one, Template.from_dict(told), models=[model]))
+    assert seen == [48]
+    np.testing.assert_allclose(outcome.image, api.apply_model(model, MOVIE[0, 0], weights="auto"), rtol=1e-5)
