@@ -242,7 +242,7 @@ def test_bad_input_is_refused_before_the_first_event(image, psf, words):
 
 @pytest.mark.parametrize(
     ("voxel_um", "words"),
-    [((0.1, 0.1, 0.1), "must have 2 numbers"), ((-0.1, 0.1), "got -0.1"), ((np.nan, 0.1), "got nan")],
+    [((0.1, 0.1, 0.1), "must have 2 entries"), ((-0.1, 0.1), "got -0.1"), ((np.nan, 0.1), "got nan")],
 )
 def test_a_voxel_size_that_a_model_file_cannot_hold_is_refused_before_the_first_event(voxel_um, words):
     image, out = blobs((16, 16)), np.zeros((16, 16), np.float32)

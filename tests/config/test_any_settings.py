@@ -16,7 +16,6 @@ from napari_selfdeconv.config.checks import (
     check_flag,
     check_number,
     check_voxel,
-    check_voxel_um,
     check_whole,
     cut,
     shown,
@@ -124,7 +123,6 @@ def test_any_value_is_checked_in_one_line(value, low, high, open_low):
         lambda: check_flag("a", value),
         lambda: check_choice("a", value, ("b", "auto")),
         lambda: check_voxel("a", value, 2),
-        lambda: check_voxel_um(value if isinstance(value, (list, tuple)) else [value], 1),
     )
     for call in calls:
         try:

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io import atomic
-from napari_selfdeconv.io.atomic import remove_leftovers, temporary_name, whole_or_not_at_all
+from napari_selfdeconv.io.atomic import (
+    remove_leftovers,
+    temporary_name,
+    whole_folder_or_not_at_all,
+    whole_or_not_at_all,
+)
 from napari_selfdeconv.io.json_files import parse_json, read_json
 from napari_selfdeconv.io.outputs import Output, check_outputs
 from selfdeconv_tools.cases import cases
@@ -144,6 +149,28 @@ def test_whatever_ends_the_writing_leaves_nothing(folder, error):
 
     with pytest.raises(error):
         write()
+    assert content(folder) == before
+
+
+def test_a_folder_that_cannot_be_replaced_is_put_back(folder, monkeypatch):
+    old = folder / "old.zarr"
+    old.mkdir()
+    (old / "a").write_text("an old result")
+    before, rename = content(folder), Path.rename
+
+    def refused(self, target):
+        if target == old and (self / "a").read_text() == "new":
+            raise PermissionError(13, "no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+
+    def write():
+        with whole_folder_or_not_at_all(old) as temporary:
+            temporary.mkdir()
+            (temporary / "a").write_text("new")
+
+    assert "cannot write" in refusal(write)
     assert content(folder) == before
 
 

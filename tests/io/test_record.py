@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_selfdeconv.api.inputs import choose_psf
+from napari_selfdeconv.cli.info import info_lines
+from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.facts import Facts
-from napari_selfdeconv.io.images import read_image, read_record
+from napari_selfdeconv.io.images import ImageFile, read_image, read_record
 from napari_selfdeconv.io.optics_names import add_objective
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.io.units import micrometres, seconds
@@ -50,6 +53,17 @@ IMAGE_FIELDS = (
     "voxel_z_um", "voxel_y_um", "voxel_x_um", "time_step_s",
     "objective", "magnification", "na", "immersion", "refractive_index",
 )  # fmt: skip
+
+
+def test_a_record_without_places_is_enough():
+    record = ImageRecord(
+        file="a.tif", format="x", axes="YX", shape=(32, 32), dtype="f4", voxel_y_um=0.1, voxel_x_um=0.1, na=0.8,
+        refractive_index=1.0, channels=(ChannelRecord(emission_um=0.5, modality="widefield"),),
+    )  # fmt: skip
+    assert record.voxel_note == "from the record"
+    file = ImageFile(data=np.eye(32), axes="YX", voxel_um=record.voxel_um, record=record)
+    assert [one.source for one in choose_psf(file, Template()).stated] == ["the record"] * 3
+    assert any(line.endswith("the record") for line in info_lines(record))
 
 
 def plane_positions(unit):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from napari_selfdeconv import Optics
 from napari_selfdeconv.api import Microscope, load_microscope, save_microscope
+from napari_selfdeconv.api.chromatic import shifts_of_channels
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.errors import ConfigError
@@ -70,6 +71,19 @@ def test_few_beads_give_a_shift_alone_and_none_is_an_error() -> None:
     assert (found.y_um, found.x_um, found.zoom, found.beads) == (pytest.approx(0.1), pytest.approx(-0.2), 1.0, 1)
     with pytest.raises(ConfigError, match="no bead is seen in both channels within"):
         fit_shift(one, one + 40, (0.1, 0.1), (100, 100), **WAVES)
+
+
+@given(st.lists(st.sampled_from([(0.6, 0.52), (0.52, 0.6), (0.45, 0.52), (0.45, 0.6), (0.7, 0.52)]), unique=True))
+def test_channels_are_moved_to_one_reference_whatever_was_measured(pairs: list[tuple[float, float]]) -> None:
+    """Also after shifts relative to another channel were measured and stored beside the old ones."""
+    shifts = [ChromaticShift(wavelength_um=wave, reference_um=reference, x_um=0.1) for wave, reference in pairs]
+    waves = [0.45, 0.52, 0.6, None]
+    found = shifts_of_channels(shifts, waves)
+    known = [one for one in found if one is not None]
+    assert len({one.reference_um for one in known}) <= 1
+    assert all(one is None or one.wavelength_um == wave for one, wave in zip(found, waves, strict=True))
+    if len(pairs) == 1 and pairs[0][0] != 0.7:
+        assert sorted(one.x_um for one in known) == [0.0, 0.1]
 
 
 def blobs(points: np.ndarray, shape: tuple[int, ...], wide: float = 1.6) -> np.ndarray:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.config.checks import check_number
+from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
 from napari_selfdeconv.io.checks import check_image
@@ -100,7 +100,7 @@ def _average_beads(
 ) -> Generator[Tick | Event, None, BeadPsf]:
     started = time.perf_counter()
     data = check_image(image)
-    voxel = _check_voxel(voxel_um, data.ndim)
+    voxel = check_voxel("voxel_um", voxel_um, data.ndim)
     yield Tick(0, 1)
     spots = find_spots(data, settings.threshold)
     stop.raise_if_cancelled()
@@ -160,14 +160,6 @@ def beads_psf(
     (3, (15, 15), [0.41, 0.41])
     """
     return drain(iter_beads_psf(image, voxel_um, points, settings))
-
-
-def _check_voxel(voxel_um: Sequence[float], ndim: int) -> tuple[float, ...]:
-    if len(voxel_um) != ndim:
-        raise ConfigError(f"voxel_um must have {ndim} entries for a {ndim}D image, got {tuple(voxel_um)}")
-    for axis, value in zip("zyx"[-ndim:], voxel_um, strict=True):
-        check_number(f"voxel size {axis}", float(value), 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
-    return tuple(float(value) for value in voxel_um)
 
 
 def _register(

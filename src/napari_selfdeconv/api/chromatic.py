@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,17 +132,27 @@ def add_shifts(path: str | os.PathLike[str], shifts: list[ChromaticShift]) -> No
     save_microscope(path, replace(microscope, shifts=(*others, *shifts)))
 
 
-def shift_of(shifts: tuple[ChromaticShift, ...], wavelength_um: float | None) -> ChromaticShift | None:
-    """Return the shift of a channel by its emission: zero for the reference, None for an unknown channel."""
-    if wavelength_um is None:
+def shifts_of_channels(
+    shifts: Sequence[ChromaticShift], waves: Sequence[float | None]
+) -> list[ChromaticShift | None]:
+    """Return the shift of each channel by its emission, all relative to one reference channel.
+
+    It is zero for the reference, and None for a channel without a shift. Where shifts were measured relative to
+    several channels, the reference of most of the channels is taken, or else the last one.
+    """
+    references = dict.fromkeys(shift.reference_um for shift in reversed(shifts))
+    found = [[_shift_to(reference, shifts, wave) for wave in waves] for reference in references]
+    return max(found, key=lambda one: len(waves) - one.count(None), default=[None] * len(waves))
+
+
+def _shift_to(reference: float, shifts: Sequence[ChromaticShift], wave: float | None) -> ChromaticShift | None:
+    """Return the shift of a wavelength relative to a reference."""
+    if wave is None:
         return None
-    for shift in shifts:
-        if abs(shift.wavelength_um - wavelength_um) < SAME_UM:
-            return shift
-    for shift in shifts:
-        if abs(shift.reference_um - wavelength_um) < SAME_UM:
-            return ChromaticShift(wavelength_um=wavelength_um, reference_um=shift.reference_um)
-    return None
+    if abs(reference - wave) < SAME_UM:
+        return ChromaticShift(wavelength_um=wave, reference_um=reference)
+    same = (one for one in shifts if abs(one.reference_um - reference) < SAME_UM)
+    return next((one for one in same if abs(one.wavelength_um - wave) < SAME_UM), None)
 
 
 def unshift_channels(

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from napari_selfdeconv.api.chromatic import shift_of
+from napari_selfdeconv.api.chromatic import shifts_of_channels
 from napari_selfdeconv.api.inputs import ChosenPsf, find_microscope
 from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.config.template import Template
@@ -50,7 +50,7 @@ def shifts_of(file: ImageFile, template: Template, psfs: Sequence[ChosenPsf], ch
             waves[number] = file.record.channels[number].emission_um
         optics = psfs[number].optics if number < len(psfs) else None
         waves[number] = optics.wavelength_um if optics is not None else waves[number]
-    found = [shift_of(microscope.shifts, wave) for wave in waves]
+    found = shifts_of_channels(microscope.shifts, waves)
     warnings = [
         f"channel {number} has no chromatic shift in the microscope {microscope.name} and stays where it is"
         for number, one in enumerate(found)

@@ -14,7 +14,7 @@ from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discard
 from napari_selfdeconv.api.provenance import run_record
 from napari_selfdeconv.api.training import iter_train, weights_to_begin
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.config.checks import check_voxel_um
+from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Event, Finished, Warned, drain, mapped
@@ -146,7 +146,7 @@ def iter_deconvolve(
     problem = Problem.of(image, psf, config, weights=weights)
     weights_to_begin(problem, config, start_from)
     if voxel_um is not None:
-        check_voxel_um(voxel_um, problem.image.ndim)
+        check_voxel("voxel_um", voxel_um, problem.image.ndim)
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     job = JobCheckpoint.of(checkpoint, [problem], config, start_from)
     problem = yield from make_ready(problem, config, stop)

@@ -229,7 +229,7 @@ def complete_optics(
         Stated(
             name=name,
             value=value,
-            source=named.get(name, _GIVEN) if name in given or record is None else record.sources[wanted[name]],
+            source=named.get(name, _GIVEN) if name in given or record is None else record.source(wanted[name]),
         )
         for name, value in (given | filled).items()
     )

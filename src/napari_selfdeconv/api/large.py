@@ -18,7 +18,7 @@ from napari_selfdeconv.api.provenance import large_record, run_record
 from napari_selfdeconv.api.training import iter_train, weights_to_begin
 from napari_selfdeconv.arrays.check_pieces import check_pieces
 from napari_selfdeconv.arrays.out_of_core import block_around, training_block
-from napari_selfdeconv.config.checks import check_voxel_um
+from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError, ConstantImage
@@ -204,7 +204,7 @@ def fill_tiles(
     check_sliceable(image)
     shape = tuple(int(n) for n in image.shape)
     if voxel_um is not None:
-        check_voxel_um(voxel_um, len(shape))  # before the image is read
+        check_voxel("voxel_um", voxel_um, len(shape))  # before the image is read
     stop, tiles = stop or StopToken(), tiles or TileConfig()
     if weights is not None and not isinstance(weights, str) and tuple(weights.shape) != shape:
         raise ConfigError(f"the weights have shape {tuple(weights.shape)} and the image {shape}")

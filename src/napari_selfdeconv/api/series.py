@@ -16,7 +16,7 @@ from napari_selfdeconv.api.checkpoints import Checkpoint, JobCheckpoint, discard
 from napari_selfdeconv.api.provenance import Record, run_record, series_record
 from napari_selfdeconv.api.series_instant import fill_instant
 from napari_selfdeconv.api.training import iter_train, weights_to_begin
-from napari_selfdeconv.config.checks import check_voxel_um
+from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.tiles import TileConfig
@@ -137,7 +137,7 @@ def iter_deconvolve_series(
     for known, _ in checked:
         weights_to_begin(next(iter(known.values())), config)
     if voxel_um is not None:
-        check_voxel_um(voxel_um, len(plan.spatial))
+        check_voxel("voxel_um", voxel_um, len(plan.spatial))
     models: list[Model] = []
     runs: list[Record] = []
     steps = 0

@@ -17,7 +17,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.compute.failures import translate_errors
 from napari_selfdeconv.compute.memory_budget import fit_training
 from napari_selfdeconv.compute.memory_model import passes
-from napari_selfdeconv.config.checks import check_voxel_um
+from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import ARCHITECTURE, TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -90,7 +90,7 @@ def iter_train(
         As `iter_deconvolve`.
     """
     first = problems[0]
-    voxel = None if voxel_um is None else check_voxel_um(voxel_um, first.image.ndim)
+    voxel = None if voxel_um is None else check_voxel("voxel_um", voxel_um, first.image.ndim)
     shape, psf, notes = first.image.shape, first.psf, list(first.notes)
     given = psf if first.whole_psf is None else first.whole_psf
     if any(problem.image.shape != shape for problem in problems):

@@ -106,4 +106,4 @@ def _values(record: ImageRecord, part: object, key: str, titles: dict[str, tuple
         value = getattr(part, name)
         if value is not None:
             shown = f"{value:g}" if isinstance(value, float) else value
-            yield f"  {title:19s} {f'{shown} {unit}'.rstrip():32s} {record.sources[key + name]}"
+            yield f"  {title:19s} {f'{shown} {unit}'.rstrip():32s} {record.source(key + name)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -51,20 +50,6 @@ def check_whole(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
-def check_voxel_um(value: Iterable[object], ndim: int) -> tuple[float, ...]:
-    """Return a voxel size as floats; ConfigError unless it has ``ndim`` numbers above 0 and at most 1000 um.
-
-    Examples
-    --------
-    >>> check_voxel_um(np.array([0.3, 0.1, 0.1]), 3)
-    (0.3, 0.1, 0.1)
-    """
-    sizes = tuple(value)
-    if len(sizes) != ndim:
-        raise ConfigError(f"voxel_um must have {ndim} numbers, one for each axis, got {len(sizes)}")
-    return tuple(float(check_number("voxel_um", size, 0.0, 1000.0, open_low=True)) for size in sizes)
-
-
 def check_flag(name: str, value: object) -> bool:
     """Return ``value`` as a bool; ConfigError unless it is True or False."""
     if not _is_flag(value):
@@ -77,7 +62,13 @@ def _is_flag(value: object) -> bool:
 
 
 def check_voxel(name: str, value: object, ndim: int) -> tuple[float, ...]:
-    """Return a voxel size as a tuple; ConfigError unless it has ``ndim`` numbers above 0 and at most 1000 um."""
+    """Return a voxel size as floats; ConfigError unless it has ``ndim`` numbers above 0 and at most 1000 um.
+
+    Examples
+    --------
+    >>> check_voxel("voxel_um", np.array([0.3, 0.1, 0.1]), 3)
+    (0.3, 0.1, 0.1)
+    """
     try:
         sizes: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
@@ -85,7 +76,7 @@ def check_voxel(name: str, value: object, ndim: int) -> tuple[float, ...]:
     if len(sizes) != ndim:
         raise ConfigError(f"{name} must have {ndim} entries, one an axis, got {shown(sizes)}")
     return tuple(
-        check_number(f"{name} (d{axis})", size, 0.0, 1000.0, open_low=True, hint=" (in micrometres)")
+        float(check_number(f"{name} (d{axis})", size, 0.0, 1000.0, open_low=True, hint=" (in micrometres)"))
         for axis, size in zip("zyx"[-ndim:], sizes, strict=True)
     )
 

@@ -51,7 +51,7 @@ def whole_or_not_at_all(path: Path) -> Iterator[Path]:
 def whole_folder_or_not_at_all(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` for a folder, as `whole_or_not_at_all` does for a file.
 
-    A folder that exists already is replaced when the new one is complete.
+    A folder that exists already is replaced when the new one is complete, and is put back if that fails.
     """
     target = Path(os.path.realpath(path))
     temporary, old = (target.with_name(temporary_name()) for _ in range(2))
@@ -65,6 +65,8 @@ def whole_folder_or_not_at_all(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {write_remedy(path, error)}") from error
     finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
         for folder in (temporary, old):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -123,7 +123,7 @@ class ImageRecord:
         """The origin of the voxel size, or why it is missing; a line for the user."""
         spatial = [axis for axis in self.axes if axis in "ZYX"]
         known = [axis for axis in spatial if self._size(axis) is not None]
-        origin = ", ".join(dict.fromkeys(self.sources[f"voxel_{axis.lower()}_um"] for axis in known))
+        origin = ", ".join(dict.fromkeys(self.source(f"voxel_{axis.lower()}_um") for axis in known))
         why = [
             doubt.problem for doubt in self.doubts if doubt.field in ("file", "voxel") or "voxel_" in doubt.field
         ]
@@ -146,6 +146,10 @@ class ImageRecord:
         """Return a value by its name in ``sources``, such as "channels.0.emission_um"; None if not stated."""
         *channel, name = name.split(".")
         return getattr(self.channels[int(channel[1])] if channel else self, name)
+
+    def source(self, name: str) -> str:
+        """Return the place of a value in the file, or "the record" if that is not known."""
+        return self.sources.get(name, "the record")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers, strings, lists and dicts, with ``missing``."""

@@ -12,6 +12,7 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 from napari_selfdeconv._gui.docks.batch import BatchWidget
+from napari_selfdeconv.api import FileFinished, FileStarted
 from napari_selfdeconv.io.images import write_ome_tiff
 
 
@@ -79,6 +80,27 @@ def test_what_is_missing_is_said(dock: BatchWidget, folder: Path, qtbot: Any) ->
     assert dock.status.kind == "error"
     assert "none.toml" in dock.status.text()
     assert states(dock) == ["waiting"]
+
+
+def test_files_stay_in_the_list_while_they_are_counted(dock: BatchWidget, folder: Path, qtbot: Any) -> None:
+    dock.files.add_places([folder / "day"])
+    dock.start_button.click()
+    dock.files.rows[0].setSelected(True)
+    qtbot.keyClick(dock.files, Qt.Key.Key_Delete)
+    assert len(dock.files.paths) == 4
+    qtbot.waitUntil(lambda: not dock.busy, timeout=60_000)
+    assert states(dock) == ["done", "done", "failed", "done"]
+    qtbot.keyClick(dock.files, Qt.Key.Key_Delete)
+    assert len(dock.files.paths) == 3
+
+
+def test_a_file_of_which_an_image_has_failed_has_failed(dock: BatchWidget, tmp_path: Path) -> None:
+    dock.files.add([tmp_path / "a.lif"])
+    dock._on_event(FileStarted(number=1, total=1, path=tmp_path / "a.lif"))
+    dock._on_event(FileFinished(file="a [0]", status="failed", message="it is flat"))
+    dock._on_event(FileFinished(file="a [1]", status="done", output=tmp_path / "a_1.tif"))
+    assert states(dock) == ["failed"]
+    assert dock.files.rows[0].toolTip(1) == "it is flat"
 
 
 def test_files_can_be_dropped(dock: BatchWidget, folder: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
+from napari_selfdeconv._gui.forms.axes import AxesForm
 from napari_selfdeconv._gui.forms.train import describe, offered
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.panels.run_words import clock
@@ -141,6 +143,20 @@ def test_a_sample_brings_its_optics(open_dock: Callable[..., Any]) -> None:
     dock.image_box.choose(layer)
     form = dock.psf_form
     assert (form.na.value(), form.wavelength.um(), form.index.value()) == (0.8, 0.6, 1.0)
+
+
+def test_the_frame_in_view_is_counted_in_the_layer(qtbot: Any) -> None:
+    """Not in the steps of the slider, which are those of all layers together."""
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((20, 8, 8)), scale=(0.5, 1, 1))
+    labels = ("t", "y", "x")
+    movie = viewer.add_image(np.zeros((4, 8, 8)), axis_labels=labels, scale=(2, 1, 1), translate=(3, 0, 0))
+    form = AxesForm(viewer)
+    qtbot.addWidget(form)
+    form.follow(movie)
+    for point, frame in ((7.0, 2), (3.0, 0), (0.0, 0), (9.5, 3)):
+        viewer.dims.set_point(0, point)
+        assert form.plan().current == frame
 
 
 @pytest.mark.parametrize(("text", "counts"), [("2 5 10 20", (2, 5, 10, 20)), ("5, 2,2", (2, 5))])

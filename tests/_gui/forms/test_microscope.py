@@ -67,6 +67,30 @@ def test_the_defocus_of_a_sample_does_not_hold_for_the_next_image() -> None:
     assert microscope.optics.defocus_um == 1.0
 
 
+def test_what_is_typed_while_the_file_is_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, path, reading = ViewerModel(), tmp_path / "a.tif", []
+    path.touch()
+    layer = viewer.add_image(np.eye(4))
+    monkeypatch.setattr("napari_selfdeconv._gui.forms.microscope.file_of", lambda _layer: path)
+    microscope = microscope_of(viewer)
+    monkeypatch.setattr(microscope._reading, "start_newest", reading.append)
+    microscope.follow(layer)
+    microscope.set_optics(replace(microscope.optics, na=1.2))
+    channel = api.ChannelRecord(emission_um=0.52)
+    record = api.ImageRecord(
+        file="a.tif",
+        format="x",
+        axes="YX",
+        shape=(4, 4),
+        dtype="f",
+        na=0.8,
+        refractive_index=1.0,
+        channels=(channel,),
+    )
+    reading[0].on_success(record)
+    assert microscope.optics == lens(1.2, 0.52, 1.0)
+
+
 def test_optics_typed_in_any_dock_stand_in_all(open_dock: Callable[..., Any]) -> None:
     main = open_dock(scale=(1, 1))
     compare, psf = open_compare(main.viewer, main.image_box.layer), open_psf(main.viewer).generate

@@ -88,8 +88,10 @@ def test_the_previewed_window_stays_inside(
     assert (found.start, found.stop) == expected
 
 
-def test_contrast_limits_never_collapse() -> None:
-    low, high = display_limits(np.zeros((4, 4)))
+@pytest.mark.parametrize("values", [[0, 0], [True, False], [np.nan, np.nan], [np.inf, 1, 2, -np.inf], [1, np.nan]])
+def test_contrast_limits_are_finite_and_never_collapse(values: list[float]) -> None:
+    low, high = display_limits(np.array([values]))
+    assert np.isfinite([low, high]).all()
     assert high > low
 
 

@@ -82,6 +82,15 @@ def test_an_image_is_looked_at_only_when_the_section_is_open(open_dock: Callable
     assert not dock.camera_panel.runs.busy
 
 
+def test_what_was_found_out_about_one_image_is_not_said_of_the_next(looked: Any, qtbot: Any) -> None:
+    panel = looked.camera_panel
+    panel._look()
+    panel.follow(None)
+    qtbot.waitUntil(lambda: not panel.runs.busy, timeout=20_000)
+    assert panel._seen is None
+    assert (panel.report_note.text(), panel.show_button.isVisible()) == ("", False)
+
+
 def test_the_pixels_reach_every_run(
     open_dock: Callable[..., Any], script: Any, finish: Callable[..., None]
 ) -> None:

@@ -233,10 +233,12 @@ def test_a_series_is_not_taken_for_one_image(trained: Any, key: str, what: str) 
             text(made, "nowhere")
 
 
-def test_a_model_is_applied_on_the_device_that_was_chosen(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_a_model_is_applied_on_the_device_and_the_pixels_that_were_chosen(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
     for name in ("iter_apply_model", "iter_uncertainty"):
-        monkeypatch.setattr(api, name, lambda *_, device_name, **__: asked.append(device_name))
+        monkeypatch.setattr(api, name, lambda *_, device_name, weights, **__: asked.append((device_name, weights)))
     device = trained.train_form.device
     device.setCurrentIndex(device.findData("cpu"))
     panel, requests = trained.model_panel, []
@@ -246,7 +248,7 @@ def test_a_model_is_applied_on_the_device_that_was_chosen(trained: Any, monkeypa
         ask()
         with pytest.raises(TypeError):  # what stands in for the generator yields nothing
             list(requests.pop().job(StopToken()))
-    assert asked == ["cpu", "cpu"]
+    assert asked == [("cpu", "auto")] * 2
 
 
 def test_a_continued_run_says_that_it_is_not_made_in_one_go(trained: Any, finish: Callable[..., None]) -> None:

@@ -257,7 +257,7 @@ def test_settings_are_judged_where_they_are_made(setting: dict[str, Any], words:
     ("voxel", "window", "words"),
     [
         ((0.1, 0.1), None, "3 entries"),
-        ((0.2, 0.0, 0.1), None, "voxel size y"),
+        ((0.2, 0.0, 0.1), None, "voxel_um .dy. must be"),
         (VOXEL, (3.0, 3.0), "3 entries"),
         (VOXEL, (90.0, 3.0, 3.0), "along z is larger"),
         (VOXEL, (3.0, 0.3, 0.3), "at least 7 voxels"),

@@ -42,6 +42,8 @@ class FileList(QTreeWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        #: Whether files stay where they are, because a run counts them.
+        self.locked = False
         self.setHeaderLabels(["File", "State"])
         self.setRootIsDecorated(False)
         self.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
@@ -78,12 +80,12 @@ class FileList(QTreeWidget):
             self.addTopLevelItem(item)
 
     def remove_selected(self) -> None:
-        """Remove the selected files from the list. Files on disk are not changed."""
-        for item in self.selectedItems():
+        """Remove the selected files from the list, unless it is locked. Files on disk are not changed."""
+        for item in () if self.locked else self.selectedItems():
             self.takeTopLevelItem(self.indexOfTopLevelItem(item))
 
     def keyPressEvent(self, event: Any) -> None:
-        if event is not None and event.matches(QKeySequence.StandardKey.Delete) and self.isEnabled():
+        if event is not None and event.matches(QKeySequence.StandardKey.Delete):
             self.remove_selected()
         else:
             super().keyPressEvent(event)
@@ -238,9 +240,15 @@ class BatchWidget(DockBase):
         elif isinstance(event, Progress) and self._current is not None and event.steps:
             self._current.setText(_STATE, f"{event.stage} {100 * event.step // event.steps} %")
         elif isinstance(event, FileFinished) and self._current is not None:
-            self._current.setText(_STATE, event.status)
-            self._current.setToolTip(_STATE, event.message)
-            self._current.setData(_FILE, _OUTPUT, event.output)
+            self._finish_image(self._current, event)
+
+    def _finish_image(self, item: QTreeWidgetItem, row: Any) -> None:
+        """Show how an image of a file has ended; a file of which one has failed has failed."""
+        if item.text(_STATE) != "failed":
+            item.setText(_STATE, row.status)
+        item.setToolTip(_STATE, "\n".join(filter(None, (item.toolTip(_STATE), row.message))))
+        if row.output is not None:
+            item.setData(_FILE, _OUTPUT, row.output)
 
     def _say_counts(self, result: Any) -> str:
         counts = {status: result.count(status) for status in ("done", "there already", "failed")}
@@ -308,6 +316,7 @@ class BatchWidget(DockBase):
     def _follow(self, *_: Any) -> None:
         """Enable the buttons that do something."""
         busy, there = self.busy, self.files.topLevelItemCount() > 0
+        self.files.locked = busy
         for widget in (self.add_button, self.folder_button, self.remove_button, self.sharing, self.overwrite):
             widget.setEnabled(not busy)
         self.start_button.setEnabled(there and not busy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
@@ -113,10 +114,16 @@ class AxesForm(QWidget):
             axes = "c" + axes
         if axes in ("yx", "zyx"):
             return None
-        here = self._viewer.dims.current_step[-layer.ndim :]
-        current = int(here[letters.index("t")]) if "t" in letters else 0
-        plan = SeriesPlan(axes=axes, train_on=self.train_on.value(), current=current, frames=self.frames.value())
-        return plan
+        current = self._frame_in_view(layer, letters.index("t")) if "t" in letters else 0
+        return SeriesPlan(axes=axes, train_on=self.train_on.value(), current=current, frames=self.frames.value())
+
+    def _frame_in_view(self, layer: Image, axis: int) -> int:
+        """Return the index along an axis of the layer that the viewer shows, inside the layer."""
+        if layer not in self._viewer.layers:
+            return 0
+        count = (layer.data[0] if layer.multiscale else layer.data).shape[axis]
+        # The viewer's sliders count from the first layer's place, in the smallest step of all layers.
+        return int(np.clip(np.rint(layer.world_to_data(self._viewer.dims.point)[axis]), 0, count - 1))
 
     def channel_psfs(self, channels: int) -> list[Image] | None:
         """Return a PSF layer for each channel, None if one is for all; ConfigError if one is missing."""

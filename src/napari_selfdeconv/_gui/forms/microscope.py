@@ -194,7 +194,7 @@ class SharedMicroscope(QObject):
         super().__init__()
         self.optics = TypedOptics()
         self.source: PsfSource | None = None
-        self._followed = ""
+        self._followed, self._before = "", self.optics
         # Stated by the image that was followed last.
         self._defocus_um = 0.0
         self._facts: dict[str, FileFacts] = {}
@@ -226,7 +226,7 @@ class SharedMicroscope(QObject):
         # Where an image lies in focus is no property of the microscope: it does not hold for the next image.
         if self._defocus_um and self.optics.defocus_um == self._defocus_um:
             self.set_optics(replace(self.optics, defocus_um=0.0))
-        self._defocus_um = 0.0
+        self._defocus_um, self._before = 0.0, self.optics
         if told := about(image).get("optics"):
             self.set_optics(TypedOptics.of(Optics.from_dict(told)))
             self._defocus_um = self.optics.defocus_um
@@ -281,10 +281,15 @@ class SharedMicroscope(QObject):
 
     def _fill(self, facts: FileFacts) -> None:
         told: dict[str, Any] = {name: value for name, value in facts.values.items() if "voxel" not in name}
-        if facts.model is not None:
+        if facts.model is not None and (self.optics.model, self.optics.values) == (
+            self._before.model,
+            self._before.values,
+        ):
             scans = MODELS[facts.model].scans
             told |= {"model": facts.model, "values": facts.model_values, "pixel_integration": not scans}
-        self.optics = replace(self.optics, **told)
+        # What was typed while the file was read stays.
+        untouched = {name for name in told if getattr(self.optics, name) == getattr(self._before, name)}
+        self.optics = replace(self.optics, **{name: told[name] for name in untouched})
         # The voxel size may differ although the optics are the same.
         self.changed.emit()
 

@@ -120,10 +120,11 @@ def snapshot_any(layer: Image) -> LayerSnapshot:
 
 
 def display_limits(array: np.ndarray) -> tuple[float, float]:
-    """Return contrast limits that ignore a few very bright pixels."""
+    """Return contrast limits that ignore a few very bright pixels, and those that are not finite."""
     sample = np.asarray(array).ravel()
-    sample = sample[:: max(1, sample.size // 1_000_000)]
-    low, high = (float(v) for v in np.nanpercentile(sample, (0.2, 99.9)))
+    sample = sample[:: max(1, sample.size // 1_000_000)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    low, high = (float(v) for v in np.percentile(sample, (0.2, 99.9))) if sample.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)
 
 

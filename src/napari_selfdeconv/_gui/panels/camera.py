@@ -86,6 +86,8 @@ class CameraPanel(QWidget):
         """Look at another image, if the section is open."""
         if image is not self._image:
             self._image = image
+            # What is being found out is about the image before.
+            self.runs.cancel()
             self._show(None)
             self._later()
 

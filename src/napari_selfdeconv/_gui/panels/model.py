@@ -19,6 +19,7 @@ from napari_selfdeconv._gui.runs.judge import apply_job, residual_job, uncertain
 from napari_selfdeconv._gui.runs.plan import Repetition
 from napari_selfdeconv._gui.runs.psf_choice import sized
 from napari_selfdeconv._gui.runs.repeat import Ingredients, command_text, ingredients, python_text
+from napari_selfdeconv._gui.runs.resume import GIVEN
 from napari_selfdeconv._gui.runs.series import image_snapshot
 from napari_selfdeconv.api import kind_of
 from napari_selfdeconv.config.tiles import TileConfig
@@ -138,10 +139,15 @@ class ModelPanel(QWidget):
         source = snapshot(inputs.layer)
         psf = inputs.psfs if isinstance(inputs.psfs, ConfigError) else inputs.psfs[0]
         source = source if isinstance(psf, ConfigError) else sized(source, psf)
-        job = apply_job(model, source, psf, required(inputs.tiles), inputs.device)
+        weights = required(inputs.weights)
+        job = apply_job(model, source, psf, required(inputs.tiles), inputs.device, weights)
 
         def add(image: np.ndarray) -> str:
-            about = {**model.provenance, "applied_to": source.name, "psf": model.given_psf, "model": model}
+            from napari_selfdeconv import api
+
+            mask = weights if weights is None or isinstance(weights, str) else GIVEN
+            record = api.applied_record(model, source.name, mask)
+            about = {**record, "psf": model.given_psf, "model": model}
             add_result(self._viewer, source, image, "applied", about, link=self._linked())
             return "Applied"
 
@@ -160,7 +166,8 @@ class ModelPanel(QWidget):
         """Add the half-width of the 90 % interval of each pixel, and what the data do not support."""
         inputs, model = self._inputs(), self._required_model()
         source = snapshot(inputs.layer)
-        job = uncertainty_job(model, source, required(inputs.tiles), inputs.device)
+        weights = required(inputs.weights)
+        job = uncertainty_job(model, source, required(inputs.tiles), inputs.device, weights)
         add_width = self._adder(source, "uncertainty", "uncertainty")
 
         def add(found: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
+from napari_selfdeconv._gui.runs.camera import weights_of
 from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, Psf
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.tiles import TileConfig
@@ -19,17 +20,26 @@ if TYPE_CHECKING:
     from napari_selfdeconv.api import Model
 
 
-def apply_job(model: Model, image: LayerSnapshot, psf: Psf | ConfigError, tiles: TileConfig, device: str) -> Job:
+def apply_job(
+    model: Model,
+    image: LayerSnapshot,
+    psf: Psf | ConfigError,
+    tiles: TileConfig,
+    device: str,
+    weights: Any = None,
+) -> Job:
     """Return the job that applies ``model``, after saying where PSF or voxels differ from the model's.
 
     The model has its own PSF: if the forms have one that cannot be used, this is a warning, and the job runs.
+    ``weights`` say which pixels count.
     """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
         yield from map(Warned, _differences(model, image, psf))
-        work = api.iter_apply_model(model, np.asarray(image.data), tiles=tiles, stop=token, device_name=device)
+        data, pixels = np.asarray(image.data), weights_of(weights)
+        work = api.iter_apply_model(model, data, weights=pixels, tiles=tiles, stop=token, device_name=device)
         return (yield from work)
 
     return job
@@ -77,13 +87,19 @@ def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray, record: Map
     return job
 
 
-def uncertainty_job(model: Model, image: LayerSnapshot, tiles: TileConfig, device: str) -> Job:
-    """Return the job that computes the 90 % intervals of the model's result for ``image``."""
+def uncertainty_job(
+    model: Model, image: LayerSnapshot, tiles: TileConfig, device: str, weights: Any = None
+) -> Job:
+    """Return the job that computes the 90 % intervals of the model's result for ``image``.
+
+    ``weights`` say which pixels count.
+    """
 
     def job(token: StopToken) -> Generator[Event, None, Any]:
         from napari_selfdeconv import api
 
-        data = np.asarray(image.data)
-        return (yield from api.iter_uncertainty(model, data, tiles=tiles, stop=token, device_name=device))
+        data, pixels = np.asarray(image.data), weights_of(weights)
+        work = api.iter_uncertainty(model, data, weights=pixels, tiles=tiles, stop=token, device_name=device)
+        return (yield from work)
 
     return job
