@@ -44,7 +44,7 @@ class Uncertainty(Savable):
     result : float32 array, as `apply_model` returns it.
     half_width : float32 array of the same shape, in the units of the image. The interval from
         ``result - half_width`` to ``result + half_width`` is meant to contain 90 % of the true values. On test
-        images it contained 56 to 99 % (docs/trust.md).
+        images it contained 53 to 99 % (docs/trust.md).
     unsupported : boolean array of the same shape. It is True where another result differs by more than the
         interval.
     provenance : JSON-ready record.

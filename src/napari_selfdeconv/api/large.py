@@ -93,7 +93,7 @@ def iter_deconvolve_large(
     weights : as in `iter_deconvolve`. An array need not be in memory either. "auto" examines the training block
         and each tile separately.
     region : part of the image to train around; None takes the block with the most contrast among eight random
-        ones.
+        ones, or among up to 64 if these are constant.
     psf, config, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra, checkpoint : as in
         `iter_deconvolve`. A preview only shows the training block.
     instant_first : whether a part of the image is deconvolved with the initial weights before training, as an

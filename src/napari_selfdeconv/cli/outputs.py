@@ -34,7 +34,7 @@ def say_stored(provenance: dict[str, Any]) -> None:
     elif stored:
         say(f"stored as uint16: value = number x {stored['scale']:.6g} + {stored['offset']:.6g}")
     if stored and (lost := stored.get("not_finite")):
-        say(f"warning: {lost} values are NaN or infinite, which whole numbers cannot say: NaN is stored as 0")
+        say(f"warning: {lost} values are NaN or infinite, which whole numbers cannot hold: NaN is stored as 0")
 
 
 def finish(args: argparse.Namespace, report: dict[str, Any]) -> None:

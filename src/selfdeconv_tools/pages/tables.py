@@ -11,6 +11,7 @@ from selfdeconv_tools.pages.blocks import table
 from selfdeconv_tools.pages.data import INSTANT, QUICK, STANDARD, TV, Quality, Row, read_table
 
 _LESS = "RL less a constant"
+_TRUSTED = ("quick", "RL auto", "TV auto", "RLGC auto", "RLGC as quick")
 _PAPER_STEPS = (250, 500, 1000, 2000)
 _SPEED = {
     "instant-image": "a whole image, `instant`",
@@ -32,7 +33,7 @@ def blocks_of(data: Path) -> dict[str, Callable[[], str]]:
         "means": _means, "unseen": _unseen, "noise": _noise, "volumes": _volumes,
         "widefield": _widefield, "frames": _frames, "stack": _stack,
         "validation": _validation, "rivals": _rivals, "speed": _speed,
-        "paper": _paper, "readme": _readme,
+        "paper": _paper, "readme": _readme, "trust": _trust,
     }  # fmt: skip
     return {name: partial(write, data) for name, write in tables.items()}
 
@@ -235,6 +236,27 @@ def _paper(data: Path) -> str:
         lines.append([_label(loss), image, *points, end["step"], _both(end), took])
     head = ["", "image", *(f"{step} steps" for step in _PAPER_STEPS), "steps", "end", "hours of a core"]
     return table(head, lines)
+
+
+def _trust(data: Path) -> str:
+    rows = {(row["scene"], row["method"]): row for row in read_table(data, "trust")}
+
+    def found(row: Row) -> str:
+        missed = f", {row['missed']}" if row["missed"] else ""
+        outside = f" / {100 * float(row['outside']):.0f} %" if row["outside"] else ""
+        return f"{row['false_peaks']}{missed} / {float(row['grain']):.2f}{outside}"
+
+    def contrast(row: Row) -> str:
+        return " / ".join(f"{float(row[name]):.2f}" for name in row if name.startswith("pair_"))
+
+    scenes = dict.fromkeys(scene for scene, _ in rows)
+    lines = [[scene, *(found(rows[scene, method]) for method in _TRUSTED)] for scene in scenes]
+    pairs = ["pairs", *(contrast(rows["pairs", method]) for method in _TRUSTED)]
+    return (
+        table(["scene: false peaks, missed / grain / light outside", *_TRUSTED], lines)
+        + "\n\n"
+        + table(["contrast at 0.6 / 0.8 / 1.0 / 1.2 / 1.4 Rayleigh distances", *_TRUSTED], [pairs])
+    )
 
 
 def _readme(data: Path) -> str:

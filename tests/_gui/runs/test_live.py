@@ -69,7 +69,7 @@ def test_the_curves_of_the_loss_its_terms_and_the_held_out_error(
     ("share", "said"),
     [
         (0.0, "did not improve the prediction of held-out pixels: the initial weights were used"),
-        (0.5, "the weights are 50% of the way from the initial to the trained ones"),
+        (0.5, "the weights are 50% of the way to the trained ones"),
     ],
 )
 def test_the_dock_says_how_much_of_the_training_was_kept(

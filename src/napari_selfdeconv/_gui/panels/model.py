@@ -34,7 +34,7 @@ _READ = {
     "residual": "Residual: what the result does not explain. It should look like noise; an outline of your sample "
     "in it means that light was lost or invented there.",
     "uncertainty": "Uncertainty: half of the width of the 90 % interval, in the unit of the image. The interval "
-    "is meant to contain 90 % of the true values; on test images it contained 56 to 99 %. It does not include "
+    "is meant to contain 90 % of the true values; on test images it contained 53 to 99 %. It does not include "
     "errors of the PSF.",
 }
 

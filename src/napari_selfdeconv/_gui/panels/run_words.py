@@ -34,4 +34,4 @@ def describe_share(share: float) -> str:
     """Say how much of the training was kept, and why."""
     if share == 0:
         return "Fine-tuning did not improve the prediction of held-out pixels: the initial weights were used"
-    return f"Far light was subtracted: the weights are {share:.0%} of the way from the initial to the trained ones"
+    return f"Light from far planes was subtracted, so the weights are {share:.0%} of the way to the trained ones"
