@@ -124,9 +124,11 @@ def test_a_psf_of_other_voxels_is_resampled_and_said(folder, capsys):
     assert "the PSF was resampled from voxels of 0.05 x 0.05 um" in capsys.readouterr().err
 
 
-def test_rl_writes_one_file_a_count(folder):
+def test_rl_writes_one_file_a_count(folder, capsys):
     args = ("--psf", "psf.tif", "--iterations", 2, 5, "--out", "results")
     assert run(folder, "rl", "image.ome.tif", *args) == 0
+    assert "{" not in (said := capsys.readouterr().err)
+    assert "image_rl_n0002.ome.tif, " in said
     names = sorted(p.name for p in (folder / "results").iterdir())
     assert names == ["image_rl_n0002.ome.tif", "image_rl_n0005.ome.tif"]
     five = read_image(folder / "results" / names[1]).data

@@ -42,4 +42,6 @@ def finish(args: argparse.Namespace, report: dict[str, Any]) -> None:
     if args.json:
         print(json.dumps(report))  # noqa: T201
     else:
-        say(f"wrote {report['output']} after {report['seconds']:.1f} s")
+        output = report["output"]
+        names = ", ".join(output.values()) if isinstance(output, dict) else output
+        say(f"wrote {names} after {report['seconds']:.1f} s")
