@@ -16,6 +16,7 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.api import as_command, as_python
 from napari_selfdeconv.api.provenance import applied_record
 from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.config.template import OpticsChoice
 from napari_selfdeconv.errors import ComputeError, ConfigError
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.restoration.methods import METHODS, Classical
@@ -109,13 +110,30 @@ def test_a_template_of_an_old_record_reflects_at_the_border() -> None:
         assert (template.method.iterations, template.method.boundary) == (5, "reflect")
 
 
-def test_a_template_has_the_layers_and_the_defocus_of_a_record() -> None:
-    layers = {"sample_index": 1.38, "sample_depth_um": 4.0, "immersion_design_index": None}
-    told = {"na": 1.4, "defocus_um": 0.3, "layers": layers, "sources": {"na": "given"}}
-    optics = api.template_of_record({"config": CONFIG.to_dict(), "optics": told}).optics
-    assert (optics.na, optics.defocus_um, dict(optics.layers)) == (
-        1.4, 0.3, {"sample_index": 1.38, "sample_depth_um": 4.0},
-    )  # fmt: skip
+@pytest.mark.parametrize("source", ["given", "the microscope 63x oil"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"defocus_um": 0.3, "layers": api.CoverslipLayers(sample_index=1.38, sample_depth_um=4.0)},
+        {"excitation_um": 0.488, "pinhole_au": 0.8, "pixel_integration": False},
+    ],
+)
+def test_a_template_of_a_record_has_the_optics_that_no_file_states(
+    own: dict[str, Any], channels: int, source: str
+) -> None:
+    optics = api.Optics(na=1.4, wavelength_um=0.52, refractive_index=1.515, **own)
+    names = ["na", "wavelength_um", "refractive_index", *api.parameter_values(optics)]
+    record: dict[str, Any] = {"config": CONFIG.to_dict()}
+
+    def chosen(sources: dict[str, str]) -> OpticsChoice:
+        told = {**optics.to_dict(), "sources": sources}
+        return api.template_of_record({**record, "optics": told if channels == 1 else [told] * channels}).optics
+
+    assert api.complete_optics(chosen(dict.fromkeys(names, source)), None)[0] == optics
+    left = chosen(dict.fromkeys(names, "the OME-XML"))
+    assert left == OpticsChoice(defocus_um=optics.defocus_um or None, layers=left.layers)
 
 
 @pytest.mark.parametrize(("entry", "words"), [(series, "a series"), (large, "larger than memory")])

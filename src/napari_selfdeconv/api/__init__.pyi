@@ -59,6 +59,7 @@ from napari_selfdeconv.api.memory import memory_outlook as memory_outlook
 from napari_selfdeconv.api.outcome import Outcome as Outcome
 from napari_selfdeconv.api.outcome import origin as origin
 from napari_selfdeconv.api.provenance import applied_record as applied_record
+from napari_selfdeconv.api.record_optics import optics_of as optics_of
 from napari_selfdeconv.api.reproduce import as_command as as_command
 from napari_selfdeconv.api.reproduce import as_python as as_python
 from napari_selfdeconv.api.reproduce import kind_of as kind_of

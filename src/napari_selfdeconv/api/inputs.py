@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api.image_part import read_selected
 from napari_selfdeconv.config.microscope import Microscope
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
-from napari_selfdeconv.config.template import OpticsChoice, Template
+from napari_selfdeconv.config.template import GIVEN, OF_MICROSCOPE, OpticsChoice, Template
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.images import ImageFile, read_psf
 from napari_selfdeconv.io.microscope_files import load_microscope, remembered_microscopes
@@ -28,7 +28,6 @@ from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack
 # The values that a PSF needs, and the fields of a record that hold them.
 _NEEDED = {"na": "na", "refractive_index": "refractive_index", "wavelength_um": "channels.0.emission_um"}
 _CONFOCAL = {"excitation_um": "channels.0.excitation_um", "pinhole_au": "channels.0.pinhole_au"}
-_GIVEN = "given"
 # Findings that `check_psf` refuses or reports with a message of its own.
 _SAID_ELSEWHERE = ("nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
 
@@ -229,7 +228,7 @@ def complete_optics(
         Stated(
             name=name,
             value=value,
-            source=named.get(name, _GIVEN) if name in given or record is None else record.source(wanted[name]),
+            source=named.get(name, GIVEN) if name in given or record is None else record.source(wanted[name]),
         )
         for name, value in (given | filled).items()
     )
@@ -279,7 +278,7 @@ def _with_microscope(choice: OpticsChoice) -> tuple[OpticsChoice, dict[str, str]
     if choice.microscope is None:
         return choice, {}
     microscope = find_microscope(choice.microscope)
-    optics, source = microscope.optics, f"the microscope {microscope.name}"
+    optics, source = microscope.optics, f"{OF_MICROSCOPE}{microscope.name}"
     shared = {name: getattr(optics, name) for name in _NEEDED if getattr(choice, name) is None}
     values = {name: value for name, value in parameter_values(optics).items() if name not in choice.values}
     rest: dict[str, Any] = {}
@@ -325,7 +324,7 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
     ]
     return ChosenPsf(
         psf=array,
-        stated=(Stated(name="psf", value=str(path), source=_GIVEN),),
+        stated=(Stated(name="psf", value=str(path), source=GIVEN),),
         notes=(*notes, *resampled),
         warnings=tuple(warnings),
     )

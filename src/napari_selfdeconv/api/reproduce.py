@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from napari_selfdeconv.api.record_optics import given_optics
 from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.errors import ConfigError
 
@@ -137,10 +138,9 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
 
     Examples
     --------
-    >>> told = {"settings": {"method": "tv", "iterations": 5}, "optics": {"na": 1.4, "sources": {"na": "given"}}}
-    >>> template = template_of_record(told)
-    >>> template.method.name, template.method.iterations, template.optics.na
-    ('tv', 5, 1.4)
+    >>> template = template_of_record({"settings": {"method": "tv", "iterations": 5}})
+    >>> template.method.name, template.method.iterations
+    ('tv', 5)
     """
     parts: dict[str, Any] = {}
     if "config" in provenance:
@@ -157,16 +157,7 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
     mask = (provenance.get("mask") or {"from": "none"})["from"]
     if mask != "given":
         parts["method"]["mask"] = mask
-    optics = provenance.get("optics")
-    if isinstance(optics, Mapping):
-        given = [name for name, source in optics.get("sources", {}).items() if source == "given"]
-        parts["optics"] = {name: optics[name] for name in given if name in optics}
-        # No file states these.
-        if layers := optics.get("layers"):
-            parts["optics"]["layers"] = {name: value for name, value in layers.items() if value is not None}
-        if defocus := optics.get("defocus_um"):
-            parts["optics"]["defocus_um"] = defocus
-    return Template.from_dict(parts)
+    return Template.from_dict({**parts, "optics": given_optics(provenance)})
 
 
 def kind_of(provenance: Mapping[str, Any]) -> str:

@@ -22,6 +22,8 @@ from napari_selfdeconv.errors import ConfigError
 Dtype = Literal["float32", "uint16"]
 Compression = Literal["none", "zlib", "zstd", "lzw"]
 Kind = Literal["ome.tif", "zarr"]
+#: The origin of a value that the user gave, and how that of a value of a microscope begins.
+GIVEN, OF_MICROSCOPE = "given", "the microscope "
 _COUNT = Whole(0, 10_000_000)
 # `Optics` checks the ranges, and its message says what to do about a wavelength in nanometres.
 _ANY = Number(-math.inf, math.inf)

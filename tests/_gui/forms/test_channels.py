@@ -12,7 +12,7 @@ from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.forms.microscope import microscope_of
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
 from napari_selfdeconv._gui.layers.file_record import RECORD_KEY
-from napari_selfdeconv._gui.runs.psf_choice import channels_record
+from napari_selfdeconv._gui.runs.psf_choice import optics_record
 from napari_selfdeconv.api import ChannelRecord, ImageRecord
 
 CHANNELS = (
@@ -58,7 +58,10 @@ def test_each_channel_has_the_emission_of_the_file_and_a_mark(dock: Any) -> None
     assert dock.psf_form.lens.file_note.text().count("kind of microscope") == 1
     # What is unknown takes the emission of all channels.
     assert emissions(dock) == [0.51, 0.61, 0.525]
-    assert channels_record(dock.inputs().psfs)["channel_optics"][1]["wavelength_um"] == 0.61
+    told = optics_record(dock.inputs().psfs)["optics"]
+    assert [one["wavelength_um"] for one in told] == [0.51, 0.61, 0.525]
+    given = [{name for name, source in one["sources"].items() if source == "given"} for one in told]
+    assert [names & {"wavelength_um"} for names in given] == [set(), set(), {"wavelength_um"}]
 
 
 def test_what_is_typed_stands_in_its_place_and_is_kept(dock: Any) -> None:

@@ -67,6 +67,16 @@ def test_the_defocus_of_a_sample_does_not_hold_for_the_next_image() -> None:
     assert microscope.optics.defocus_um == 1.0
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_result_of_the_command_line_states_its_optics(channels: int) -> None:
+    optics = Optics(na=0.5, wavelength_um=0.6, refractive_index=1.0)
+    told = {**optics.to_dict(), "sources": {"na": "given"}}
+    viewer = ViewerModel()
+    about = {"optics": told if channels == 1 else [told] * channels}
+    microscope_of(viewer).follow(viewer.add_image(np.eye(4), metadata={METADATA_KEY: about}))
+    assert microscope_of(viewer).optics == TypedOptics.of(optics)
+
+
 def test_what_is_typed_while_the_file_is_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer, path, reading = ViewerModel(), tmp_path / "a.tif", []
     path.touch()

@@ -26,7 +26,12 @@ def test_the_settings_of_a_result_are_saved(
     told = {
         "config": config.to_dict(),
         "tiles": {"tile": [64, 64], "memory_share": 0.3},
-        "optics": {"na": 1.2, "wavelength_um": 0.5, "sources": {"na": "given", "wavelength_um": "the OME-XML"}},
+        "optics": {
+            "na": 1.2,
+            "wavelength_um": 0.5,
+            "refractive_index": 1.33,
+            "sources": {"na": "given", "wavelength_um": "the OME-XML", "refractive_index": "the OME-XML"},
+        },
     }
     viewer.add_image(np.ones((8, 8)), metadata={METADATA_KEY: told})
     save_settings(viewer)

@@ -29,7 +29,7 @@ def test_the_residual_of_a_result_with_a_compact_psf_is_that_of_the_whole_one() 
     compact, _ = CHOSEN.kernel(image)
     whole, _ = CHOSEN.whole_kernel(image)
     assert whole.size > 4 * compact.size
-    record = {**optics_record(CHOSEN), "voxel_um": CHOSEN.voxel_um, "background": {"mean": 2.0}}
+    record = {**optics_record([CHOSEN]), "voxel_um": CHOSEN.voxel_um, "background": {"mean": 2.0}}
     left = drain(residual_job(image, STACK, compact, record)(StopToken()))
     np.testing.assert_array_equal(left, api.residual(STACK, STACK, whole, background=2.0))
     scores = drain(measure_job(image, CHOSEN, [("r", STACK, 2.0)], None)(StopToken()))[0].scores
@@ -41,8 +41,8 @@ def test_a_layer_remembers_the_psf_that_was_given_and_its_optics() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(STACK, name="a")
     model: Any = SimpleNamespace(psf=np.ones((1, 1, 1)), given_psf=np.ones((9, 9, 9)))
-    added = WholeResult(viewer, snapshot(image), lambda: False, optics_record(CHOSEN))
+    added = WholeResult(viewer, snapshot(image), lambda: False, optics_record([CHOSEN]))
     added.finish(SimpleNamespace(image=STACK, model=model, provenance={}))
     told = about(viewer.layers["a [deconvolved]"])
     assert told["psf"].shape == (9, 9, 9)
-    assert api.Optics.from_dict(told["optics"]) == CHOSEN.optics
+    assert api.optics_of(told) == (CHOSEN.optics,)

@@ -13,6 +13,7 @@ from napari_selfdeconv._gui.forms.microscope import SharedMicroscope
 from napari_selfdeconv._gui.forms.microscope_list import MicroscopeList
 from napari_selfdeconv._gui.forms.problems import FieldError, optics_problem
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
+from napari_selfdeconv.config.template import GIVEN
 
 _NAMES = {"na": "na", "wavelength": "wavelength_um", "index": "refractive_index"}
 
@@ -117,10 +118,10 @@ class LensFields(QWidget):
     def _mark(self) -> None:
         """Mark values that come from the file, and list those that it does not state."""
         facts, optics = self._shared.facts(self._image), self._shared.optics
+        sources = facts.sources_of(optics)
         marked = False
         for label, (name, key) in zip(self._labels, _NAMES.items(), strict=True):
-            stated = facts.values.get(key)
-            same = stated is not None and abs(stated - getattr(optics, key)) < 1e-4
+            same = sources[key] != GIVEN
             marked = marked or same
             label.setText(_LABELS[name] + (FROM_FILE if same else ""))
             label.setToolTip(f"From the file: {facts.sources[key]}" if same else "")

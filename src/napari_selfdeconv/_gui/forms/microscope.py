@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,13 +16,16 @@ from napari_selfdeconv._gui.layers.exchange import about
 from napari_selfdeconv._gui.layers.file_record import channel_of, file_of, record_of
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.record import record_job
-from napari_selfdeconv.api import MODELS, make_optics, model_key, parameter_values
+from napari_selfdeconv.api import MODELS, make_optics, model_key, optics_of, parameter_values
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
+from napari_selfdeconv.config.template import GIVEN
 
 if TYPE_CHECKING:
     from napari_selfdeconv.api import ChannelRecord, ImageRecord
 
 Sizes = tuple[float, ...]
+# Numbers that differ less look the same in the fields.
+_SAME = 1e-4
 # A value that is missing for several channels is listed once.
 _OF_CHANNEL = r" of channel \d+( \(.*\))?$"
 
@@ -136,6 +139,24 @@ class FileFacts:
     missing: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
+    def sources_of(self, typed: TypedOptics, channel: int | None = None) -> dict[str, str]:
+        """Return the place in the file of each value of the optics, or "given"; of the emission of a channel."""
+        values = {name: getattr(typed, name) for name in ("na", "wavelength_um", "refractive_index")}
+        values |= dict(typed.values)
+        stated = {name: [getattr(one, name, None) for one in self.channels] for name, _ in typed.values}
+        stated |= {name: [value] for name, value in self.values.items()}
+        if channel is not None:
+            stated["wavelength_um"] = [one.emission_um for one in self.channels[channel : channel + 1]]
+        place = f"the file {self.file}"
+        return {
+            name: self.sources.get(name, place) if _is_one_of(value, stated.get(name, [])) else GIVEN
+            for name, value in values.items()
+        }
+
+
+def _is_one_of(value: float, stated: Sequence[float | None]) -> bool:
+    return any(one is not None and abs(one - value) < _SAME for one in stated)
+
 
 def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
     """Return what a record states of the microscope of ``layer``."""
@@ -227,8 +248,8 @@ class SharedMicroscope(QObject):
         if self._defocus_um and self.optics.defocus_um == self._defocus_um:
             self.set_optics(replace(self.optics, defocus_um=0.0))
         self._defocus_um, self._before = 0.0, self.optics
-        if told := about(image).get("optics"):
-            self.set_optics(TypedOptics.of(Optics.from_dict(told)))
+        if told := optics_of(about(image)):
+            self.set_optics(TypedOptics.of(told[0]))
             self._defocus_um = self.optics.defocus_um
         elif key in self._facts:
             self._fill(self._facts[key])

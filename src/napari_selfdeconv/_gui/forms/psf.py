@@ -72,7 +72,7 @@ class PsfForm(QWidget):
     def psf(self, image: Image | None, layer: Image | None = None) -> Psf:
         """Return the PSF that is chosen, or that of ``layer``; ConfigError if it cannot be used."""
         if layer is None and self.generated.isChecked():
-            return self._generated(self._shared.optics)
+            return self._generated(self._shared.optics, image)
         layer = layer or self.layer_box.layer
         if layer is None:
             raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
@@ -90,15 +90,18 @@ class PsfForm(QWidget):
         self.channels.check()
         optics = self._shared.optics
         return tuple(
-            self._generated(replace(optics, wavelength_um=own or optics.wavelength_um)) for own in emissions
+            self._generated(replace(optics, wavelength_um=own or optics.wavelength_um), image, channel)
+            for channel, own in enumerate(emissions)
         )
 
-    def _generated(self, typed: TypedOptics) -> GeneratedPsf:
+    def _generated(self, typed: TypedOptics, image: Image | None, channel: int | None = None) -> GeneratedPsf:
         optics, sizes = typed.optics(), self.voxel_fields.sizes()
         problem = voxel_problem(sizes)
         if problem is not None:
             raise problem
-        return GeneratedPsf(optics, sizes, whole_stack=self.size_note.whole.isChecked() and len(sizes) == 3)
+        whole = self.size_note.whole.isChecked() and len(sizes) == 3
+        sources = self._shared.facts(image).sources_of(typed, channel)
+        return GeneratedPsf(optics, sizes, whole_stack=whole, sources=sources)
 
     def point_at(self, problem: object) -> None:
         """Outline and focus the field that an error is about, if this form has it."""

@@ -69,7 +69,7 @@ def compare_job(
                 results = yield from api.iter_classical(
                     data, kernel, group, weights=weights_of(weights), stop=token, device_name=device
                 )
-                told = {**optics_record(psf), "psf": kernel}
+                told = {**optics_record([psf]), "psf": kernel}
                 done += [MethodResult(r.label, r.image, {**r.provenance, **told}) for r in results]
         if network is not None and not token.stopped:
             kernel, notes = psf.kernel(image)
@@ -83,7 +83,7 @@ def compare_job(
                 voxel_um=psf.voxels(image),
                 stop=token,
             )
-            told = {**result.provenance, **optics_record(psf), "psf": result.model.given_psf}
+            told = {**result.provenance, **optics_record([psf]), "psf": result.model.given_psf}
             done.append(MethodResult("deconvolved", result.image, told, result.model))
         return done
 

@@ -93,7 +93,7 @@ def richardson_lucy_job(
         results = yield from api.iter_classical(
             data, kernel, methods, weights=weights_of(weights), stop=token, device_name=device
         )
-        told = {**optics_record(psf), "psf": kernel}
+        told = {**optics_record([psf]), "psf": kernel}
         return {r.settings.iterations: (r.image, {**r.provenance, **told}) for r in results}
 
     return job

@@ -69,9 +69,8 @@ def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray, record: Map
 
         voxel = record.get("voxel_um") or image.voxel_um
         kernel = psf
-        if "optics" in record and voxel:
-            optics = api.Optics.from_dict(record["optics"])
-            kernel, _ = GeneratedPsf(optics, tuple(voxel)).whole_kernel(image)
+        if voxel and (optics := api.optics_of(record)):
+            kernel, _ = GeneratedPsf(optics[0], tuple(voxel)).whole_kernel(image)
         weights = record.get("mask", {}).get("from")
         return (
             yield from api.iter_residual(

@@ -92,7 +92,7 @@ def plan_training(inputs: RunInputs, start_from: Model | None) -> RunPlan:
         job = large_job(source, psfs[0], config, tiles, inputs.previews, folder, weights)
         return RunPlan(job, layer, source, fills=True, trains=trains)
     job = deconvolve_job(source, psfs[0], config, tiles, inputs.previews, start_from, weights)
-    return RunPlan(job, layer, source, about=optics_record(psfs[0]), trains=trains)
+    return RunPlan(job, layer, source, about=optics_record(psfs[:1]), trains=trains)
 
 
 def plan_resumed(found: InterruptedRun, inputs: RunInputs) -> RunPlan:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ class GeneratedPsf:
     """A PSF to compute for the image's voxels (z, y, x; as many as the image has axes).
 
     With ``whole_stack`` the network's PSF is as large as the light that it spreads; else it is compact, and light
-    from far planes stays as haze.
+    from far planes stays as haze. ``sources`` says which values the file states.
     """
 
     optics: Optics
     voxel_um: tuple[float, ...]
     whole_stack: bool = True
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the PSF, and what the user should know about it."""
@@ -117,15 +118,12 @@ class MeasuredPsf:
 Psf = GeneratedPsf | MeasuredPsf | GivenPsf
 
 
-def optics_record(psf: Psf) -> dict[str, Any]:
-    """Return what the record of a result says of the optics; nothing if the PSF was not computed from them."""
-    return {"optics": psf.optics.to_dict()} if isinstance(psf, GeneratedPsf) else {}
-
-
-def channels_record(psfs: Sequence[Psf]) -> dict[str, Any]:
-    """Return what the record of a series says of the optics: of the first channel, and of each of several."""
-    told = [psf.optics.to_dict() for psf in psfs if isinstance(psf, GeneratedPsf)]
-    return optics_record(psfs[0]) | ({"channel_optics": told} if len(told) > 1 else {})
+def optics_record(psfs: Sequence[Psf]) -> dict[str, Any]:
+    """Return what the record of a result says of the optics of each channel; nothing without computed PSFs."""
+    told = [
+        {**psf.optics.to_dict(), "sources": dict(psf.sources)} for psf in psfs if isinstance(psf, GeneratedPsf)
+    ]
+    return {"optics": told[0] if len(told) == 1 else told} if told else {}
 
 
 def sized(image: LayerSnapshot, psf: Psf) -> LayerSnapshot:

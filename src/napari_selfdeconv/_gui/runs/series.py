@@ -19,7 +19,7 @@ from napari_selfdeconv._gui.layers.voxels import with_channel_axis
 from napari_selfdeconv._gui.runs.camera import LabelWeights, weights_of
 from napari_selfdeconv._gui.runs.deconvolve import PREVIEW_EVERY_S
 from napari_selfdeconv._gui.runs.inputs import Previews
-from napari_selfdeconv._gui.runs.psf_choice import Psf, channels_record, optics_record
+from napari_selfdeconv._gui.runs.psf_choice import Psf, optics_record
 from napari_selfdeconv._gui.runs.resume import about_run, checkpoint_of
 from napari_selfdeconv._gui.runs.worker import Job
 from napari_selfdeconv.config.series import SeriesPlan
@@ -115,7 +115,7 @@ def series_job(
                 checkpoint=checkpoint,
             )
             token.raise_if_cancelled()
-            return replace(result, provenance={**result.provenance, **channels_record(psfs), "psf": kernels[0]})
+            return replace(result, provenance={**result.provenance, **optics_record(psfs), "psf": kernels[0]})
 
     return job
 
@@ -174,7 +174,7 @@ def large_job(
             # Between two events, or after the last tile while the smaller copies were made.
             shutil.rmtree(path, ignore_errors=True)
             raise
-        return replace(result, provenance={**result.provenance, **optics_record(psf), "psf": kernel})
+        return replace(result, provenance={**result.provenance, **optics_record([psf]), "psf": kernel})
 
     return job
 
