@@ -93,6 +93,26 @@ def test_what_is_there_is_not_made_again(folder: Path) -> None:
     assert kept.read_bytes() != before
 
 
+@pytest.mark.parametrize("kind", ["ome.tif", "zarr"])
+def test_overwriting_that_is_stopped_goes_on(folder: Path, kind: str) -> None:
+    where = folder / "day" / "im[01].*"
+    output = {"output": {"kind": kind}}
+    run(folder, WIENER | output, where=where)
+    other = {"method": {"name": "wiener", "regularisation": 0.2}} | output
+    stop = StopToken()
+    work = iter_batch(find_images(where), Template.from_dict(other), folder / "out", overwrite=True, stop=stop)
+    for event in work:
+        if isinstance(event, FileFinished):
+            stop.stop()
+    result, _ = run(folder, other, where=where)
+    assert [row.status for row in result.rows] == ["there already", "done"]
+    made = [(read_image(row.output).provenance or {})["settings"]["regularisation"] for row in result.rows]
+    assert made == [0.2, 0.2]
+    result, _ = run(folder, other, where=where)
+    assert result.count("there already") == 2
+    assert not list((folder / "out").glob("*.txt"))
+
+
 def test_a_stop_keeps_what_is_done_and_a_later_run_goes_on(folder: Path) -> None:
     stop = StopToken()
     work = iter_batch(find_images(folder / "day"), Template.from_dict(WIENER), folder / "out", stop=stop)

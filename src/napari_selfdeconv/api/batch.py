@@ -35,7 +35,7 @@ from napari_selfdeconv.network.model_file import load_model, save_model
 from napari_selfdeconv.stop_token import StopToken
 
 Sharing = Literal["file", "all", "channel"]
-_TABLE, _INDEX, _SETTINGS = "batch.csv", "index.html", "batch.toml"
+_TABLE, _INDEX, _SETTINGS, _REPLACED = "batch.csv", "index.html", "batch.toml", "batch.replaced.txt"
 
 
 def iter_batch(
@@ -59,7 +59,7 @@ def iter_batch(
     sharing : "file" trains a network for each file. "all" trains one on the first file that can be used and
         applies it to all others; "channel" does so for each channel.
     reports : whether a page is written for each file.
-    overwrite : whether existing results are computed again.
+    overwrite : whether existing results are computed again. If this is interrupted, a run without it goes on.
     stop : ``stop()`` ends the training of the current file and stops after that file. ``cancel()`` discards it.
 
     Yields
@@ -93,6 +93,7 @@ def iter_batch(
         classical_of(template.method)
     common = _common_folder([item.path for item in items])
     _begin(out, template, overwrite)
+    earlier = _Earlier(out, overwrite)
     shared = _Shared(sharing if is_network(template) else "file", out, overwrite)
     rows: list[FileFinished] = []
     taken: set[Path] = set()
@@ -103,12 +104,14 @@ def iter_batch(
                 break
             yield FileStarted(number=number, total=len(items), path=item.path)
             places = _Places.of(item.path, common, out, template.output.kind or "ome.tif", taken)
-            for row in (yield from _all_images(item, template, places, shared, reports, overwrite, stop)):
+            for row in (yield from _all_images(item, template, places, shared, earlier, reports, stop)):
                 rows.append(row)
                 append_row(out / _TABLE, row, first=len(rows) == 1)
                 yield row
     finally:
         write_overview(out / _INDEX, rows)
+    if not stop.stopped and all(row.status != "failed" for row in rows):
+        earlier.forget()
     return BatchResult(rows=tuple(rows), table=out / _TABLE, stopped=stop.stopped)
 
 
@@ -116,7 +119,7 @@ def iter_batch(
 class _Shared:
     """The networks that files share. They are stored in the folder, so that a later run finds them.
 
-    With ``overwrite`` those of an earlier run are not used, because they may be of other settings.
+    With ``overwrite`` those of an earlier run are removed, because they may be of other settings.
     """
 
     sharing: Sharing
@@ -125,7 +128,10 @@ class _Shared:
     models: list[Model] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.sharing != "file" and not self.overwrite:
+        if self.overwrite:
+            for path in self._stored():
+                path.unlink()
+        if self.sharing != "file":
             self.models = [load_model(path) for path in self._stored()]
 
     def _stored(self) -> list[Path]:
@@ -143,11 +149,42 @@ class _Shared:
         if self.sharing == "file" or self.models:
             return
         (self.out / "models").mkdir(exist_ok=True)
-        for path in self._stored():
-            path.unlink()
         for number, model in enumerate(outcome.models):
             save_model(self.out / "models" / f"channel{number}.safetensors", model)
         self.models = list(outcome.models)
+
+
+@dataclass
+class _Earlier:
+    """The results of earlier runs in a folder.
+
+    While they are overwritten, a list in the folder names those that are new. The others do not count, also not
+    in a later run.
+    """
+
+    out: Path
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        self._list = self.out / _REPLACED
+        if self.overwrite:
+            self._list.write_text("", "utf-8")
+        self._new = set(self._list.read_text("utf-8").splitlines()) if self._list.exists() else None
+
+    def has(self, output: Path) -> bool:
+        return output.exists() and (self._new is None or self._name(output) in self._new)
+
+    def add(self, output: Path) -> None:
+        if self._new is not None:
+            with self._list.open("a", encoding="utf-8") as file:
+                file.write(f"{self._name(output)}\n")
+
+    def forget(self) -> None:
+        """Remove the list: every result is new."""
+        self._list.unlink(missing_ok=True)
+
+    def _name(self, output: Path) -> str:
+        return output.relative_to(self.out).as_posix()
 
 
 @dataclass(frozen=True)
@@ -187,8 +224,8 @@ def _all_images(
     template: Template,
     places: _Places,
     shared: _Shared,
+    earlier: _Earlier,
     reports: bool,
-    overwrite: bool,
     stop: StopToken,
 ) -> Generator[Event, None, list[FileFinished]]:
     """Run one file, each of its images in turn; return a row for each."""
@@ -204,7 +241,7 @@ def _all_images(
         started = time.perf_counter()
         label = str(item.path) if series is None else f"{item.path} [{series}: {names[series]}]"
         output, report = places.take(series)
-        if output.exists() and not overwrite:
+        if earlier.has(output):
             rows.append(
                 FileFinished(
                     file=label,
@@ -217,6 +254,7 @@ def _all_images(
         one = own if series is None else own.part("image", series=series)
         try:
             row = yield from _one_image(item.path, one, output, report, shared, reports, stop)
+            earlier.add(output)
             rows.append(dataclasses.replace(row, file=label, seconds=round(time.perf_counter() - started, 3)))
         except Cancelled:
             raise

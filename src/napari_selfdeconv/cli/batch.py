@@ -47,8 +47,9 @@ def run_batch(args: argparse.Namespace, token: StopToken) -> int:
     try:
         result = drain(work, show)
     except Cancelled:
+        command = "the same command without --overwrite" if args.overwrite else "the same command"
         say(
-            f"stopped; finished results are in {args.out}; the same command continues with the other files",
+            f"stopped; finished results are in {args.out}; {command} continues with the other files",
             always=True,
         )
         return 130

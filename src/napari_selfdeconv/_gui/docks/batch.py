@@ -170,7 +170,9 @@ class BatchWidget(DockBase):
             "Deconvolve all files of the list. A file that cannot be read does not stop the others"
         )
         self.stop_button = QPushButton("Stop (keep)")
-        self.stop_button.setToolTip("Stop after the current file. Start continues with the remaining files")
+        self.stop_button.setToolTip(
+            "Stop after the current file. Start continues with the remaining files, unless it overwrites"
+        )
         self.report_button = QPushButton("Open report")
         self.report_button.setToolTip("The table of all files, with a page for each, in the browser")
         self.status = StatusLine()
