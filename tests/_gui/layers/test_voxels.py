@@ -12,8 +12,17 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_selfdeconv import api
-from napari_selfdeconv._gui.layers.exchange import snapshot, snapshot_any, voxel_um
-from napari_selfdeconv._gui.layers.voxels import moved, scale_without_unit, with_voxel_um, write_voxel_um
+from napari_selfdeconv._gui.layers.exchange import snapshot, snapshot_any, transform_of, voxel_um
+from napari_selfdeconv._gui.layers.preview import PreviewBox
+from napari_selfdeconv._gui.layers.voxels import (
+    moved,
+    scale_without_unit,
+    with_channel_axis,
+    with_voxel_um,
+    without_channel_axis,
+    write_voxel_um,
+)
+from napari_selfdeconv._gui.panels.profiles import ProfileLine
 from napari_selfdeconv._gui.plugin.files import write_image
 
 TYPED = (0.25, 0.13)
@@ -25,14 +34,14 @@ def type_voxels(dock: Any, sizes: tuple[float, ...] = TYPED) -> None:
         box.setValue(size)
 
 
-@pytest.mark.parametrize(
-    "placed",
-    [
-        {},
-        {"scale": (2, 3), "translate": (5, 6), "rotate": 30, "shear": (0.2,), "affine": np.diag([2.0, 1.0, 1.0])},
-        {"scale": (0.2, 0.2), "units": ("um", "um"), "translate": (1, 0)},
-    ],
-)
+PLACED: list[dict[str, Any]] = [
+    {},
+    {"scale": (2, 3), "translate": (5, 6), "rotate": 30, "shear": (0.2,), "affine": np.diag([2.0, 1.0, 1.0])},
+    {"scale": (0.2, 0.2), "units": ("um", "um"), "translate": (1, 0)},
+]
+
+
+@pytest.mark.parametrize("placed", PLACED)
 def test_a_typed_size_is_carried_and_the_result_lies_over_the_image(placed: dict[str, Any]) -> None:
     viewer = ViewerModel()
     layer = viewer.add_image(np.zeros((8, 8)), **placed)
@@ -51,6 +60,26 @@ def test_a_typed_size_is_carried_and_the_result_lies_over_the_image(placed: dict
     write_voxel_um(viewer, layer, TYPED)
     assert voxel_um(layer) == pytest.approx(TYPED)
     assert moved(source, layer).typed_um is None
+
+
+@pytest.mark.parametrize("placed", PLACED)
+@pytest.mark.parametrize("make", [PreviewBox, ProfileLine])
+def test_what_is_drawn_over_an_image_lies_where_the_image_lies(make: Any, placed: dict[str, Any]) -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((64, 64)), **placed)
+    make(viewer, lambda: None).add(image)
+    for corner in viewer.layers[-1].data[0]:
+        assert viewer.layers[-1].data_to_world(corner) == pytest.approx(image.data_to_world(corner))
+
+
+@pytest.mark.parametrize("placed", PLACED)
+def test_colours_as_channels_lie_where_the_picture_lies(placed: dict[str, Any]) -> None:
+    picture = Image(np.zeros((8, 8, 3)), rgb=True, **placed)
+    channels = Image(np.zeros((3, 8, 8)), **with_channel_axis(transform_of(picture)))
+    again = Image(np.zeros((8, 8)), **without_channel_axis(transform_of(channels)))
+    for index in ((0, 0), (3, 4)):
+        assert channels.data_to_world((2, *index))[1:] == pytest.approx(picture.data_to_world(index))
+        assert again.data_to_world(index) == pytest.approx(picture.data_to_world(index))
 
 
 def test_a_size_that_the_layer_has_changes_nothing() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Points
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, LayerSnapshot, display_limits
+from napari_selfdeconv._gui.layers.voxels import of_last_axes
 from napari_selfdeconv.errors import ConfigError
 
 BEADS_NAME = "beads [used/rejected]"
@@ -92,17 +92,5 @@ def show_beads(viewer: Any, source: LayerSnapshot, result: Any, old: Points | No
         symbol=["o" if reason == "used" else "x" for reason in reasons],
         text={"string": "{label}", "size": 9, "color": "white", "anchor": "upper_left"},
         metadata={METADATA_KEY: {"role": "beads", "source": source.name}},
-        **_lateral(source.transform),
+        **of_last_axes(source.transform, 2),
     )
-
-
-def _lateral(transform: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a layer's transform that places (y, x)."""
-    return {
-        "scale": transform["scale"][-2:],
-        "translate": transform["translate"][-2:],
-        "rotate": transform["rotate"][-2:, -2:],
-        "shear": transform["shear"][-1:],
-        "affine": transform["affine"][-3:, -3:],
-        "units": transform["units"][-2:],
-    }

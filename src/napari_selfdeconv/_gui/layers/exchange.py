@@ -99,21 +99,26 @@ def snapshot(layer: Image | None) -> LayerSnapshot:
     return snapshot_any(layer)
 
 
+def transform_of(layer: Any) -> dict[str, Any]:
+    """Return what places a layer of any kind, ready for ``viewer.add_image`` and the like."""
+    return {
+        "scale": np.array(layer.scale),
+        "translate": np.array(layer.translate),
+        "rotate": np.array(layer.rotate),
+        "shear": np.array(layer.shear),
+        "affine": np.array(layer.affine.affine_matrix),
+        "units": tuple(layer.units),
+        "axis_labels": tuple(layer.axis_labels),
+    }
+
+
 def snapshot_any(layer: Image) -> LayerSnapshot:
     """Return what a run needs to know of ``layer``, whatever its axes."""
     return LayerSnapshot(
         data=layer.data[0] if layer.multiscale else layer.data,
         name=layer.name,
         source_id=str(layer.unique_id),
-        transform={
-            "scale": np.array(layer.scale),
-            "translate": np.array(layer.translate),
-            "rotate": np.array(layer.rotate),
-            "shear": np.array(layer.shear),
-            "affine": np.array(layer.affine.affine_matrix),
-            "units": tuple(layer.units),
-            "axis_labels": tuple(layer.axis_labels),
-        },
+        transform=transform_of(layer),
         look={"blending": str(layer.blending), "colormap": layer.colormap},
         voxel_um=voxel_um(layer),
     )

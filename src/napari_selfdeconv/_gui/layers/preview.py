@@ -19,10 +19,11 @@ from napari_selfdeconv._gui.layers.exchange import (
     LayerSnapshot,
     display_limits,
     looked_at,
+    transform_of,
     window,
 )
 from napari_selfdeconv._gui.layers.sheet import ACCENT, Sheet, draw_frame
-from napari_selfdeconv._gui.layers.voxels import place, without_channel_axis
+from napari_selfdeconv._gui.layers.voxels import of_last_axes, place, without_channel_axis
 from napari_selfdeconv.events import Preview
 
 BOX_NAME = "preview box"
@@ -246,9 +247,6 @@ class PreviewBox:
         quarter = (bottom - top) / 4, (right - left) / 4
         rows, columns = (top + quarter[0], bottom - quarter[0]), (left + quarter[1], right - quarter[1])
         corners = [(rows[i], columns[j]) for i, j in ((0, 0), (0, 1), (1, 1), (1, 0))]
-        plane = Affine(affine_matrix=image.affine.affine_matrix).set_slice([image.ndim - 2, image.ndim - 1])
-        names = ("scale", "translate")
-        placed = {name: getattr(image, name)[-2:] for name in names}
         self._layer = self._viewer.add_shapes(
             [np.asarray(corners)],
             name=BOX_NAME,
@@ -256,9 +254,7 @@ class PreviewBox:
             face_color="transparent",
             edge_color=ACCENT,
             edge_width=max(1.0, (bottom - top) / 150),
-            units=image.units[-2:],
-            affine=plane,
-            **placed,
+            **of_last_axes(transform_of(image), 2),
         )
         self._layer.mode = "select"
         self._changed()

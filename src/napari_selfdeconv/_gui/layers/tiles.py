@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Shapes
 
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, role
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, role, transform_of
+from napari_selfdeconv._gui.layers.voxels import of_last_axes
 
 #: The role of a layer that holds the name of a tile.
 CAPTION = "caption"
@@ -92,15 +93,12 @@ class Captions:
                 viewer.layers.remove(caption)
 
     def _add(self, image: Image, name: str) -> Shapes:
-        line = self._line
-        like = image if line is None else line
+        like = image if self._line is None else self._line
         caption = self._viewer.add_shapes(
             ndim=2,
             name=name,
-            scale=like.scale[-2:],
-            translate=like.translate[-2:],
-            units=like.units[-2:],
             metadata={METADATA_KEY: {"role": CAPTION}},
+            **of_last_axes(transform_of(like), 2),
         )
         caption.name_overlay.font_size = 9
         caption.name_overlay.visible = True

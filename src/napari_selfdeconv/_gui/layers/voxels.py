@@ -73,7 +73,7 @@ def with_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
         "scale": np.concatenate([[1.0], transform["scale"]]),
         "translate": np.concatenate([[0.0], transform["translate"]]),
         "rotate": rotate,
-        "shear": np.zeros(n * (n - 1) // 2),
+        "shear": np.concatenate([np.zeros(n - 1), transform["shear"]]),
         "affine": affine,
         "units": ("pixel", *transform["units"]),
         "axis_labels": ("c", *transform["axis_labels"]),
@@ -82,15 +82,20 @@ def with_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_channel_axis(transform: Mapping[str, Any]) -> dict[str, Any]:
     """Return the transform of the picture from that of `with_channel_axis`, which this undoes."""
-    n = len(transform["scale"]) - 1
+    return of_last_axes(transform, len(transform["scale"]) - 1)
+
+
+def of_last_axes(transform: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Return the part of a transform that places the last ``n`` axes."""
     return {
-        "scale": transform["scale"][1:],
-        "translate": transform["translate"][1:],
-        "rotate": transform["rotate"][1:, 1:],
-        "shear": np.zeros(n * (n - 1) // 2),
-        "affine": transform["affine"][1:, 1:],
-        "units": transform["units"][1:],
-        "axis_labels": transform["axis_labels"][1:],
+        "scale": transform["scale"][-n:],
+        "translate": transform["translate"][-n:],
+        "rotate": transform["rotate"][-n:, -n:],
+        # Row by row above the diagonal: those of the last axes come last.
+        "shear": transform["shear"][len(transform["shear"]) - n * (n - 1) // 2 :],
+        "affine": transform["affine"][-n - 1 :, -n - 1 :],
+        "units": transform["units"][-n:],
+        "axis_labels": transform["axis_labels"][-n:],
     }
 
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, Note, NumberBox
 from napari_selfdeconv._gui.forms.layout import labelled_grid
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, transform_of
 from napari_selfdeconv._gui.panels.histogram import HistogramPlot
 from napari_selfdeconv._gui.runs.camera import Seen, look_job
 from napari_selfdeconv._gui.runs.controller import Ending, RunController, RunRequest
@@ -117,15 +117,11 @@ class CameraPanel(QWidget):
         image, seen = self._image, self._seen
         if image is None or seen is None:
             return
-        placed = {
-            name: getattr(image, name)
-            for name in ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-        }
         layer = self._viewer.add_labels(
             seen.pixels.labels,
             name=f"{image.name} [no measurement]",
             metadata={METADATA_KEY: {"role": "mask", "kinds": list(seen.pixels.kinds)}},
-            **placed,
+            **transform_of(image),
         )
         there = [(n, kind) for n, kind in enumerate(seen.pixels.kinds, 1) if kind in seen.pixels.counts]
         names = ", ".join(f"{number} {kind}" for number, kind in there)

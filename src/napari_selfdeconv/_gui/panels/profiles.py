@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Shapes
 
-from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, looked_at, voxel_um
+from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, looked_at, transform_of, voxel_um
 from napari_selfdeconv._gui.layers.tiles import LINE
+from napari_selfdeconv._gui.layers.voxels import of_last_axes
 from napari_selfdeconv._gui.panels.plots import Curve, Plot
 
 LINE_NAME = "profile line"
@@ -66,9 +67,7 @@ class ProfileLine:
             shape_type="line",
             edge_color="#e8833a",
             edge_width=max(1.0, (rows.stop - rows.start) / 200),
-            scale=image.scale[-2:],
-            translate=image.translate[-2:],
-            units=image.units[-2:],
+            **of_last_axes(transform_of(image), 2),
         )
         self._layer.mode = "select"
         self._layer.events.data.connect(self._on_moved)
