@@ -11,6 +11,8 @@ from napari_selfdeconv._gui.runs.collector import without_collecting
 _log = logging.getLogger(__name__)
 # The usual precision of each type of device, the one that "auto" takes first; filled once torch is loaded.
 _usual: dict[str, str] = {}
+# Two threads that import torch at once can meet half-loaded modules, because its modules import each other.
+_loading = threading.Lock()
 
 
 def usual_device(name: str) -> tuple[str, str]:
@@ -24,8 +26,19 @@ def warm_up() -> None:
     threading.Thread(target=_import_api, name="selfdeconv-warm-up").start()
 
 
+def wait_until_loaded() -> None:
+    """Return once no thread is loading the computation."""
+    with _loading:
+        pass
+
+
 @without_collecting()
 def _import_api() -> None:
+    with _loading:
+        _import_once()
+
+
+def _import_once() -> None:
     # OpenMP threads that spin while they wait collapse when the window, or any program, needs a core
     # (0.40 s a step against 0.02 s were seen). It has an effect only if it is set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

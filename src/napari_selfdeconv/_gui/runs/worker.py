@@ -18,6 +18,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_selfdeconv._gui.runs.failure import Failure, explain
+from napari_selfdeconv._gui.runs.warm_up import wait_until_loaded
 from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Event, Preview, Warned
 from napari_selfdeconv.stop_token import StopToken
@@ -63,6 +64,7 @@ class _Slot:
 def _guarded(job: Job, token: StopToken, slot: _Slot) -> Generator[Event | None, None, Outcome]:
     """Iterate ``job`` and never raise; a job that is cancelled ends here if it does not look at the token."""
     events = None
+    wait_until_loaded()
     try:
         while True:
             try:
