@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,4 +143,5 @@ def test_half_of_a_batch_is_simulated(batch_size: int, recorded: int) -> None:
 
 
 def test_without_a_bootstrap_nothing_is_simulated() -> None:
-    assert preset("quick", 2).simulated_patches == 0
+    config = preset("quick", 2)
+    assert config.replace(loss=replace(config.loss.weights, bootstrap=0.0)).simulated_patches == 0

@@ -195,7 +195,7 @@ def test_a_loss_that_is_added_is_in_the_dock(
 def test_the_start_can_be_random(open_dock: Callable[..., Any]) -> None:
     form = open_dock(steps=40).train_form
     assert form.config(2).start.pretrained
-    assert form.steps.specialValueText() == "preset's (100)"
+    assert form.steps.specialValueText() == "preset's (42)"
     form.pretrained.setChecked(False)
     assert not form.config(2).start.pretrained
     assert form.steps.specialValueText() == "preset's (350)"
