@@ -294,7 +294,9 @@ def _readme(data: Path) -> str:
         ],
         [
             "time for an image of 1024 x 1024",
-            f"{float(next(r['ours_s'] for r in read_table(data, 'speed') if r['name'] == 'quick-image')):.0f} s",
+            "{:.0f} s; {:.0f} s with AVX2 alone".format(
+                *(float(row["ours_s"]) for row in read_table(data, "speed") if row["name"] == "quick-image")
+            ),
             "below 1 s",
         ],
     ]
