@@ -18,7 +18,7 @@ from napari_selfdeconv.events import Finished, Progress, Tick, drain, report_pro
 from napari_selfdeconv.holdout.held_out import first_not_worse, hold_out
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.restoration.forward_operator import BlurOperator
-from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_gradient
+from napari_selfdeconv.restoration.gradient import apply_gradient_adjoint, compute_curvature, compute_gradient
 from napari_selfdeconv.restoration.replace_outliers import replace_outliers
 from napari_selfdeconv.restoration.richardson_lucy import iterate_richardson_lucy
 from napari_selfdeconv.restoration.total_variation import minimise_total_variation
@@ -298,3 +298,9 @@ def test_what_cannot_be_run() -> None:
         drain(api.iter_classical(scene()[1], psf_of(2), []))
     with pytest.raises(ConfigError, match="positive intensities"):
         drain(api.iter_classical(-np.ones((16, 16)) - np.eye(16), psf_of(2), ALL[:1]))
+
+
+@pytest.mark.parametrize("most", [0.0, 1e-45, 1e-40, 1e-38, 3e38])
+def test_the_curvature_of_any_brightness_is_finite(most: float) -> None:
+    f = torch.rand(1, 1, 4, 5, generator=torch.Generator().manual_seed(0)) * most
+    assert bool(torch.isfinite(compute_curvature(f)).all())

@@ -123,7 +123,7 @@ def test_the_plain_step_computes_the_library_s_loss(name: str, ndim: int, pretra
     config = steps.step_config(name, ndim, SMALL)
     if pretrained:
         # A patch that is the whole image, as it lies: there the first result of the image is that of the patch.
-        config = preset(name, ndim, patch=40, batch_size=1, augment=False)
+        config = preset(name, ndim, patch=40, batch_size=1, augment=False, learning_rate=1e-4)
         assert config.loss.weights.term_with_reference
     runs = [steps.make_run(config, ndim, SMALL, "float32") for _ in range(2)]
     for one in runs:

@@ -50,8 +50,11 @@ def compute_curvature(f: Tensor, smooth: float = 0.0) -> Tensor:
     True
     """
     most = float(f.abs().max())
+    if most == 0:
+        return torch.zeros_like(f)
     # A power of two changes no digit, and squares of extreme numbers would not be finite.
-    unit = math.ldexp(1.0, -math.frexp(most)[1]) if most else 1.0
+    # The largest power that float32 holds is 127: subnormal numbers stay below one half.
+    unit = math.ldexp(1.0, min(127, -math.frexp(most)[1]))
     differences = [d.mul_(unit) for d in compute_gradient(f)]
     inverse = torch.full_like(f, 1e-12 * (unit * most) ** 2)
     if smooth:

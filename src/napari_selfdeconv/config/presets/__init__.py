@@ -68,7 +68,7 @@ def preset(name: str, ndim: int, *, loss: str | LossWeights | None = None, **ove
     Examples
     --------
     >>> preset("quick", 2).optimiser.steps, preset("quick", 2, pretrained=False).optimiser.steps
-    (100, 350)
+    (42, 350)
     >>> preset("paper", 3, loss="noise2self", seed=1).loss.weights.bsp
     1.0
     """
