@@ -41,8 +41,8 @@ def load_better(
 
     ``before`` and ``after`` are the errors of the initial and of the network's weights at each held-out pixel. The
     trained weights are used if their mean error is lower. On eleven images each such gain, however small, was one
-    of the result as well. Without a gain the result changed by less than 0.1 dB. Weights between the two were
-    tried: they changed no result.
+    of the result as well. Without a gain the trained weights were -0.07 to +0.13 dB better on four crops. Weights
+    between the two were tried: they changed no result.
     """
     if after.mean(dtype=np.float64) >= before.mean(dtype=np.float64):
         network.load_state_dict(initial)
