@@ -25,6 +25,7 @@ from napari_selfdeconv.api import Checkpoint, iter_deconvolve
 from napari_selfdeconv.benchmark.machine import describe_machine
 from napari_selfdeconv.benchmark.methods import network
 from napari_selfdeconv.benchmark.truths import blurring, degraded, generated, read_truth
+from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.events import Interim, Progress
 from napari_selfdeconv.metrics.scores import evaluate
 from napari_selfdeconv.stop_token import StopToken
@@ -67,7 +68,7 @@ def measure(
         return Row(
             method=method, image=name, shape="x".join(map(str, truth.shape)),
             step=step, steps=config.optimiser.steps, psnr=round(score["psnr"], 3), ssim=round(score["ssim"], 4),
-            seconds=round(seconds), threads=torch.get_num_threads(), machine=describe_machine(),
+            seconds=round(seconds), threads=torch.get_num_threads(), machine=_machine(device),
             version=__version__, date=f"{datetime.now(UTC):%Y-%m-%d}",
         )  # fmt: skip
 
@@ -87,6 +88,11 @@ def measure(
             if event.step // every > asked and event.step < event.steps:
                 asked = event.step // every
                 stop.request_result()
+
+
+def _machine(device: str) -> str:
+    chosen = choose_device(device, "auto").device
+    return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else describe_machine()
 
 
 def main(words: list[str] | None = None) -> None:

@@ -90,7 +90,7 @@ def test_problems_are_solvable_and_look_like_a_users_image() -> None:
 def test_a_patch_without_a_single_photon_is_an_ordinary_patch() -> None:
     """Divided by the deviation of an image of zeros, its dim truth was a thousand times as bright as others."""
     dark, truth = torch.zeros(1, 1, 16, 16), torch.full((1, 1, 16, 16), 0.3)
-    _, standard, contrast = problems._standardised(dark, truth, np.random.default_rng(0))
+    _, standard, contrast = problems.standardised(dark, truth, np.random.default_rng(0))
     assert float((standard / contrast).abs().max()) < 30
 
 

@@ -31,9 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     step_s = _part(bench, "step", lambda: rates.check_steps(bench)) or {}
     _part(bench, "convolution", lambda: rates.check_convolution(bench))
     _part(bench, "transfers", lambda: rates.check_transfers(bench))
-    _part(bench, "presets", lambda: results.check_presets(bench, tested))
+    processor = results.Processor()
+    _part(bench, "presets", lambda: results.check_presets(bench, tested, processor))
     _part(bench, "compile", lambda: rates.check_compiling(bench))
     _part(bench, "paper", lambda: results.check_paper(bench, tested, step_s))
+    processor.compare(bench)
     bench.row("check", "whole", "time", bench.budget_s - bench.left_s, "s")
     return 0
 

@@ -4,15 +4,19 @@ Beside FILE stand its checkpoint (``FILE`` with the ending ``.checkpoint``) and 
 A run that was interrupted goes on from the checkpoint. A run that ended goes on with another cycle of ``--steps``,
 so that hours can be added run after run.
 
+On a graphics card: ``--patches 128``, and scenes that ``python -m selfdeconv_tools.pretraining.problems`` drew.
+
 Weights for widefield stacks: ``--ndim 3 --stacks DIR --begin unet3d.safetensors --learning-rate 1.5e-3``.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 
 from napari_selfdeconv._version import __version__
@@ -24,6 +28,7 @@ from napari_selfdeconv.network.initial_weights import write_weights
 from napari_selfdeconv.network.model import Deconvolver, build_network, place
 from selfdeconv_tools.pretraining.deeper import deepened, widened
 from selfdeconv_tools.pretraining.hazy import HazyProblems
+from selfdeconv_tools.pretraining.on_card import CardProblems
 from selfdeconv_tools.pretraining.problems import Problems
 from selfdeconv_tools.pretraining.training import Schedule, Source, train
 
@@ -37,10 +42,11 @@ def main() -> None:
     network = _network(config, args)
     place(network, choice, args.ndim)
     schedule = Schedule(
-        args.steps, args.learning_rate, args.out.with_suffix(".checkpoint"), 60 * args.validate_every_min
-    )
+        args.steps, args.learning_rate, args.out.with_suffix(".checkpoint"), 60 * args.validate_every_min,
+        60 * args.minutes,
+    )  # fmt: skip
     with retained_memory():
-        position = train(network, _source(config, args), choice, schedule)
+        position = train(network, _source(config, args, choice.device), choice, schedule)
     about = {"version": __version__, "steps": str(position.step), "hours": f"{position.seconds / 3600:.2f}",
              "scenes": str(args.stacks.name if args.stacks else args.scenes), "seed": str(args.seed),
              "began_as": (args.begin or args.deepen or Path("random")).name}  # fmt: skip
@@ -51,8 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.pretraining")
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
     parser.add_argument("--steps", type=int, default=12_000, help="of a cycle (default: 12000)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="a cycle ends after these at the latest")
     parser.add_argument("--scenes", type=int, default=6000)
+    parser.add_argument("--drawn", type=Path, metavar="FILE", help="scenes drawn before, instead of new ones")
     parser.add_argument("--kernels", type=int, default=500)
+    parser.add_argument("--patches", type=int, help="make batches of so many patches on the device itself")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--levels", type=int, help="resolutions of the network (default: those of the preset)")
     parser.add_argument("--stacks", type=Path, metavar="DIR", help="learn from these widefield stacks (3D)")
@@ -65,10 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _source(config: TrainConfig, args: argparse.Namespace) -> Source:
+def _source(config: TrainConfig, args: argparse.Namespace, device: torch.device) -> Source:
     if args.stacks:
         return HazyProblems(config, args.stacks, args.seed)
-    return Problems(config, args.ndim, args.scenes, args.kernels, args.seed)
+    drawn = (config, args.ndim, args.scenes, args.kernels, args.seed, args.drawn)
+    return CardProblems(*drawn, device, args.patches) if args.patches else Problems(*drawn)
 
 
 def _network(config: TrainConfig, args: argparse.Namespace) -> Deconvolver:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import safetensors
@@ -25,17 +26,30 @@ class Position:
     step : steps done, over all cycles.
     cycle_start, cycle_steps : the learning rate falls once from its highest value to 0 over these steps.
     seconds : spent so far.
+    cycle_start_s, cycle_s : or over these seconds, if they are over sooner.
     """
 
     step: int = 0
     cycle_start: int = 0
     cycle_steps: int = 1
     seconds: float = 0.0
+    cycle_start_s: float = 0.0
+    cycle_s: float = math.inf
+
+    @property
+    def share(self) -> float:
+        """How much of the cycle is done, 0 to 1."""
+        in_steps = (self.step - self.cycle_start) / self.cycle_steps
+        return min(1.0, max(in_steps, (self.seconds - self.cycle_start_s) / self.cycle_s))
 
     @property
     def ended(self) -> bool:
         """Whether the cycle is over."""
-        return self.step >= self.cycle_start + self.cycle_steps
+        return self.share >= 1
+
+    def next_cycle(self, steps: int, seconds: float) -> Position:
+        """Return the beginning of another cycle."""
+        return replace(self, cycle_start=self.step, cycle_steps=steps, cycle_start_s=self.seconds, cycle_s=seconds)
 
 
 def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:

@@ -1,12 +1,17 @@
-"""Batches of generated images for pre-training: a scene, blurred with a random PSF and recorded."""
+"""Batches of generated images for pre-training: a scene, blurred with a random PSF and recorded.
+
+``python -m selfdeconv_tools.pretraining.problems --ndim 2 --scenes 20000 --out FILE.npy`` draws scenes in advance.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,20 +48,24 @@ class Problems:
 
     A batch depends on the seed and its number alone. A run that goes on from a checkpoint therefore sees what the
     uninterrupted run would have seen.
+
+    Parameters
+    ----------
+    config : filters and blind spots.
+    ndim : 2 or 3.
+    scenes, kernels : how many are drawn.
+    seed : seed of scenes, PSFs and batches.
+    drawn : file of scenes that were drawn before (`draw_scenes`), instead of ``scenes`` new ones.
     """
 
-    def __init__(self, config: TrainConfig, ndim: int, scenes: int, kernels: int, seed: int) -> None:
+    def __init__(
+        self, config: TrainConfig, ndim: int, scenes: int, kernels: int, seed: int, drawn: Path | None = None
+    ) -> None:
         self._config, self._ndim, self._seed = config, ndim, seed
-        side, self._patch, self._groups, self._per_group = SIZES[ndim]
-        draw = partial(packed_scene, ndim, side, seed)
+        _, self._patch, self._groups, self._per_group = SIZES[ndim]
         # The last scenes are for validation alone.
-        numbers = range(scenes + _VALIDATION_SCENES)
-        if scenes < _WORTH_PROCESSES:
-            drawn = list(map(draw, numbers))
-        else:
-            with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-                drawn = list(pool.map(draw, numbers, chunksize=8))
-        self._scenes, self._unseen = drawn[:scenes], drawn[scenes:]
+        found = list(draw_scenes(ndim, scenes + _VALIDATION_SCENES, seed) if drawn is None else np.load(drawn))
+        self._scenes, self._unseen = found[:-_VALIDATION_SCENES], found[-_VALIDATION_SCENES:]
         self._operators = self._draw_operators(kernel, kernels, 0)
 
     def batch(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,7 +119,7 @@ class Problems:
         spot = self._config.blind_spot
         with torch.inference_mode():
             image = recorded(blur(truth), NoiseRange(), draw.random, draw.generator)
-            image, truth, contrast = _standardised(image, truth, draw.random)
+            image, truth, contrast = standardised(image, truth, draw.random)
             image, truth = image[self._inside], truth[self._inside]
             mask = stratified_mask(len(image), image.shape[2:], spot.mask_percent, draw.generator)
             # Half of the patches are whole, as at the end of a run; half have blind spots, as in training.
@@ -130,6 +139,21 @@ class Problems:
         return np.asarray(crop / 65535, np.float32)
 
 
+def draw_scenes(ndim: int, count: int, seed: int) -> NDArray[np.uint16]:
+    """Return scenes (count, *shape), in processes of their own if there are many.
+
+    Examples
+    --------
+    >>> draw_scenes(2, 1, 0).shape
+    (1, 192, 192)
+    """
+    draw = partial(packed_scene, ndim, SIZES[ndim][0], seed)
+    if count < _WORTH_PROCESSES:
+        return np.stack([draw(number) for number in range(count)])
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        return np.stack(list(pool.map(draw, range(count), chunksize=8)))
+
+
 class Draw:
     """The random generators of one batch."""
 
@@ -143,15 +167,30 @@ class Draw:
         return cls(random, torch.Generator().manual_seed(int(random.integers(2**62))))
 
 
-def _standardised(image: Tensor, truth: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def standardised(image: Tensor, truth: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Scale by the image's own mean and deviation; most patches as a dim or bright part of a larger one."""
     n, axes = len(image), tuple(range(1, image.ndim))
     mean, deviation = image.mean(axes, keepdim=True), image.std(axes, keepdim=True).clamp(min=_LEAST_DEVIATION)
     part = random.random(n) < 0.6
     contrasts = np.where(part, np.exp(random.uniform(math.log(0.3), math.log(1.4), n)), 1)
     contrast, level = (
-        torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (image.ndim - 1))
+        torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (image.ndim - 1)).to(image.device)
         for values in (contrasts, np.where(part, random.normal(0, 0.6, n), 0))
     )
     image, truth = (((x - mean) / deviation) * contrast + level for x in (image, truth))
     return image, truth, contrast
+
+
+def main() -> None:
+    """Draw scenes and write them to a file."""
+    parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.pretraining.problems")
+    parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
+    parser.add_argument("--scenes", type=int, default=6000, help="the last 24 are for validation (default: 6000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="an .npy file")
+    args = parser.parse_args()
+    np.save(args.out, draw_scenes(args.ndim, args.scenes, args.seed), allow_pickle=False)
+
+
+if __name__ == "__main__":
+    main()

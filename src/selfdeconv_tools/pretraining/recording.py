@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
+
+from napari_selfdeconv.physics.blur import Blur
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def recorded(
 
     Parameters
     ----------
-    blurred : images (batch, 1, *shape), float32, brightness 0 to 1.
+    blurred : images (batch, 1, *shape), float32, brightness 0 to 1, on the device of ``generator``.
+    random : draws what an image has; ``generator`` draws the noise of its voxels.
 
     Examples
     --------
@@ -62,20 +64,20 @@ def recorded(
     >>> image.shape == flat.shape, bool(image.std() > 0.005)
     (True, True)
     """
-    n = len(blurred)
+    n, device = len(blurred), blurred.device
 
     def column(values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (blurred.ndim - 1))
+        return torch.from_numpy(np.asarray(values, np.float32)).reshape(-1, *[1] * (blurred.ndim - 1)).to(device)
 
     def some(share: float) -> NDArray[np.bool_]:
         return random.random(n) < share
 
     sigma = column(_log_uniform(random, noise.read_noise, n))
     variance = column(_log_uniform(random, noise.photon_variance, n) * some(noise.with_photons))
-    white = torch.randn(blurred.shape, generator=generator)
+    white = torch.randn(blurred.shape, generator=generator, device=device)
     background = column(random.uniform(0, 1, n) * some(noise.with_background))
     photons = torch.sqrt(variance * (blurred.clamp(min=0) + background)) * white
-    read = torch.randn(blurred.shape, generator=generator)
+    read = torch.randn(blurred.shape, generator=generator, device=device)
     for index in np.flatnonzero(some(noise.correlated)):
         read[index] = _correlated(read[index], random.uniform(0.4, 0.9))
     image = blurred + photons + sigma * read
@@ -84,23 +86,25 @@ def recorded(
         brightest = math.exp(random.uniform(*np.log(noise.few_photons)))
         light = brightest * (blurred[index].clamp(min=0) + background[index])
         image[index] = torch.poisson(light, generator=generator) / brightest - background[index]
-    rows = torch.randn((*blurred.shape[:-1], 1), generator=generator)
+    rows = torch.randn((*blurred.shape[:-1], 1), generator=generator, device=device)
     image = image + column(some(noise.striped) * random.uniform(0.2, 1, n)) * sigma * rows
-    hot = torch.rand(image.shape, generator=generator) < column(
+    hot = torch.rand(image.shape, generator=generator, device=device) < column(
         random.uniform(0, 0.02, n) * some(noise.with_hot_pixels)
     )
-    image = torch.where(hot, torch.rand(image.shape, generator=generator), image)
+    image = torch.where(hot, torch.rand(image.shape, generator=generator, device=device), image)
     image = torch.where(column(some(noise.clipped)).bool(), image.clamp(0, 1), image)
     for index in np.flatnonzero(some(noise.saturated)):
-        image[index] = image[index].clamp(max=random.uniform(0.6, 1) * float(blurred[index].max()))
+        image[index] = image[index].clamp(max=random.uniform(0.6, 1) * blurred[index].max())
     return image
 
 
 def _correlated(noise: Tensor, sigma: float) -> Tensor:
     """Smooth each plane of (1, *shape), as interpolation and sCMOS cameras do; the deviation stays 1."""
-    width = [0.0] * (noise.ndim - 2) + [sigma, sigma]
-    smooth = gaussian_filter(noise.numpy(), width)
-    return torch.from_numpy(smooth / max(float(smooth.std()), 1e-6))
+    offset = np.arange(9) - 4
+    weights = np.exp(-0.5 * (offset / sigma) ** 2)
+    blur = Blur(np.outer(weights, weights) / weights.sum() ** 2)
+    smooth = blur(noise.reshape(-1, 1, *noise.shape[-2:])).reshape(noise.shape)
+    return smooth / smooth.std().clamp(min=1e-6)
 
 
 def _log_uniform(random: np.random.Generator, limits: tuple[float, float], n: int) -> NDArray[np.float64]:

@@ -45,34 +45,38 @@ class Schedule:
     learning_rate : the highest, after the warm-up; it falls to 0 over the cycle as a cosine.
     checkpoint : file to go on from if it exists. If its cycle is over, another one begins from its weights.
     validate_every_s : seconds between checkpoints, each with a row of validation in ``checkpoint.csv``.
+    cycle_s : the cycle ends after these seconds at the latest; the learning rate falls accordingly. For a graphics
+        card that is at hand for a few minutes. Its weights then depend on the speed of the card.
     """
 
     steps: int
     learning_rate: float
     checkpoint: Path
     validate_every_s: float = 600.0
+    cycle_s: float = math.inf
 
 
 def train(network: Deconvolver, problems: Source, choice: Choice, schedule: Schedule) -> Position:
     """Train to the end of the cycle and return where the run stands."""
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
-    position = Position(cycle_steps=schedule.steps)
+    position = Position(cycle_steps=schedule.steps, cycle_s=schedule.cycle_s)
     if schedule.checkpoint.exists():
         position = load_checkpoint(schedule.checkpoint, network, optimizer)
     if position.ended:
-        position = replace(position, cycle_start=position.step, cycle_steps=schedule.steps)
+        position = position.next_cycle(schedule.steps, schedule.cycle_s)
     examples = problems.validation()
-    loss = math.nan
-    record(schedule, position, loss, validate(network, examples, choice))
+    loss = torch.full((), math.nan, device=choice.device)
+    record(schedule, position, math.nan, validate(network, examples, choice))
     began, validated = time.perf_counter() - position.seconds, time.perf_counter()
     while not position.ended:
         now = _step(network, optimizer, problems, choice, schedule.learning_rate, position)
-        loss = now if math.isnan(loss) else 0.99 * loss + 0.01 * now
+        # Kept on the device: to read it would be to wait for each step.
+        loss = torch.where(loss.isnan(), now, 0.99 * loss + 0.01 * now)
         position = replace(position, step=position.step + 1, seconds=time.perf_counter() - began)
         if position.ended or time.perf_counter() - validated > schedule.validate_every_s:
             save_checkpoint(schedule.checkpoint, network, optimizer, position)
-            record(schedule, position, loss, validate(network, examples, choice))
+            record(schedule, position, float(loss), validate(network, examples, choice))
             validated = time.perf_counter()
     return position
 
@@ -86,9 +90,7 @@ def learning_rate(highest: float, position: Position) -> float:
     [0.01, 0.9, 0.35, 0.0]
     """
     done = position.step - position.cycle_start
-    return (
-        highest * min(1, (done + 1) / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * done / position.cycle_steps))
-    )
+    return highest * min(1, (done + 1) / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * position.share))
 
 
 def record(schedule: Schedule, position: Position, loss: float, scores: Mapping[str, float]) -> None:
@@ -114,8 +116,8 @@ def _step(
     choice: Choice,
     highest_rate: float,
     position: Position,
-) -> float:
-    """Do one step and return its loss."""
+) -> Tensor:
+    """Do one step and return its loss, on the device."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(highest_rate, position)
     inputs, truths, contrasts = (tensor.to(choice.device) for tensor in problems.batch(position.step))
@@ -127,4 +129,4 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
     optimizer.step()
-    return float(loss.detach())
+    return loss.detach()
