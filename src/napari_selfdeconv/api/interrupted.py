@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, reason_of
 from napari_selfdeconv.io.atomic import find_leftovers, temporary_name
 from napari_selfdeconv.io.microscope_files import FOLDER_VARIABLE
 from napari_selfdeconv.training.checkpoint import read_checkpoint
@@ -56,6 +57,35 @@ class InterruptedRun:
         with contextlib.suppress(OSError):
             Checkpoint(self.path).discard()
 
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[Path]:
+        """Give the checkpoint a name of this process, under which no other process offers or removes it.
+
+        The old name returns if the run ends and leaves the checkpoint, so that the run is offered again.
+
+        Raises
+        ------
+        ConfigError
+            If the run is continued elsewhere or was discarded.
+        """
+        mine = self.path.with_name(temporary_name(_ENDING))
+        try:
+            written = self.path.stat()
+            os.utime(self.path)  # An older file does not count as one of this process.
+            self.path.rename(mine)
+            _rename_channels(self.path, mine)
+        except FileNotFoundError as error:
+            raise ConfigError("The interrupted run is continued in another window, or was discarded.") from error
+        except OSError as error:
+            raise ConfigError(f"The interrupted run cannot continue: {reason_of(error)}.") from error
+        try:
+            yield mine
+        finally:
+            with contextlib.suppress(OSError):
+                _rename_channels(mine, self.path)
+                os.utime(mine, ns=(written.st_atime_ns, written.st_mtime_ns))
+                mine.rename(self.path)
+
 
 def new_checkpoint(config: TrainConfig, about: Mapping[str, Any]) -> Checkpoint | None:
     """Return a checkpoint for a run of this process; None if the cache folder cannot be made.
@@ -94,10 +124,20 @@ def find_interrupted() -> InterruptedRun | None:
     for number, path in enumerate(left):
         if found is None:
             found = _read(path)
-        if number >= _MOST or found is None:
+        # One that has gone meanwhile was claimed by another process.
+        if (number >= _MOST or found is None) and path.exists():
             with contextlib.suppress(OSError):
                 Checkpoint(path).discard()
     return found
+
+
+def _rename_channels(old: Path, new: Path) -> None:
+    """Rename the checkpoints of further channels."""
+    for number in itertools.count(1):
+        path = Path(Checkpoint(old).of_channel(number).path)
+        if not path.exists():
+            return
+        path.rename(Checkpoint(new).of_channel(number).path)
 
 
 def _read(path: Path) -> InterruptedRun | None:

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Image
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import snapshot
+from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, MeasuredPsf
 from napari_selfdeconv._gui.runs.series import large_job, series_job, series_snapshot
 from napari_selfdeconv.api import interrupted
 from napari_selfdeconv.config.series import SeriesPlan
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Filling, drain
 from napari_selfdeconv.io import atomic
 from napari_selfdeconv.stop_token import StopToken
@@ -148,6 +151,32 @@ def test_an_interrupted_result_on_disk_goes_on(
     assert len(list(out.iterdir())) == 1
     assert dock.interrupted.isHidden()
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_a_run_that_is_continued_belongs_to_its_process(crashed: Any, tmp_path: Path) -> None:
+    """No other window offers it, removes it or continues it at the same time."""
+    image = np.random.default_rng(0).normal(100, 9, (32, 32)).astype(np.float32)
+    crashed(image)
+    found, other = api.find_interrupted(), api.find_interrupted()
+    assert found is not None
+    assert other is not None
+    os.utime(found.path, (1, 1))  # long before this process
+    Path(f"{found.path}.c1").touch()
+    source, psf = snapshot(Image(image, name="spots")), GivenPsf(found.psf, None)
+    job = deconvolve_job(source, psf, found.config, api.TileConfig(), PREVIEWS, resumed=found)
+    work = job(StopToken())
+    while getattr(next(work), "step", 0) < 5:
+        pass
+    assert api.find_interrupted() is None
+    with pytest.raises(ConfigError, match="continued in another window"), other.claimed():
+        raise AssertionError("claimed twice")
+    other.discard()
+    assert len(list(tmp_path.glob(".*"))) == 2
+    work.close()  # it ends without a result
+    again = api.find_interrupted()
+    assert again is not None
+    assert again.path == found.path
+    assert Path(f"{found.path}.c1").exists()
 
 
 def test_a_run_that_goes_on_elsewhere_is_not_offered_and_one_can_be_discarded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,25 +48,27 @@ def deconvolve_job(
         kernel, notes = psf.kernel(image)
         yield from map(Warned, notes)
         about = about_run(image, psf.voxels(image), tiles, weights)
-        checkpoint = checkpoint_of(config, about, resumed) if start_from is None else None
-        return (
-            yield from api.iter_deconvolve(
-                np.asarray(image.data),
-                kernel,
-                config,
-                weights=weights_of(weights),
-                tiles=tiles,
-                voxel_um=psf.voxels(image),
-                stop=token,
-                preview_every_s=PREVIEW_EVERY_S,
-                preview_region=previews.region,
-                preview_extra=previews.extra,
-                start_from=start_from,
-                quick_interim=True,
-                instant_first=True,
-                checkpoint=checkpoint,
+        # A model that is trained further is not stored.
+        claim = checkpoint_of(config, about, resumed) if start_from is None else nullcontext()
+        with claim as checkpoint:
+            return (
+                yield from api.iter_deconvolve(
+                    np.asarray(image.data),
+                    kernel,
+                    config,
+                    weights=weights_of(weights),
+                    tiles=tiles,
+                    voxel_um=psf.voxels(image),
+                    stop=token,
+                    preview_every_s=PREVIEW_EVERY_S,
+                    preview_region=previews.region,
+                    preview_extra=previews.extra,
+                    start_from=start_from,
+                    quick_interim=True,
+                    instant_first=True,
+                    checkpoint=checkpoint,
+                )
             )
-        )
 
     return job
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
@@ -30,12 +31,15 @@ def about_run(
     }
 
 
+@contextmanager
 def checkpoint_of(
     config: TrainConfig, about: Mapping[str, Any], resumed: InterruptedRun | None
-) -> Checkpoint | None:
-    """Return the checkpoint of an interrupted run to go on with, or a new one; None if none can be made."""
+) -> Iterator[Checkpoint | None]:
+    """Give the checkpoint of an interrupted run to go on with, or a new one; None if none can be made."""
     from napari_selfdeconv import api
 
     if resumed is None:
-        return api.new_checkpoint(config, about)
-    return api.Checkpoint(resumed.path, resume=True, about={**resumed.about, **about})
+        yield api.new_checkpoint(config, about)
+        return
+    with resumed.claimed() as path:
+        yield api.Checkpoint(path, resume=True, about={**resumed.about, **about})

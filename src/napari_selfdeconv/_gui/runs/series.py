@@ -95,8 +95,8 @@ def series_job(
         voxel = psfs[0].voxels(frame)
         place = None if folder is None else str(folder)
         stored = about_run(source, voxel, tiles, weights, series=plan.to_dict(), folder=place, **(about or {}))
-        checkpoint = checkpoint_of(config, stored, resumed)
-        with _out(api, source, folder, plan.axes, voxel) as (out, told):
+        claim = checkpoint_of(config, stored, resumed)
+        with claim as checkpoint, _out(api, source, folder, plan.axes, voxel) as (out, told):
             yield from told
             result = yield from api.iter_deconvolve_series(
                 source.data,
@@ -153,22 +153,23 @@ def large_job(
         stored = about_run(source, voxel, tiles, weights, region=bounds, out=str(path))
         yield Warned(f"The result is written to {path}.")
         try:
-            result = yield from api.iter_deconvolve_zarr(
-                source.data,
-                kernel,
-                path,
-                config,
-                weights=of_pixels,
-                region=region,
-                tiles=tiles,
-                voxel_um=voxel,
-                stop=token,
-                preview_every_s=PREVIEW_EVERY_S,
-                preview_region=previews.region,
-                preview_extra=previews.extra,
-                instant_first=True,
-                checkpoint=checkpoint_of(config, stored, resumed),
-            )
+            with checkpoint_of(config, stored, resumed) as checkpoint:
+                result = yield from api.iter_deconvolve_zarr(
+                    source.data,
+                    kernel,
+                    path,
+                    config,
+                    weights=of_pixels,
+                    region=region,
+                    tiles=tiles,
+                    voxel_um=voxel,
+                    stop=token,
+                    preview_every_s=PREVIEW_EVERY_S,
+                    preview_region=previews.region,
+                    preview_extra=previews.extra,
+                    instant_first=True,
+                    checkpoint=checkpoint,
+                )
             token.raise_if_cancelled()
         except (Cancelled, GeneratorExit):
             # Between two events, or after the last tile while the smaller copies were made.
