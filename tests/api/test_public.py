@@ -86,7 +86,9 @@ def test_results_save_and_show_themselves(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists already"):
         result.save(tmp_path / "a.ome.tif")
     result.save(tmp_path / "a.ome.tif", dtype="uint16", compression="zlib", overwrite=True)
-    assert read_image(tmp_path / "a.ome.tif").data.dtype == np.uint16
+    whole = read_image(tmp_path / "a.ome.tif").data
+    np.testing.assert_allclose(whole, result.image, atol=np.ptp(result.image) / 65535 + 1e-5)
+    assert whole.dtype == np.float32
     with pytest.raises(ConfigError, match=r"call it a\.ome\.tif"):
         result.save(tmp_path / "a.png")
     for _ in range(2):

@@ -14,6 +14,8 @@ import tifffile
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import check_image
 from napari_selfdeconv.io.images import ImageFile, read_image, read_psf, write_ome_tiff, write_psf
+from napari_selfdeconv.io.ome_tiff import as_stored
+from napari_selfdeconv.io.ome_zarr import write_zarr
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.io.units import micrometres
 
@@ -147,13 +149,41 @@ def test_the_ome_xml_follows_the_schema(tmp_path):
     assert image.objective_settings.refractive_index == 1.406
 
 
-def test_whole_numbers_say_their_scale(tmp_path):
-    data = np.array([[-1.0, 0.0], [0.5, 1.0]])
-    write_ome_tiff(tmp_path / "x.tif", data, dtype="uint16")
+@pytest.mark.parametrize("kind", ["tif", "zarr"])
+@pytest.mark.parametrize("shift", [0.0, 1e12])
+def test_scaled_whole_numbers_are_read_as_the_values(tmp_path, kind, shift):
+    data = np.array([[-1.0, 0.0], [0.5, 1.0]]) * (1 + shift / 1e7) + shift
+    path = tmp_path / f"x.{kind}"
+    stored, told = as_stored(data, "uint16")
+    provenance = {"seed": 1, "stored": told}
+    if kind == "zarr":
+        write_zarr(path, stored, provenance=provenance)
+    else:
+        write_ome_tiff(path, stored, provenance=provenance, dtype="uint16")
+    read = read_image(path)
+    np.testing.assert_allclose(read.data, data, atol=2 * np.ptp(data) / 65535)
+    assert read.provenance == {"seed": 1}
+    # The values are not scaled a second time after they were written again.
+    for dtype in ("float32", "uint16"):
+        if shift and dtype == "float32":
+            continue  # which refuses such values
+        write_ome_tiff(tmp_path / "again.tif", read.data, provenance=read.provenance, dtype=dtype)
+        again = read_image(tmp_path / "again.tif").data
+        np.testing.assert_allclose(again, data, atol=4 * np.ptp(data) / 65535)
+
+
+@pytest.mark.parametrize("told", [{"scale": 2.0}, {"dtype": "uint16", "scale": "x", "offset": 0}, {}, 5, None])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_numbers_without_a_known_scale_are_read_as_stored(tmp_path, told, dtype):
+    data = np.array([[0, 300], [7, 9]], dtype)
+    write_ome_tiff(tmp_path / "x.tif", data, provenance={"stored": told}, dtype=data.dtype.name)
     read = read_image(tmp_path / "x.tif")
-    told = read.provenance["stored"]
-    assert read.data.dtype == np.uint16
-    np.testing.assert_allclose(read.data * told["scale"] + told["offset"], data, atol=2 / 65535)
+    np.testing.assert_array_equal(read.data, data)
+    assert read.data.dtype == dtype
+    assert read.provenance == {"stored": told}
+
+
+def test_whole_numbers_that_are_only_rounded_stay_whole(tmp_path):
     counts = np.array([[0.4, 300.6], [65535.0, 7.0]])
     write_ome_tiff(tmp_path / "y.tif", counts, dtype="uint16")
     assert read_image(tmp_path / "y.tif").data.tolist() == [[0, 301], [65535, 7]]

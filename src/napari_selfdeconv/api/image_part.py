@@ -47,7 +47,7 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     """
     choice = choice or ImageChoice()
     file = read_image(path, series=choice.series, axes=choice.axes)
-    data, axes, record = _values(file), file.axes, file.record
+    data, axes, record = file.data, file.axes, file.record
     assert record is not None  # read_image always makes one
     for letter, name, number in (("C", "channel", choice.channel), ("T", "time", choice.time)):
         if number is None:
@@ -127,15 +127,6 @@ def channel_record(record: ImageRecord, number: int) -> ImageRecord:
     0.52
     """
     return _of_channel(record, number)
-
-
-def _values(file: ImageFile) -> NDArray[Any]:
-    """Return the intensities of a file. The record of a result states how its whole numbers were scaled."""
-    stored = (file.provenance or {}).get("stored")
-    if not isinstance(stored, dict) or (stored.get("scale"), stored.get("offset")) == (1.0, 0.0):
-        return file.data
-    scale, offset = float(stored.get("scale", 1.0)), float(stored.get("offset", 0.0))
-    return (file.data * scale + offset).astype(np.float32)
 
 
 def _of_channel(record: ImageRecord, number: int) -> ImageRecord:

@@ -6,6 +6,7 @@ Model files are written elsewhere.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from napari_selfdeconv.io.open_file import open_source
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.io.source import Source, squeezed
 from napari_selfdeconv.io.tiff_records import json_dict
+from napari_selfdeconv.io.units import number
 
 __all__ = ["ImageFile", "read_image", "read_psf", "read_record", "write_ome_tiff", "write_psf"]
 
@@ -35,7 +37,8 @@ class ImageFile:
     Attributes
     ----------
     data : ndarray
-        As stored, without its axes of length 1 (Y and X stay).
+        Intensities, without axes of length 1 (Y and X stay). They are as stored, unless the record says that whole
+        numbers were scaled: then they are the values before that.
     axes : str
         One letter for each axis, such as "YX", "ZYX" or "TCYX"; a third axis without a name is taken for Z.
     voxel_um : tuple of float or None
@@ -45,7 +48,7 @@ class ImageFile:
     description : str
         The file's own text, if it has one that is not provenance.
     provenance : dict or None
-        What `write_ome_tiff` was given.
+        What `write_ome_tiff` was given, without a scale that ``data`` no longer has.
     record : ImageRecord or None
         All that the file states about the image and the microscope.
 
@@ -145,7 +148,7 @@ def read_image(
     data, letters = _grey(data.reshape(record.shape), record.axes, path.name, colour)
     record, order = _in_order(dataclasses.replace(record, axes=letters, shape=data.shape, dtype=str(data.dtype)))
     data, letters = data.transpose(order), record.axes
-    provenance = json_dict(source.description)
+    data, provenance = _unscaled(data, json_dict(source.description))
     return ImageFile(
         data=data,
         axes=letters,
@@ -214,6 +217,27 @@ def write_psf(
     {'optics': {'na': 1.2}}
     """
     write_ome_tiff(path, psf, voxel_um=voxel_um, provenance=provenance)
+
+
+def _unscaled(
+    data: NDArray[Any], provenance: dict[str, Any] | None
+) -> tuple[NDArray[Any], dict[str, Any] | None]:
+    """Return the values of numbers that `as_stored` has scaled, and the record without the scale."""
+    stored = (provenance or {}).get("stored")
+    # Another program may have stored the numbers as another type since.
+    whole = (data.dtype.kind, data.dtype.itemsize) == ("u", 2)
+    if provenance is None or not isinstance(stored, dict) or stored.get("dtype") != "uint16" or not whole:
+        return data, provenance
+    scale, offset = number(stored.get("scale")), number(stored.get("offset"))
+    if (scale, offset) == (1.0, 0.0) or not (0 < scale < math.inf and math.isfinite(offset)):
+        return data, provenance
+    largest = max(abs(offset), abs(offset + scale * 65535))
+    # float32 has 24 bits: at least 256 levels of the range are different numbers in it.
+    fits = largest < min(scale * 2.0**31, float(np.finfo(np.float32).max))
+    values = np.empty(data.shape, np.float32 if fits else np.float64)
+    for plane in np.ndindex(data.shape[:-2]):
+        values[plane] = data[plane] * scale + offset
+    return values, {name: value for name, value in provenance.items() if name != "stored"}
 
 
 def _in_order(record: ImageRecord) -> tuple[ImageRecord, tuple[int, ...]]:

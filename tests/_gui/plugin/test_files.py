@@ -53,6 +53,16 @@ def test_whole_numbers_stay_whole_numbers(tmp_path, dtype, stored):
     assert read.provenance is None
 
 
+def test_a_result_in_scaled_whole_numbers_opens_with_its_values(tmp_path):
+    path = str(tmp_path / "x.ome.tif")
+    data = np.linspace(-0.25, 1, 72).reshape(8, 9)
+    write_ome_tiff(path, data, dtype="uint16")
+    ((read, meta, _),) = get_reader(path)(path)
+    np.testing.assert_allclose(read, data, atol=1e-4)
+    write_image(path, read, meta)
+    np.testing.assert_array_equal(read_image(path).data, read)
+
+
 @pytest.mark.parametrize("shape", [(8, 9, 3), (5, 8, 9, 4)])
 def test_an_rgb_layer_is_saved_as_three_channels(tmp_path, shape):
     data = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
