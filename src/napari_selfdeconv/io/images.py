@@ -219,9 +219,7 @@ def write_psf(
     write_ome_tiff(path, psf, voxel_um=voxel_um, provenance=provenance)
 
 
-def _unscaled(
-    data: NDArray[Any], provenance: dict[str, Any] | None
-) -> tuple[NDArray[Any], dict[str, Any] | None]:
+def _unscaled(data: NDArray[Any], provenance: dict[str, Any] | None) -> tuple[NDArray[Any], dict[str, Any] | None]:
     """Return the values of numbers that `as_stored` has scaled, and the record without the scale."""
     stored = (provenance or {}).get("stored")
     # Another program may have stored the numbers as another type since.
