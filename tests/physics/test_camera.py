@@ -151,3 +151,6 @@ def test_the_command_tells_photons_and_takes_camera_settings(
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Classical(method="rl", **bad)
+    if "background" not in bad:
+        with pytest.raises(ConfigError):
+            api.report_camera(np.eye(32), **bad)

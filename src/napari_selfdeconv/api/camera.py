@@ -33,7 +33,7 @@ def report_camera(
     Raises
     ------
     ConfigError
-        If the image is not 2D or 3D, or the weights do not fit.
+        If the image is not 2D or 3D, a value of the camera is impossible, or the weights do not fit.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from scipy.ndimage import (
     percentile_filter,
 )
 from scipy.optimize import nnls
+
+from napari_selfdeconv.config.rules import Number
+from napari_selfdeconv.config.settings import Settings
 
 # Second differences along both axes of a plane: white noise keeps its variance, smooth light vanishes.
 _NOISE_FILTER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
@@ -40,8 +43,8 @@ class NoiseLine:
 
 
 @dataclass(frozen=True)
-class Known:
-    """The known values of a camera. A value of None is estimated.
+class Known(Settings):
+    """The known values of a camera. A value of None is estimated; 0 is a value.
 
     Attributes
     ----------
@@ -50,9 +53,9 @@ class Known:
     read_noise : standard deviation of the noise of a pixel without light, units of the image.
     """
 
-    offset: float | None = None
-    gain: float | None = None
-    read_noise: float | None = None
+    offset: Annotated[float | None, Number(-1e9, 1e9)] = None
+    gain: Annotated[float | None, Number(0.0, 1e9, open_low=True)] = None
+    read_noise: Annotated[float | None, Number(0.0, 1e9)] = None
 
 
 @dataclass(frozen=True, eq=False)

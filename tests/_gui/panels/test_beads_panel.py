@@ -155,7 +155,7 @@ def test_failures_are_told_with_the_remedy(
     assert "All 6 beads were rejected" in panel.status.text()
     assert "smaller window" in panel.status.text()
     assert len(panel.viewer.layers) == 1
-    panel.form.window_um[1].setValue(0)
+    panel.form.window_um[1].set_number(None)
     make_psf(panel)
     assert "beads PSF from 5 beads" in panel.viewer.layers
 

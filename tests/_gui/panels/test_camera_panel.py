@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY
+from napari_selfdeconv._gui.panels.camera import CameraPanel
 
 
 def recorded() -> np.ndarray:
@@ -73,6 +76,27 @@ def test_what_is_known_of_the_camera_is_taken(looked: Any, qtbot: Any) -> None:
     assert panel.camera() == {"gain": 2.0, "background": "varying"}
     qtbot.waitUntil(lambda: panel.report_note.text() != before, timeout=20_000)
     assert "2 a photon" in panel.report_note.text()
+
+
+@pytest.mark.parametrize("typed", ["0", "-3.5", "100"])
+def test_any_offset_can_be_typed_and_an_empty_field_is_estimated(qtbot: Any, typed: str) -> None:
+    panel = CameraPanel(ViewerModel())
+    qtbot.addWidget(panel)
+    box = panel.numbers["offset"]
+
+    def type_in(text: str) -> None:
+        box.selectAll()
+        qtbot.keyClick(box, Qt.Key.Key_Delete)
+        qtbot.keyClicks(box, text)
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+
+    assert (box.text(), panel.camera()) == ("auto", {})
+    type_in(typed)
+    assert (box.text(), panel.camera()) == (typed, {"offset": float(typed)})
+    type_in("")
+    assert (box.text(), panel.camera()) == ("auto", {})
+    qtbot.keyClick(box, Qt.Key.Key_Up)
+    assert panel.camera() == {"offset": 0.0}
 
 
 def test_an_image_is_looked_at_only_when_the_section_is_open(open_dock: Callable[..., Any]) -> None:

@@ -9,26 +9,19 @@ from napari.layers import Image, Points
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, NumberBox, looks_like_input
+from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, LayerBox, NumberBox, looks_like_input
 from napari_selfdeconv._gui.forms.problems import voxel_problem
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
 from napari_selfdeconv._gui.layers.beads import points_in
 from napari_selfdeconv._gui.layers.exchange import check_image
 from napari_selfdeconv.errors import ConfigError
 
-AUTO = "auto"
 _FIND = "find them for me"
 
 
 def looks_like_beads(layer: Image) -> bool:
     """Whether the name says that this is an image of beads."""
     return looks_like_input(layer) and re.search(r"bead", layer.name.lower()) is not None
-
-
-def _auto(step: float, tip: str) -> NumberBox:
-    box = NumberBox(0.0, step, tip, may_be_unknown=True)
-    box.setSpecialValueText(AUTO)
-    return box
 
 
 class BeadsForm(QWidget):
@@ -47,15 +40,17 @@ class BeadsForm(QWidget):
         )
         self.voxel_fields = VoxelFields(viewer)
         self.voxel, self.voxel_note = self.voxel_fields.boxes, self.voxel_fields.note
-        wide = "Size of the PSF in micrometres. 'auto' takes the largest one that fits between the beads"
-        self.window_um = [_auto(0.5, wide) for _ in range(2)]
+        wide = "Size of the PSF in micrometres; by default the largest one that fits between the beads"
+        self.window_um = [AutoBox(0.5, wide) for _ in range(2)]
         self.average = ChoiceBox(
             [("mean (robust)", "mean"), ("median", "median")], "How the registered beads are averaged"
         )
         self.rotational = QCheckBox("Average about the optical axis")
         self.rotational.setToolTip("Reduces noise. Correct only if the PSF is round (no coma or astigmatism)")
-        self.threshold = _auto(10, "Least height of a bead above its surroundings, in grey levels")
-        self.saturation = _auto(100, "Grey level from which a bead is saturated, such as 4095 for a 12-bit camera")
+        self.threshold = AutoBox(10, "Least height of a bead above its surroundings, in grey levels")
+        self.saturation = AutoBox(
+            100, "Grey level from which a bead is saturated, such as 4095 for a 12-bit camera"
+        )
         self.brightness = NumberBox(30, 5, "Beads dimmer than this share of the typical bead are rejected")
         self.neighbour = NumberBox(20, 5, "A neighbour dimmer than this share of the bead is tolerated")
         self.outlier = NumberBox(
@@ -100,8 +95,8 @@ class BeadsForm(QWidget):
         points = None if layer is None else points_in(image, layer)
         chosen = BeadSettings(
             window_um=self._window(image.ndim),
-            threshold=self.threshold.value() or None,
-            saturation=self.saturation.value() or None,
+            threshold=self.threshold.number(),
+            saturation=self.saturation.number(),
             min_brightness=self.brightness.value() / 100,
             neighbour_share=self.neighbour.value() / 100,
             outlier_sigmas=self.outlier.value(),
@@ -111,12 +106,12 @@ class BeadsForm(QWidget):
         return image, voxel, points, chosen
 
     def _window(self, ndim: int) -> tuple[float, ...] | None:
-        axial, lateral = (box.value() for box in self.window_um)
-        if lateral == 0 and (ndim == 2 or axial == 0):
-            return None
-        if lateral == 0 or (ndim == 3 and axial == 0):
+        axial, lateral = (box.number() for box in self.window_um)
+        sizes = (axial, lateral, lateral) if ndim == 3 else (lateral, lateral)
+        given = tuple(size for size in sizes if size is not None)
+        if given and len(given) < len(sizes):
             raise ConfigError("Window: give both z and y, x in micrometres, or leave both on auto.")
-        return ((axial,) if ndim == 3 else ()) + (lateral, lateral)
+        return given or None
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)

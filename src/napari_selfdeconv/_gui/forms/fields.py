@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from magicgui.widgets import create_widget
 from napari.layers import Image, Layer
 from qtpy.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtGui import QValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -24,6 +24,8 @@ from napari_selfdeconv._gui.layers.exchange import SWIPE, role
 
 #: Shown while a number is missing.
 UNKNOWN = "?"
+#: Shown while a number is estimated.
+AUTO = "auto"
 #: Marks a field whose value comes from the file of the image.
 FROM_FILE = " *"
 _WRONG = "{ border: 2px solid #e0555f; }"
@@ -68,6 +70,43 @@ class NumberBox(QuietWheel, QDoubleSpinBox):
     def mark_wrong(self, wrong: bool) -> None:
         """Draw a red outline around the field, or take it away."""
         self.setStyleSheet(f"QDoubleSpinBox {_WRONG}" if wrong else "")
+
+
+class AutoBox(NumberBox):
+    """A number of any sign that is estimated unless it is typed; 0 is a number. An empty field shows "auto".
+
+    Qt has no empty number: the lowest of the range stands for it. No measured value is as low.
+    """
+
+    _LOWEST = -100_000.0
+
+    def __init__(self, step: float, tip: str) -> None:
+        super().__init__(0.0, step, f"{tip}. Empty: {AUTO}")
+        self.setSpecialValueText(AUTO)
+        self.setMinimum(self._LOWEST)
+        self.set_number(None)
+
+    def number(self) -> float | None:
+        """Return the typed number; None if it is to be estimated."""
+        return None if self.value() == self._LOWEST else self.value()
+
+    def set_number(self, number: float | None) -> None:
+        """Show a number, or "auto" for None."""
+        self.setValue(self._LOWEST if number is None else number)
+
+    def validate(self, text: str | None, place: int) -> tuple[QValidator.State, str, int]:
+        if text in ("", AUTO):
+            return QValidator.State.Acceptable, text, place
+        return super().validate(text, place)
+
+    def valueFromText(self, text: str | None) -> float:
+        return self._LOWEST if text in ("", AUTO) else float(super().valueFromText(text))
+
+    def stepBy(self, steps: int) -> None:
+        if self.number() is None:
+            self.setValue(0.0)
+        else:
+            super().stepBy(steps)
 
 
 class WavelengthBox(NumberBox):

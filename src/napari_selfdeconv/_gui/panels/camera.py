@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, Note, NumberBox
+from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, LayerBox, Note
 from napari_selfdeconv._gui.forms.layout import labelled_grid
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, transform_of
 from napari_selfdeconv._gui.panels.histogram import HistogramPlot
@@ -20,7 +20,6 @@ from napari_selfdeconv.errors import ConfigError
 
 #: A pause in typing before anything is computed.
 DEBOUNCE_MS = 300
-_AUTO = "auto"
 _BY_LAYER = "layer"
 _CHOICES: list[tuple[str, Any]] = [
     ("leave out", "auto"),
@@ -64,7 +63,7 @@ class CameraPanel(QWidget):
             "gain": "Grey levels of one photon",
             "read_noise": "Noise of a pixel without light, in grey levels",
         }
-        self.numbers = {name: _auto(tip) for name, tip in tips.items()}
+        self.numbers = {name: AutoBox(1.0, tip) for name, tip in tips.items()}
         self.report_note = Note()
         self.histogram = HistogramPlot()
         self.runs = RunController(self)
@@ -134,7 +133,8 @@ class CameraPanel(QWidget):
             self._later()
 
     def _known(self) -> dict[str, float]:
-        return {name: box.value() for name, box in self.numbers.items() if box.text() != _AUTO}
+        typed = {name: box.number() for name, box in self.numbers.items()}
+        return {name: number for name, number in typed.items() if number is not None}
 
     def _on_answer(self, _value: Any = None) -> None:
         self.labels_box.setVisible(self.pixels.value() == _BY_LAYER)
@@ -195,9 +195,3 @@ class CameraPanel(QWidget):
         ):
             layout.addWidget(widget)
         self.labels_box.hide()
-
-
-def _auto(tip: str) -> NumberBox:
-    box = NumberBox(0.0, 1.0, f"{tip}; {_AUTO} estimates it from the image", may_be_unknown=True)
-    box.setSpecialValueText(_AUTO)
-    return box
