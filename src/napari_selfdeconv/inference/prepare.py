@@ -131,7 +131,10 @@ class Problem:
         image = np.ascontiguousarray(as_array("the image", image))
         check_layout("the image", image)
         if image.ndim != model.psf.ndim:
-            raise ConfigError(f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}")
+            remedy = "keep one channel and time point" if image.ndim > model.psf.ndim else "give a stack (z, y, x)"
+            raise ConfigError(
+                f"the model is for {model.psf.ndim}D images, got an image of shape {image.shape}: {remedy}"
+            )
         evens = None if model.config.result.even_border and model.whole_psf is None else False
         made = cls._made(image, model.psf, evens, weights)
         return replace(made._with_noise_checked(model.given_psf), whole_psf=model.whole_psf)

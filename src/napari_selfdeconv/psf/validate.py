@@ -44,7 +44,7 @@ def check_psf(
     shape = tuple(int(n) for n in image_shape)
     if data.ndim != len(shape):
         remedy = (
-            "give a 3D PSF, or take one plane of the image"
+            "give a 3D PSF, or take one plane or time point of the image"
             if data.ndim < len(shape)
             else "give one plane of the PSF (the one in focus), or a 3D image"
         )

@@ -10,11 +10,14 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_selfdeconv import api
-from napari_selfdeconv._gui.layers.exchange import about, snapshot
+from napari_selfdeconv._gui.layers.exchange import about, add_result, snapshot
 from napari_selfdeconv._gui.layers.results import WholeResult
+from napari_selfdeconv._gui.panels.model import ModelPanel
 from napari_selfdeconv._gui.runs.compare import measure_job
 from napari_selfdeconv._gui.runs.judge import residual_job
 from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, optics_record
+from napari_selfdeconv._gui.runs.series import series_snapshot
+from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.events import drain
 from napari_selfdeconv.stop_token import StopToken
 
@@ -46,3 +49,20 @@ def test_a_layer_remembers_the_psf_that_was_given_and_its_optics() -> None:
     told = about(viewer.layers["a [deconvolved]"])
     assert told["psf"].shape == (9, 9, 9)
     assert api.optics_of(told) == (CHOSEN.optics,)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("tyx", (3, 8, 8)), ("tzyx", (2, 3, 8, 8)), ("cyx", (8, 8, 3))])
+def test_a_residual_of_a_series_is_refused_with_what_to_do(qtbot: Any, axes: str, shape: tuple[int, ...]) -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros(shape), name="movie", rgb=axes == "cyx")
+    record = {"psf": np.ones((3, 3)), "series": {"axes": axes}}
+    source = series_snapshot(image, SeriesPlan(axes=axes), grey=False)
+    result = add_result(viewer, source, np.zeros(source.data.shape), "deconvolved", record)
+    viewer.layers.selection = {result}
+    panel = ModelPanel(viewer, lambda: None, lambda: False)  # type: ignore[arg-type, return-value]
+    qtbot.addWidget(panel)
+    panel.residual_button.click()
+    said = panel.note.text()
+    assert f"one frame only, and 'movie [deconvolved]' has several (axes {', '.join(axes)})" in said
+    assert ("Split RGB" if axes == "cyx" else "Split Stack") in said
+    assert "PSF" not in said

@@ -36,6 +36,7 @@ from napari_selfdeconv._gui.plugin.preferences import preferences
 from napari_selfdeconv._gui.runs.activity import Activity
 from napari_selfdeconv._gui.runs.compare import MethodResult, Row, compare_job, measure_job
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
+from napari_selfdeconv._gui.runs.judge import check_one_frame
 from napari_selfdeconv._gui.runs.psf_choice import Psf, sized
 from napari_selfdeconv._gui.runs.warm_up import warm_up
 from napari_selfdeconv.config.presets import preset
@@ -160,12 +161,15 @@ class CompareWidget(DockBase):
     def _measure(self, source: LayerSnapshot, psf: Psf, follows: bool = False) -> None:
         layer = source_layer(self.viewer, source)
         results = [] if layer is None else results_of(self.viewer, layer)
-        named = [(one.name, one.data, _background(one)) for one in results if role(one) != "truth"]
-        if not named:
+        results = [one for one in results if role(one) != "truth"]
+        named = [(one.name, one.data, _background(one)) for one in results]
+        if layer is None or not named:
             self._refuse("There is no result of this image yet: press Run.")
             return
         truth = self.truth_box.layer if self.use_truth.isChecked() else None
         try:
+            for one in results:
+                check_one_frame("Scores are made", layer, one.name, about(one))
             weights = self.camera_panel.weights()
         except ConfigError as error:
             self._refuse(error)

@@ -15,7 +15,7 @@ from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, add_result, ad
 from napari_selfdeconv._gui.qt import existing
 from napari_selfdeconv._gui.runs.controller import RunRequest
 from napari_selfdeconv._gui.runs.inputs import RunInputs, required
-from napari_selfdeconv._gui.runs.judge import apply_job, residual_job, uncertainty_job
+from napari_selfdeconv._gui.runs.judge import apply_job, check_one_frame, residual_job, uncertainty_job
 from napari_selfdeconv._gui.runs.plan import Repetition
 from napari_selfdeconv._gui.runs.psf_choice import sized
 from napari_selfdeconv._gui.runs.repeat import Ingredients, command_text, ingredients, python_text
@@ -156,6 +156,7 @@ class ModelPanel(QWidget):
     def residual(self) -> None:
         """Add the residual of the selected result."""
         made, result = self._selected()
+        check_one_frame("A residual is made", made.source, result.name, made.provenance)
         source = image_snapshot(made.source)
         tag = f"residual of {result.name.removeprefix(source.name).strip(' []')}"
         job = residual_job(source, result.data, made.psf, made.provenance)

@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot
 from napari_selfdeconv._gui.runs.camera import weights_of
@@ -56,6 +57,24 @@ def _differences(model: Model, image: LayerSnapshot, psf: Psf | ConfigError) -> 
         unknown = f"The PSF above was not compared with the PSF of the model, which is used: {error}"
         return [unknown, *api.model_differences(model, None, image.voxel_um)]
     return api.model_differences(model, kernel, psf.voxels(image))
+
+
+def check_one_frame(what: str, source: Image, name: str, record: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a result is one of a series or of several channels, with what to do.
+
+    Parameters
+    ----------
+    what : what is made for one frame, as the subject of a sentence.
+    source : the layer that the result was made from.
+    name, record : name and record of the result.
+    """
+    axes = (record.get("series") or {}).get("axes")
+    if axes:
+        raise ConfigError(
+            f"{what} of one frame only, and '{name}' has several (axes {', '.join(axes)}). Right-click the image "
+            f"'{source.name}', choose '{'Split RGB' if source.rgb else 'Split Stack'}', and train on one frame. "
+            "Then select its result."
+        )
 
 
 def residual_job(image: LayerSnapshot, result: Any, psf: np.ndarray, record: Mapping[str, Any]) -> Job:
