@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.api import every_frame
 from napari_selfdeconv.config.template import Template
-from napari_selfdeconv.events import Progress, drain
+from napari_selfdeconv.events import Progress, Warned, drain
 from napari_selfdeconv.restoration.methods import Classical
 from napari_selfdeconv.stop_token import StopToken
 
@@ -62,3 +63,21 @@ def test_models_are_applied_in_the_tiles_and_whatever_the_method_of_the_settings
     outcome = drain(api.iter_run(one, Template.from_dict(told), models=[model]))
     assert seen == [48]
     np.testing.assert_allclose(outcome.image, api.apply_model(model, MOVIE[0, 0], weights="auto"), rtol=1e-5)
+
+
+def test_channels_whose_light_was_not_corrected_are_said_and_recorded(psf: Path) -> None:
+    movie = np.repeat(MOVIE, 3, axis=1)
+    movie[1] += 100
+    movie[1, 3] -= 100
+    told = {
+        "method": {"name": "wiener", "regularisation": 0.1},
+        "psf": {"file": str(psf)},
+        "image": {"correct_light": "bleaching"},
+    }
+    events: list[Any] = []
+    work = api.iter_run(replace(FILE, data=movie), Template.from_dict(told))
+    record = drain(work, events.append).provenance["corrected_light"]
+    heard = [event.message for event in events if isinstance(event, Warned)]
+    (said,) = [one for one in heard if one.startswith("The light of channel 1 along time could not be measured")]
+    assert record["left"] == [said]
+    assert [course["channel"] for course in record["courses"]] == [0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
-from napari_selfdeconv.physics.illumination import correct_light, measure_light
+from napari_selfdeconv.physics.illumination import Correction, correct_light, measure_light, uncorrected_light
 
 
 def scene(seed: int = 0, shape: tuple[int, ...] = (24, 28)) -> np.ndarray:
@@ -76,6 +76,26 @@ def test_few_frames_and_darkness_have_no_course() -> None:
     broken = movie(0.1, np.zeros(9))
     broken[2] = np.nan
     assert measure_light(broken, "tyx") == []
+
+
+def test_channels_without_a_course_are_named() -> None:
+    still = np.zeros(8)
+    image = np.stack([movie(0.1, still), movie(0.1, still), np.zeros((8, 24, 28)), movie(0.0, still)], 1)
+    image[3, 1, 0, 0] = np.nan
+    courses = measure_light(image, "tcyx")
+    (said,) = uncorrected_light(image.shape, "tcyx", courses, "both")
+    assert "channels 1 and 2 along time could not be measured: a time point is dark, or has" in said
+    with pytest.warns(UserWarning, match="channels 1 and 2"):
+        even = correct_light(image, "tcyx", courses, "bleaching")
+    np.testing.assert_array_equal(even[:, 1:3], image[:, 1:3].astype(np.float32))
+    assert uncorrected_light(image[:, :1].shape, "tcyx", courses, "both") == []
+
+
+@pytest.mark.parametrize(("what", "said"), [("both", True), ("flicker", True), ("bleaching", False)])
+def test_too_few_planes_are_said_where_flicker_is_corrected(what: Correction, said: bool) -> None:
+    image = movie(0.1, np.zeros(8), (3, 12, 14))
+    found = uncorrected_light(image.shape, "tzyx", measure_light(image, "tzyx"), what)
+    assert [("7 planes are needed, and there are 3" in one) for one in found] == [True] * said
 
 
 def test_the_command_shows_it_and_corrects_on_request(

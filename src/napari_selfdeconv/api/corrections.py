@@ -12,18 +12,37 @@ from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.images import ImageFile
-from napari_selfdeconv.physics.illumination import Course, correct_light, measure_light
+from napari_selfdeconv.physics.illumination import Course, apply_courses, measure_light, uncorrected_light
 
 
-def evened(file: ImageFile, template: Template) -> tuple[ImageFile, list[Course], dict[str, Any]]:
-    """Return the file, with even light if the template asks for it, its courses of light, and a record."""
+class Evened(NamedTuple):
+    """A file, with even light if that was asked for.
+
+    Attributes
+    ----------
+    file : the file.
+    courses : its courses of light; without a correction those that matter.
+    record : what was corrected, for the record of a result; empty without a correction.
+    warnings : what was asked for and not corrected.
+    """
+
+    file: ImageFile
+    courses: list[Course]
+    record: dict[str, Any]
+    warnings: list[str]
+
+
+def evened(file: ImageFile, template: Template) -> Evened:
+    """Return the file, with even light if the template asks for it."""
     courses = measure_light(file.data, file.axes) if len(file.axes) > 2 else []
     what = template.image.correct_light
     if what is None:
-        return file, [course for course in courses if course.matters], {}
-    data = correct_light(file.data, file.axes, courses, what)
+        return Evened(file, [course for course in courses if course.matters], {}, [])
+    data = apply_courses(file.data, file.axes, courses, what)
+    left = uncorrected_light(file.data.shape, file.axes, courses, what)
     told = [{"axis": one.axis, "channel": one.channel, "factors": one.factors(what).tolist()} for one in courses]
-    return dataclasses.replace(file, data=data), courses, {"corrected_light": {"what": what, "courses": told}}
+    record = {"corrected_light": {"what": what, "courses": told, "left": left}}
+    return Evened(dataclasses.replace(file, data=data), courses, record, left)
 
 
 class Shifts(NamedTuple):

@@ -91,7 +91,7 @@ def iter_run(
         raise ConfigError(f"the axes {file.axes} are not known", "name them with --axes, by letters of TCZYX")
     spatial = tuple(n for n, axis in zip(file.data.shape, file.axes, strict=True) if axis in "ZYX")
     method = None if models or is_network(template) else classical_of(template.method)
-    file, courses, corrected = evened(file, template)
+    file, courses, corrected, left = evened(file, template)
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     psfs: list[ChosenPsf] = []
     several = file.axes.count("C")
@@ -102,6 +102,7 @@ def iter_run(
         )
         for course in courses
     ]
+    said += [Warned(sentence) for sentence in left]
     for number in range(0 if models else channels):
         one = first_frame(file, number, spatial)
         whole = method is None or method.border == "open"

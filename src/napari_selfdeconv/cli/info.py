@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from napari_selfdeconv.cli.options import template_of
+from napari_selfdeconv.cli.terminal import say
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def run_light(args: argparse.Namespace, _token: StopToken) -> None:
 
     file = api.open_input(args.image, template_of(args))
     courses = api.measure_light(file.data, file.axes)
+    for sentence in api.uncorrected_light(file.data.shape, file.axes, courses, "both"):
+        say(sentence)
     if args.json:
         rows = [
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
@@ -167,10 +168,47 @@ def measure_light(image: Any, axes: str) -> list[Course]:
     return found
 
 
+def uncorrected_light(shape: Sequence[int], axes: str, courses: Sequence[Course], what: Correction) -> list[str]:
+    """Return sentences on the channels that a correction leaves as they are, because they have no course.
+
+    Parameters
+    ----------
+    shape, axes : of the image, as in `measure_light`.
+    courses : result of `measure_light` for this image.
+    what : as in `correct_light`.
+
+    Examples
+    --------
+    >>> uncorrected_light((9, 2, 4, 4), "tcyx", [], "bleaching")[0][:70]
+    'The light of channels 0 and 1 along time could not be measured: a time'
+    """
+    plan = SeriesPlan(axes=axes.lower())
+    plan.check(shape)
+    there = {(course.axis, course.channel) for course in courses}
+    channels = plan.count("c", shape)
+    said = []
+    for axis, along, part in (("t", "time", "time point"), ("z", "z", "plane")):
+        n = plan.count(axis, shape)
+        left = [str(channel) for channel in range(channels) if (axis, channel) not in there]
+        if n == 1 or not left or (axis == "z" and what == "bleaching"):
+            continue
+        names = f"channels {', '.join(left[:-1])} and {left[-1]}" if len(left) > 1 else f"channel {left[0]}"
+        why = f"a {part} is dark, or has pixels that are not finite"
+        if n < _FEWEST:
+            why = f"{_FEWEST} {part}s are needed, and there are {n}"
+        said.append(
+            f"The light{f' of {names}' if channels > 1 else ''} along {along} could not be measured: {why}. "
+            "A correction leaves it as it was recorded."
+        )
+    return said
+
+
 def correct_light(
     image: NDArray[Any], axes: str, courses: Sequence[Course], what: Correction
 ) -> NDArray[np.float32]:
     """Return a series with constant light: corrected for bleaching, flicker, or both; float32.
+
+    A warning names the channels that are left as they are (`uncorrected_light`).
 
     Parameters
     ----------
@@ -191,6 +229,16 @@ def correct_light(
     >>> round(float(even[0, 1, 1]), 1) == round(float(even[-1, 1, 1]), 1)
     True
     """
+    out = apply_courses(image, axes, courses, what)
+    for sentence in uncorrected_light(out.shape, axes, courses, what):
+        warnings.warn(sentence, stacklevel=2)
+    return out
+
+
+def apply_courses(
+    image: NDArray[Any], axes: str, courses: Sequence[Course], what: Correction
+) -> NDArray[np.float32]:
+    """Do the work of `correct_light`, without its warnings."""
     wanted = [course for course in courses if what != "bleaching" or course.axis == "t"]
     if not wanted:
         raise ConfigError(
