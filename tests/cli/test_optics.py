@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_selfdeconv.api import Microscope, complete_optics, save_microscope
+from napari_selfdeconv.api.record_optics import given_optics, told_optics
 from napari_selfdeconv.cli.options import template_of
 from napari_selfdeconv.cli.parser import make_parser
 from napari_selfdeconv.config.optics import Optics
@@ -70,6 +71,36 @@ def test_a_microscope_without_a_model_is_not_taken_for_another():
     assert optics(other, "--psf-model", "widefield").na == 1.4
 
 
+@pytest.mark.parametrize("modality", ["light sheet", "laser scanning confocal", "TIRF"])
+def test_a_kind_of_microscope_that_overrules_the_file_is_said_and_recorded(modality):
+    record = record_of(**{**CHANNEL, "modality": modality})
+    found, stated, said = complete(record, "--psf-model", "widefield")
+    assert said == (
+        f"the file states the microscope {modality}, and the PSF is that of a widefield one, as chosen",
+    )
+    sources = {one.name: one.source for one in stated}
+    assert sources["psf_model"] == f"given; the file states {modality}"
+    # Settings that are saved from the result choose it again.
+    assert given_optics({"optics": told_optics(found, sources)}) == {"psf_model": "widefield"}
+
+
+def test_values_that_ask_for_another_kind_of_microscope_are_said():
+    confocal = ("--excitation-um", "0.488", "--pinhole-au", "0")
+    found, stated, said = complete(record_of(**CHANNEL), *confocal)
+    assert found.pinhole_au == 0
+    assert "states the microscope widefield, and the PSF is that of a confocal one" in said[0]
+    assert str(stated[-1]) == "--psf-model confocal (given; the file states widefield)"
+
+
+def test_a_given_value_says_what_the_file_states():
+    _, stated, said = complete(record_of(**CHANNEL), "--na", "1.3", "--wavelength-um", "0.5201")
+    assert [str(one) for one in stated[:2]] == [
+        "--na 1.3 (given; the file states 1.4)",
+        "--wavelength-um 0.5201 (given)",
+    ]
+    assert said == ()
+
+
 def test_an_unknown_microscope_and_doubts_are_said():
     doubts = (Remark(field="na", problem="two numbers", remedy="choose"),)
     found, _, said = complete(record_of(doubts, emission_um=0.52))
@@ -85,7 +116,11 @@ def test_a_microscope_fills_what_is_not_given(tmp_path):
     found, stated, _ = complete(record_of(**CHANNEL), "--microscope", path, "--wavelength-um", "0.52")
     assert (found.na, found.wavelength_um, found.pinhole_au) == (1.2, 0.52, 1.0)
     sources = {one.name: one.source for one in stated}
-    assert (sources["na"], sources["wavelength_um"]) == ("the microscope 60x water", "given")
+    assert (sources["na"], sources["wavelength_um"]) == (
+        "the microscope 60x water; the file states 1.4",
+        "given",
+    )
+    assert sources["psf_model"] == "the microscope 60x water; the file states widefield"
     with pytest.raises(ConfigError, match="there is no microscope 'mine'"):
         optics(record_of(**CHANNEL), "--microscope", "mine")
 

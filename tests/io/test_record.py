@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from napari_selfdeconv.api.inputs import choose_psf
+from napari_selfdeconv.api.outcome import origin
 from napari_selfdeconv.cli.info import info_lines
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import ConfigError
@@ -64,6 +65,19 @@ def test_a_record_without_places_is_enough():
     file = ImageFile(data=np.eye(32), axes="YX", voxel_um=record.voxel_um, record=record)
     assert [one.source for one in choose_psf(file, Template()).stated] == ["the record"] * 3
     assert any(line.endswith("the record") for line in info_lines(record))
+
+
+def test_a_given_voxel_size_that_is_not_the_files_is_said_and_recorded():
+    record = ImageRecord(
+        file="a.tif", format="x", axes="YX", shape=(32, 32), dtype="f4", voxel_y_um=0.1, voxel_x_um=0.1, na=0.8,
+        refractive_index=1.0, channels=(ChannelRecord(emission_um=0.5, modality="widefield"),),
+    )  # fmt: skip
+    for given, other in (((0.1, 0.1), False), ((0.1, 0.2), True)):
+        file = ImageFile(data=np.eye(32), axes="YX", voxel_um=given, record=record)
+        chosen = choose_psf(file, Template())
+        said = "the voxel size is 0.1 x 0.2 um, as given; the file states 0.1 x 0.1 um"
+        assert (said in chosen.warnings) == other
+        assert origin(file, [chosen]).get("voxel_um_of_file") == ([0.1, 0.1] if other else None)
 
 
 def plane_positions(unit):

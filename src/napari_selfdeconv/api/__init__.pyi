@@ -59,7 +59,10 @@ from napari_selfdeconv.api.memory import memory_outlook as memory_outlook
 from napari_selfdeconv.api.outcome import Outcome as Outcome
 from napari_selfdeconv.api.outcome import origin as origin
 from napari_selfdeconv.api.provenance import applied_record as applied_record
+from napari_selfdeconv.api.provenance import psf_record as psf_record
 from napari_selfdeconv.api.record_optics import optics_of as optics_of
+from napari_selfdeconv.api.record_optics import overruled as overruled
+from napari_selfdeconv.api.record_optics import told_optics as told_optics
 from napari_selfdeconv.api.reproduce import as_command as as_command
 from napari_selfdeconv.api.reproduce import as_python as as_python
 from napari_selfdeconv.api.reproduce import kind_of as kind_of
@@ -125,6 +128,7 @@ from napari_selfdeconv.physics.camera import CameraReport as CameraReport
 from napari_selfdeconv.physics.illumination import Course as Course
 from napari_selfdeconv.physics.illumination import correct_light as correct_light
 from napari_selfdeconv.physics.illumination import measure_light as measure_light
+from napari_selfdeconv.physics.illumination import uncorrected_light as uncorrected_light
 from napari_selfdeconv.physics.mask import Unmeasured as Unmeasured
 from napari_selfdeconv.physics.mask import find_hot_pixels as find_hot_pixels
 from napari_selfdeconv.physics.mask import find_unmeasured as find_unmeasured
@@ -151,6 +155,7 @@ from napari_selfdeconv.psf.models import PsfModel as PsfModel
 from napari_selfdeconv.psf.models import make_optics as make_optics
 from napari_selfdeconv.psf.models import model_key as model_key
 from napari_selfdeconv.psf.models import parameter_values as parameter_values
+from napari_selfdeconv.psf.models import stated_model as stated_model
 from napari_selfdeconv.psf.parameters import PsfParameters as PsfParameters
 from napari_selfdeconv.psf.parameters import load_parameters as load_parameters
 from napari_selfdeconv.psf.parameters import save_parameters as save_parameters

@@ -16,7 +16,8 @@ from napari_selfdeconv.inference.make_ready import make_ready
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.weigh import Weights
-from napari_selfdeconv.network.model import Model, psf_hash
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.psf.measure import psf_hash
 from napari_selfdeconv.psf.validate import check_psf
 from napari_selfdeconv.stop_token import StopToken
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_selfdeconv._version import __version__
+from napari_selfdeconv.api.provenance import beads_record
 from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Finished, Tick, Warned, drain, report_progress
@@ -225,18 +226,7 @@ def _finish(
         threshold=spots.threshold,
         noise=noise / float(average.max()),
     )
-    record = {
-        "software": "napari-selfdeconv",
-        "version": __version__,
-        "beads_used": result.used,
-        "beads_rejected": result.rejected,
-        "settings": settings.to_dict(),
-        "threshold": result.threshold,
-        "voxel_um": list(voxel),
-        "shape": list(psf.shape),
-        "fwhm_um": list(width),
-    }
-    return BeadPsf(**{**vars(result), "provenance": record})
+    return replace(result, provenance=beads_record(result, settings))
 
 
 def _doubts(result: BeadPsf, average: Float) -> list[str]:

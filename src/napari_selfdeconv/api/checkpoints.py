@@ -19,7 +19,8 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Noted, Warned
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.network.model import Model, psf_hash
+from napari_selfdeconv.network.model import Model
+from napari_selfdeconv.psf.measure import psf_hash
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.checkpoint import CheckpointWriter, Job, Stored, read_checkpoint
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,34 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     record = dataclasses.replace(record, axes=axes, shape=data.shape)
     voxel = _voxel_um(choice.voxel_um, record)
     return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
+
+
+def other_voxel_um(file: ImageFile) -> tuple[float, ...] | None:
+    """Return the voxel size that a file states, in um, if another one was given; None otherwise."""
+    stated = None if file.record is None else file.record.voxel_um
+    used = file.voxel_um
+    if stated is None or used is None or len(stated) != len(used) or np.allclose(stated, used, rtol=1e-3, atol=0):
+        return None
+    return stated
+
+
+def voxel_doubts(file: ImageFile) -> tuple[str, ...]:
+    """Return a sentence if a given voxel size is not that of the file."""
+    other, used = other_voxel_um(file), file.voxel_um
+    if other is None or used is None:
+        return ()
+    return (f"the voxel size is {size_of(used)} um, as given; the file states {size_of(other)} um",)
+
+
+def size_of(voxel_um: Sequence[float]) -> str:
+    """Return a voxel size in words, without its unit.
+
+    Examples
+    --------
+    >>> size_of((0.3, 0.1, 0.1))
+    '0.3 x 0.1 x 0.1'
+    """
+    return " x ".join(f"{size:g}" for size in voxel_um)
 
 
 def check_one_image(file: ImageFile, path: str | os.PathLike[str] = "the image") -> NDArray[Any]:

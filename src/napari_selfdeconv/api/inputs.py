@@ -11,7 +11,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api.image_part import read_selected
+from napari_selfdeconv.api.image_part import read_selected, size_of, voxel_doubts
+from napari_selfdeconv.api.record_optics import overruled, source_of
 from napari_selfdeconv.config.microscope import Microscope
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.config.template import GIVEN, OF_MICROSCOPE, OpticsChoice, Template
@@ -21,7 +22,7 @@ from napari_selfdeconv.io.microscope_files import load_microscope, remembered_mi
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.psf.diagnose import Context, examine_psf
 from napari_selfdeconv.psf.generate import psf_for_image
-from napari_selfdeconv.psf.models import MODELS, make_optics, model_key, parameter_values
+from napari_selfdeconv.psf.models import MODELS, make_optics, model_key, parameter_values, stated_model
 from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
 from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack
 
@@ -159,14 +160,14 @@ def choose_psf(
     if len(shape) == 3:
         share = share_in_stack(array.shape, complete, file.voxel_um, shape)
         holds = f"; it holds {share:.0%} of the light inside the stack"
-    size = " x ".join(f"{v:g}" for v in file.voxel_um)
+    size = size_of(file.voxel_um)
     kind = MODELS[model_key(complete)].title.lower()
     return ChosenPsf(
         psf=array,
         optics=complete,
         stated=stated,
         notes=(f"PSF: {kind}, {'x'.join(map(str, array.shape))} voxels of {size} um{holds}",),
-        warnings=(*doubts, *warnings),
+        warnings=(*voxel_doubts(file), *doubts, *warnings),
     )
 
 
@@ -217,27 +218,32 @@ def complete_optics(
         reasons = "; ".join(remark.problem for remark in asked if remark.field in [wanted[n] for n in missing])
         raise ConfigError(f"a PSF is needed: --psf FILE, or {options}" + (f" ({reasons})" if reasons else ""))
     chosen = choice.psf_model is not None or bool(choice.values)
-    known = "confocal" in modality or modality == "widefield"
+    known = stated_model(modality) is not None
     if record is not None and modality and not known and not chosen:
         raise ConfigError(
             f"{record.file} was recorded by {modality}, which has no PSF model here",
             "give --psf FILE with a measured PSF, or choose a model with --psf-model",
         )
     optics = _optics_of(choice, given | filled)
-    stated = tuple(
+    key = model_key(optics)
+    kind = "" if stated_model(modality) == key else modality
+    stated = [
         Stated(
-            name=name,
-            value=value,
-            source=named.get(name, GIVEN) if name in given or record is None else record.source(wanted[name]),
+            name=name, value=value, source=source_of(name, value, wanted.get(name), named, record, name in given)
         )
         for name, value in (given | filled).items()
-    )
+    ]
     doubts = []
+    if chosen and (choice.psf_model is not None or kind):
+        stated.append(Stated(name="psf_model", value=key, source=named.get("psf_model", GIVEN) + overruled(kind)))
+    if kind:
+        model = MODELS[key].title.lower()
+        doubts.append(f"the file states the microscope {kind}, and the PSF is that of a {model} one, as chosen")
     if filled and not known and not chosen:
         doubts.append("the file does not state the kind of microscope; the PSF is that of a widefield microscope")
     taken = [wanted[name] for name in filled]
     doubts += [str(doubt) for doubt in (record.doubts if record is not None else ()) if doubt.field in taken]
-    return optics, stated, tuple(doubts)
+    return optics, tuple(stated), tuple(doubts)
 
 
 def find_microscope(name: str) -> Microscope:
@@ -290,7 +296,7 @@ def _with_microscope(choice: OpticsChoice) -> tuple[OpticsChoice, dict[str, str]
     if choice.psf_model is None:
         rest["psf_model"] = model_key(optics)
     complete = dataclasses.replace(choice, values={**choice.values, **values}, **shared, **rest)
-    return complete, dict.fromkeys((*shared, *values), source)
+    return complete, dict.fromkeys((*shared, *values, *(["psf_model"] if "psf_model" in rest else [])), source)
 
 
 def _optics_of(choice: OpticsChoice, values: dict[str, float]) -> Optics:
@@ -326,5 +332,5 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
         psf=array,
         stated=(Stated(name="psf", value=str(path), source=GIVEN),),
         notes=(*notes, *resampled),
-        warnings=tuple(warnings),
+        warnings=(*voxel_doubts(image), *warnings),
     )

@@ -43,8 +43,8 @@ from napari_selfdeconv.io.ome_zarr import (
 )
 from napari_selfdeconv.io.outputs import check_is_zarr
 from napari_selfdeconv.io.record import ImageRecord
-from napari_selfdeconv.network.model import psf_hash
 from napari_selfdeconv.network.model_file import load_model, save_model
+from napari_selfdeconv.psf.measure import psf_hash
 from napari_selfdeconv.stop_token import StopToken
 
 _STATE, _MODEL = "state.json", "model.safetensors"

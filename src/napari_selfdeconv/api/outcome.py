@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_selfdeconv.api.image_part import other_voxel_um
 from napari_selfdeconv.api.inputs import ChosenPsf, Stated
+from napari_selfdeconv.api.record_optics import told_optics
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import Model
@@ -71,7 +73,7 @@ def completed_record(file: ImageFile, psfs: Sequence[ChosenPsf]) -> ImageRecord 
 
 
 def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
-    """Return the name of the image and the optics of its channels, for the record of a result.
+    """Return for the record of a result: the name of the image, the optics, a voxel size that was not used.
 
     Parameters
     ----------
@@ -85,9 +87,11 @@ def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
     {}
     """
     made = [
-        {**chosen.optics.to_dict(), "sources": {one.name: one.source for one in chosen.stated}}
+        told_optics(chosen.optics, {one.name: one.source for one in chosen.stated})
         for chosen in psfs
         if chosen.optics is not None
     ]
     found: dict[str, Any] = {} if file.record is None else {"source": file.record.file}
+    if (other := other_voxel_um(file)) is not None:
+        found["voxel_um_of_file"] = list(other)
     return found | ({"optics": made[0] if len(made) == 1 else made} if made else {})

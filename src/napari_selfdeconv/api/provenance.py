@@ -1,28 +1,33 @@
 """The record of a result: how it was made, as JSON-ready values. All records are built here.
 
-`reproduce` reads these records, and also those of version 0.1.
+`reproduce` reads these records, and also those of version 0.1. Nothing here loads torch for the record of a PSF.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_selfdeconv._version import __version__
-from napari_selfdeconv.compute.device import Choice
-from napari_selfdeconv.config.series import SeriesPlan
-from napari_selfdeconv.config.tiles import TileConfig
-from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.network.model import Model, psf_hash
-from napari_selfdeconv.physics.camera import Background
-from napari_selfdeconv.restoration.methods import Classical
-from napari_selfdeconv.training.model_selection import SelectedWeights
+from napari_selfdeconv.psf.beads import BeadPsf, BeadSettings
+from napari_selfdeconv.psf.measure import psf_hash
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_selfdeconv.compute.device import Choice
+    from napari_selfdeconv.config.series import SeriesPlan
+    from napari_selfdeconv.config.tiles import TileConfig
+    from napari_selfdeconv.config.training import TrainConfig
+    from napari_selfdeconv.inference.prepare import Problem
+    from napari_selfdeconv.network.model import Model
+    from napari_selfdeconv.physics.camera import Background
+    from napari_selfdeconv.restoration.methods import Classical
+    from napari_selfdeconv.training.model_selection import SelectedWeights
 
 Record = dict[str, Any]
 # These differ between the channels of a series, so the record of a series lists one for each channel.
@@ -52,6 +57,8 @@ def training_record(
     continued : the model that was trained further.
     resumed_at : the step at which an interrupted run continued; None for an uninterrupted run.
     """
+    import torch
+
     record: Record = {
         **_software(),
         "torch": str(torch.__version__),
@@ -192,6 +199,35 @@ def classical_record(
     if background is not None:
         record["background"] = _background(background)
     return record
+
+
+def beads_record(result: BeadPsf, settings: BeadSettings) -> Record:
+    """Return the record of a PSF that was averaged from beads."""
+    return {
+        **_software(),
+        "beads_used": result.used,
+        "beads_rejected": result.rejected,
+        "settings": settings.to_dict(),
+        "threshold": result.threshold,
+        **_psf(result.psf),
+        "voxel_um": list(result.voxel_um),
+        "fwhm_um": list(result.fwhm_um),
+    }
+
+
+def psf_record(about: Mapping[str, Any]) -> Record:
+    """Return the record of a PSF that was computed or prepared.
+
+    Parameters
+    ----------
+    about : ``optics`` of a computed PSF (`told_optics`); ``prepared``, what was done to another one.
+
+    Examples
+    --------
+    >>> psf_record({"prepared": {"from": "bead.tif", "did": ["centred"]}})["software"]
+    'napari-selfdeconv'
+    """
+    return {**_software(), **about}
 
 
 def _noise_changes(problem: Problem) -> Mapping[str, list[str]]:

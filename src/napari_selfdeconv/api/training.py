@@ -29,8 +29,9 @@ from napari_selfdeconv.inference.predict import computing
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.inference.preview import Previewer, Region
 from napari_selfdeconv.network.initial_weights import initial_weights
-from napari_selfdeconv.network.model import Deconvolver, Model, psf_hash, takes_estimate
+from napari_selfdeconv.network.model import Deconvolver, Model, takes_estimate
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
+from napari_selfdeconv.psf.measure import psf_hash
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training.loop import StepDone, Trained, train
 from napari_selfdeconv.training.model_selection import SelectedWeights

@@ -53,8 +53,8 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
         shape = api.suggest_psf_shape(optics, voxel, image_shape or (129,) * len(voxel))
         say(f"size: {' x '.join(map(str, shape))} voxels (--shape gives another)")
     psf = api.richards_wolf_psf(shape, voxel, optics)
-    provenance = {"optics": {**optics.to_dict(), "sources": {one.name: one.source for one in stated}}}
-    api.write_ome_tiff(args.out, psf, voxel_um=voxel, provenance=provenance)
+    told = api.told_optics(optics, {one.name: one.source for one in stated})
+    api.write_ome_tiff(args.out, psf, voxel_um=voxel, provenance=api.psf_record({"optics": told}))
 
 
 def run_prepare_psf(args: argparse.Namespace, _token: StopToken) -> int:
@@ -74,7 +74,7 @@ def run_prepare_psf(args: argparse.Namespace, _token: StopToken) -> int:
     did: list[str] = []
     if args.out is not None:
         psf, voxel, did = _repaired(file.data, found, context, tuple(args.leave or ()))
-        provenance = {"prepared": {"from": Path(args.psf).name, "did": did}}
+        provenance = api.psf_record({"prepared": {"from": Path(args.psf).name, "did": did}})
         api.write_ome_tiff(args.out, psf, voxel_um=voxel, provenance=provenance)
     problems = [finding for finding in found if finding.severity == "problem"]
     if args.json:

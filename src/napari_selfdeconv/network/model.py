@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -120,12 +119,6 @@ def build_network(config: TrainConfig, psf: NDArray[Any], takes_estimate: bool =
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return Deconvolver(config, psf, takes_estimate)
-
-
-def psf_hash(psf: NDArray[Any]) -> str:
-    """Return the SHA-256 of the PSF as float32 with its shape: two PSFs are the same if it is."""
-    data = np.ascontiguousarray(psf, np.float32)
-    return hashlib.sha256(repr(data.shape).encode() + data.tobytes()).hexdigest()
 
 
 def place(network: nn.Module, choice: Choice, ndim: int) -> None:

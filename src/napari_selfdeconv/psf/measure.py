@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,12 @@ from napari_selfdeconv.io.checks import as_array
 Float = NDArray[np.float64]
 _BACKGROUND = 0.005  # of the peak: a lower level is not a background
 _RISE = 0.3  # of the level, by which light rises within a voxel from the border and a background does not
+
+
+def psf_hash(psf: NDArray[Any]) -> str:
+    """Return the SHA-256 of the PSF as float32 with its shape: two PSFs are the same if it is."""
+    data = np.ascontiguousarray(psf, np.float32)
+    return hashlib.sha256(repr(data.shape).encode() + data.tobytes()).hexdigest()
 
 
 def background_level(data: Float, background: float | str) -> float:

@@ -154,6 +154,21 @@ def model_key(optics: Optics) -> str:
     return "widefield" if optics.excitation_um is None else "confocal"
 
 
+def stated_model(modality: str) -> str | None:
+    """Return the key of the model for a kind of microscope that a file states; None without a model.
+
+    Parameters
+    ----------
+    modality : as in `ChannelRecord`.
+
+    Examples
+    --------
+    >>> stated_model("laser scanning confocal"), stated_model("light sheet")
+    ('confocal', None)
+    """
+    return next((key for key in MODELS if key in modality), None)
+
+
 def model_of(optics: Optics) -> PsfModel:
     """Return the model that the optics ask for.
 

@@ -175,6 +175,11 @@ def test_a_layer_with_its_parameters_there_and_back(
     widget.viewer.layers.selection = {widget.viewer.layers["cells"]}
     panel.read_button.click()
     assert "Select a PSF layer" in panel.note.text()
+    panel.note.say("")
+    beads = widget.viewer.add_image(np.eye(3), metadata={METADATA_KEY: {"role": "psf", "shape": [3, 3]}})
+    widget.viewer.layers.selection = {beads}
+    panel.read_button.click()
+    assert "Select a PSF layer" in panel.note.text()
     _, main = widget.viewer.window.add_plugin_dock_widget("napari-selfdeconv", "Deconvolve")
     assert main.psf_form.layer_box.layer is layer  # the main dock prefers it
 

@@ -18,7 +18,9 @@ from napari_selfdeconv import Optics, api
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.forms.microscope import TypedOptics, microscope_of
+from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
+from napari_selfdeconv._gui.layers.file_record import RECORD_KEY
 
 
 def lens(na: float, wavelength_um: float, refractive_index: float) -> TypedOptics:
@@ -99,6 +101,49 @@ def test_what_is_typed_while_the_file_is_read_stays(tmp_path: Path, monkeypatch:
     )
     reading[0].on_success(record)
     assert microscope.optics == lens(1.2, 0.52, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "other"),
+    [
+        (["light sheet"], "light sheet"),
+        (["TIRF", "TIRF"], "TIRF"),
+        (["laser scanning confocal"], ""),
+        ([None, "widefield"], ""),
+    ],
+)
+def test_a_kind_of_microscope_that_the_psf_is_not_of_is_said_and_recorded(
+    qtbot: Any, kinds: list[str | None], other: str
+) -> None:
+    channels = tuple(api.ChannelRecord(emission_um=0.52, modality=kind, pinhole_au=0.0) for kind in kinds)
+    axes, shape = ("YX", (4, 4)) if len(kinds) == 1 else ("CYX", (2, 4, 4))
+    record = api.ImageRecord(
+        file="a.tif",
+        format="x",
+        axes=axes,
+        shape=shape,
+        dtype="f",
+        na=0.8,
+        refractive_index=1.0,
+        channels=channels,
+    )
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros(shape), metadata={METADATA_KEY: {RECORD_KEY: record}})
+    form = PsfForm(viewer)
+    qtbot.addWidget(form)
+    lens = form.lens
+    lens.follow(layer)
+    microscope = microscope_of(viewer)
+    sources = microscope.facts(layer).sources_of(microscope.optics)
+    said = f"The file states the microscope {other}, and the PSF is computed for a widefield one"
+    assert (said in lens.file_note.text()) == bool(other)
+    assert lens.file_note.kind == ("warning" if other else "")
+    assert sources.get("psf_model") == (f"given; the file states {other}" if other else None)
+    if microscope.optics.model == "confocal":
+        assert dict(microscope.optics.values)["pinhole_au"] == 0.0  # a point, not a value that is missing
+        microscope.set_optics(replace(microscope.optics, model="widefield", values=(), na=0.7))
+        assert "laser scanning confocal, and the PSF is computed for a widefield" in lens.file_note.text()
+        assert lens._labels[0].toolTip() == "The file states 0.8"
 
 
 def test_optics_typed_in_any_dock_stand_in_all(open_dock: Callable[..., Any]) -> None:

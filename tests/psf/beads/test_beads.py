@@ -13,7 +13,7 @@ from napari_selfdeconv.api import BeadPsf, BeadSettings, beads_psf, iter_beads_p
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Event, Finished, Progress, Warned, drain
 from napari_selfdeconv.psf.beads.register import round_about_z
-from napari_selfdeconv.psf.measure import core_centre
+from napari_selfdeconv.psf.measure import core_centre, psf_hash
 from napari_selfdeconv.simulate.beads import sample_beads
 from napari_selfdeconv.stop_token import StopToken
 
@@ -87,6 +87,8 @@ def test_the_psf_comes_back(average: str) -> None:
         mirrored = np.linalg.norm(np.flip(result.psf, axis) - truth()) / np.linalg.norm(truth())
         assert mirrored > 5 * error(result)
     assert result.provenance["beads_used"] == 16
+    assert result.provenance["psf_sha256"] == psf_hash(result.psf)
+    assert result.provenance["psf_shape"] == list(result.psf.shape)
 
 
 def test_beads_are_registered_to_a_twentieth_of_a_voxel() -> None:

@@ -13,6 +13,7 @@ from napari_selfdeconv._gui.forms.microscope import SharedMicroscope
 from napari_selfdeconv._gui.forms.microscope_list import MicroscopeList
 from napari_selfdeconv._gui.forms.problems import FieldError, optics_problem
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
+from napari_selfdeconv.api import MODELS
 from napari_selfdeconv.config.template import GIVEN
 
 _NAMES = {"na": "na", "wavelength": "wavelength_um", "index": "refractive_index"}
@@ -121,17 +122,21 @@ class LensFields(QWidget):
         sources = facts.sources_of(optics)
         marked = False
         for label, (name, key) in zip(self._labels, _NAMES.items(), strict=True):
-            same = sources[key] != GIVEN
+            same = not sources[key].startswith(GIVEN)
             marked = marked or same
             label.setText(_LABELS[name] + (FROM_FILE if same else ""))
-            label.setToolTip(f"From the file: {facts.sources[key]}" if same else "")
+            label.setToolTip(f"From the file: {facts.sources[key]}" if same else _other(sources[key]))
         parts = [f"{FROM_FILE.strip()} from the file {facts.file}"] if marked or facts.values else []
         if facts.file and facts.missing:
             known = all((optics.na, optics.wavelength_um, optics.refractive_index))
             rest = "these values were typed" if known else "type what is missing"
             parts.append(f"The file does not state {_listed(facts.missing)}: {rest}.")
         parts += [f"Check: {doubt}." for doubt in facts.doubts]
-        self.file_note.say(". ".join(part.rstrip(".") for part in parts) + "." if parts else "")
+        if kinds := facts.other_kinds(optics):
+            model = MODELS[optics.model].title.lower()
+            parts.append(f"The file states the microscope {kinds}, and the PSF is computed for a {model} one")
+        said = ". ".join(part.rstrip(".") for part in parts) + "." if parts else ""
+        self.file_note.say(said, "warning" if kinds else "")
 
     def _build(self) -> None:
         self._fields = QWidget()
@@ -159,6 +164,11 @@ class LensFields(QWidget):
 
 
 _LABELS = {"na": "NA", "wavelength": "Emission", "index": "Refr. index"}
+
+
+def _other(source: str) -> str:
+    """Return what the file states instead of a typed value, as a tooltip."""
+    return source.removeprefix(f"{GIVEN}; ").capitalize() if source != GIVEN else ""
 
 
 def _listed(items: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,7 +16,15 @@ from napari_selfdeconv._gui.layers.exchange import about
 from napari_selfdeconv._gui.layers.file_record import channel_of, file_of, record_of
 from napari_selfdeconv._gui.runs.controller import RunController, RunRequest
 from napari_selfdeconv._gui.runs.record import record_job
-from napari_selfdeconv.api import MODELS, make_optics, model_key, optics_of, parameter_values
+from napari_selfdeconv.api import (
+    MODELS,
+    make_optics,
+    model_key,
+    optics_of,
+    overruled,
+    parameter_values,
+    stated_model,
+)
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.config.template import GIVEN
 
@@ -125,6 +133,7 @@ class FileFacts:
     file : its name; "" without a file, or if nothing could be read.
     values, sources : numbers by the names of `TypedOptics`' fields and "voxel z" to "voxel x"; their origin.
     channels : what is stated of each channel.
+    kinds : of microscope, that of the image's channel or those of all of its channels.
     model, model_values : of a PSF, where the file states the kind of microscope.
     missing : what a PSF needs and the file does not state.
     doubts : values that cannot be right.
@@ -134,6 +143,7 @@ class FileFacts:
     values: Mapping[str, float] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[ChannelRecord, ...] = ()
+    kinds: tuple[str, ...] = ()
     model: str | None = None
     model_values: tuple[tuple[str, float], ...] = ()
     missing: tuple[str, ...] = ()
@@ -148,14 +158,19 @@ class FileFacts:
         if channel is not None:
             stated["wavelength_um"] = [one.emission_um for one in self.channels[channel : channel + 1]]
         place = f"the file {self.file}"
-        return {
-            name: self.sources.get(name, place) if _is_one_of(value, stated.get(name, [])) else GIVEN
-            for name, value in values.items()
-        }
+        sources = {}
+        for name, value in values.items():
+            others = [one for one in stated.get(name, []) if one is not None]
+            same = any(abs(one - value) < _SAME for one in others)
+            other = ", ".join(f"{one:g}" for one in dict.fromkeys(others))
+            sources[name] = self.sources.get(name, place) if same else GIVEN + overruled(other)
+        if kinds := self.other_kinds(typed):
+            sources["psf_model"] = GIVEN + overruled(kinds)
+        return sources
 
-
-def _is_one_of(value: float, stated: Sequence[float | None]) -> bool:
-    return any(one is not None and abs(one - value) < _SAME for one in stated)
+    def other_kinds(self, typed: TypedOptics) -> str:
+        """Return the kinds of microscope that the file states and the PSF is not of."""
+        return ", ".join(kind for kind in self.kinds if stated_model(kind) != typed.model)
 
 
 def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
@@ -175,11 +190,13 @@ def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
     }
     model: str | None = None
     model_values: tuple[tuple[str, float], ...] = ()
-    if channel is not None and channel.modality is not None:
-        model = next((key for key in MODELS if key in channel.modality), None)
+    kinds = [one.modality for one in (record.channels if channel is None else [channel]) if one.modality]
+    if channel is not None and kinds:
+        model = stated_model(kinds[0])
     if model is not None and channel is not None:
         model_values = tuple(
-            (one.name, float(getattr(channel, one.name, None) or one.proposed)) for one in MODELS[model].parameters
+            (one.name, one.proposed if (own := getattr(channel, one.name, None)) is None else float(own))
+            for one in MODELS[model].parameters
         )
     mine = [
         remark
@@ -191,6 +208,7 @@ def facts_of(layer: Image, record: ImageRecord) -> FileFacts:
         values=values,
         sources={name: record.sources.get(where[name], "") for name in values},
         channels=tuple(record.channels),
+        kinds=tuple(dict.fromkeys(kinds)),
         model=model,
         model_values=model_values,
         missing=tuple(

@@ -113,7 +113,8 @@ class VoxelFields(QWidget):
             stated = facts.values.get(f"voxel {axis}")
             same = stated is not None and abs(stated - box.value()) < 1e-5
             label.setText(f"Voxel {axis}, µm{FROM_FILE if same else ''}")
-            label.setToolTip(f"From the file: {facts.sources[f'voxel {axis}']}" if same else "")
+            other = "" if stated is None else f"The file states {stated:g}"
+            label.setToolTip(f"From the file: {facts.sources[f'voxel {axis}']}" if same else other)
 
     def _of_layer(self) -> Sizes | None:
         image, n = self._image, self._ndim

@@ -113,8 +113,11 @@ class DoctorPanel(QWidget):
             self.summary.say(ending.outcome.text, "error")
 
     def _show_repaired(self, layer: Image, repair: Repair) -> Image:
+        from napari_selfdeconv import api
+
         psf, voxel = repair.psf, repair.voxel_um
-        metadata = {METADATA_KEY: {"role": "psf", "did": repair.did}}
+        told = api.psf_record({"prepared": {"from": layer.name, "did": repair.did}})
+        metadata = {METADATA_KEY: {"role": "psf", **told}}
         placed = {} if voxel is None else {"scale": voxel, "units": ("um",) * psf.ndim}
         if layer.name.endswith(TAG) and layer in self._viewer.layers:  # the second repair of the same PSF
             layer.data, layer.metadata = psf, metadata

@@ -26,6 +26,8 @@ from napari_selfdeconv.errors import ConfigError
 #: A pause in typing before anything is computed.
 DEBOUNCE_MS = 300
 _FILTER = "PSF parameters (*.json)"
+# What the metadata of a computed PSF hold.
+_PARAMETERS = ("optics", "voxel_um", "shape")
 
 
 class GeneratePanel(QWidget):
@@ -50,7 +52,7 @@ class GeneratePanel(QWidget):
         self.facts, self.note = Note(), Note()
         self.add_button = QPushButton("Add PSF layer")
         self.read_button = QPushButton("Read from layer")
-        self.read_button.setToolTip("Fill in the fields from the selected PSF layer, if this dock made it")
+        self.read_button.setToolTip("Fill in the fields from the selected PSF layer, if this dock computed it")
         self.save_button, self.load_button = QPushButton("Save …"), QPushButton("Load …")
         for widget, tip in (
             (self.camera_button, "Compute the voxel size along y and x from camera, magnification and binning"),
@@ -103,9 +105,9 @@ class GeneratePanel(QWidget):
         layer = self._viewer.layers.selection.active
         told = about(layer) if isinstance(layer, Image) else {}
         try:
-            if told.get("role") != "psf" or "shape" not in told:
-                raise ConfigError("Select a PSF layer that this dock has made.")
-            self.fill(PsfParameters.from_dict({key: told[key] for key in ("optics", "voxel_um", "shape")}))
+            if told.get("role") != "psf" or not told.keys() >= set(_PARAMETERS):
+                raise ConfigError("Select a PSF layer that this dock has computed.")
+            self.fill(PsfParameters.from_dict({key: told[key] for key in _PARAMETERS}))
         except ConfigError as error:
             self.note.say(str(error), "warning")
 

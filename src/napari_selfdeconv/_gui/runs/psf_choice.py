@@ -120,9 +120,9 @@ Psf = GeneratedPsf | MeasuredPsf | GivenPsf
 
 def optics_record(psfs: Sequence[Psf]) -> dict[str, Any]:
     """Return what the record of a result says of the optics of each channel; nothing without computed PSFs."""
-    told = [
-        {**psf.optics.to_dict(), "sources": dict(psf.sources)} for psf in psfs if isinstance(psf, GeneratedPsf)
-    ]
+    from napari_selfdeconv import api
+
+    told = [api.told_optics(psf.optics, psf.sources) for psf in psfs if isinstance(psf, GeneratedPsf)]
     return {"optics": told[0] if len(told) == 1 else told} if told else {}
 
 
