@@ -42,8 +42,10 @@ def psf_of(ndim: int) -> np.ndarray:
     return out / out.sum()
 
 
-def scene(shape: tuple[int, ...] = (48, 40), noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(0)
+def scene(
+    shape: tuple[int, ...] = (48, 40), noise: float = 0.1, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
     truth = gaussian_filter((random.random(shape) > 0.985).astype(float), 1.0)
     truth /= truth.max()
     return truth, convolve(truth, psf_of(len(shape))) + noise * random.normal(size=shape)
@@ -165,14 +167,16 @@ def test_of_settings_that_predict_equally_well_the_smoothest_is_taken() -> None:
 
 
 def test_the_chosen_count_is_near_the_best() -> None:
-    truth, image = scene((96, 96), 0.15)
-    counts = [*range(1, 15)]
-    chosen = drain(api.iter_classical(image, psf_of(2), ALL[:1]))[0].image
-    errors = [
-        float(np.mean((estimate - truth) ** 2))
-        for estimate in drain(api.iter_richardson_lucy(image, psf_of(2), counts, boundary="reflect")).values()
-    ]
-    assert float(np.mean((chosen - truth) ** 2)) < min(errors) + 0.25 * (max(errors) - min(errors))
+    """Of five images, since the choice for one depends on which pixels are held out."""
+    lost = []
+    for seed in range(5):
+        truth, image = scene((96, 96), 0.15, seed)
+        chosen = drain(api.iter_classical(image, psf_of(2), ALL[:1]))[0].image
+        estimates = drain(api.iter_richardson_lucy(image, psf_of(2), [*range(1, 15)], boundary="reflect"))
+        errors = [float(np.mean((estimate - truth) ** 2)) for estimate in estimates.values()]
+        lost.append((float(np.mean((chosen - truth) ** 2)) - min(errors)) / (max(errors) - min(errors)))
+    assert np.median(lost) < 0.25
+    assert max(lost) < 0.5
 
 
 def test_labels_say_what_was_chosen() -> None:

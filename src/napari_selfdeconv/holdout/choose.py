@@ -47,6 +47,7 @@ class HeldOutError:
     ----------
     filled : the image with held-out pixels replaced by their neighbours, for methods without weights.
     held : boolean, True at the pixels held out.
+    pixels : how many pixels were held out and could be measured.
     square : the unit of the errors: the square of the three standard deviations, in the image's units.
     """
 
@@ -63,8 +64,8 @@ class HeldOutError:
     ) -> None:
         filled, self.held = hold_out(image, HELD_OUT_PERCENT, seed, measured)
         looked_at = self.held if measured is None else self.held & measured
-        count = int(np.count_nonzero(looked_at))
-        if count < _LEAST_PIXELS:
+        self.pixels = int(np.count_nonzero(looked_at))
+        if self.pixels < _LEAST_PIXELS:
             raise ConfigError(
                 f"an image of {looked_at.size} pixels is too small to choose by: give iterations or regularisation"
             )
@@ -72,7 +73,7 @@ class HeldOutError:
         spread = 3 * 1.4826 * float(np.median(np.abs(scatter - np.median(scatter))))
         self._delta = spread or float(np.ptp(image))
         self.square = self._delta**2
-        where = np.flatnonzero(_every(math.ceil(count / most), looked_at, Orientation.of(image, measured)))
+        where = np.flatnonzero(_every(math.ceil(self.pixels / most), looked_at, Orientation.of(image, measured)))
         self._where = torch.from_numpy(where).to(device)
         self._truth = torch.from_numpy(image.ravel()[where] / np.float32(self._delta)).to(device)
         self._forward = forward

@@ -1,0 +1,48 @@
+"""How often the number of iterations is chosen, and which of the choices is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+import pytest
+
+from napari_selfdeconv import api
+from napari_selfdeconv.api import Classical
+from napari_selfdeconv.events import Event, drain
+from napari_selfdeconv.holdout.choose import HeldOutError
+from napari_selfdeconv.restoration import run_methods
+from napari_selfdeconv.restoration.method_inputs import Border
+
+
+@pytest.mark.parametrize("boundary", ["open", "reflect"])
+@pytest.mark.parametrize(
+    ("counts", "few", "chosen", "times"),
+    [
+        ((3, 8, 5), 10_000, 5, 3),
+        ((8, 3, 8), 10_000, 8, 3),
+        ((8, 8, 1), 10_000, 8, 2),
+        # Of many held-out pixels one choice is enough.
+        ((8, 3, 5), 20, 8, 1),
+    ],
+)
+def test_with_few_held_out_pixels_the_median_of_three_choices_is_taken(
+    monkeypatch: pytest.MonkeyPatch, boundary: Border, counts: tuple[int, ...], few: int, chosen: int, times: int
+) -> None:
+    held: list[np.ndarray] = []
+
+    def choose(measure: HeldOutError, *_: object, **__: object) -> Generator[Event, None, int]:
+        held.append(measure.held)
+        assert 20 < measure.pixels == np.count_nonzero(measure.held) < 100
+        yield from ()
+        return counts[len(held) - 1]
+
+    monkeypatch.setattr(run_methods, "choose_iterations", choose)
+    monkeypatch.setattr(run_methods, "_FEW_PIXELS", few)
+    image = np.random.default_rng(0).poisson(20, (32, 32)).astype(np.float32)
+    method = Classical(method="rl", boundary=boundary)
+    result = drain(api.iter_classical(image, np.ones((3, 3)) / 9, [method]))[0]
+    assert result.settings.iterations == chosen
+    assert len(held) == times
+    # Each choice has other pixels, or it would be the same choice.
+    assert all((one != other).any() for n, one in enumerate(held) for other in held[:n])
