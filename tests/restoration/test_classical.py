@@ -42,9 +42,7 @@ def psf_of(ndim: int) -> np.ndarray:
     return out / out.sum()
 
 
-def scene(
-    shape: tuple[int, ...] = (48, 40), noise: float = 0.1, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def scene(shape: tuple[int, ...] = (48, 40), noise: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     truth = gaussian_filter((random.random(shape) > 0.985).astype(float), 1.0)
     truth /= truth.max()
