@@ -24,7 +24,7 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Filling, Progress, Warned, drain
 from napari_selfdeconv.io.images import read_image
-from napari_selfdeconv.io.ome_zarr import is_unfinished
+from napari_selfdeconv.io.ome_zarr import is_unfinished, unfinished_folder
 from napari_selfdeconv.stop_token import StopToken
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
@@ -33,8 +33,17 @@ TINY = preset("quick", 2, steps=2, patch=16, features=4, levels=2, batch_size=1,
 TILES = TileConfig(tile=64)
 
 
-def work(path: Path, image: np.ndarray = IMAGE, psf: np.ndarray = PSF, stop: StopToken | None = None) -> Any:
-    return api.iter_deconvolve_zarr(image, psf, path, TINY, tiles=TILES, voxel_um=(0.2, 0.1), stop=stop)
+def work(
+    path: Path,
+    image: np.ndarray = IMAGE,
+    psf: np.ndarray = PSF,
+    stop: StopToken | None = None,
+    config: api.TrainConfig = TINY,
+    **settings: Any,
+) -> Any:
+    return api.iter_deconvolve_zarr(
+        image, psf, path, config, tiles=TILES, voxel_um=(0.2, 0.1), stop=stop, **settings
+    )
 
 
 def end_after(run: Any, path: Path, tiles: int) -> None:
@@ -106,6 +115,15 @@ def test_another_image_or_psf_does_not_go_on(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="unfinished run on another image or PSF"):
             drain(work(tmp_path / "copy.zarr", image, psf))
     assert is_unfinished(tmp_path / "copy.zarr")
+    other = TINY.replace(seed=5)
+    with pytest.raises(ConfigError, match="unfinished run with other settings"):
+        drain(work(tmp_path / "copy.zarr", config=other))
+    assert is_unfinished(tmp_path / "copy.zarr")
+    for event in work(tmp_path / "copy.zarr", config=other, overwrite=True):
+        if isinstance(event, Filling):
+            break
+    model = api.load_model(unfinished_folder(tmp_path / "copy.zarr") / "model.safetensors")
+    assert model.config.seed == 5
 
 
 def test_a_cancel_removes_the_folder_and_a_folder_that_is_there_is_left(tmp_path: Path) -> None:

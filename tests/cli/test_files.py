@@ -13,8 +13,11 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv.cli import main, scores
 from napari_selfdeconv.cli.terminal import interruptible
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
+from napari_selfdeconv.network import model_file
 from napari_selfdeconv.stop_token import StopToken
+from napari_selfdeconv.training import checkpoint
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 
@@ -80,6 +83,43 @@ def test_overwrite_replaces_an_old_result(folder):
     (folder / "there.ome.tif").write_text("an old result")
     assert run("classical", *COMMANDS["classical"], "--out", "there.ome.tif", "--overwrite") == 0
     assert read_image("there.ome.tif").data.shape == (36, 40)
+
+
+@pytest.mark.parametrize(
+    ("command", "more"), [("classical", ()), ("apply", ()), ("deconvolve", ("--dtype", "uint16"))]
+)
+def test_only_the_run_that_was_killed_goes_on_in_its_folder(folder, capsys, command, more):
+    """Others replaced hours of tiles without --overwrite."""
+    state = folder / "there.zarr" / ".selfdeconv" / "state.json"
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+    assert run(command, *COMMANDS[command], *more, "--out", "there.zarr") == 2
+    assert "there.zarr exists already" in capsys.readouterr().err
+    assert state.exists()
+
+
+@pytest.mark.parametrize("command", ["psf", "degrade"])
+def test_a_psf_or_a_blurred_image_is_no_zarr(folder, capsys, command):
+    """A TIFF with the name of a zarr folder opens nowhere."""
+    assert run(command, *COMMANDS[command], "--out", "out.zarr") == 2
+    assert "call it out.ome.tif" in capsys.readouterr().err
+
+
+def test_a_training_is_kept_until_its_model_is_written(folder, capsys, monkeypatch):
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    small = ("--random-start", "--set", "features=4", "--set", "patch=16", "--set", "batch_size=1")
+    args = ("deconvolve", *COMMANDS["deconvolve"], *small, "--out", "out.tif")
+    with monkeypatch.context() as full:
+        full.setattr(model_file, "write_tensors", refuse)
+        assert run(*args, "--save-model", "m.safetensors") == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert run(*args, "--save-model", "m.safetensors", "--resume", "--overwrite") == 0
+    assert "continues from step 2 of 2" in capsys.readouterr().err
+    assert not (folder / "out.tif.checkpoint").exists()
+
+
+def refuse(*_):
+    raise ConfigError("the disk is full")
 
 
 def test_the_model_is_not_the_image_and_not_the_psf(folder, capsys):

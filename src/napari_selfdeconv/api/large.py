@@ -148,8 +148,8 @@ def iter_deconvolve_large(
 class Place(Protocol):
     """The place that tiles are written to."""
 
-    def earlier(self, problem: Problem) -> TrainedTiles | None:
-        """Return the state of an earlier run on the same block, mask and PSF; None to start."""
+    def earlier(self, problem: Problem, config: TrainConfig) -> TrainedTiles | None:
+        """Return the state of an earlier run on the same block, mask and PSF, and its settings; None to start."""
         ...
 
     def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
@@ -168,8 +168,8 @@ class InMemory:
 
     out: Any
 
-    def earlier(self, problem: Problem) -> TrainedTiles | None:
-        del problem
+    def earlier(self, problem: Problem, config: TrainConfig) -> TrainedTiles | None:
+        del problem, config
         return None
 
     def begin(self, trained: TrainedTiles, core: tuple[int, ...]) -> Any:
@@ -225,7 +225,7 @@ def fill_tiles(
             "train around a place with structure: move the view there, or give its region",
         ) from error
     weights_to_begin(problem if whole else problem.with_compact_psf(), config)
-    earlier = place.earlier(problem)
+    earlier = place.earlier(problem, config)
     job = JobCheckpoint.of(checkpoint, [problem], config)
     pieces = replace(pieces, empty=problem.scale.mean)
     weights_of = pieces.weights_of

@@ -74,11 +74,12 @@ def iter_deconvolve_zarr(
     Parameters
     ----------
     image, psf, config, weights, region, tiles, voxel_um, stop, preview_every_s, preview_region, preview_extra,
-    instant_first : as in `iter_deconvolve_large`. To continue, image, PSF, weights and region must be those of the
-        earlier run. The settings and the tiles of the earlier run are used.
+    instant_first : as in `iter_deconvolve_large`. To continue, image, PSF, settings, weights and region must be
+        those of the earlier run. The device and the tiles of the earlier run are used.
     path : path of the folder. It must not exist, unless ``overwrite`` is set or a run on this image was killed in
         it.
-    overwrite : whether an OME-Zarr image at ``path`` is replaced. It stays until training has ended.
+    overwrite : whether an OME-Zarr image at ``path`` is replaced, or an unfinished run on another image or with
+        other settings. It stays until training has ended.
     record : record of the image. Its channel and its optics are stored.
     checkpoint : file for the training, as in `iter_deconvolve`. The tiles need none.
 
@@ -90,7 +91,8 @@ def iter_deconvolve_zarr(
     Raises
     ------
     ConfigError, ComputeError, Cancelled
-        As `iter_deconvolve_large`; also if the folder exists, or holds a run on another image or PSF.
+        As `iter_deconvolve_large`; also if the folder exists, or holds a run on another image or PSF, or with
+        other settings.
 
     Examples
     --------
@@ -151,15 +153,18 @@ class _ZarrPlace:
     overwrite: bool
     begun: bool = False
     _key: str = ""
+    _settings: dict[str, Any] = field(default_factory=dict)
     _out: Any = field(default=None, repr=False)
 
-    def earlier(self, problem: Problem) -> TrainedTiles | None:
+    def earlier(self, problem: Problem, config: TrainConfig) -> TrainedTiles | None:
         """Return the state of an earlier run."""
         block = problem.image
         self._key = f"{self.shape} {block.dtype} {_digest(block)} {psf_hash(problem.given_psf)}"
         if problem.weighing is not None:
             mask = "" if problem.weights is None else _digest(problem.weights.values)
             self._key += f" {problem.weighing} {mask}"
+        # Without the device, which is that of the earlier run.
+        self._settings = {name: value for name, value in config.to_dict().items() if name != "compute"}
         if not is_unfinished(self.path):
             if self.path.exists() and not self.overwrite:
                 raise ConfigError(f"{self.path} exists already: give the name of a new folder")
@@ -168,11 +173,16 @@ class _ZarrPlace:
             return None
         folder = unfinished_folder(self.path)
         state = read_json(folder / _STATE, "the state of a run")
-        if state["key"] != self._key:
-            raise ConfigError(
-                f"{self.path} holds an unfinished run on another image or PSF, or with another mask",
-                "name another folder, or remove it",
-            )
+        for name, mine, words in (
+            ("key", self._key, "on another image or PSF, or with another mask"),
+            ("settings", self._settings, "with other settings"),
+        ):
+            if state.get(name) != mine:
+                if self.overwrite:
+                    return None
+                raise ConfigError(
+                    f"{self.path} holds an unfinished run {words}", "name another folder, or overwrite it"
+                )
         self._out, self.begun = open_unfinished(self.path), True
         return TrainedTiles(
             model=load_model(folder / _MODEL),
@@ -195,6 +205,7 @@ class _ZarrPlace:
         save_model(folder / _MODEL, trained.model)
         state = {
             "key": self._key,
+            "settings": self._settings,
             "work": trained.work.to_dict(),
             "tiles": trained.tiles.to_dict(),
             "device": str(trained.choice.device),

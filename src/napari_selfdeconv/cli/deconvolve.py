@@ -39,11 +39,10 @@ def run_deconvolve(args: argparse.Namespace, token: StopToken) -> None:
     template = template_of(args)
     if not is_network(template):
         raise ConfigError(f"the settings name the method {template.method.name}", "selfdeconv classical runs it")
-    _check_inputs(args, template, *_model_outputs(args))
+    _check_inputs(args, template, *_model_outputs(args), continues=_fills_zarr(args, template))
     file = read_input(args, template)
     check_one_image(file, args.image)
     outcome = _run(args, template, file, token)
-    _save_models(args, outcome)
     provenance = outcome.provenance
     report = {
         "seconds": round(outcome.seconds, 3),
@@ -73,7 +72,6 @@ def run_series(args: argparse.Namespace, token: StopToken) -> None:
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     check_outputs(_model_outputs(args, channels), {}, overwrite=args.overwrite)
     outcome = _run(args, template, file, token, train_on=args.train_on, frames=args.frames)
-    _save_models(args, outcome)
     report = {"seconds": round(outcome.seconds, 3), "axes": outcome.axes, "output": str(args.out)}
     if "nan_frames" in outcome.provenance:
         report["nan_frames"] = outcome.provenance["nan_frames"]
@@ -211,7 +209,6 @@ def _run(
     """Run a template on a file and write the result."""
     from napari_selfdeconv import api
 
-    whole = template.output.dtype == "uint16" or template.output.align is not None
     # The state of the training of an interrupted run. Other methods store nothing.
     checkpoint = api.Checkpoint(
         args.out.with_name(f"{args.out.name}.checkpoint"), resume=getattr(args, "resume", False), remove=False
@@ -219,14 +216,22 @@ def _run(
     unfinished = args.out.is_dir() and api.is_unfinished(args.out)
     if checkpoint.resume and not (Path(checkpoint.path).exists() or unfinished):
         say(f"there is no interrupted run in {checkpoint.path}, so this one starts from the beginning")
-    into = args.out if args.out.suffix.lower() == ".zarr" and not whole else None
+    into = args.out if _fills_zarr(args, template) else None
     work = api.iter_run(
         file, template, into=into, overwrite=args.overwrite, stop=token, checkpoint=checkpoint, **settings
     )
     outcome = watch(work)
     say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
-    checkpoint.discard()
+    if getattr(args, "save_model", None) is not None:
+        _save_models(args, outcome)
+    checkpoint.discard()  # not before, so that nothing is lost if a file cannot be written
     return outcome
+
+
+def _fills_zarr(args: argparse.Namespace, template: Template) -> bool:
+    """Whether the result of a network fills an OME-Zarr folder tile by tile."""
+    whole = template.output.dtype == "uint16" or template.output.align is not None
+    return bool(args.out.suffix.lower() == ".zarr") and not whole
 
 
 def _save_models(args: argparse.Namespace, outcome: Outcome) -> None:
@@ -261,11 +266,12 @@ def _check_inputs(
     template: Template,
     *more: Output,
     kind: OutputKind = "image",
+    continues: bool = False,
     **inputs: Path | str | None,
 ) -> None:
     mask = None if template.method.mask in ("auto", "auto+nan", "none") else template.method.mask
     inputs |= {"image": args.image, "psf": template.psf.file, "mask": mask}
-    check_out(args, *more, kind=kind, config=getattr(args, "config", None), **inputs)
+    check_out(args, *more, kind=kind, continues=continues, config=getattr(args, "config", None), **inputs)
 
 
 def _say_psf(chosen: Any) -> None:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def check_out(
-    args: argparse.Namespace, *more: Output, kind: OutputKind = "image", **inputs: Path | str | None
+    args: argparse.Namespace,
+    *more: Output,
+    kind: OutputKind = "image",
+    continues: bool = False,
+    **inputs: Path | str | None,
 ) -> None:
     """Refuse outputs that cannot be written or would replace a file, before anything is computed."""
     from napari_selfdeconv.api import Output, check_outputs
@@ -23,7 +27,7 @@ def check_out(
     read = {
         called.get(name, f"the {name}"): Path(path) if path is not None else None for name, path in inputs.items()
     }
-    check_outputs([Output("--out", args.out, kind), *more], read, overwrite=args.overwrite)
+    check_outputs([Output("--out", args.out, kind, continues), *more], read, overwrite=args.overwrite)
 
 
 def say_stored(provenance: dict[str, Any]) -> None:

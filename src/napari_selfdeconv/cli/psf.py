@@ -28,7 +28,7 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
 
     template = template_of(args)
     voxel, record, shape = template.image.voxel_um, None, tuple(args.shape or ())
-    check_out(args, image=args.image)
+    check_out(args, kind="tiff", image=args.image)
     image_shape: tuple[int, ...] = ()
     if args.image is not None:
         file = read_input(args, template)
@@ -62,7 +62,7 @@ def run_prepare_psf(args: argparse.Namespace, _token: StopToken) -> int:
 
     template = template_of(args)
     if args.out is not None:
-        check_out(args, psf=args.psf, image=args.image)
+        check_out(args, kind="tiff", psf=args.psf, image=args.image)
     file = api.read_psf(args.psf)
     voxel = template.image.voxel_um or file.voxel_um
     context = api.Context(voxel_um=voxel)
@@ -143,7 +143,7 @@ def run_beads(args: argparse.Namespace, token: StopToken) -> None:
     from napari_selfdeconv import api
 
     template = template_of(args)
-    check_out(args, image=args.image)
+    check_out(args, kind="tiff", image=args.image)
     file = read_input(args, template)
     image = api.check_one_image(file, args.image)
     if file.voxel_um is None:

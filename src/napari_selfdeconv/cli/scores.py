@@ -19,7 +19,7 @@ def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
     from napari_selfdeconv import api
 
     template = template_of(args)
-    check_out(args, truth=args.truth, psf=args.psf)
+    check_out(args, kind="tiff", truth=args.truth, psf=args.psf)
     file = read_input(args, template, args.truth)
     truth = api.check_one_image(file, args.truth)
     noisy = api.degrade(truth, api.read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)

@@ -13,10 +13,11 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import check_replaceable, remove_leftovers, temporary_name, write_remedy
 from napari_selfdeconv.io.ome_zarr import is_unfinished
 
-OutputKind = Literal["image", "model", "settings", "folder"]
+OutputKind = Literal["image", "tiff", "model", "settings", "folder"]
 # For each kind of output: its name, the allowed endings, and the proposed ending.
 _ENDINGS: dict[OutputKind, tuple[str, tuple[str, ...], str]] = {
     "image": ("an OME-TIFF or OME-Zarr", (".tif", ".tiff", ".zarr"), ".ome.tif"),
+    "tiff": ("an OME-TIFF", (".tif", ".tiff"), ".ome.tif"),
     "settings": ("a settings file", (".toml",), ".toml"),
     "model": ("a model file", (".safetensors",), ".safetensors"),
 }
@@ -31,6 +32,7 @@ class Output:
     name : its name for the user, such as "--out".
     path : where.
     kind : what is written there. A folder may exist already; otherwise it is created.
+    continues : whether the run goes on in an OME-Zarr folder in which it was killed.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Output:
     name: str
     path: Path
     kind: OutputKind = "image"
+    continues: bool = False
 
 
 def check_outputs(
@@ -100,8 +103,8 @@ def _check_file(output: Output, overwrite: bool) -> None:
 def _check_zarr(output: Output, overwrite: bool) -> None:
     """Refuse to replace a folder that is not an OME-Zarr image, so that no other files are removed."""
     path = output.path
-    if is_unfinished(path):
-        return  # a run that was killed continues there
+    if output.continues and is_unfinished(path):
+        return
     if not overwrite:
         raise ConfigError(f"{path} exists already: choose another name for {output.name}, or add --overwrite")
     check_is_zarr(path, output.name)
