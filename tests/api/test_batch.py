@@ -17,6 +17,7 @@ from napari_selfdeconv.api.batch_items import BatchItem, find_images
 from napari_selfdeconv.api.batch_rows import FileFinished, FileStarted
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.events import Progress
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.stop_token import StopToken
@@ -110,7 +111,105 @@ def test_overwriting_that_is_stopped_goes_on(folder: Path, kind: str) -> None:
     assert made == [0.2, 0.2]
     result, _ = run(folder, other, where=where)
     assert result.count("there already") == 2
-    assert not list((folder / "out").glob("*.txt"))
+    assert not list((folder / "out").glob("*.json"))
+
+
+def statuses(result: Any) -> list[str]:
+    return [row.status for row in result.rows]
+
+
+def test_overwriting_goes_on_with_some_of_the_files_first(folder: Path) -> None:
+    run(folder)
+    work = iter_batch(find_images(folder / "day"), Template.from_dict(WIENER), folder / "out", overwrite=True)
+    next(event for event in work if isinstance(event, FileFinished))
+    work.close()
+    result, _ = run(folder, where=folder / "day" / "im1.*")
+    assert statuses(result) == ["done"]
+    result, _ = run(folder)
+    assert statuses(result) == ["there already", "there already", "done", "done"]
+    result, _ = run(folder)
+    assert result.count("there already") == 4
+
+
+def test_results_that_were_not_overwritten_have_the_settings_of_before(folder: Path) -> None:
+    run(folder)
+    other = {"method": {"name": "wiener", "regularisation": 0.2}}
+    result, _ = run(folder, other, overwrite=True, where=folder / "day" / "im1.*")
+    assert statuses(result) == ["done"]
+    result, _ = run(folder, other)
+    assert statuses(result) == ["failed", "there already", "failed", "failed"]
+    assert "is a result of other settings: name another folder, or add --overwrite" in result.rows[0].message
+
+
+def test_a_result_of_another_image_is_not_taken_for_that_of_this_one(folder: Path) -> None:
+    run(folder)
+    write(folder / "second" / "im1.ome.tif", seed=9, shape=(26, 28))
+    result, _ = run(folder, where=folder / "second")
+    assert statuses(result) == ["failed"]
+    assert "im1_deconvolved.ome.tif exists and is a result of another image" in result.rows[0].message
+    (folder / "day").rename(folder / "moved")
+    result, _ = run(folder, where=folder / "moved")
+    assert result.count("there already") == 4
+    write_ome_tiff(folder / "out" / "im1_deconvolved.ome.tif", np.zeros((24, 28)))
+    result, _ = run(folder, where=folder / "moved")
+    assert "is a result of no batch" in result.rows[1].message
+
+
+def test_a_table_that_changes_makes_other_results(folder: Path) -> None:
+    table = folder / "day" / "list.csv"
+    table.write_text("file,regularisation\nim0.ome.tif,0.3\nim1.ome.tif,0.3\n", "utf-8")
+    run(folder, where=table)
+    table.write_text("file,regularisation\nim0.ome.tif,0.3\nim1.ome.tif,0.4\n", "utf-8")
+    result, _ = run(folder, where=table)
+    assert statuses(result) == ["there already", "failed"]
+    result, _ = run(folder, where=table, overwrite=True)
+    assert statuses(result) == ["done", "done"]
+
+
+def test_networks_that_are_shared_otherwise_make_other_results(folder: Path) -> None:
+    where = folder / "day" / "im[01].*"
+    run(folder, NETWORK, sharing="all", where=where)
+    result, _ = run(folder, NETWORK, where=where)
+    assert statuses(result) == ["failed", "failed"]
+
+
+def test_a_training_that_was_stopped_is_made_again(folder: Path) -> None:
+    settings = NETWORK | {"training": NETWORK["training"] | {"steps": 3}}
+    stop, where = StopToken(), find_images(folder / "day" / "im[01].*")
+    work = iter_batch(where, Template.from_dict(settings), folder / "out", sharing="all", stop=stop)
+    rows = []
+    for event in work:
+        if isinstance(event, Progress) and event.stage == "train":
+            stop.stop()
+        if isinstance(event, FileFinished):
+            rows.append(event)
+    assert ["was stopped" in row.message for row in rows] == [True]
+    result, _ = run(folder, settings, sharing="all", where=folder / "day" / "im[01].*")
+    assert statuses(result) == ["done", "done"]
+    assert [(read_image(row.output).provenance or {})["steps_done"] for row in result.rows] == [3, 3]
+
+
+def test_the_table_names_the_results_of_earlier_runs(folder: Path) -> None:
+    (folder / "day" / "text.tif").write_text("no image")
+    first, _ = run(folder)
+    (folder / "out" / "im3_deconvolved.ome.tif").unlink()
+    again, _ = run(folder, where=folder / "day" / "im1.*")
+    assert again.rows[0].status == "there already"
+    assert again.rows[0].seconds == first.rows[1].seconds > 0
+    with again.table.open(encoding="utf-8", newline="") as table:
+        rows = [(Path(row["file"]).name, row["status"]) for row in csv.DictReader(table)]
+    assert rows == [
+        ("im1.ome.tif", "there already"),
+        ("im0.ome.tif", "done"),
+        ("im2.ome.tif", "done"),
+        ("text.tif", "failed"),
+    ]
+    assert "im2.ome.tif" in (folder / "out" / "index.html").read_text("utf-8")
+    again.table.write_bytes("file;status\nmüll;done\n".encode("cp1252"))
+    run(folder, where=folder / "day" / "text.*")
+    write(folder / "day" / "text.tif")
+    again, _ = run(folder, where=folder / "day" / "text.*")
+    assert len(again.table.read_text("utf-8").splitlines()) == 2
 
 
 def test_a_stop_keeps_what_is_done_and_a_later_run_goes_on(folder: Path) -> None:

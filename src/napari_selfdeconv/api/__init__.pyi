@@ -3,8 +3,8 @@
 from napari_selfdeconv.api.apply import apply_model as apply_model
 from napari_selfdeconv.api.apply import iter_apply_model as iter_apply_model
 from napari_selfdeconv.api.apply import model_differences as model_differences
-from napari_selfdeconv.api.batch import Sharing as Sharing
 from napari_selfdeconv.api.batch import iter_batch as iter_batch
+from napari_selfdeconv.api.batch_folder import Sharing as Sharing
 from napari_selfdeconv.api.batch_items import BatchItem as BatchItem
 from napari_selfdeconv.api.batch_items import find_images as find_images
 from napari_selfdeconv.api.batch_rows import BatchResult as BatchResult

@@ -1,7 +1,7 @@
 """Many files with one template, as a generator of events for the command line and the docks.
 
-Existing results are skipped, so a run that was stopped can continue. A file that cannot be used becomes a row of
-the table and does not stop the others.
+Existing results of the same image and settings are skipped, so a run that was stopped can continue. A file that
+cannot be used becomes a row of the table and does not stop the others.
 """
 
 from __future__ import annotations
@@ -11,16 +11,25 @@ import itertools
 import os
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+from napari_selfdeconv.api.batch_folder import EarlierResults, SharedNetworks, Sharing, begin_folder, recorded
 from napari_selfdeconv.api.batch_items import BatchItem
-from napari_selfdeconv.api.batch_rows import BatchResult, FileFinished, FileStarted, append_row, write_overview
+from napari_selfdeconv.api.batch_rows import (
+    BatchResult,
+    FileFinished,
+    FileStarted,
+    others,
+    read_rows,
+    with_history,
+    write_overview,
+    write_table,
+)
 from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.chosen_method import classical_of, is_network
 from napari_selfdeconv.api.inputs import open_input
-from napari_selfdeconv.api.outcome import Outcome
 from napari_selfdeconv.api.report import report_html
 from napari_selfdeconv.api.results import save_outcome, stem
 from napari_selfdeconv.api.run import iter_run
@@ -29,13 +38,9 @@ from napari_selfdeconv.errors import Cancelled, ConfigError, reason_of
 from napari_selfdeconv.events import Event, Warned, mapped
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
 from napari_selfdeconv.io.images import read_record
-from napari_selfdeconv.io.template_files import read_template, save_template
-from napari_selfdeconv.network.model import Model
-from napari_selfdeconv.network.model_file import load_model, save_model
 from napari_selfdeconv.stop_token import StopToken
 
-Sharing = Literal["file", "all", "channel"]
-_TABLE, _INDEX, _SETTINGS, _REPLACED = "batch.csv", "index.html", "batch.toml", "batch.replaced.txt"
+_TABLE, _INDEX = "batch.csv", "index.html"
 
 
 def iter_batch(
@@ -59,8 +64,10 @@ def iter_batch(
     sharing : "file" trains a network for each file. "all" trains one on the first file that can be used and
         applies it to all others; "channel" does so for each channel.
     reports : whether a page is written for each file.
-    overwrite : whether existing results are computed again. If this is interrupted, a run without it goes on.
-    stop : ``stop()`` ends the training of the current file and stops after that file. ``cancel()`` discards it.
+    overwrite : whether existing results are computed again. If this is interrupted, a run without it goes on, also
+        with some of the files first.
+    stop : ``stop()`` ends the training of the current file and stops after that file. Its result is stored, and a
+        later run makes it again. ``cancel()`` discards it.
 
     Yields
     ------
@@ -92,10 +99,13 @@ def iter_batch(
     if not is_network(template):
         classical_of(template.method)
     common = _common_folder([item.path for item in items])
-    _begin(out, template, overwrite)
-    earlier = _Earlier(out, overwrite)
-    shared = _Shared(sharing if is_network(template) else "file", out, overwrite)
+    begin_folder(out, template, overwrite)
+    earlier = EarlierResults(out)
+    if overwrite:
+        earlier.overwrite(list(items))
+    shared = SharedNetworks(sharing if is_network(template) else "file", out, overwrite)
     rows: list[FileFinished] = []
+    before = read_rows(out / _TABLE, out)
     taken: set[Path] = set()
     try:
         for number, item in enumerate(items, 1):
@@ -104,87 +114,16 @@ def iter_batch(
                 break
             yield FileStarted(number=number, total=len(items), path=item.path)
             places = _Places.of(item.path, common, out, template.output.kind or "ome.tif", taken)
-            for row in (yield from _all_images(item, template, places, shared, earlier, reports, stop)):
-                rows.append(row)
-                append_row(out / _TABLE, row, first=len(rows) == 1)
-                yield row
+            found = yield from _all_images(item, template, places, shared, earlier, reports, stop)
+            if not stop.stopped and all(row.status != "failed" for row in found):
+                earlier.finish(item)
+            for row in found:
+                rows.append(with_history(row, before))
+                write_table(out / _TABLE, [*rows, *others(before, rows)])
+                yield rows[-1]
     finally:
-        write_overview(out / _INDEX, rows)
-    if not stop.stopped and all(row.status != "failed" for row in rows):
-        earlier.forget()
+        write_overview(out / _INDEX, [*rows, *others(before, rows)])
     return BatchResult(rows=tuple(rows), table=out / _TABLE, stopped=stop.stopped)
-
-
-@dataclass
-class _Shared:
-    """The networks that files share. They are stored in the folder, so that a later run finds them.
-
-    With ``overwrite`` those of an earlier run are removed, because they may be of other settings.
-    """
-
-    sharing: Sharing
-    out: Path
-    overwrite: bool
-    models: list[Model] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if self.overwrite:
-            for path in self._stored():
-                path.unlink()
-        if self.sharing != "file":
-            self.models = [load_model(path) for path in self._stored()]
-
-    def _stored(self) -> list[Path]:
-        paths = (self.out / "models").glob("channel*.safetensors")
-        return sorted(paths, key=lambda path: (len(path.name), path))
-
-    def for_channels(self, count: int) -> list[Model]:
-        """Return a model for each channel; an empty list if they have to be trained."""
-        if self.sharing == "all" and self.models:
-            return [self.models[0]] * count
-        return list(self.models)
-
-    def remember(self, outcome: Outcome) -> None:
-        """Keep the models of the first file, unless every file has its own."""
-        if self.sharing == "file" or self.models:
-            return
-        (self.out / "models").mkdir(exist_ok=True)
-        for number, model in enumerate(outcome.models):
-            save_model(self.out / "models" / f"channel{number}.safetensors", model)
-        self.models = list(outcome.models)
-
-
-@dataclass
-class _Earlier:
-    """The results of earlier runs in a folder.
-
-    While they are overwritten, a list in the folder names those that are new. The others do not count, also not
-    in a later run.
-    """
-
-    out: Path
-    overwrite: bool
-
-    def __post_init__(self) -> None:
-        self._list = self.out / _REPLACED
-        if self.overwrite:
-            self._list.write_text("", "utf-8")
-        self._new = set(self._list.read_text("utf-8").splitlines()) if self._list.exists() else None
-
-    def has(self, output: Path) -> bool:
-        return output.exists() and (self._new is None or self._name(output) in self._new)
-
-    def add(self, output: Path) -> None:
-        if self._new is not None:
-            with self._list.open("a", encoding="utf-8") as file:
-                file.write(f"{self._name(output)}\n")
-
-    def forget(self) -> None:
-        """Remove the list: every result is new."""
-        self._list.unlink(missing_ok=True)
-
-    def _name(self, output: Path) -> str:
-        return output.relative_to(self.out).as_posix()
 
 
 @dataclass(frozen=True)
@@ -223,8 +162,8 @@ def _all_images(
     item: BatchItem,
     template: Template,
     places: _Places,
-    shared: _Shared,
-    earlier: _Earlier,
+    shared: SharedNetworks,
+    earlier: EarlierResults,
     reports: bool,
     stop: StopToken,
 ) -> Generator[Event, None, list[FileFinished]]:
@@ -241,20 +180,14 @@ def _all_images(
         started = time.perf_counter()
         label = str(item.path) if series is None else f"{item.path} [{series}: {names[series]}]"
         output, report = places.take(series)
-        if earlier.has(output):
-            rows.append(
-                FileFinished(
-                    file=label,
-                    status="there already",
-                    output=output,
-                    report=report if report.exists() else None,
-                )
-            )
-            continue
         one = own if series is None else own.part("image", series=series)
         try:
-            row = yield from _one_image(item.path, one, output, report, shared, reports, stop)
-            earlier.add(output)
+            record = earlier.record(item, one, shared.sharing)
+            if earlier.has(output, record):
+                there = report if report.exists() else None
+                rows.append(FileFinished(file=label, status="there already", output=output, report=there))
+                continue
+            row = yield from _one_image(item.path, one, output, report, shared, record, reports, stop)
             rows.append(dataclasses.replace(row, file=label, seconds=round(time.perf_counter() - started, 3)))
         except Cancelled:
             raise
@@ -269,7 +202,8 @@ def _one_image(
     template: Template,
     output: Path,
     report: Path,
-    shared: _Shared,
+    shared: SharedNetworks,
+    record: dict[str, Any],
     reports: bool,
     stop: StopToken,
 ) -> Generator[Event, None, FileFinished]:
@@ -288,9 +222,13 @@ def _one_image(
         return event
 
     outcome = yield from mapped(work, remembered)
+    if outcome.provenance.get("stopped"):
+        warnings.append("the training was stopped before its end: the next run makes this result again")
+    outcome = dataclasses.replace(outcome, provenance=recorded(outcome, record))
+    # First of all the networks: after a kill, another one would be trained for the other files.
+    shared.remember(outcome)
     stored = save_outcome(output, outcome, file, template.output)
     checkpoint.discard()
-    shared.remember(outcome)
     if reports:
         report.parent.mkdir(parents=True, exist_ok=True)
         text = report_html(file, outcome, template, warnings, output=output, stored=stored)
@@ -303,20 +241,6 @@ def _one_image(
         report=report if reports else None,
         message="; ".join(warnings),
     )
-
-
-def _begin(out: Path, template: Template, overwrite: bool) -> None:
-    """Make the folder; refuse one with results of other settings."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {out}: {error.strerror}") from error
-    known = out / _SETTINGS
-    if known.exists() and not overwrite and read_template(known) != template:
-        raise ConfigError(
-            f"{out} holds results of other settings ({_SETTINGS})", "name another folder, or add --overwrite"
-        )
-    save_template(known, template)
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:

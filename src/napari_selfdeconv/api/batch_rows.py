@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from napari_selfdeconv.api.report import index_html
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.units import number
 
 Status = Literal["done", "there already", "failed"]
 _COLUMNS = ("file", "status", "seconds", "output", "report", "message")
@@ -89,13 +91,62 @@ class BatchResult:
         return sum(row.status == status for row in self.rows)
 
 
-def append_row(table: Path, row: FileFinished, *, first: bool) -> None:
-    """Append a row to the table; the first one makes it."""
-    with table.open("w" if first else "a", newline="", encoding="utf-8") as file:
+def write_table(table: Path, rows: Sequence[FileFinished]) -> None:
+    """Write the table, whole or not at all."""
+    with whole_or_not_at_all(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        if first:
-            writer.writerow(_COLUMNS)
-        writer.writerow([getattr(row, name) if getattr(row, name) is not None else "" for name in _COLUMNS])
+        writer.writerow(_COLUMNS)
+        for row in rows:
+            writer.writerow([getattr(row, name) if getattr(row, name) is not None else "" for name in _COLUMNS])
+
+
+def read_rows(table: Path, out: Path) -> list[FileFinished]:
+    """Return the rows of a table that an earlier run wrote, without results that are no longer in the folder."""
+    if not table.exists():
+        return []
+    rows = []
+    # A spreadsheet may have saved it since.
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        for cells in csv.DictReader(file):
+            status = next((one for one in get_args(Status) if one == cells.get("status")), None)
+            output, report = (_inside(out, cells.get(name) or "") for name in ("output", "report"))
+            if status is None or (output is None and status != "failed"):
+                continue
+            seconds = number(cells.get("seconds"))
+            rows.append(
+                FileFinished(
+                    file=cells.get("file") or "",
+                    status=status,
+                    seconds=seconds if math.isfinite(seconds) else 0.0,
+                    output=output,
+                    report=report,
+                    message=cells.get("message") or "",
+                )
+            )
+    return rows
+
+
+def with_history(row: FileFinished, before: Sequence[FileFinished]) -> FileFinished:
+    """Return a row; of a result that was there already, with its time and its warnings."""
+    found = next((one for one in before if one.output == row.output), None)
+    if row.status != "there already" or found is None:
+        return row
+    return replace(row, seconds=found.seconds, message=found.message)
+
+
+def others(before: Sequence[FileFinished], rows: Sequence[FileFinished]) -> list[FileFinished]:
+    """Return the rows of an earlier run about results and failed files that this run does not name."""
+    outputs = {row.output for row in rows}
+    # The images of a file have its name and their own.
+    files = {name for row in rows for name in (row.file, row.file.rpartition(" [")[0])}
+    return [row for row in before if (row.file not in files if row.output is None else row.output not in outputs)]
+
+
+def _inside(out: Path, text: str) -> Path | None:
+    """Return a path of a table inside the folder, which may have moved since; None if there is no such file."""
+    parts = Path(text).parts
+    places = (out.joinpath(*parts[start:]) for start in range(len(parts)) if not Path(parts[start]).is_absolute())
+    return next((place for place in places if place.exists()), None)
 
 
 def write_overview(path: Path, rows: Sequence[FileFinished]) -> None:

@@ -98,6 +98,30 @@ def read_record(path: FilePath, *, series: int | None = None, axes: str | None =
         return _in_order(source.record(_checked_axes(axes, source)))[0]
 
 
+def read_provenance(path: FilePath) -> dict[str, Any] | None:
+    """Read the record of a result without reading pixels; None if the file has no record.
+
+    Parameters
+    ----------
+    path : path of a file that `write_ome_tiff` or `write_zarr` has written.
+
+    Raises
+    ------
+    ConfigError
+        As `read_image`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ome_tiff(f"{folder}/a.ome.tif", np.zeros((8, 8)), provenance={"seed": 1})
+    ...     read_provenance(f"{folder}/a.ome.tif")
+    {'seed': 1}
+    """
+    with open_source(Path(path), 0) as source:
+        return json_dict(source.description)
+
+
 def read_image(
     path: FilePath, *, series: int | None = None, axes: str | None = None, colour: bool = False
 ) -> ImageFile:
