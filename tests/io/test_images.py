@@ -190,6 +190,30 @@ def test_whole_numbers_that_are_only_rounded_stay_whole(tmp_path):
     assert read_image(tmp_path / "y.tif").provenance["stored"]["scale"] == 1
 
 
+@pytest.mark.parametrize(
+    ("calibration", "dtype", "words"),
+    [
+        ({"cf": 0, "c0": -32768.0, "c1": 1.0, "vunit": "gray value"}, np.int16, ""),
+        (
+            {"cf": 0, "c0": 3.0, "c1": 0.5, "vunit": "photons"},
+            np.uint16,
+            "calibration of its values is not applied",
+        ),
+        ({"cf": 0, "c0": 0.0, "c1": 1.0, "vunit": "gray value"}, np.uint16, ""),
+        ({"cf": 21, "vunit": "OD"}, np.uint16, ""),
+    ],
+)
+def test_signed_numbers_of_imagej_are_read_as_such(tmp_path, calibration, dtype, words):
+    stored = np.arange(32700, 32844, dtype=np.uint16).reshape(2, 8, 9)
+    tifffile.imwrite(tmp_path / "a.tif", stored, imagej=True, metadata={"axes": "ZYX", **calibration})
+    read = read_image(tmp_path / "a.tif")
+    assert read.data.dtype == dtype
+    np.testing.assert_array_equal(read.data, stored.astype(int) - 32768 * (dtype == np.int16))
+    said = [doubt.problem for doubt in read.record.doubts if doubt.field == "file"]
+    assert len(said) == bool(words)
+    assert all(words in one for one in said)
+
+
 def test_beyond_four_gigabytes_it_is_a_bigtiff(tmp_path, monkeypatch):
     opened = {}
 

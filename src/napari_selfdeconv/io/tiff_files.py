@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from napari_selfdeconv.io.checks import GREY_HINT
 from napari_selfdeconv.io.facts import Facts
 from napari_selfdeconv.io.source import Source, check_series, pick_position
 from napari_selfdeconv.io.tiff_records import add_tiff, refuse_hostile
+from napari_selfdeconv.io.units import number
 
 Conversion = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -96,12 +97,30 @@ def _images(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
 def _conversion(facts: Facts, tif: tifffile.TiffFile, image: tifffile.TiffPageSeries, name: str) -> Conversion:
     """Return the function that turns the stored numbers into intensities."""
     kind = image.keyframe.photometric
+    if tif.is_imagej and not tif.is_ome:
+        return _calibrated(facts, tif.imagej_metadata or {}, np.dtype(image.dtype))
     # ImageJ stores intensities whatever its look-up table is: the table is for the display only.
     if tif.is_imagej or kind not in (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE):
         return lambda pixels: pixels
     if kind == tifffile.PHOTOMETRIC.MINISWHITE:
         return _white_is_zero(facts, image)
     return _palette(facts, image, name)
+
+
+def _calibrated(facts: Facts, values: Mapping[str, Any], dtype: np.dtype[Any]) -> Conversion:
+    """Return the conversion of signed numbers, which ImageJ stores as unsigned ones with a calibration.
+
+    Other calibrations are only named: noise and saturation are those of the stored numbers.
+    """
+    # 20 and above: none, uncalibrated optical density, a function that is not in the file.
+    if values.get("cf") not in range(20) or "c0" not in values:
+        return lambda pixels: pixels
+    line = [number(values.get(name)) for name in ("cf", "c0", "c1")]
+    if line == [0.0, -32768.0, 1.0] and (dtype.kind, dtype.itemsize) == ("u", 2):
+        return lambda pixels: (pixels.astype(np.int32) - 32768).astype(np.int16)
+    if line != [0.0, 0.0, 1.0]:
+        facts.doubt("file", "ImageJ's calibration of its values is not applied: the stored numbers are read", "")
+    return lambda pixels: pixels
 
 
 def _white_is_zero(facts: Facts, image: tifffile.TiffPageSeries) -> Conversion:
