@@ -101,6 +101,13 @@ def test_a_template_of_a_record_does_what_the_run_did(method: str, mask: str | N
     assert api.template_of_record({**record, "config": CONFIG.to_dict()}).method.mask == template.method.mask
 
 
+def test_a_correction_of_the_light_is_not_lost() -> None:
+    record = {"settings": {"method": "wiener"}, "corrected_light": {"what": "both", "courses": [], "left": []}}
+    assert api.template_of_record(record).image.correct_light == "both"
+    with pytest.raises(ConfigError, match="corrected for uneven light"):
+        as_python(record, "image.tif", "psf.tif")
+
+
 def test_a_template_of_an_old_record_reflects_at_the_border() -> None:
     for record in (
         {"method": "richardson-lucy", "iterations": 5},

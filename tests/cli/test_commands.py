@@ -121,6 +121,8 @@ def test_parts_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "--wavelength-um 0.52 (the OME-XML)" in said
     read = read_image("a.ome.tif")
     assert read.data.shape == (24, 24)
+    assert read.provenance is not None
+    assert read.provenance["part"] == {"channel": 1, "time": 1, "crop": ["2:26", ":24"]}
     assert read.record is not None
     assert (read.record.channels[0].name, read.record.channels[0].colour) == ("GFP", "#00ff00")
     for wrong, words in (
@@ -332,10 +334,11 @@ def test_batch_gives_a_table_and_a_status(folder: Path, capsys: pytest.CaptureFi
     assert "0 done, 3 there already, 0 failed" in capsys.readouterr().err
     assert run("batch", "nowhere", "--out", "out2") == 2
     # Results are no images of the next run.
-    inside = (*args[:-2], "--recursive", "--out", "day/results", "--json")
-    for counts in ((3, 0), (0, 3)):
+    inside = ("day", *args[2:-2], "--recursive", "--out", "day/results")
+    beside = ("day/*.tif", *args[2:-2], "--out", "day")
+    for where, counts in ((inside, (3, 0)), (inside, (0, 3)), (beside, (3, 0)), (beside, (0, 3))):
         capsys.readouterr()
-        assert run(*inside) == 0
+        assert run("batch", *where, "--json") == 0
         report = json.loads(capsys.readouterr().out)
         assert (report["done"], report["there already"]) == counts
 

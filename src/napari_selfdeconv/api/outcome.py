@@ -10,6 +10,7 @@ from typing import Any
 from napari_selfdeconv.api.image_part import other_voxel_um
 from napari_selfdeconv.api.inputs import ChosenPsf, Stated
 from napari_selfdeconv.api.record_optics import told_optics
+from napari_selfdeconv.config.template import ImageChoice
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.record import ImageRecord
 from napari_selfdeconv.network.model import Model
@@ -95,3 +96,16 @@ def origin(file: ImageFile, psfs: Sequence[ChosenPsf]) -> dict[str, Any]:
     if (other := other_voxel_um(file)) is not None:
         found["voxel_um_of_file"] = list(other)
     return found | ({"optics": made[0] if len(made) == 1 else made} if made else {})
+
+
+def part_used(choice: ImageChoice) -> dict[str, Any]:
+    """Return the part of the file that was chosen, for the record of a result; nothing for the whole file.
+
+    Examples
+    --------
+    >>> part_used(ImageChoice(channel=1, crop=("10:40", ":")))
+    {'part': {'channel': 1, 'crop': ['10:40', ':']}}
+    """
+    chosen = {name: choice.to_dict()[name] for name in ("series", "channel", "time", "z", "crop", "axes")}
+    part = {name: value for name, value in chosen.items() if value is not None}
+    return {"part": part} if part else {}

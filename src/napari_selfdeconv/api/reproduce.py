@@ -123,8 +123,8 @@ def settings_json(provenance: Mapping[str, Any]) -> str:
 def template_of_record(provenance: Mapping[str, Any]) -> Template:
     """Return the settings of a run as a template for other images, from the record of its result.
 
-    It holds the method or the training of the network, how pixels were left out unless a mask was given, and given
-    optics if the PSF was computed from them. Optics from the file of the image are left out, because each file
+    It holds the method or the training of the network, how pixels were left out unless a mask was given, the
+    correction of the light, and given optics if the PSF was computed from them. Optics from the file of the image are left out, because each file
     states its own.
 
     Parameters
@@ -157,6 +157,8 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
     mask = (provenance.get("mask") or {"from": "none"})["from"]
     if mask != "given":
         parts["method"]["mask"] = mask
+    if "corrected_light" in provenance:
+        parts["image"] = {"correct_light": provenance["corrected_light"]["what"]}
     return Template.from_dict({**parts, "optics": given_optics(provenance)})
 
 
@@ -177,6 +179,11 @@ def kind_of(provenance: Mapping[str, Any]) -> str:
     >>> kind_of({"method": "richardson-lucy", "iterations": 5}), kind_of({"config": {}, "seed": 0})
     ('rl', 'network')
     """
+    if "corrected_light" in provenance or "chromatic_shifts" in provenance:
+        raise ConfigError(
+            "this result was corrected for uneven light or for shifts between channels: make it again with "
+            "selfdeconv and the same --correct-light or --align"
+        )
     if provenance.get("applied_to") is not None:
         return "applied"
     if "continued_from" in provenance:

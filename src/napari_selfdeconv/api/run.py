@@ -24,7 +24,7 @@ from napari_selfdeconv.api.every_frame import (
 )
 from napari_selfdeconv.api.inputs import ChosenPsf, choose_psf
 from napari_selfdeconv.api.memory import memory_outlook
-from napari_selfdeconv.api.outcome import Outcome, origin
+from napari_selfdeconv.api.outcome import Outcome, origin, part_used
 from napari_selfdeconv.config.series import SeriesPlan, TrainOn
 from napari_selfdeconv.config.template import MethodChoice, Template
 from napari_selfdeconv.errors import ConfigError
@@ -143,7 +143,7 @@ def iter_run(
         moved = unshift_channels(done.image, file.axes, file.voxel_um, shifts.found)
         told = [None if one is None else one.to_dict() for one in shifts.found]
         done = done._replace(image=moved, provenance={**done.provenance, "chromatic_shifts": told})
-    provenance = {**done.provenance, **origin(file, psfs), **corrected}
+    provenance = {**done.provenance, **origin(file, psfs), **part_used(template.image), **corrected}
     if camera is not None:
         provenance["camera"] = dataclasses.asdict(camera)
     record_provenance(done.image, provenance)

@@ -20,9 +20,15 @@ def run_batch(args: argparse.Namespace, token: StopToken) -> int:
     template = template_of(args)
     where = Path(args.images)
     items = api.find_images(where, recursive=args.recursive)
-    if where.is_dir():
-        # Results of an earlier run below the folder are no images of it.
-        items = [item for item in items if not item.path.resolve().is_relative_to(args.out.resolve())]
+    if where.suffix.lower() != ".csv":
+        # Results of an earlier run are no images, unless a table names them. A pattern may name the folder of both.
+        ending = "" if where.is_dir() else f"_deconvolved.{template.output.kind or 'ome.tif'}"
+        out = args.out.resolve()
+        items = [
+            item
+            for item in items
+            if not (item.path.resolve().is_relative_to(out) and item.path.name.endswith(ending))
+        ]
     check_out(args, kind="folder", images=where if where.is_dir() else None, psf=template.psf.file)
     work = api.iter_batch(
         items, template, args.out, sharing=args.sharing, reports=not args.no_reports, overwrite=args.overwrite,
