@@ -124,8 +124,8 @@ def template_of_record(provenance: Mapping[str, Any]) -> Template:
     """Return the settings of a run as a template for other images, from the record of its result.
 
     It holds the method or the training of the network, how pixels were left out unless a mask was given, the
-    correction of the light, and given optics if the PSF was computed from them. Optics from the file of the image are left out, because each file
-    states its own.
+    correction of the light, and given optics if the PSF was computed from them. Optics from the file of the image
+    are left out, because each file states its own.
 
     Parameters
     ----------

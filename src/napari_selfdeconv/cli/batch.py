@@ -21,7 +21,7 @@ def run_batch(args: argparse.Namespace, token: StopToken) -> int:
     where = Path(args.images)
     items = api.find_images(where, recursive=args.recursive)
     if where.suffix.lower() != ".csv":
-        # Results of an earlier run are no images, unless a table names them. A pattern may name the folder of both.
+        # Results of an earlier run are no images, unless a table names them. They may lie beside the images.
         ending = "" if where.is_dir() else f"_deconvolved.{template.output.kind or 'ome.tif'}"
         out = args.out.resolve()
         items = [
