@@ -118,6 +118,12 @@ def test_a_training_is_kept_until_its_model_is_written(folder, capsys, monkeypat
     assert not (folder / "out.tif.checkpoint").exists()
 
 
+def test_a_command_that_trains_nothing_leaves_the_training_of_another(folder):
+    (folder / "out.tif.checkpoint").write_text("hours of training")
+    assert run("classical", *COMMANDS["classical"], "--out", "out.tif") == 0
+    assert (folder / "out.tif.checkpoint").exists()
+
+
 def refuse(*_):
     raise ConfigError("the disk is full")
 

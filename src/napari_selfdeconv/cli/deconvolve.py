@@ -224,7 +224,9 @@ def _run(
     say_stored({"stored": api.save_outcome(args.out, outcome, file, template.output)})
     if getattr(args, "save_model", None) is not None:
         _save_models(args, outcome)
-    checkpoint.discard()  # not before, so that nothing is lost if a file cannot be written
+    # Not before, so that nothing is lost if a file cannot be written. Other commands leave that of a training.
+    if api.is_network(template) and "models" not in settings:
+        checkpoint.discard()
     return outcome
 
 
