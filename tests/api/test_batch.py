@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from napari_selfdeconv.api.batch_rows import FileFinished, FileStarted
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Progress
-from napari_selfdeconv.io.images import read_image, write_ome_tiff
+from napari_selfdeconv.io.images import read_image, write_ome_tiff, write_psf
+from napari_selfdeconv.io.ome_zarr import write_zarr
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.stop_token import StopToken
 
@@ -138,7 +141,7 @@ def test_results_that_were_not_overwritten_have_the_settings_of_before(folder: P
     assert statuses(result) == ["done"]
     result, _ = run(folder, other)
     assert statuses(result) == ["failed", "there already", "failed", "failed"]
-    assert "is a result of other settings: name another folder, or add --overwrite" in result.rows[0].message
+    assert "is a result of other settings: move it elsewhere to make it again, name" in result.rows[0].message
 
 
 def test_a_result_of_another_image_is_not_taken_for_that_of_this_one(folder: Path) -> None:
@@ -152,7 +155,67 @@ def test_a_result_of_another_image_is_not_taken_for_that_of_this_one(folder: Pat
     assert result.count("there already") == 4
     write_ome_tiff(folder / "out" / "im1_deconvolved.ome.tif", np.zeros((24, 28)))
     result, _ = run(folder, where=folder / "moved")
-    assert "is a result of no batch" in result.rows[1].message
+    assert "does not say what it was made from: no batch made it, or an earlier version" in result.rows[1].message
+    (folder / "out" / "im1_deconvolved.ome.tif").rename(folder / "out" / "elsewhere.tif")
+    result, _ = run(folder, where=folder / "moved")
+    assert result.count("done") == 1
+
+
+def test_copies_are_the_same_images(folder: Path) -> None:
+    """Wherever they are, and from whatever folder the command is run: the content counts."""
+    (folder / "day" / "psf").mkdir()
+    write_psf(folder / "day" / "psf" / "psf.tif", np.ones((3, 3), np.float32) / 9, (0.1, 0.1))
+    psf = {"psf": {"file": str(folder / "day" / "psf" / "psf.tif")}}
+    run(folder, WIENER | psf)
+    shutil.copytree(folder / "day", folder / "copy", copy_function=shutil.copyfile)
+    for one in (folder / "copy").rglob("*.tif"):
+        os.utime(one, (1e9, 1e9))
+    copy = {"psf": {"file": os.path.relpath(folder / "copy" / "psf" / "psf.tif")}}
+    result, _ = run(folder, WIENER | copy, where=folder / "copy")
+    assert statuses(result) == ["there already"] * 4
+    write_psf(folder / "copy" / "psf" / "psf.tif", np.eye(3, dtype=np.float32) / 3, (0.1, 0.1))
+    result, _ = run(folder, WIENER | copy, where=folder / "copy")
+    assert [row.message.count("another image, PSF or mask") for row in result.rows] == [1] * 4
+    with pytest.raises(ConfigError, match="holds results of other settings"):
+        run(folder, WIENER | psf)
+
+
+def test_an_image_inside_a_zarr_folder_that_changes_is_another(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).random((24, 28)).astype(np.float32)
+    where, optics = tmp_path / "day" / "a.zarr", {"na": 0.8, "wavelength_um": 0.6, "refractive_index": 1.0}
+    where.parent.mkdir()
+    write_zarr(where, data, axes="YX", voxel_um=(0.1, 0.1))
+    run(tmp_path, WIENER | {"optics": optics})
+    shutil.copytree(where, tmp_path / "copy" / "a.zarr", copy_function=shutil.copyfile)
+    (tmp_path / "copy" / "a.zarr" / ".DS_Store").touch()
+    result, _ = run(tmp_path, WIENER | {"optics": optics}, where=tmp_path / "copy")
+    assert statuses(result) == ["there already"]
+    chunk = max(where.rglob("*"), key=lambda one: one.stat().st_size if one.is_file() else 0)
+    chunk.write_bytes(chunk.read_bytes()[::-1])
+    result, _ = run(tmp_path, WIENER | {"optics": optics})
+    assert "is a result of another image" in result.rows[0].message
+
+
+def test_an_image_that_is_added_leaves_the_results_of_others(folder: Path) -> None:
+    """Also if it comes before them, and has the name of one with another ending."""
+    run(folder)
+    write(folder / "day" / "im0.TIF", seed=7)
+    result, _ = run(folder)
+    assert [(row.output.name, row.status) for row in result.rows if row.status != "there already"] == [
+        ("im0_TIF_deconvolved.ome.tif", "done")
+    ]
+    result, _ = run(folder)
+    assert statuses(result) == ["there already"] * 5
+    result, _ = run(folder, where=folder / "day" / "im0.TIF", overwrite=True)
+    assert result.rows[0].output.name == "im0_TIF_deconvolved.ome.tif"
+
+
+def test_a_result_that_cannot_be_read_is_named_with_what_to_do(folder: Path) -> None:
+    run(folder, where=folder / "day" / "im0.*")
+    (folder / "out" / "im0_deconvolved.ome.tif").write_bytes(b"II")
+    result, _ = run(folder, where=folder / "day" / "im0.*")
+    assert "cannot be read" in result.rows[0].message
+    assert "move it elsewhere" in result.rows[0].message
 
 
 def test_a_table_that_changes_makes_other_results(folder: Path) -> None:

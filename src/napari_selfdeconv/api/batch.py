@@ -10,12 +10,12 @@ import dataclasses
 import itertools
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from napari_selfdeconv.api.batch_folder import EarlierResults, SharedNetworks, Sharing, begin_folder, recorded
+from napari_selfdeconv.api.batch_identity import Identity
 from napari_selfdeconv.api.batch_items import BatchItem
 from napari_selfdeconv.api.batch_rows import (
     BatchResult,
@@ -41,6 +41,8 @@ from napari_selfdeconv.io.images import read_record
 from napari_selfdeconv.stop_token import StopToken
 
 _TABLE, _INDEX = "batch.csv", "index.html"
+# Between the name of an image and the ending of its result.
+_RESULT = "_deconvolved."
 
 
 def iter_batch(
@@ -141,8 +143,8 @@ class _Places:
         inside = path.resolve().parent.relative_to(common)
         return cls(path, out / inside, out / "reports" / inside, kind, taken)
 
-    def take(self, series: int | None) -> tuple[Path, Path]:
-        """Return the paths of result and page of an image, which no other image of the batch has.
+    def outputs(self, series: int | None) -> Iterator[Path]:
+        """Yield the paths that the result of an image may have, without those of other images of the batch.
 
         Two files may differ only by their endings, a table may name a file twice, and an image of a file may be
         called like another file.
@@ -151,11 +153,13 @@ class _Places:
         longer = (f"{name}_{ending}_{number}" for number in itertools.count(2))
         of_series = "" if series is None else f"_{series}"
         for one in itertools.chain((name, f"{name}_{ending}"), longer):
-            output = self.folder / f"{one}{of_series}_deconvolved.{self.kind}"
+            output = self.folder / f"{one}{of_series}{_RESULT}{self.kind}"
             if output not in self.taken:
-                break
-        self.taken.add(output)
-        return output, self.reports / f"{one}{of_series}.html"
+                yield output
+
+    def report(self, output: Path) -> Path:
+        """Return the path of the page about a result."""
+        return self.reports / f"{output.name.removesuffix(f'{_RESULT}{self.kind}')}.html"
 
 
 def _all_images(
@@ -179,15 +183,17 @@ def _all_images(
             break
         started = time.perf_counter()
         label = str(item.path) if series is None else f"{item.path} [{series}: {names[series]}]"
-        output, report = places.take(series)
         one = own if series is None else own.part("image", series=series)
         try:
-            record = earlier.record(item, one, shared.sharing)
-            if earlier.has(output, record):
+            identity = earlier.identity(item, one, shared.sharing)
+            output, there_already = earlier.choose(places.outputs(series), identity)
+            places.taken.add(output)
+            report = places.report(output)
+            if there_already:
                 there = report if report.exists() else None
                 rows.append(FileFinished(file=label, status="there already", output=output, report=there))
                 continue
-            row = yield from _one_image(item.path, one, output, report, shared, record, reports, stop)
+            row = yield from _one_image(item.path, one, output, report, shared, identity, reports, stop)
             rows.append(dataclasses.replace(row, file=label, seconds=round(time.perf_counter() - started, 3)))
         except Cancelled:
             raise
@@ -203,11 +209,12 @@ def _one_image(
     output: Path,
     report: Path,
     shared: SharedNetworks,
-    record: dict[str, Any],
+    identity: Identity,
     reports: bool,
     stop: StopToken,
 ) -> Generator[Event, None, FileFinished]:
     file = open_input(path, template)
+    record = identity.to_dict()
     channels = file.data.shape[file.axes.index("C")] if "C" in file.axes else 1
     warnings: list[str] = [str(doubt) for doubt in file.record.doubts] if file.record is not None else []
     output.parent.mkdir(parents=True, exist_ok=True)

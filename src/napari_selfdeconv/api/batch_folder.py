@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_selfdeconv.api.batch_identity import Identity, same_settings
 from napari_selfdeconv.api.batch_items import BatchItem
 from napari_selfdeconv.api.outcome import Outcome
 from napari_selfdeconv.config.template import Template
@@ -32,7 +33,7 @@ def begin_folder(out: Path, template: Template, overwrite: bool) -> None:
     except OSError as error:
         raise ConfigError(f"cannot make the folder {out}: {error.strerror}") from error
     known = out / _SETTINGS
-    if known.exists() and not overwrite and read_template(known) != template:
+    if known.exists() and not overwrite and not same_settings(read_template(known), template):
         raise ConfigError(
             f"{out} holds results of other settings ({_SETTINGS})", "name another folder, or add --overwrite"
         )
@@ -105,43 +106,35 @@ class EarlierResults:
         if self._pending.pop(_name(item), None) is not None:
             self._store()
 
-    def record(self, item: BatchItem, template: Template, sharing: Sharing) -> dict[str, Any]:
-        """Return what the record of a result says of its batch."""
-        files = [item.path, template.psf.file, template.method.mask]
-        settings = json.dumps([template.to_dict(), sharing], sort_keys=True)
-        return {
-            "files": [_state(Path(str(path))) for path in files if path is not None],
-            "settings": hashlib.sha256(settings.encode()).hexdigest(),
-            "mark": self._pending.get(_name(item)),
-        }
+    def identity(self, item: BatchItem, template: Template, sharing: Sharing) -> Identity:
+        """Return what the result of an image is made from."""
+        return Identity(image=item.path, template=template, sharing=sharing, mark=self._pending.get(_name(item)))
 
-    def has(self, output: Path, record: dict[str, Any]) -> bool:
-        """Whether a result is there that a run with this record would make.
+    def choose(self, outputs: Iterator[Path], identity: Identity) -> tuple[Path, bool]:
+        """Return the path of a result, and whether the result that a run would make is there.
+
+        Parameters
+        ----------
+        outputs : the paths that the result may have. The first that is free is taken, unless the result is in
+            another one. A path with a result of an image with another name is not free: images may have come or
+            gone since.
 
         Raises
         ------
         ConfigError
-            If there is a result of another image or of other settings, which is not to be overwritten.
+            If the path has a result of another image or of other settings, which is not to be overwritten.
         """
-        if not output.exists():
-            return False
-        try:
-            provenance = read_provenance(output) or {}
-        except ConfigError:
-            if record["mark"] is None:
-                raise
-            return False
-        found = provenance.get(_RECORD) or {}
-        if record["mark"] is not None and found.get("mark") != record["mark"]:
-            return False
-        for name, words in (("files", "of another image, PSF or mask"), ("settings", "of other settings")):
-            if found.get(name) != record[name]:
-                of = words if name in found else "of no batch"
-                raise ConfigError(
-                    f"{output} exists and is a result {of}", "name another folder, or add --overwrite"
-                )
-        # A training that was stopped is not one with these settings.
-        return not provenance.get("stopped")
+        free: Path | None = None
+        problem: str | None = None
+        for output in outputs:
+            if not output.exists():
+                return (output, False) if free is None else _unless(free, problem)
+            name, differs, makes_again = _judged(output, identity)
+            if differs is None and not makes_again:
+                return output, True
+            if free is None and name in (None, identity.image.name):
+                free, problem = output, differs
+        raise AssertionError("there is always another name")
 
     def _store(self) -> None:
         if not self._pending:
@@ -156,14 +149,28 @@ def recorded(outcome: Outcome, record: dict[str, Any]) -> dict[str, Any]:
     return {**outcome.provenance, _RECORD: record}
 
 
+def _judged(output: Path, identity: Identity) -> tuple[str | None, str | None, bool]:
+    """Return the name of the image of a result, how it differs, and whether it is to be made again."""
+    try:
+        provenance = read_provenance(output) or {}
+    except ConfigError as error:
+        return None, None if identity.mark is not None else f"cannot be read ({error})", identity.mark is not None
+    found = provenance.get(_RECORD) or {}
+    name = found.get("image", provenance.get("source"))
+    if identity.mark is not None and found.get("mark") != identity.mark:
+        return name, None, True
+    # A training that was stopped is not one with these settings.
+    return name, identity.difference(found), bool(provenance.get("stopped"))
+
+
+def _unless(output: Path, problem: str | None) -> tuple[Path, bool]:
+    if problem is not None:
+        raise ConfigError(
+            f"{output} exists and {problem}",
+            "move it elsewhere to make it again, name another folder, or add --overwrite to make all again",
+        )
+    return output, False
+
+
 def _name(item: BatchItem) -> str:
     return json.dumps([str(item.path.resolve()), *item.changes])
-
-
-def _state(path: Path) -> list[float] | None:
-    """Return size and time of a file, which another or a changed file does not share; None if there is no file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return [found.st_size, round(found.st_mtime, 3)]
