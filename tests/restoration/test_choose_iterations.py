@@ -46,3 +46,11 @@ def test_with_few_held_out_pixels_the_median_of_three_choices_is_taken(
     assert len(held) == times
     # Each choice has other pixels, or it would be the same choice.
     assert all((one != other).any() for n, one in enumerate(held) for other in held[:n])
+
+
+@pytest.mark.parametrize("boundary", ["open", "reflect"])
+def test_a_choice_that_would_hold_out_too_few_pixels_is_left_out(boundary: Border) -> None:
+    # Of 16 x 16 pixels the three choices hold out 11, 9 and 11, and 10 are enough.
+    image = np.random.default_rng(0).poisson(20, (16, 16)).astype(np.float32)
+    result = drain(api.iter_classical(image, np.ones((3, 3)) / 9, [Classical(method="rl", boundary=boundary)]))[0]
+    assert result.settings.iterations is not None
