@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_selfdeconv._gui.forms.typed_over import TypedOver
 from napari_selfdeconv._gui.layers.exchange import SWIPE, role
 
 #: Shown while a number is missing.
@@ -29,6 +30,8 @@ AUTO = "auto"
 #: Marks a field whose value comes from the file of the image.
 FROM_FILE = " *"
 _WRONG = "{ border: 2px solid #e0555f; }"
+# A number whose exponent is still to be typed.
+_BEGUN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?")
 
 
 class QuietWheel:
@@ -41,10 +44,11 @@ class QuietWheel:
             event.ignore()
 
 
-class NumberBox(QuietWheel, QDoubleSpinBox):
-    """A decimal number without trailing zeros, always with a decimal point.
+class NumberBox(QuietWheel, TypedOver, QDoubleSpinBox):
+    """A decimal number without trailing zeros, shown with a decimal point. A typed comma becomes one.
 
-    It is our own, because magicgui's number field shows trailing zeros and changes when the dock is scrolled.
+    It is our own, because magicgui's number field shows trailing zeros and changes when the dock is scrolled. Qt
+    takes a comma for a separator of thousands: 1,5 was 15.
     """
 
     def __init__(self, value: float, step: float, tip: str, *, may_be_unknown: bool = False) -> None:
@@ -66,6 +70,11 @@ class NumberBox(QuietWheel, QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:
         return f"{value:g}"
+
+    def validate(self, text: str | None, place: int) -> tuple[QValidator.State, str, int]:
+        state, text, place = super().validate((text or "").replace(",", "."), place)
+        begun = _BEGUN.fullmatch(text.removesuffix(self.suffix()))
+        return QValidator.State.Intermediate if begun else state, text, place
 
     def mark_wrong(self, wrong: bool) -> None:
         """Draw a red outline around the field, or take it away."""
@@ -95,9 +104,8 @@ class AutoBox(NumberBox):
         self.setValue(self._LOWEST if number is None else number)
 
     def validate(self, text: str | None, place: int) -> tuple[QValidator.State, str, int]:
-        if text in ("", AUTO):
-            return QValidator.State.Acceptable, text, place
-        return super().validate(text, place)
+        state, text, place = super().validate(text, place)
+        return QValidator.State.Acceptable if text in ("", AUTO) else state, text, place
 
     def valueFromText(self, text: str | None) -> float:
         return self._LOWEST if text in ("", AUTO) else float(super().valueFromText(text))
@@ -132,7 +140,7 @@ class WavelengthBox(NumberBox):
             self.setValue(1000 * self.value())
 
 
-class WholeBox(QuietWheel, QSpinBox):
+class WholeBox(QuietWheel, TypedOver, QSpinBox):
     """A whole number; 0 reads as ``zero_text`` where that is given.
 
     It is our own, because magicgui's field has no text for 0 and changes when the dock is scrolled.
