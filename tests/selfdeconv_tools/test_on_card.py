@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 
+from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
+from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.network.model import build_network
 from selfdeconv_tools.pretraining import __main__ as pretraining
 from selfdeconv_tools.pretraining import problems
-from selfdeconv_tools.pretraining.checkpoint import Position
+from selfdeconv_tools.pretraining.checkpoint import Position, save_checkpoint
 from selfdeconv_tools.pretraining.on_card import CardProblems, cyclic, reflecting
+from selfdeconv_tools.pretraining.training import Schedule, train
 
 CPU = torch.device("cpu")
 
@@ -83,6 +88,26 @@ def test_pretraining_on_a_card_goes_on_with_scenes_that_were_drawn_before(
     call(pretraining, *few, "--steps", "1000", "--minutes", "1e-9")
     rows = list(csv.DictReader(out.with_suffix(".csv").read_text().splitlines()))
     assert [int(row["steps"]) for row in rows] == [0, 2, 2, 3]
+    with safetensors.safe_open(out, framework="pt") as file:
+        assert file.metadata()["scenes"] == "scenes.npy"
+    with pytest.raises(ConfigError, match="scenes of 3 axes: draw them"):
+        call(pretraining, *few, "--ndim", "3")
+    with pytest.raises(SystemExit):
+        call(pretraining, *few, "--stacks", str(tmp_path))
+
+
+def test_an_interrupted_cycle_ends_in_time_on_a_card(tmp_path: Path) -> None:
+    config, path = preset("quick", 2), tmp_path / "a.checkpoint"
+    network = build_network(config, np.ones((1, 1), np.float32))
+    begun = Position(step=7, cycle_steps=1000, seconds=90.0)
+    optimizer = torch.optim.Adam(network.parameters())
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    save_checkpoint(path, network, optimizer, begun)
+    drawn = card_problems(2, patches=2)
+    schedule = Schedule(1000, 1e-3, path, cycle_s=1e-9)
+    assert train(network, drawn, choose_device("cpu", "float32"), schedule).step == 8
 
 
 def test_a_cycle_ends_after_its_steps_or_its_seconds_whichever_is_sooner() -> None:

@@ -4,7 +4,8 @@ Beside FILE stand its checkpoint (``FILE`` with the ending ``.checkpoint``) and 
 A run that was interrupted goes on from the checkpoint. A run that ended goes on with another cycle of ``--steps``,
 so that hours can be added run after run.
 
-On a graphics card: ``--patches 128``, and scenes that ``python -m selfdeconv_tools.pretraining.problems`` drew.
+On a graphics card: ``--patches 128``, and ``--drawn FILE`` with scenes of
+``python -m selfdeconv_tools.pretraining.problems``.
 
 Weights for widefield stacks: ``--ndim 3 --stacks DIR --begin unet3d.safetensors --learning-rate 1.5e-3``.
 """
@@ -35,7 +36,10 @@ from selfdeconv_tools.pretraining.training import Schedule, Source, train
 
 def main() -> None:
     """Read the arguments, train, and write the weights in half precision."""
-    args = _parser().parse_args()
+    parser = _parser()
+    args = parser.parse_args()
+    if args.stacks and (args.drawn or args.patches):
+        parser.error("--drawn and --patches are of scenes: leave them out with --stacks")
     config = preset("quick", args.ndim)
     config = config.replace(levels=args.levels or config.network.levels)
     choice = device.choose_device(args.device, config.compute.precision)
@@ -47,8 +51,9 @@ def main() -> None:
     )  # fmt: skip
     with retained_memory():
         position = train(network, _source(config, args, choice.device), choice, schedule)
+    given = args.stacks or args.drawn
     about = {"version": __version__, "steps": str(position.step), "hours": f"{position.seconds / 3600:.2f}",
-             "scenes": str(args.stacks.name if args.stacks else args.scenes), "seed": str(args.seed),
+             "scenes": str(given.name if given else args.scenes), "seed": str(args.seed),
              "began_as": (args.begin or args.deepen or Path("random")).name}  # fmt: skip
     write_weights(args.out, network.state_dict(), config, about)
 
@@ -59,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=12_000, help="of a cycle (default: 12000)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="a cycle ends after these at the latest")
     parser.add_argument("--scenes", type=int, default=6000)
-    parser.add_argument("--drawn", type=Path, metavar="FILE", help="scenes drawn before, instead of new ones")
+    parser.add_argument(
+        "--drawn", type=Path, metavar="FILE", help="scenes drawn before, instead of --scenes new ones"
+    )
     parser.add_argument("--kernels", type=int, default=500)
     parser.add_argument("--patches", type=int, help="make batches of so many patches on the device itself")
     parser.add_argument("--learning-rate", type=float, default=3e-3)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.wiener import wiener_kernel
@@ -64,8 +65,13 @@ class Problems:
         self._config, self._ndim, self._seed = config, ndim, seed
         _, self._patch, self._groups, self._per_group = SIZES[ndim]
         # The last scenes are for validation alone.
-        found = list(draw_scenes(ndim, scenes + _VALIDATION_SCENES, seed) if drawn is None else np.load(drawn))
-        self._scenes, self._unseen = found[:-_VALIDATION_SCENES], found[-_VALIDATION_SCENES:]
+        found = draw_scenes(ndim, scenes + _VALIDATION_SCENES, seed) if drawn is None else np.load(drawn)
+        if found.ndim != ndim + 1 or len(found) <= _VALIDATION_SCENES:
+            raise ConfigError(
+                f"{drawn} has shape {found.shape}; needed are over {_VALIDATION_SCENES} scenes of {ndim} axes",
+                "draw them with pretraining.problems",
+            )
+        self._scenes, self._unseen = list(found[:-_VALIDATION_SCENES]), list(found[-_VALIDATION_SCENES:])
         self._operators = self._draw_operators(kernel, kernels, 0)
 
     def batch(self, number: int) -> tuple[Tensor, Tensor, Tensor]:

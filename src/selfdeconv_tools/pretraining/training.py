@@ -63,6 +63,8 @@ def train(network: Deconvolver, problems: Source, choice: Choice, schedule: Sche
     position = Position(cycle_steps=schedule.steps, cycle_s=schedule.cycle_s)
     if schedule.checkpoint.exists():
         position = load_checkpoint(schedule.checkpoint, network, optimizer)
+        # A cycle that was begun without a limit ends in time on a card that is lent for minutes.
+        position = replace(position, cycle_s=min(position.cycle_s, schedule.cycle_s))
     if position.ended:
         position = position.next_cycle(schedule.steps, schedule.cycle_s)
     examples = problems.validation()
