@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from napari_selfdeconv.config.checks import shown
 from napari_selfdeconv.config.rules import Text, Whole
 from napari_selfdeconv.config.settings import Settings
 from napari_selfdeconv.errors import ConfigError
@@ -44,7 +45,7 @@ class SeriesPlan(Settings):
         super().__post_init__()
         spatial = re.sub("[tc]", "", self.axes)
         if spatial not in ("yx", "zyx") or self.axes.count("t") > 1 or self.axes.count("c") > 1:
-            raise ConfigError(f"axes must be {_AXES}, got {self.axes!r}")
+            raise ConfigError(f"axes must be {_AXES}, got {shown(self.axes)}")
 
     @property
     def spatial(self) -> str:

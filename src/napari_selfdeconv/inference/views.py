@@ -31,13 +31,16 @@ def predictors(
         return [_view(model, choice, IDENTITY, (0,) * ndim)]
     symmetries = psf_symmetries(model.psf)
     count = max(len(symmetries), 2**ndim if model.config.network.levels > 1 else 1)
+    cells = list(product((0, 1), repeat=ndim))
     if 0 < most < count:
         count = most
-    chosen = spread([_bits(symmetry, ndim) for symmetry in symmetries], count)
-    cells = list(product((0, 1), repeat=ndim))
-    corners = spread(cells, count)
+        chosen = spread([_bits(symmetry, ndim) for symmetry in symmetries], count)
+        corners = [cells[i] for i in spread(cells, count)]
+    else:
+        # Every cell comes with each swap, which turns a pattern.
+        chosen, corners = list(range(len(symmetries))), [cell[::-1] for cell in cells]
     views = [symmetries[chosen[i % len(chosen)]] for i in range(count)]
-    offsets = [_offset(cells[corners[i % len(corners)]], view, ndim) for i, view in enumerate(views)]
+    offsets = [_offset(corners[i % len(corners)], view, ndim) for i, view in enumerate(views)]
     # The second half is moved by 2 as well, which evens out a period of 4. Eight views of a volume that were not
     # moved lost 0.14 dB on pollen against four that were.
     moved = [tuple(n + 2 * (2 * i >= count > 2) for n in offset) for i, offset in enumerate(offsets)]

@@ -65,7 +65,8 @@ class Problems:
         self._config, self._ndim, self._seed = config, ndim, seed
         _, self._patch, self._groups, self._per_group = SIZES[ndim]
         # The last scenes are for validation alone.
-        found = draw_scenes(ndim, scenes + _VALIDATION_SCENES, seed) if drawn is None else np.load(drawn)
+        count = scenes + _VALIDATION_SCENES
+        found = draw_scenes(ndim, count, seed) if drawn is None else np.load(drawn, allow_pickle=False)
         if found.ndim != ndim + 1 or len(found) <= _VALIDATION_SCENES:
             raise ConfigError(
                 f"{drawn} has shape {found.shape}; needed are over {_VALIDATION_SCENES} scenes of {ndim} axes",
