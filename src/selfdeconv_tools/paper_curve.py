@@ -119,7 +119,7 @@ def main(words: list[str] | None = None) -> None:
     own = re.sub(r"\W+", "_", f"{options.method} {name}")
     checkpoint = Checkpoint(options.out / f"{own}.checkpoint", resume=True)
     table = options.out / "paper_curve.csv"
-    is_new = not table.exists()
+    is_new = not table.exists() or not table.stat().st_size
     with table.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         if is_new:
