@@ -247,6 +247,39 @@ def test_beads_become_a_psf(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert read_image("psf.tif").data.sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("deconvolve", "plane.tif", *OPTICS, *TINY, "--save-model", "m.safetensors"),
+        ("apply", "m.safetensors", "plane.tif"),
+        ("uncertainty", "m.safetensors", "plane.tif", "--samples", 1),
+        ("psf", *OPTICS, "--image", "plane.tif"),
+        ("beads", "bead.tif"),
+    ],
+)
+def test_every_command_says_that_a_voxel_size_is_not_the_files(
+    command: tuple[Any, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "m.safetensors" in command[:2]:
+        run("deconvolve", "plane.tif", *OPTICS, *TINY, "--save-model", "m.safetensors", "--out", "r.tif")
+        capsys.readouterr()
+    assert run(*command, "--voxel-um", 0.1, 0.11, "--out", "out.tif") == 0
+    said = "warning: the voxel size is 0.1 x 0.11 um, as given; the file states 0.1 x 0.1 um\n"
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_a_microscope_gives_the_step_that_a_file_does_not_state(folder: Path) -> None:
+    usual = api.Microscope(
+        name="mine", voxel_um=(0.3, 0.2, 0.2), optics=api.Optics(na=0.8, wavelength_um=0.6, refractive_index=1.33)
+    )
+    api.save_microscope("mine.toml", usual)
+    tifffile.imwrite(
+        "stack.tif", np.ones((5, 16, 16), np.float32), resolution=(1e5, 1e5), resolutionunit="CENTIMETER"
+    )
+    template = api.Template.from_dict({"optics": {"microscope": "mine.toml"}, "image": {"axes": "ZYX"}})
+    assert api.open_input("stack.tif", template).voxel_um == pytest.approx((0.3, 0.1, 0.1))
+
+
 def test_uncertainty_of_a_saved_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("deconvolve", "plane.tif", *OPTICS, *TINY, "--save-model", "m.safetensors", "--out", "r.tif")
     capsys.readouterr()

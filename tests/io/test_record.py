@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_selfdeconv.api.image_part import voxel_doubts
 from napari_selfdeconv.api.inputs import choose_psf
 from napari_selfdeconv.api.outcome import origin
 from napari_selfdeconv.cli.info import info_lines
@@ -78,6 +79,31 @@ def test_a_given_voxel_size_that_is_not_the_files_is_said_and_recorded():
         said = "the voxel size is 0.1 x 0.2 um, as given; the file states 0.1 x 0.1 um"
         assert (said in chosen.warnings) == other
         assert origin(file, [chosen]).get("voxel_um_of_file") == ([0.1, 0.1] if other else None)
+
+
+@pytest.mark.parametrize(
+    ("stated", "given", "said"),
+    [
+        ((None, 0.1, 0.1), (0.3, 0.1, 0.1), ""),
+        ((None, 0.1, 0.1), (0.3, 0.2, 0.1), "0.1 x 0.1 um along y and x"),
+        ((None, None, 0.1), (0.3, 0.1, 0.2), "0.1 um along x"),
+        ((0.3, None, None), (0.2, 0.1, 0.1), "0.3 um along z"),
+        ((0.3, 0.1, 0.1), (0.3, 0.1, 0.2), "0.3 x 0.1 x 0.1 um"),
+        ((None, None, None), (0.3, 0.1, 0.2), ""),
+    ],
+)
+def test_a_voxel_size_is_compared_along_the_axes_that_the_file_states(stated, given, said):
+    z, y, x = stated
+    record = ImageRecord(
+        file="a.tif", format="x", axes="ZYX", shape=(4, 32, 32), dtype="f4", voxel_z_um=z, voxel_y_um=y,
+        voxel_x_um=x,
+    )  # fmt: skip
+    file = ImageFile(data=np.ones((4, 32, 32)), axes="ZYX", voxel_um=given, record=record)
+    size = " x ".join(map(str, given))
+    assert voxel_doubts(file) == (
+        (f"the voxel size is {size} um, as given; the file states {said}",) if said else ()
+    )
+    assert origin(file, []).get("voxel_um_of_file") == (list(stated) if said else None)
 
 
 def plane_positions(unit):

@@ -39,6 +39,7 @@ from napari_selfdeconv.api.deconvolution import iter_deconvolve as iter_deconvol
 from napari_selfdeconv.api.image_part import channel_record as channel_record
 from napari_selfdeconv.api.image_part import check_one_image as check_one_image
 from napari_selfdeconv.api.image_part import read_selected as read_selected
+from napari_selfdeconv.api.image_part import voxel_doubts as voxel_doubts
 from napari_selfdeconv.api.inputs import ChosenPsf as ChosenPsf
 from napari_selfdeconv.api.inputs import Stated as Stated
 from napari_selfdeconv.api.inputs import choose_psf as choose_psf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,21 +77,46 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
 
 
-def other_voxel_um(file: ImageFile) -> tuple[float, ...] | None:
-    """Return the voxel size that a file states, in um, if another one was given; None otherwise."""
-    stated = None if file.record is None else file.record.voxel_um
-    used = file.voxel_um
-    if stated is None or used is None or len(stated) != len(used) or np.allclose(stated, used, rtol=1e-3, atol=0):
+def other_voxel_um(file: ImageFile) -> tuple[float | None, ...] | None:
+    """Return the voxel size that a file states, in um, if another one was given; None otherwise.
+
+    Axes are compared one by one, because files often state the size of their pixels and no step along z.
+    """
+    stated = () if file.record is None else file.record.stated_um
+    used = file.voxel_um or ()
+    if len(stated) != len(used):
         return None
-    return stated
+    pairs = [(own, given) for own, given in zip(stated, used, strict=True) if own is not None]
+    return None if all(math.isclose(own, given, rel_tol=1e-3) for own, given in pairs) else stated
 
 
 def voxel_doubts(file: ImageFile) -> tuple[str, ...]:
-    """Return a sentence if a given voxel size is not that of the file."""
+    """Return a sentence if a given voxel size is not that of the file, along the axes that the file states.
+
+    Parameters
+    ----------
+    file : from `read_selected`.
+
+    Examples
+    --------
+    >>> from napari_selfdeconv.api import ImageFile
+    >>> record = ImageRecord(
+    ...     file="a.tif", format="TIFF", axes="ZYX", shape=(5, 8, 8), dtype="uint8", voxel_y_um=0.1, voxel_x_um=0.1
+    ... )
+    >>> image = np.zeros((5, 8, 8))
+    >>> voxel_doubts(ImageFile(data=image, axes="ZYX", voxel_um=(0.3, 0.1, 0.1), record=record))
+    ()
+    >>> for sentence in voxel_doubts(ImageFile(data=image, axes="ZYX", voxel_um=(0.3, 0.2, 0.2), record=record)):
+    ...     print(sentence)
+    the voxel size is 0.3 x 0.2 x 0.2 um, as given; the file states 0.1 x 0.1 um along y and x
+    """
     other, used = other_voxel_um(file), file.voxel_um
     if other is None or used is None:
         return ()
-    return (f"the voxel size is {size_of(used)} um, as given; the file states {size_of(other)} um",)
+    known = [(axis, size) for axis, size in zip("zyx"[-len(other) :], other, strict=True) if size is not None]
+    of = "" if len(known) == len(other) else f" along {' and '.join(axis for axis, _ in known)}"
+    states = size_of([size for _, size in known])
+    return (f"the voxel size is {size_of(used)} um, as given; the file states {states} um{of}",)
 
 
 def size_of(voxel_um: Sequence[float]) -> str:

@@ -83,7 +83,7 @@ class ChosenPsf:
 
 
 def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
-    """Read the part of a file that a template names. The voxel size may be that of the named microscope.
+    """Read the part of a file that a template names. What it lacks of its voxel size may be the microscope's.
 
     Parameters
     ----------
@@ -108,9 +108,12 @@ def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
     file = read_selected(path, template.image)
     if file.voxel_um is not None or template.optics.microscope is None:
         return file
-    voxel = find_microscope(template.optics.microscope).voxel_um
-    fits = voxel is not None and len(voxel) == sum(axis in "ZYX" for axis in file.axes)
-    return dataclasses.replace(file, voxel_um=voxel) if fits else file
+    voxel = find_microscope(template.optics.microscope).voxel_um or ()
+    stated = file.record.stated_um if file.record is not None else ()
+    if not voxel or len(voxel) != len(stated):
+        return file
+    both = tuple(usual if own is None else own for own, usual in zip(stated, voxel, strict=True))
+    return dataclasses.replace(file, voxel_um=both)
 
 
 def choose_psf(

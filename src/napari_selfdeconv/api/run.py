@@ -22,6 +22,7 @@ from napari_selfdeconv.api.every_frame import (
     train_on_image,
     train_on_series,
 )
+from napari_selfdeconv.api.image_part import voxel_doubts
 from napari_selfdeconv.api.inputs import ChosenPsf, choose_psf
 from napari_selfdeconv.api.memory import memory_outlook
 from napari_selfdeconv.api.outcome import Outcome, origin, part_used
@@ -112,6 +113,7 @@ def iter_run(
         said += [Noted(of + note) for note in chosen.notes]
         said += [Warned(of + warning) for warning in chosen.warnings]
         psfs.append(chosen)
+    said += [Warned(doubt) for doubt in (voxel_doubts(file) if models else ())]
     if models and len(models) != channels:
         raise ConfigError(f"the file has {channels} channels, and there are {len(models)} models: one for each")
     if method is not None:

@@ -21,15 +21,22 @@ if TYPE_CHECKING:
 _SAMPLING_TOLERANCE = 0.01
 
 
-def read_input(args: argparse.Namespace, template: Template, path: Path | None = None) -> ImageFile:
-    """Read the image of a command. Print doubts about its axes, and about its voxel size unless that is given."""
-    from napari_selfdeconv.api import open_input
+def read_input(
+    args: argparse.Namespace, template: Template, path: Path | None = None, *, chooses_psf: bool = True
+) -> ImageFile:
+    """Read the image of a command. Print doubts about its axes, and about its voxel size unless that is given.
+
+    Choosing a PSF says that a given voxel size is not that of the file. It is said here for other commands.
+    """
+    from napari_selfdeconv.api import open_input, voxel_doubts
 
     file = open_input(path or args.image, template)
     about = ("axes", "file") if template.image.voxel_um else ("axes", "file", "voxel")
     for doubt in file.record.doubts if file.record is not None else ():
         if doubt.field.startswith(about):
             say(f"warning: {doubt}")
+    for sentence in () if chooses_psf else voxel_doubts(file):
+        say(f"warning: {sentence}")
     return file
 
 
@@ -169,7 +176,7 @@ def run_uncertainty(args: argparse.Namespace, token: StopToken) -> None:
     others = {f"model {number}": path for number, path in enumerate(args.other, 1)}
     _check_inputs(args, template, model=args.model, **others)
     model = api.load_model(args.model)
-    file = read_input(args, template)
+    file = read_input(args, template, chooses_psf=False)
     image = api.check_one_image(file, args.image)
     started = time.perf_counter()
     device = template.method.device or "auto"

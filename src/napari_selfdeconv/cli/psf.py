@@ -31,7 +31,7 @@ def run_psf(args: argparse.Namespace, _token: StopToken) -> None:
     check_out(args, kind="tiff", image=args.image)
     image_shape: tuple[int, ...] = ()
     if args.image is not None:
-        file = read_input(args, template)
+        file = read_input(args, template, chooses_psf=False)
         record = None if file.record is None else api.channel_record(file.record, 0)
         voxel = voxel or file.voxel_um
         image_shape = tuple(n for n, axis in zip(file.data.shape, file.axes, strict=True) if axis in "ZYX")
@@ -123,7 +123,7 @@ def run_shifts(args: argparse.Namespace, token: StopToken) -> None:
     template = template_of(args)
     if args.save is not None:
         api.load_microscope(args.save)
-    file = read_input(args, template)
+    file = read_input(args, template, chooses_psf=False)
     shifts = watch(api.iter_measure_shifts(file, args.reference, within_um=args.within_um, stop=token))
     if args.save is not None:
         api.add_shifts(args.save, shifts)
@@ -144,7 +144,7 @@ def run_beads(args: argparse.Namespace, token: StopToken) -> None:
 
     template = template_of(args)
     check_out(args, kind="tiff", image=args.image)
-    file = read_input(args, template)
+    file = read_input(args, template, chooses_psf=False)
     image = api.check_one_image(file, args.image)
     if file.voxel_um is None:
         raise ConfigError(f"the voxel size of {args.image} is not in the file: give --voxel-um [DZ] DY DX")

@@ -115,8 +115,13 @@ class ImageRecord:
     @property
     def voxel_um(self) -> tuple[float, ...] | None:
         """Voxel size in um along those of Z, Y, X that are in the axes; None unless all are stated."""
-        sizes = [size for axis in self.axes if axis in "ZYX" and (size := self._size(axis)) is not None]
-        return tuple(sizes) if len(sizes) == len(set(self.axes) & set("ZYX")) else None
+        sizes = [size for size in self.stated_um if size is not None]
+        return tuple(sizes) if len(sizes) == len(self.stated_um) else None
+
+    @property
+    def stated_um(self) -> tuple[float | None, ...]:
+        """Voxel size in um along each of Z, Y, X that is in the axes; None where the file does not state it."""
+        return tuple(self._size(axis) for axis in self.axes if axis in "ZYX")
 
     @property
     def voxel_note(self) -> str:
