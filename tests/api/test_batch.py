@@ -369,6 +369,55 @@ def test_folders_patterns_and_names_that_differ_by_their_ending(tmp_path: Path) 
     assert tmp_path / "out" / "sub" / "a_deconvolved.ome.tif" in names
 
 
+def test_an_image_that_is_added_above_the_others_moves_no_result(tmp_path: Path) -> None:
+    """The results were below the folder that all images had in common."""
+    for name in ("mouse/left/a.tif", "mouse/right/a.tif"):
+        write(tmp_path / "day" / name, seed=len(name))
+    template = Template.from_dict(WIENER)
+
+    def again() -> dict[str, str]:
+        items = find_images(tmp_path / "day", recursive=True)
+        rows = [row for row in iter_batch(items, template, tmp_path / "out") if isinstance(row, FileFinished)]
+        return {row.output.relative_to(tmp_path / "out").as_posix(): row.status for row in rows if row.output}
+
+    results = [f"mouse/{side}/a_deconvolved.ome.tif" for side in ("left", "right")]
+    assert again() == dict.fromkeys(results, "done")
+    write(tmp_path / "day" / "b.tif", seed=1)
+    assert again() == {"b_deconvolved.ome.tif": "done", **dict.fromkeys(results, "there already")}
+    for gone in (tmp_path / "day" / "b.tif", tmp_path / "day" / "mouse" / "left" / "a.tif"):
+        gone.unlink()
+    assert again() == {results[1]: "there already"}
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "inside"),
+    [
+        ("day/a.tif", "day", "."),
+        ("day/mouse/left/a.tif", "day", "mouse/left"),
+        ("day/list/../mouse/a.tif", "day/list", "mouse"),
+        ("elsewhere/left/a.tif", "day/list", "elsewhere/left"),
+        ("day/a.tif", None, "day"),
+        ("/a.tif", None, "."),
+        ("/a.tif", "/day", "."),
+    ],
+)
+def test_the_place_of_a_result_is_that_of_its_image(path: str, root: str | None, inside: str) -> None:
+    item = BatchItem(path=Path(path), root=None if root is None else Path(root))
+    assert item.inside.as_posix() == inside
+    assert BatchItem(path=item.path.absolute(), root=item.root).inside == item.inside
+
+
+def test_the_folder_that_was_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "day" / "mouse" / "a.tif")
+    (tmp_path / "day" / "list.csv").write_text("file\nmouse/a.tif\n", "utf-8")
+    for where, inside in (
+        ("day", "mouse"), ("day/list.csv", "mouse"), ("day/*/a.tif", "mouse"), ("*/mouse/*.tif", "day/mouse"),
+        ("day/mouse/*", "."), ("day/mouse/a.tif", "."), (f"{tmp_path}/day/m*/a.tif", "mouse"),
+    ):  # fmt: skip
+        assert [item.inside.as_posix() for item in find_images(where, recursive=True)] == [inside], where
+
+
 def test_no_two_images_share_a_result(tmp_path: Path) -> None:
     """Not one file in three rows, and not an image of a file beside a file of that name."""
     day = tmp_path / "day"

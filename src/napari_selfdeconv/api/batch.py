@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -63,6 +62,7 @@ def iter_batch(
     template : settings of every run. Without a series, all images of a file are deconvolved; without a channel or
         a time, all channels and time points.
     out : folder for the results, for a page about each ("reports"), for the table batch.csv and for index.html.
+        A result lies in the folder `BatchItem.inside` of it.
     sharing : "file" trains a network for each file. "all" trains one on the first file that can be used and
         applies it to all others; "channel" does so for each channel.
     reports : whether a page is written for each file.
@@ -100,7 +100,8 @@ def iter_batch(
     stop, out = stop or StopToken(), Path(out)
     if not is_network(template):
         classical_of(template.method)
-    common = _common_folder([item.path for item in items])
+    if not items:
+        raise ConfigError("there is no file to deconvolve")
     begin_folder(out, template, overwrite)
     earlier = EarlierResults(out)
     if overwrite:
@@ -115,7 +116,7 @@ def iter_batch(
             if stop.stopped:
                 break
             yield FileStarted(number=number, total=len(items), path=item.path)
-            places = _Places.of(item.path, common, out, template.output.kind or "ome.tif", taken)
+            places = _Places.of(item, out, template.output.kind or "ome.tif", taken)
             found = yield from _all_images(item, template, places, shared, earlier, reports, stop)
             if not stop.stopped and all(row.status != "failed" for row in found):
                 earlier.finish(item)
@@ -139,9 +140,8 @@ class _Places:
     taken: set[Path]
 
     @classmethod
-    def of(cls, path: Path, common: Path, out: Path, kind: str, taken: set[Path]) -> _Places:
-        inside = path.resolve().parent.relative_to(common)
-        return cls(path, out / inside, out / "reports" / inside, kind, taken)
+    def of(cls, item: BatchItem, out: Path, kind: str, taken: set[Path]) -> _Places:
+        return cls(item.path, out / item.inside, out / "reports" / item.inside, kind, taken)
 
     def outputs(self, series: int | None) -> Iterator[Path]:
         """Yield the paths that the result of an image may have, without those of other images of the batch.
@@ -248,13 +248,3 @@ def _one_image(
         report=report if reports else None,
         message="; ".join(warnings),
     )
-
-
-def _common_folder(paths: Sequence[Path]) -> Path:
-    """Return the folder that holds all files, directly or in folders of it."""
-    if not paths:
-        raise ConfigError("there is no file to deconvolve")
-    try:
-        return Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    except ValueError:
-        raise ConfigError("the files are on different drives", "make a batch for each drive") from None

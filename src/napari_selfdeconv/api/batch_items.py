@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import glob
+import itertools
+import os
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +27,8 @@ class BatchItem:
     Attributes
     ----------
     path : path of the file.
+    root : the folder that was searched, whose folders the results repeat. None is the folder above that of the
+        file: files of a list lie anywhere, and those of two folders often have the same names.
     changes : the settings that differ from the template, as (part, name, value).
 
     Examples
@@ -33,10 +38,26 @@ class BatchItem:
     >>> item = BatchItem(path=Path("a.tif"), changes=(("optics", "wavelength_um", 0.6),))
     >>> item.template(Template()).optics.wavelength_um
     0.6
+    >>> BatchItem(path=Path("study/day1/a.tif"), root=Path("study")).inside.as_posix()
+    'day1'
     """
 
     path: Path
+    root: Path | None = None
     changes: tuple[tuple[str, str, Any], ...] = ()
+
+    @property
+    def inside(self) -> Path:
+        """The folder of the result, inside that of all results. Other files of the batch do not change it."""
+        # Links are not followed: they may lead out of the folder.
+        folder = Path(os.path.normpath(self.path.absolute())).parent
+        root = folder.parent if self.root is None else self.root
+        try:
+            below = Path(os.path.relpath(folder, root))
+        except ValueError:  # On another drive of Windows.
+            below = folder.relative_to(folder.anchor)
+        # A table may name files outside its folder.
+        return Path(*(part for part in below.parts if part != os.pardir))
 
     def template(self, base: Template) -> Template:
         """Return the template for this file."""
@@ -54,6 +75,11 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
         relative to the table. Further columns are named as fields of the template, such as "channel" or
         "wavelength_um"; an empty cell leaves the value of the template.
     recursive : whether files in subfolders are included.
+
+    Returns
+    -------
+    list of BatchItem
+        Their ``root`` is the folder, that of the table, or the part of the pattern before the first wildcard.
 
     Raises
     ------
@@ -75,7 +101,9 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
     if path.is_dir() and path.suffix.lower() != ".zarr":
         names: Iterable[Path] = path.rglob("*") if recursive else path.iterdir()
         found = [one for one in names if one.suffix.lower() in _IMAGES and not one.name.startswith(".")]
+        root = path
     else:
+        root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         anchor = Path(path.anchor or ".")
         found = list(anchor.glob(str(path.relative_to(path.anchor)) if path.anchor else str(path)))
     # Files inside a zarr folder are not images of their own.
@@ -83,7 +111,7 @@ def find_images(where: str | Path, *, recursive: bool = False) -> list[BatchItem
     if not found:
         kinds = ", ".join(_IMAGES)
         raise ConfigError(f"there is no image in {where}", f"give a folder with {kinds} files, a pattern or a CSV")
-    return [BatchItem(path=one) for one in sorted(found)]
+    return [BatchItem(path=one, root=root) for one in sorted(found)]
 
 
 def _from_table(path: Path) -> list[BatchItem]:
@@ -101,6 +129,7 @@ def _from_table(path: Path) -> list[BatchItem]:
     return [
         BatchItem(
             path=path.parent / row["file"],
+            root=path.parent,
             changes=tuple(
                 _change(name, text.strip())
                 for name, text in row.items()
