@@ -202,6 +202,30 @@ def test_a_large_preview_is_predicted_in_tiles_and_can_be_cancelled(monkeypatch)
         preview.make_preview(3, network, stop)
 
 
+def test_training_goes_on_for_longer_after_a_slow_preview(monkeypatch):
+    network, image = build_network(tiny(2), gaussian_psf(2)).eval(), blobs((24, 24))
+    preview = Previewer(Problem.of(image, gaussian_psf(2)), choose_device("cpu", "float32"), tiny(2), 1.0)
+    now = 100.0
+    monkeypatch.setattr("napari_selfdeconv.inference.preview.time.perf_counter", lambda: now)
+    predict = preview._predict
+
+    def slowly(*args):
+        nonlocal now
+        now += 2.0
+        return predict(*args)
+
+    monkeypatch.setattr(preview, "_predict", slowly)
+    stop = StopToken()
+    assert preview.make_preview(1, network, stop) is not None
+    now += 10.0
+    assert preview.make_preview(2, network, stop) is None
+    now += 10.0
+    assert preview.make_preview(3, network, stop) is not None
+    now += 2.0
+    stop.pause()  # there is no training that it could delay
+    assert preview.make_preview(4, network, stop) is not None
+
+
 def test_torch_errors_become_compute_errors(monkeypatch):
     def fail(*_args, **_kwargs):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried 1 byte")

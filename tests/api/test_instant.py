@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +13,15 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv import api, preset
+from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Event, Filling, Finished, Interim, Progress, Started, drain
 from napari_selfdeconv.inference import observe
+from napari_selfdeconv.network.model import Model, build_network
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import loop
-from napari_selfdeconv.training.model_selection import ModelSelector
+from napari_selfdeconv.training.model_selection import ModelSelector, SelectedWeights
 
 PSF = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
 RANDOM = np.random.default_rng(0)
@@ -173,6 +179,7 @@ def test_a_frame_of_each_channel_is_instant_before_a_series_is_trained() -> None
 
 def test_better_results_follow_while_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "_PATIENCE", 0.0)
+    monkeypatch.setattr(observe, "_WORTH", 0.0)
     config = trained(trial=0.0, weight_interpolation=False).replace(steps=12)
     monkeypatch.setattr(ModelSelector, "gains", lambda _self: True)
     _, events = collect(config, instant_first=True)
@@ -183,8 +190,44 @@ def test_better_results_follow_while_training_goes_on(monkeypatch: pytest.Monkey
     assert not np.array_equal(found[0].image, found[-1].image)
 
 
+def test_no_better_result_delays_the_final_one_that_is_near() -> None:
+    whole = np.zeros((8, 8), np.float32)
+
+    def deconvolve(_model: Any) -> Iterator[Any]:
+        time.sleep(0.02)
+        return whole
+        yield
+
+    config = trained()
+    network = build_network(config, PSF)
+    choice = choose_device("cpu", "float32")
+    model = Model(config=config, psf=PSF.astype(np.float32), network=network)
+    improvements = observe.Improvements(deconvolve, lambda *_: model, choice)
+    (first,) = improvements.begin(network)
+    assert isinstance(first, Interim)
+    time.sleep(0.25)  # more than the patience after a result of 0.02 s
+
+    def results(seconds_left: float) -> list[Event]:
+        return list(improvements.observe(replace(step_done(network), seconds_left=seconds_left)))
+
+    assert results(0.01) == []
+    (later,) = results(60.0)
+    assert isinstance(later, Interim)
+
+
+def step_done(network: Any) -> loop.StepDone:
+    return loop.StepDone(
+        step=3,
+        network=network,
+        use_selected=lambda: nullcontext(SelectedWeights(step=3, share=1.0)),
+        gains=lambda: True,
+        seconds_left=0.0,
+    )
+
+
 def test_results_that_are_no_better_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "_PATIENCE", 0.0)
+    monkeypatch.setattr(observe, "_WORTH", 0.0)
     _, events = collect(trained(trial=0.0, learning_rate=1e-12).replace(steps=12), instant_first=True)
     assert [event.step for event in events if isinstance(event, Interim)] == [0]
 

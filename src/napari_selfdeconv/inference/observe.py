@@ -27,6 +27,8 @@ DeconvolveWhole = Callable[[Model], Generator[Event, None, NDArray[np.float32]]]
 _T = TypeVar("_T")
 # Training continues for this many times as long as the last better result took, before there is another.
 _PATIENCE = 4.0
+# There is no better result if the final one follows within this many times as long: the wait for it would grow.
+_WORTH = 2.0
 
 
 class TrainingObserver:
@@ -97,13 +99,20 @@ class Improvements:
 
     def begin(self, network: Deconvolver) -> Iterator[Event]:
         """Yield the result of the initial weights, which ``network`` has, as the interim result of step 0."""
-        done = StepDone(step=0, network=network, use_selected=lambda: nullcontext(INITIAL), gains=lambda: True)
+        done = StepDone(
+            step=0,
+            network=network,
+            use_selected=lambda: nullcontext(INITIAL),
+            gains=lambda: True,
+            seconds_left=math.inf,
+        )
         with retained_memory():
             yield from self._improve(done)
 
     def observe(self, done: StepDone) -> Iterator[Event]:
         """Yield a better result if it is time for one and held-out pixels are predicted better than at first."""
-        if time.perf_counter() >= self._next and done.gains():
+        worth = done.seconds_left >= _WORTH * self._seconds
+        if worth and time.perf_counter() >= self._next and done.gains():
             yield from self._improve(done)
 
     def _improve(self, done: StepDone) -> Iterator[Event]:

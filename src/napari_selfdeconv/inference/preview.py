@@ -26,7 +26,9 @@ _TILE_VOXELS = 262_144
 # Read around a tile: little, because seams of a preview do not matter.
 _CONTEXT = 8
 # A preview must not delay training. It predicts as many voxels as take this long, by the time of the last one.
+# Where there is a second between previews, training then goes on for this many times as long.
 _SECONDS = 3.0
+_PATIENCE = 8.0
 _MOST_VOXELS = 2**24
 
 Region = tuple[slice, ...]
@@ -57,7 +59,7 @@ class Previewer:
         self._choice, self._config, self._psf = choice, config, problem.psf
         self._every_s, self._region, self._extra = every_s, region, extra
         self._blur = Blur(problem.psf, boundary=config.boundary)
-        self._next = -np.inf
+        self._ended, self._took = -np.inf, 0.0
         self._most = _TILE_VOXELS
         self._shown: tuple[Any, ...] = ()
 
@@ -69,8 +71,10 @@ class Previewer:
         Cancelled
             If ``stop`` was cancelled meanwhile.
         """
+        stop = stop or StopToken()
         started = time.perf_counter()
-        if started < self._next:
+        patience = 1.0 if stop.paused else max(1.0, _PATIENCE * self._took)
+        if started < self._ended + self._every_s * patience:
             return None
         where = limit_region(self._standard.shape, self._region() if self._region else None, self._most)
         extra = self._extra is not None and self._extra()
@@ -78,11 +82,10 @@ class Previewer:
         wanted = (step, extra, *((s.start, s.stop) for s in where))
         if wanted == self._shown:
             return None
-        preview = self._predict(step, network, where, extra, stop or StopToken())
-        ended, self._shown = time.perf_counter(), wanted
-        # Counted from the end, and longer after a slow one: a preview never takes more than a third of the time.
-        self._next = ended + self._every_s * max(1.0, 2.0 * (ended - started))
-        self._most = affordable_voxels(self._most, preview.image.size, ended - started)
+        preview = self._predict(step, network, where, extra, stop)
+        self._ended, self._shown = time.perf_counter(), wanted
+        self._took = self._ended - started
+        self._most = affordable_voxels(self._most, preview.image.size, self._took)
         return preview
 
     def _predict(self, step: int, network: Deconvolver, where: Region, extra: bool, stop: StopToken) -> Preview:

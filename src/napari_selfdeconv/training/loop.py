@@ -43,12 +43,14 @@ class StepDone:
     use_selected : within ``with use_selected() as selected`` the network is in evaluation mode and has the weights
         that training would return if it ended at this step.
     gains : whether held-out pixels were predicted better at their last measurement than by the initial weights.
+    seconds_left : how long the remaining steps take at the pace so far.
     """
 
     step: int
     network: Deconvolver
     use_selected: Callable[[], AbstractContextManager[SelectedWeights]]
     gains: Callable[[], bool]
+    seconds_left: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,7 @@ def _make_steps(
         ending = run.selector.gives_up(step) or stop.stopped or run.schedule.steps_left == 0
         held_out = run.inspect(step, values["total"], ending)
         now = time.perf_counter()
+        left_s = (now - start) / step * run.schedule.steps_left
         # A report waits for the device, so there are not many.
         if ending or step == 1 or held_out is not None or now - last >= REPORT_EVERY_S:
             last = now
@@ -148,7 +151,7 @@ def _make_steps(
                 step=step,
                 steps=step + run.schedule.steps_left,
                 seconds=now - start,
-                eta_s=(now - start) / step * run.schedule.steps_left,
+                eta_s=left_s,
                 losses=run.record_losses(values),
                 held_out=held_out,
             )
@@ -156,7 +159,7 @@ def _make_steps(
             yield from writer.write_if_due(run, step, now - start, ending)
         if not ending:
             before = time.perf_counter()
-            yield from _suspend(step, run, stop)
+            yield from _suspend(step, left_s, run, stop)
             start += time.perf_counter() - before
     return Trained(
         selected=run.selector.load_selected(step),
@@ -168,13 +171,14 @@ def _make_steps(
     )
 
 
-def _suspend(step: int, run: TrainingRun, stop: StopToken) -> Iterator[StepDone]:
+def _suspend(step: int, left_s: float, run: TrainingRun, stop: StopToken) -> Iterator[StepDone]:
     """Let others look at the network between two steps, for as long as a pause lasts."""
     done = StepDone(
         step=step,
         network=run.network,
         use_selected=partial(run.selector.use_selected, step),
         gains=run.selector.gains,
+        seconds_left=left_s,
     )
     while True:
         yield done

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from napari.utils import progress
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication, QScrollArea
+from qtpy.QtWidgets import QApplication, QLabel, QScrollArea
 
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.panels.status import StatusLine
@@ -124,6 +124,10 @@ def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
     dock.train()
     (bar,) = progress._all_instances
     assert bar.desc.startswith("Training")
+    # Each frame of napari's sign for work under way draws the whole window again.
+    status_bar = dock.viewer.window._qt_window.statusBar()
+    (movie,) = (label.movie() for label in status_bar.findChildren(QLabel) if label.movie() is not None)
+    assert movie.speed() == 10
     qtbot.waitUntil(lambda: (bar.n, bar.total) == (2, 9), timeout=20_000)
     dock.run_panel.cancel_button.click()
     finish(dock)
