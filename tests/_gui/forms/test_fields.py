@@ -41,6 +41,49 @@ def test_the_text_of_a_missing_number_is_deleted_and_returns(qtbot: Any, shown: 
     assert box.text() == shown
 
 
+LOWEST = {"auto": ("-100000", "-1e5"), "?": ("0", "0,0"), "preset's (350)": ("0", "00")}
+
+
+@pytest.mark.parametrize("shown", MISSING)
+def test_the_lowest_number_is_not_the_missing_one_and_an_empty_field_is(qtbot: Any, shown: str) -> None:
+    box = MISSING[shown]()
+    qtbot.addWidget(box)
+    for before in (None, 35):
+        for typed in LOWEST[shown]:
+            if before is not None:
+                box.setValue(before)
+            box.selectAll()
+            qtbot.keyClick(box, Qt.Key.Key_Delete)
+            qtbot.keyClicks(box, typed)
+            assert box.text() == typed.replace(",", ".")
+            qtbot.keyClick(box, Qt.Key.Key_Return)
+            assert box.text() == (shown if before is None else "35")
+    box.selectAll()
+    qtbot.keyClick(box, Qt.Key.Key_Delete)
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert (box.text(), box.value()) == (shown, box.minimum())
+
+
+def test_a_wavelength_without_its_number_is_missing(qtbot: Any) -> None:
+    box = WavelengthBox(0.525, "tip")
+    qtbot.addWidget(box)
+    box.lineEdit().setSelection(0, 3)
+    qtbot.keyClick(box.lineEdit(), Qt.Key.Key_Delete)
+    assert box.text() == " nm"
+    qtbot.keyClick(box.lineEdit(), Qt.Key.Key_Return)
+    assert (box.text(), box.um()) == ("?", 0)
+
+
+def test_steps_do_not_end_in_auto(qtbot: Any) -> None:
+    box = AutoBox(1.0, "tip")
+    qtbot.addWidget(box)
+    box.stepBy(-1)
+    assert box.number() == 0
+    box.setValue(-99_999.5)
+    box.stepBy(-1)
+    assert box.number() == -99_999.5
+
+
 @pytest.mark.parametrize(
     ("typed", "number"), [("1,5", 1.5), ("1.5", 1.5), ("1e3", 1000), ("2,5e-2", 0.025), ("-", 7), ("", 7)]
 )

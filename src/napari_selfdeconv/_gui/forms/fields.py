@@ -82,11 +82,9 @@ class NumberBox(QuietWheel, TypedOver, QDoubleSpinBox):
 
 
 class AutoBox(NumberBox):
-    """A number of any sign that is estimated unless it is typed; 0 is a number. An empty field shows "auto".
+    """A number of any sign that is estimated unless it is typed; 0 is a number. An empty field shows "auto"."""
 
-    Qt has no empty number: the lowest of the range stands for it. No measured value is as low.
-    """
-
+    # No measured value is as low.
     _LOWEST = -100_000.0
 
     def __init__(self, step: float, tip: str) -> None:
@@ -103,18 +101,11 @@ class AutoBox(NumberBox):
         """Show a number, or "auto" for None."""
         self.setValue(self._LOWEST if number is None else number)
 
-    def validate(self, text: str | None, place: int) -> tuple[QValidator.State, str, int]:
-        state, text, place = super().validate(text, place)
-        return QValidator.State.Acceptable if text in ("", AUTO) else state, text, place
-
-    def valueFromText(self, text: str | None) -> float:
-        return self._LOWEST if text in ("", AUTO) else float(super().valueFromText(text))
-
     def stepBy(self, steps: int) -> None:
-        if self.number() is None:
-            self.setValue(0.0)
-        else:
-            super().stepBy(steps)
+        before = self.number()
+        super().stepBy(steps)
+        if before is None or self.number() is None:
+            self.setValue(before or 0.0)
 
 
 class WavelengthBox(NumberBox):
@@ -141,20 +132,21 @@ class WavelengthBox(NumberBox):
 
 
 class WholeBox(QuietWheel, TypedOver, QSpinBox):
-    """A whole number; 0 reads as ``zero_text`` where that is given.
+    """A whole number. With ``empty_text`` it is from 1, and an empty field shows that text and has the value 0.
 
     It is our own, because magicgui's field has no text for 0 and changes when the dock is scrolled.
     """
 
-    def __init__(self, tip: str, zero_text: str = "") -> None:
+    def __init__(self, tip: str, empty_text: str = "") -> None:
         super().__init__()
         self.setRange(0, 2**31 - 1)
         self.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setKeyboardTracking(False)
         self.setMinimumWidth(56)
-        self.setToolTip(tip)
-        if zero_text:
-            self.setSpecialValueText(zero_text)
+        self.setToolTip(f"{tip}. Empty: {empty_text}" if empty_text else tip)
+        if empty_text:
+            self.setSpecialValueText(empty_text)
 
 
 class ChoiceBox(QuietWheel, QComboBox):
