@@ -19,6 +19,7 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError, reason_of
 from napari_selfdeconv.io.atomic import find_leftovers, temporary_name
 from napari_selfdeconv.io.microscope_files import FOLDER_VARIABLE
+from napari_selfdeconv.io.ome_zarr import remove_unfinished
 from napari_selfdeconv.training.checkpoint import read_checkpoint
 
 # Older ones are removed: each takes a few megabytes.
@@ -36,7 +37,8 @@ class InterruptedRun:
     step, steps : number of steps done, and of all steps.
     psf : the PSF, with sum 1.
     config : the requested settings.
-    about : the value that the checkpoint was given.
+    about : the value that the checkpoint was given. "out" is the folder that the run makes for its result, if it
+        makes one.
 
     Examples
     --------
@@ -52,10 +54,30 @@ class InterruptedRun:
     config: TrainConfig
     about: Mapping[str, Any]
 
-    def discard(self) -> None:
-        """Remove the checkpoint, and those of further channels."""
-        with contextlib.suppress(OSError):
-            Checkpoint(self.path).discard()
+    def discard(self) -> Path | None:
+        """Remove the checkpoint, those of further channels, and the unfinished result on disk.
+
+        Returns
+        -------
+        Path or None
+            The folder of a result that stays, as `remove_output` says. A run that is continued elsewhere keeps
+            everything.
+        """
+        with contextlib.suppress(ConfigError, OSError), self.claimed() as mine:
+            Checkpoint(mine).discard()
+            return self.remove_output()
+        return None
+
+    def remove_output(self) -> Path | None:
+        """Remove the OME-Zarr folder that the run was filling.
+
+        Returns
+        -------
+        Path or None
+            The folder if it stays: the result in it is complete, it holds other files, or it cannot be removed.
+        """
+        made = self.about.get("out")
+        return None if made is None or remove_unfinished(made) else Path(made)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[Path]:

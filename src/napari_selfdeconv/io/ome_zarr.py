@@ -6,7 +6,9 @@ The format: https://ngff.openmicroscopy.org/0.5/. The array "0" is the result; t
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,8 @@ from napari_selfdeconv.io.record import ImageRecord
 
 _AXES = "tczyx"
 _CHUNK_VOXELS = 4_194_304
+# Names in the folder of a result: arrays, their chunks, the state of a run, and what a kill left half-written.
+_OWN = re.compile(r"\d+|c|zarr\.json|\.selfdeconv|state\.json|model\.safetensors|.+\.part(ial)?")
 # Width and height of the smallest copy, at most.
 _SMALLEST = 256
 
@@ -191,6 +195,52 @@ def is_unfinished(path: str | os.PathLike[str]) -> bool:
     False
     """
     return (unfinished_folder(path) / "state.json").is_file()
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> bool:
+    """Remove an OME-Zarr result that a run has not completed.
+
+    A complete result stays, and so does a folder with any file that no run writes.
+
+    Parameters
+    ----------
+    path : path of the folder.
+
+    Returns
+    -------
+    bool
+        Whether there is no such folder now.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     out = create_zarr(f"{folder}/a.zarr", (8, 8))
+    ...     Path(folder, "a.zarr", "notes.txt").touch()
+    ...     print(remove_unfinished(f"{folder}/a.zarr"))
+    ...     Path(folder, "a.zarr", "notes.txt").unlink()
+    ...     print(remove_unfinished(f"{folder}/a.zarr"))
+    False
+    True
+    """
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        files = [one.relative_to(path) for one in path.rglob("*")]
+        own = all(_OWN.fullmatch(part) for one in files for part in one.parts)
+        if own and (is_unfinished(path) or not _has_record(path)):
+            shutil.rmtree(path, ignore_errors=True)
+    return not os.path.lexists(path)
+
+
+def _has_record(path: Path) -> bool:
+    """Whether the result in a folder has the record that is written when it is complete."""
+    try:
+        stored = json.loads((path / "0" / "zarr.json").read_text("utf-8"))
+        return "provenance" in stored["attributes"]
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # A result that cannot be read is not one to remove.
 
 
 def open_unfinished(path: str | os.PathLike[str]) -> Any:

@@ -23,6 +23,7 @@ from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Filling, drain
 from napari_selfdeconv.io import atomic
+from napari_selfdeconv.io.images import read_image
 from napari_selfdeconv.stop_token import StopToken
 from napari_selfdeconv.training import checkpoint as checkpoints
 
@@ -153,6 +154,81 @@ def test_an_interrupted_result_on_disk_goes_on(
     assert not list((tmp_path / "checkpoints").glob(".*"))
 
 
+@pytest.fixture
+def crash_on_disk(
+    open_dock: Callable[..., Any], crash_of: Any, tmp_path: Path
+) -> Callable[[str], tuple[Any, Path]]:
+    """Return a function that leaves a run with its result on disk, and returns the dock and that folder."""
+
+    def crash(kind: str) -> tuple[Any, Path]:
+        out, tiles = tmp_path / "out", api.TileConfig(tile=32)
+        psf = GivenPsf(PSF, (0.2, 0.1))
+        if kind == "series":
+            image = np.random.default_rng(0).normal(100, 9, (2, 32, 32)).astype(np.float32)
+            dock = open_dock(image=image, axis_labels=("t", "y", "x"), scale=(1.0, 0.2, 0.1))
+            plan = SeriesPlan(axes="tyx", train_on="sampled", frames=2)
+            source = series_snapshot(dock.viewer.layers["spots"], plan, grey=False)
+            about = {"grey": False, "colour_picture": False}
+            job = series_job(source, plan, [psf], CONFIG, tiles, PREVIEWS, out, about=about)
+        else:
+            image = np.random.default_rng(0).normal(100, 9, (64, 72)).astype(np.float32)
+            dock = open_dock(image=image)
+            job = large_job(snapshot(dock.viewer.layers["spots"]), psf, CONFIG, tiles, PREVIEWS, out)
+        crash_of(job, (lambda event: isinstance(event, Filling)) if kind == "tiles" else trains)
+        dock.interrupted.look()
+        return dock, out
+
+    return crash
+
+
+@pytest.mark.parametrize("kind", ["training", "tiles", "series"])
+def test_a_discarded_run_leaves_nothing_on_disk(kind: str, crash_on_disk: Any, tmp_path: Path) -> None:
+    dock, out = crash_on_disk(kind)
+    assert (out.exists() and len(list(out.iterdir()))) == (kind != "training")
+    dock.interrupted.discard_button.click()
+    assert not out.exists() or not list(out.iterdir())
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+    assert dock.interrupted.isHidden()
+
+
+@pytest.mark.parametrize("kind", ["tiles", "series"])
+def test_a_discarded_run_leaves_files_that_it_did_not_write(kind: str, crash_on_disk: Any) -> None:
+    dock, out = crash_on_disk(kind)
+    (made,) = out.iterdir()
+    (made / "notes.txt").write_text("mine")
+    dock.interrupted.discard_button.click()
+    assert (made / "notes.txt").exists()
+    assert (made / "0" / "zarr.json").exists()
+    assert f"{made} stays" in dock.interrupted.note.text()
+    assert not dock.interrupted.isHidden()
+    assert dock.interrupted.resume_button.isHidden()
+    dock.interrupted.look()
+    assert dock.interrupted.isHidden()
+
+
+def test_a_discarded_run_leaves_a_complete_result(crash_on_disk: Any) -> None:
+    """Its process has died after the last file of the result, or somebody has continued it by command."""
+    dock, out = crash_on_disk("tiles")
+    (made,) = out.iterdir()
+    found = api.find_interrupted()
+    assert found is not None
+    image = dock.viewer.layers["spots"].data
+    drain(api.iter_deconvolve_zarr(image, PSF, made, CONFIG, tiles=api.TileConfig(tile=32)))
+    assert not api.is_unfinished(made)
+    assert found.discard() == made
+    assert read_image(made).provenance is not None
+
+
+def test_a_series_that_goes_on_leaves_one_result_on_disk(crash_on_disk: Any, finish: Callable[..., None]) -> None:
+    dock, out = crash_on_disk("series")
+    (before,) = out.iterdir()
+    dock.interrupted.resume_button.click()
+    finish(dock)
+    (after,) = out.iterdir()
+    assert after != before
+    assert read_image(after).provenance is not None
+
+
 def test_a_run_that_is_continued_belongs_to_its_process(crashed: Any, tmp_path: Path) -> None:
     """No other window offers it, removes it or continues it at the same time."""
     image = np.random.default_rng(0).normal(100, 9, (32, 32)).astype(np.float32)
@@ -170,7 +246,7 @@ def test_a_run_that_is_continued_belongs_to_its_process(crashed: Any, tmp_path: 
     assert api.find_interrupted() is None
     with pytest.raises(ConfigError, match="continued in another window"), other.claimed():
         raise AssertionError("claimed twice")
-    other.discard()
+    assert other.discard() is None
     assert len(list(tmp_path.glob(".*"))) == 2
     work.close()  # it ends without a result
     again = api.find_interrupted()

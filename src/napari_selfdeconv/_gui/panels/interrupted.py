@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -37,7 +38,9 @@ class InterruptedRow(QWidget):
         self.resume_button = QPushButton("Resume")
         self.resume_button.setToolTip("Go on with the interrupted training, with its settings and its PSF")
         self.discard_button = QPushButton("Discard")
-        self.discard_button.setToolTip("Remove what is stored of the interrupted training")
+        self.discard_button.setToolTip(
+            "Remove what is stored of the interrupted training, with its unfinished result on disk"
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -52,17 +55,25 @@ class InterruptedRow(QWidget):
         runs.finished.connect(lambda _ending: self.look())
         self.look()
 
-    def look(self) -> None:
-        """Look for a run that was interrupted, and offer it."""
+    def look(self, kept: Path | None = None) -> None:
+        """Look for a run that was interrupted, and offer it. Say where a discarded one leaves its result."""
         self.found = found = api.find_interrupted()
-        if found is None:
-            self.hide()
-        else:
+        said = []
+        if kept is not None:
+            said.append(
+                f"{kept} stays: the result in it is complete, it holds other files, or it cannot be removed."
+            )
+        if found is not None:
             name, place = found.about.get("name"), f"step {found.step} of {found.steps}"
-            self.note.say(f"A training on '{name}' was interrupted at {place}.", "warning")
-            # Not before it has a parent: it would open a window of its own.
-            if self.parent() is not None:
-                self.show()
+            said.append(f"A training on '{name}' was interrupted at {place}.")
+        for button in (self.resume_button, self.discard_button):
+            button.setVisible(found is not None)
+        self.note.say(" ".join(said), "warning")
+        if not said:
+            self.hide()
+        # Not before it has a parent: it would open a window of its own.
+        elif self.parent() is not None:
+            self.show()
 
     def _resume(self) -> None:
         if self.found is None:
@@ -75,6 +86,4 @@ class InterruptedRow(QWidget):
         self.planned.emit(plan)
 
     def _discard(self) -> None:
-        if self.found is not None:
-            self.found.discard()
-        self.look()
+        self.look(None if self.found is None else self.found.discard())

@@ -115,7 +115,7 @@ def plan_resumed(found: InterruptedRun, inputs: RunInputs) -> RunPlan:
         # The checkpoint has the PSF of the first channel.
         channels = series.count("c", shape)
         psfs: tuple[Psf, ...] = (psf,) if channels == 1 else required(inputs.psfs)
-        folder = None if about["folder"] is None else Path(about["folder"])
+        folder = None if about.get("folder") is None else Path(about["folder"])
         job = series_job(
             source, series, psfs, found.config, tiles, inputs.previews, folder, weights, resumed=found
         )

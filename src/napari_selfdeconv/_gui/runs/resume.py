@@ -42,4 +42,6 @@ def checkpoint_of(
         yield api.new_checkpoint(config, about)
         return
     with resumed.claimed() as path:
+        if about.get("out") != resumed.about.get("out"):
+            resumed.remove_output()  # The result begins again in a new folder.
         yield api.Checkpoint(path, resume=True, about={**resumed.about, **about})

@@ -93,10 +93,11 @@ def series_job(
             yield from map(Warned, notes)
             kernels.append(kernel)
         voxel = psfs[0].voxels(frame)
-        place = None if folder is None else str(folder)
-        stored = about_run(source, voxel, tiles, weights, series=plan.to_dict(), folder=place, **(about or {}))
+        path = None if folder is None else _place(source, folder)
+        places = {} if path is None else {"folder": str(folder), "out": str(path)}
+        stored = about_run(source, voxel, tiles, weights, series=plan.to_dict(), **places, **(about or {}))
         claim = checkpoint_of(config, stored, resumed)
-        with claim as checkpoint, _out(api, source, folder, plan.axes, voxel) as (out, told):
+        with claim as checkpoint, _out(api, source, path, plan.axes, voxel) as (out, told):
             yield from told
             result = yield from api.iter_deconvolve_series(
                 source.data,
@@ -192,13 +193,12 @@ def _place(source: LayerSnapshot, folder: Path) -> Path:
 
 @contextmanager
 def _out(
-    api: Any, source: LayerSnapshot, folder: Path | None, axes: str, voxel_um: Sequence[float] | None
+    api: Any, source: LayerSnapshot, path: Path | None, axes: str, voxel_um: Sequence[float] | None
 ) -> Iterator[tuple[Any, list[Event]]]:
     """Give the array to write into, None for one in memory, and say where it is."""
-    if folder is None:
+    if path is None:
         yield None, []
         return
-    path = _place(source, folder)
     with api.new_zarr(path, source.data.shape, axes=axes, voxel_um=voxel_um) as out:
         yield out, [Warned(f"The result is written to {path}.")]
 
