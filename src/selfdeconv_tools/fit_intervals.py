@@ -43,6 +43,7 @@ from napari_selfdeconv.simulate.degrade import rescale_to_unit
 from napari_selfdeconv.simulate.phantoms import cells_2d, microtubules_3d
 from napari_selfdeconv.simulate.widefield import make_scene as make_bodies
 from napari_selfdeconv.stop_token import StopToken
+from selfdeconv_tools.numeric_arguments import above_zero
 from selfdeconv_tools.pretraining.kernels import kernel
 from selfdeconv_tools.pretraining.stacks import microscope
 
@@ -281,8 +282,10 @@ def main() -> None:
     collecting = commands.add_parser("collect", help="deconvolve generated scenes")
     collecting.add_argument("--kind", choices=KINDS, required=True)
     collecting.add_argument("--first", type=int, default=0)
-    collecting.add_argument("--count", type=int, default=60)
-    collecting.add_argument("--trained-every", type=int, default=5, metavar="N", help="of the scenes; default: 5")
+    collecting.add_argument("--count", type=above_zero(int), default=60)
+    collecting.add_argument(
+        "--trained-every", type=above_zero(int), default=5, metavar="N", help="of the scenes; default: 5"
+    )
     collecting.add_argument("--contrast", type=float, default=1.0, help="lowest contrast of a scene; default: 1")
     collecting.add_argument("--seconds", type=float, default=math.inf, help="begin no scene after so long")
     collecting.add_argument("--out", type=Path, required=True)

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from selfdeconv_tools.numeric_arguments import above_zero
+
 _LONGEST_MESSAGE = 1000
 _BINARY = (b"II", b"MM", b"\x89PNG", b"\x93NUMPY", b"GIF8", b"\xff\xd8")
 _LARGEST = {"metadata": 4096, "model": 32_768}
@@ -66,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     """Fuzz one target until the time is over."""
     parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.fuzz", description=__doc__.split(":")[0])
     parser.add_argument("target", choices=tuple(TARGETS))
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=above_zero(float), default=10.0)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of files to begin with; it grows")
     args = parser.parse_args(argv)
     import atheris  # type: ignore[import-not-found]

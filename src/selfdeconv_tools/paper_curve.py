@@ -29,6 +29,7 @@ from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.events import Interim, Progress
 from napari_selfdeconv.metrics.scores import evaluate
 from napari_selfdeconv.stop_token import StopToken
+from selfdeconv_tools.numeric_arguments import above_zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +104,8 @@ def main(words: list[str] | None = None) -> None:
     what.add_argument("--image", type=Path, help="a truth image")
     what.add_argument("--volume", type=int, nargs=3, help="shape of a generated volume of microtubules")
     parser.add_argument("--psf", type=Path, help="PSF; without one the paper's")
-    parser.add_argument("--crop", type=int, help="side of a centre crop of the image")
-    parser.add_argument("--every", type=int, default=250, help="steps between two rows (default: 250)")
+    parser.add_argument("--crop", type=above_zero(int), help="side of a centre crop of the image")
+    parser.add_argument("--every", type=above_zero(int), default=250, help="steps between two rows (default: 250)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table and the checkpoint")
     options = parser.parse_args(words)

@@ -21,6 +21,7 @@ from napari_selfdeconv.benchmark.machine import describe_machine
 from napari_selfdeconv.benchmark.truths import blurring, degraded, files, generated
 from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.metrics.scores import evaluate
+from selfdeconv_tools.numeric_arguments import above_zero
 
 _COUNTS = (1, 2, 4, 8, 16)
 
@@ -82,7 +83,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.view_counts", description=__doc__)
     parser.add_argument("--images", type=Path, help="folder of truth images")
     parser.add_argument("--psf", type=Path, help="PSF; without one the paper's")
-    parser.add_argument("--crop", type=int, help="side of a centre crop of images with two axes")
+    parser.add_argument("--crop", type=above_zero(int), help="side of a centre crop of images with two axes")
     parser.add_argument("--volume", type=int, nargs=3, help="shape of a generated volume of microtubules")
     parser.add_argument("--out", type=Path, required=True, help="table to append to")
     options = parser.parse_args(words)

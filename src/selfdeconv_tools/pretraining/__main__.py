@@ -27,6 +27,7 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.initial_weights import write_weights
 from napari_selfdeconv.network.model import Deconvolver, build_network, place
+from selfdeconv_tools.numeric_arguments import above_zero
 from selfdeconv_tools.pretraining.deeper import deepened, widened
 from selfdeconv_tools.pretraining.hazy import HazyProblems
 from selfdeconv_tools.pretraining.on_card import CardProblems
@@ -61,20 +62,28 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.pretraining")
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
-    parser.add_argument("--steps", type=int, default=12_000, help="of a cycle (default: 12000)")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="a cycle ends after these at the latest")
-    parser.add_argument("--scenes", type=int, default=6000)
+    parser.add_argument("--steps", type=above_zero(int), default=12_000, help="of a cycle (default: 12000)")
+    parser.add_argument(
+        "--minutes", type=above_zero(float), default=math.inf, help="a cycle ends after these at the latest"
+    )
+    parser.add_argument("--scenes", type=above_zero(int), default=6000)
     parser.add_argument(
         "--drawn", type=Path, metavar="FILE", help="scenes drawn before, instead of --scenes new ones"
     )
-    parser.add_argument("--kernels", type=int, default=500)
-    parser.add_argument("--patches", type=int, help="make batches of so many patches on the device itself")
+    parser.add_argument("--kernels", type=above_zero(int), default=500)
+    parser.add_argument(
+        "--patches", type=above_zero(int), help="make batches of so many patches on the device itself"
+    )
     parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument("--levels", type=int, help="resolutions of the network (default: those of the preset)")
+    parser.add_argument(
+        "--levels", type=above_zero(int), help="resolutions of the network (default: those of the preset)"
+    )
     parser.add_argument("--stacks", type=Path, metavar="DIR", help="learn from these widefield stacks (3D)")
     parser.add_argument("--begin", type=Path, metavar="FILE", help="begin with these weights")
     parser.add_argument("--deepen", type=Path, metavar="FILE", help="begin with weights of one level less")
-    parser.add_argument("--validate-every-min", type=float, default=10.0, help="minutes between checkpoints")
+    parser.add_argument(
+        "--validate-every-min", type=above_zero(float), default=10.0, help="minutes between checkpoints"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)

@@ -24,6 +24,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.holdout.masks import fill_with_noise, stratified_mask
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.wiener import wiener_kernel
+from selfdeconv_tools.numeric_arguments import above_zero
 from selfdeconv_tools.pretraining.kernels import broad_kernel, kernel
 from selfdeconv_tools.pretraining.recording import CORRELATED, STRONGER, NoiseRange, recorded
 from selfdeconv_tools.pretraining.scenes import packed_scene
@@ -192,7 +193,9 @@ def main() -> None:
     """Draw scenes and write them to a file."""
     parser = argparse.ArgumentParser(prog="python -m selfdeconv_tools.pretraining.problems")
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
-    parser.add_argument("--scenes", type=int, default=6000, help="the last 24 are for validation (default: 6000)")
+    parser.add_argument(
+        "--scenes", type=above_zero(int), default=6000, help="the last 24 are for validation (default: 6000)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="an .npy file")
     args = parser.parse_args()
