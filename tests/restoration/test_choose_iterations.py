@@ -1,4 +1,4 @@
-"""How often the number of iterations is chosen, and which of the choices is taken."""
+"""How often a setting is chosen, and which of the choices is taken."""
 
 from __future__ import annotations
 
@@ -46,6 +46,40 @@ def test_with_few_held_out_pixels_the_median_of_three_choices_is_taken(
     assert len(held) == times
     # Each choice has other pixels, or it would be the same choice.
     assert all((one != other).any() for n, one in enumerate(held) for other in held[:n])
+
+
+@pytest.mark.parametrize(("method", "chosen", "times"), [("wiener", 0.1, 3), ("tv", 0.01, 1)])
+def test_a_weight_is_chosen_as_often_as_its_choices_scatter(
+    monkeypatch: pytest.MonkeyPatch, method: str, chosen: float, times: int
+) -> None:
+    held: list[np.ndarray] = []
+
+    def choose(measure: HeldOutError, *_: object, **__: object) -> Generator[Event, None, float]:
+        held.append(measure.held)
+        yield from ()
+        return (0.01, 1.0, 0.1)[len(held) - 1]
+
+    monkeypatch.setattr(run_methods, "choose_regularisation", choose)
+    image = np.random.default_rng(0).poisson(20, (32, 32)).astype(np.float32)
+    asked = Classical(method=method, iterations=2 if method == "tv" else None)
+    result = drain(api.iter_classical(image, np.ones((3, 3)) / 9, [asked]))[0]
+    assert result.settings.regularisation == chosen
+    assert len(held) == times
+    assert all((one != other).any() for n, one in enumerate(held) for other in held[:n])
+
+
+def test_of_two_weights_the_larger_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = iter((0.1, 1.0))
+
+    def choose(*_: object, **__: object) -> Generator[Event, None, float]:
+        yield from ()
+        return next(weights)
+
+    monkeypatch.setattr(run_methods, "choose_regularisation", choose)
+    # The second of the three choices would hold out 9 pixels, and 10 are needed.
+    image = np.random.default_rng(0).poisson(20, (16, 16)).astype(np.float32)
+    result = drain(api.iter_classical(image, np.ones((3, 3)) / 9, [Classical(method="wiener")]))[0]
+    assert result.settings.regularisation == 1.0
 
 
 @pytest.mark.parametrize("boundary", ["open", "reflect"])

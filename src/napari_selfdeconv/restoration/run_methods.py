@@ -30,9 +30,9 @@ from napari_selfdeconv.stop_token import StopToken
 _SHARE = 0.01
 # More pixels are measured if a share decides, because the least error must be known well.
 _MOST_PIXELS = 100_000
-# An image with fewer held-out pixels chooses the number of iterations this often, each time with others, and takes
-# the median. One choice from 370 pixels gave 8 to 78 iterations for the same image.
-_FEW_PIXELS, _CHOICES = 10_000, 3
+# An image with fewer held-out pixels chooses several times (`Method.choices`) and takes the median. One choice
+# from 370 pixels gave 8 to 78 iterations for the same image.
+_FEW_PIXELS = 10_000
 
 
 @dataclass(frozen=True)
@@ -196,31 +196,9 @@ def _choose(inputs: MethodInputs, settings: Classical) -> Generator[Event, None,
     method = METHODS[settings.method]
     if method.chosen is None or getattr(settings, method.chosen) is not None:
         return settings
-    if method.chosen == "iterations":
-        count = yield from _choose_count(inputs, settings)
-        return None if count is None else replace(settings, iterations=count)
-    assert method.regularisation is not None
-    search = method.search_iterations or settings.iterations
-    measure, seen, share = _hold_out(inputs, 0)
-
-    def solve(value: float) -> Generator[Event, None, Tensor]:
-        tried = replace(settings, regularisation=value)
-        estimates = yield from _solve(seen, tried, () if search is None else (search,))
-        return estimates[max(estimates)]
-
-    value = yield from choose_regularisation(
-        measure, solve, method.regularisation.grid, stop=inputs.stop, share=share
-    )
-    return None if value is None else replace(settings, regularisation=value)
-
-
-def _choose_count(inputs: MethodInputs, settings: Classical) -> Generator[Event, None, int | None]:
-    """Return the number of iterations; None if stopped before."""
-    setting = METHODS[settings.method].iterations
-    assert setting is not None
-    most = int(setting.grid[-1])
-    counts: list[int] = []
-    for seed in range(_CHOICES):
+    choose = _choose_count if method.chosen == "iterations" else _choose_weight
+    found: list[float] = []
+    for seed in range(method.choices):
         try:
             measure, seen, share = _hold_out(inputs, seed)
         except ConfigError:
@@ -228,18 +206,47 @@ def _choose_count(inputs: MethodInputs, settings: Classical) -> Generator[Event,
             if seed == 0:
                 raise
             continue
-
-        def iterate(each: Each, seen: MethodInputs = seen) -> Generator[Event, None, object]:
-            return (yield from _solve(seen, settings, (most,), each))
-
-        count = yield from choose_iterations(measure, iterate, stop=inputs.stop, share=share)
-        if count is None:
+        value = yield from choose(measure, seen, settings, share)
+        if value is None:
             return None
         # A third choice cannot change the median of two that agree.
-        if count in counts or measure.pixels >= _FEW_PIXELS:
-            return count
-        counts.append(count)
-    return statistics.median_low(counts)
+        if value in found or measure.pixels >= _FEW_PIXELS:
+            return settings.with_shown(value)
+        found.append(value)
+    # Of two, the more cautious one.
+    median = statistics.median_low if method.chosen == "iterations" else statistics.median_high
+    return settings.with_shown(median(found))
+
+
+def _choose_weight(
+    measure: HeldOutError, seen: MethodInputs, settings: Classical, share: float
+) -> Generator[Event, None, float | None]:
+    """Return the regularisation; None if stopped before."""
+    method = METHODS[settings.method]
+    assert method.regularisation is not None
+    search = method.search_iterations or settings.iterations
+
+    def solve(value: float) -> Generator[Event, None, Tensor]:
+        tried = replace(settings, regularisation=value)
+        estimates = yield from _solve(seen, tried, () if search is None else (search,))
+        return estimates[max(estimates)]
+
+    grid = method.regularisation.grid
+    return (yield from choose_regularisation(measure, solve, grid, stop=seen.stop, share=share))
+
+
+def _choose_count(
+    measure: HeldOutError, seen: MethodInputs, settings: Classical, share: float
+) -> Generator[Event, None, int | None]:
+    """Return the number of iterations; None if stopped before."""
+    setting = METHODS[settings.method].iterations
+    assert setting is not None
+    most = int(setting.grid[-1])
+
+    def iterate(each: Each) -> Generator[Event, None, object]:
+        return (yield from _solve(seen, settings, (most,), each))
+
+    return (yield from choose_iterations(measure, iterate, stop=seen.stop, share=share))
 
 
 def _hold_out(inputs: MethodInputs, seed: int) -> tuple[HeldOutError, MethodInputs, float]:
