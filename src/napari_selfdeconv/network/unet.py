@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_selfdeconv.config.parts import Skip
+from napari_selfdeconv.network import planewise
 
 # Channels x planes x rows of one volume in float32 up to which PyTorch takes a kernel of its own.
 _OWN_KERNEL_UP_TO = 20480
@@ -34,6 +35,8 @@ class _Conv3d(nn.Conv3d):
             return self._on_processor(wide, weight, bias).to(x.dtype)
 
     def _on_processor(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if x.dtype == torch.float32 and planewise.pays(x, weight):
+            return planewise.convolve(x, weight, bias)
         small = x.dtype == torch.float32 and math.prod(x.shape[:4]) <= _OWN_KERNEL_UP_TO
         if not (small and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
             return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
