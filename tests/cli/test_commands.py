@@ -255,6 +255,7 @@ def test_beads_become_a_psf(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         ("uncertainty", "m.safetensors", "plane.tif", "--samples", 1),
         ("psf", *OPTICS, "--image", "plane.tif"),
         ("beads", "bead.tif"),
+        ("degrade", "bead.tif", "--psf", "plane.tif"),
     ],
 )
 def test_every_command_says_that_a_voxel_size_is_not_the_files(

@@ -17,7 +17,7 @@ from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.events import Progress, drain
 from napari_selfdeconv.io import ome_zarr
 from napari_selfdeconv.io.images import read_image
-from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr, record_provenance, write_zarr
+from napari_selfdeconv.io.ome_zarr import create_zarr, new_zarr, record_provenance, remove_unfinished, write_zarr
 from napari_selfdeconv.io.record import ChannelRecord, ImageRecord
 from napari_selfdeconv.stop_token import StopToken
 
@@ -191,3 +191,32 @@ def test_a_result_has_a_pyramid_of_means_and_follows_the_specification(
     assert [one.name for one in read.record.channels] == ["dye 0", "dye 1", "dye 2"][: 3 if "c" in axes else 1]
     assert levels[0].attrs["provenance"] == read.provenance == told
     assert (read.record.na, read.record.channels[0].emission_um) == (1.2, 0.52)
+
+
+@pytest.mark.parametrize("inside", ["", "notes.txt", "0/mine.tif", "0/c/0/0.3f.partial"])
+@pytest.mark.parametrize("complete", [False, True])
+def test_an_unfinished_result_is_removed_unless_there_is_more_in_it(
+    inside: str, complete: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.zarr"
+    with new_zarr(path, (8, 8)) as out:
+        out[:] = 1.0
+        if complete:
+            record_provenance(out, {"seed": 1})
+    if inside:
+        (path / inside).parent.mkdir(parents=True, exist_ok=True)
+        (path / inside).touch()
+    removed = not complete and inside in ("", "0/c/0/0.3f.partial")
+    assert remove_unfinished(path) == removed
+    assert path.exists() != removed
+
+
+def test_only_a_folder_is_removed(tmp_path: Path) -> None:
+    assert remove_unfinished(tmp_path / "none.zarr")
+    create_zarr(tmp_path / "a.zarr", (8, 8))
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "a.zarr")
+    assert not remove_unfinished(tmp_path / "link.zarr")
+    (tmp_path / "file.zarr").write_text("mine")
+    assert not remove_unfinished(tmp_path / "file.zarr")
+    (tmp_path / "a.zarr" / "0" / "zarr.json").write_text("{")
+    assert not remove_unfinished(tmp_path / "a.zarr")

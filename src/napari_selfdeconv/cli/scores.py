@@ -20,7 +20,7 @@ def run_degrade(args: argparse.Namespace, _token: StopToken) -> None:
 
     template = template_of(args)
     check_out(args, kind="tiff", truth=args.truth, psf=args.psf)
-    file = read_input(args, template, args.truth)
+    file = read_input(args, template, args.truth, chooses_psf=False)
     truth = api.check_one_image(file, args.truth)
     noisy = api.degrade(truth, api.read_psf(args.psf).data, seed=args.seed, salt=not args.no_salt)
     provenance = {"simulated": {"seed": args.seed, "salt": not args.no_salt, "truth": args.truth.name}}

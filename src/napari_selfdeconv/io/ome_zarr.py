@@ -224,11 +224,14 @@ def remove_unfinished(path: str | os.PathLike[str]) -> bool:
     True
     """
     path = Path(path)
-    if path.is_dir() and not path.is_symlink():
-        files = [one.relative_to(path) for one in path.rglob("*")]
-        own = all(_OWN.fullmatch(part) for one in files for part in one.parts)
-        if own and (is_unfinished(path) or not _has_record(path)):
-            shutil.rmtree(path, ignore_errors=True)
+    try:
+        if path.is_dir() and not path.is_symlink():
+            files = [one.relative_to(path) for one in path.rglob("*")]
+            own = all(_OWN.fullmatch(part) for one in files for part in one.parts)
+            if own and (is_unfinished(path) or not _has_record(path)):
+                shutil.rmtree(path, ignore_errors=True)
+    except OSError:
+        return False  # Its disk does not answer, or it may not be looked into.
     return not os.path.lexists(path)
 
 

@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_selfdeconv import api
+from napari_selfdeconv._gui.forms.voxels import VoxelFields
 from napari_selfdeconv._gui.layers.exchange import snapshot, snapshot_any, transform_of, voxel_um
 from napari_selfdeconv._gui.layers.preview import PreviewBox
 from napari_selfdeconv._gui.layers.voxels import (
@@ -32,6 +33,20 @@ def type_voxels(dock: Any, sizes: tuple[float, ...] = TYPED) -> None:
     dock.psf_form.generated.click()
     for box, size in zip(dock.psf_form.voxel[-len(sizes) :], sizes, strict=True):
         box.setValue(size)
+
+
+@pytest.mark.usefixtures("qtbot")
+@pytest.mark.parametrize(
+    ("known", "filled"),
+    [((0, 0, 0), (0.3, 0.2, 0.2)), ((0, 0.1, 0.1), (0.3, 0.1, 0.1)), ((0.5, 0.1, 0.1), (0.5, 0.1, 0.1))],
+)
+def test_a_microscope_fills_in_the_sizes_that_are_not_known(
+    known: tuple[float, ...], filled: tuple[float, ...]
+) -> None:
+    fields = VoxelFields(ViewerModel())
+    fields.set_sizes(known)
+    fields.fill((0.3, 0.2, 0.2))
+    assert fields.sizes() == filled
 
 
 PLACED: list[dict[str, Any]] = [

@@ -103,9 +103,12 @@ class AutoBox(NumberBox):
 
     def stepBy(self, steps: int) -> None:
         before = self.number()
+        if before is None:
+            self.setValue(0.0)
+            return
         super().stepBy(steps)
-        if before is None or self.number() is None:
-            self.setValue(before or 0.0)
+        if self.number() is None:
+            self.setValue(before)
 
 
 class WavelengthBox(NumberBox):

@@ -66,9 +66,10 @@ class VoxelFields(QWidget):
         self._offer()
 
     def fill(self, sizes: Sizes) -> None:
-        """Use the voxel size of a microscope if none is known."""
-        if len(sizes) >= self._ndim and not any(self.sizes()):
-            self.set_sizes(sizes)
+        """Use the voxel size of a microscope along the axes where none is known."""
+        if len(sizes) >= self._ndim:
+            pairs = zip(self.sizes(), sizes[-self._ndim :], strict=True)
+            self.set_sizes(tuple(known or usual for known, usual in pairs))
 
     def set_sizes(self, sizes: Sizes) -> None:
         """Show ``sizes``, as if they were typed."""
