@@ -53,9 +53,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         "--voxel-um", type=float, nargs="+", help="[DZ] DY DX, um, if the file does not state the voxel size"
     )
     parser.add_argument("--preset", choices=("instant", "quick", "standard", "paper"), default="quick")
-    parser.add_argument(
-        "--steps", type=int, help="training steps (default: few on a sample, else the preset's)"
-    )
+    parser.add_argument("--steps", type=int, help="training steps (default: few on a sample, else the preset's)")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture and the result")
     parser.add_argument("--headless", action="store_true", help="end when done instead of staying open")
     options = parser.parse_args(words)
