@@ -9,10 +9,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.arrays.symmetry import psf_symmetries
+from napari_selfdeconv.compute.device import choose_device
 from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.holdout.masks import box_side, fill_with_noise, stratified_mask
-from napari_selfdeconv.network.model import build_network
+from napari_selfdeconv.network.model import build_network, place
 from napari_selfdeconv.network.unet import ResidualBlock, UNet
 
 
@@ -219,3 +220,18 @@ def test_a_result_in_bfloat16_has_no_steps(ndim: int) -> None:
     rounded = smooth.bfloat16().float()
     assert (smooth != rounded).float().mean() > 0.9
     assert (smooth - rounded).abs().max() < 0.01 * smooth.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("ndim", "features", "capability", "last"),
+    [(2, 96, "AVX2", False), (2, 24, "AVX2", True), (3, 96, "AVX2", True), (2, 96, "AVX512", True)],
+)
+def test_the_layout_is_the_one_in_which_weights_learn_faster(
+    ndim: int, features: int, capability: str, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    config = preset("paper", ndim, features=features, levels=1)
+    network = build_network(config, np.ones((3,) * ndim) / 3**ndim)
+    place(network, choose_device("cpu", "float32"), ndim)
+    layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
+    assert network.unet.encoder[0].conv1.weight.is_contiguous(memory_format=layout) == last
