@@ -300,7 +300,7 @@ def _readme(data: Path) -> str:
         ],
         [
             "time for an image of 1024 x 1024",
-            f"{quick_s['AVX512-BF16']:.0f} s; {quick_s['AVX2 by switch']:.0f} s with AVX2 alone",
+            f"{quick_s['AVX512-BF16']:.0f} s; {quick_s['AVX2']:.0f} s with AVX2 alone",
             "below 1 s",
         ],
     ]
