@@ -44,5 +44,8 @@ def test_only_narrow_trained_3x3x3_weights_on_avx2(monkeypatch: pytest.MonkeyPat
     assert not planewise.pays(x[:, :, :8], weight)
     assert not planewise.pays(x, torch.zeros(8, 4, 1, 1, 1, requires_grad=True))
     assert not planewise.pays(x, torch.zeros(96, 4, 3, 3, 3, requires_grad=True))
+    with monkeypatch.context() as without:
+        without.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        assert not planewise.pays(x, weight)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     assert not planewise.pays(x, weight)

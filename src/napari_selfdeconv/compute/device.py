@@ -200,6 +200,11 @@ def _named(device: str) -> torch.device:
     return torch.device(device)
 
 
+def onednn_without_avx512() -> bool:
+    """Return whether oneDNN computes on this processor with AVX2 alone: it then lacks some kernels of its own."""
+    return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX2"  # type: ignore[no-untyped-call]
+
+
 def fast_bfloat16(device: torch.device) -> bool:
     """Return whether the device computes faster in bfloat16 than in float32.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_selfdeconv.arrays.tiling import tile_context
-from napari_selfdeconv.compute.device import Choice
+from napari_selfdeconv.compute.device import Choice, onednn_without_avx512
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.network.unet import UNet
 from napari_selfdeconv.physics.blur import Blur
@@ -140,8 +140,7 @@ def _channels_last_is_faster(network: Deconvolver, choice: Choice, ndim: int) ->
         return True
     if choice.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    only_avx2 = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    return not (only_avx2 and ndim == 2 and network.unet.stem.out_channels >= _WIDE)
+    return not (onednn_without_avx512() and ndim == 2 and network.unet.stem.out_channels >= _WIDE)
 
 
 def autocast(choice: Choice) -> torch.autocast:

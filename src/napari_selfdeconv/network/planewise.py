@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from napari_selfdeconv.compute.device import onednn_without_avx512
+
 # Wider convolutions are as fast without.
 _MOST_CHANNELS = 32
 _FEWEST_PLANES = 16
@@ -26,7 +28,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
         and weight.shape[2:] == (3, 3, 3)
         and max(weight.shape[:2]) <= _MOST_CHANNELS
         and x.shape[2] >= _FEWEST_PLANES
-        and torch.backends.cpu.get_cpu_capability() == "AVX2"
+        and onednn_without_avx512()
     )
 
 
