@@ -319,21 +319,33 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
     """Read a PSF. Prepare it on request, and resample it to the voxels of the image if they differ."""
     file = read_psf(path)
     array: NDArray[Any] = file.data
-    notes: list[str] = []
     spatial = tuple(n for n, axis in zip(image.data.shape, image.axes, strict=True) if axis in "ZYX")
     if prepare:
-        array, report = prepare_psf(array, max_shape=spatial if len(spatial) == array.ndim else None)
-        notes += [f"PSF prepared: {sentence}" for sentence in report.did]
-    array, resampled = fit_to_voxels(array, file.voxel_um, image.voxel_um)
-    warnings = [
+        same_axes = len(spatial) == array.ndim
+        known = same_axes and file.voxel_um is not None and image.voxel_um is not None
+        # In one call: the size of the image counts in its own voxels.
+        array, report = prepare_psf(
+            array,
+            voxel_um=file.voxel_um if known else None,
+            target_voxel_um=image.voxel_um if known else None,
+            max_shape=spatial if same_axes else None,
+        )
+        notes = [f"PSF prepared: {said}" for said in report.did]
+        warnings = [f"the PSF: {said}" for said in report.warnings]
+    else:
+        array, notes = fit_to_voxels(array, file.voxel_um, image.voxel_um)
+        # Saturation is seen in the numbers of the file alone.
+        warnings = [f"the PSF: {one.text}" for one in examine_psf(file.data) if one.key == "saturated"]
+    elsewhere = {*_SAID_ELSEWHERE, "saturated"} | ({"truncated"} if prepare else set())
+    warnings += [
         f"the PSF: {finding.text}"
         + (" --prepare-psf or selfdeconv prepare-psf repairs it." if finding.fix else "")
         for finding in examine_psf(array, Context(image_shape=spatial))
-        if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in _SAID_ELSEWHERE
+        if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in elsewhere
     ]
     return ChosenPsf(
         psf=array,
         stated=(Stated(name="psf", value=str(path), source=GIVEN),),
-        notes=(*notes, *resampled),
+        notes=tuple(notes),
         warnings=(*voxel_doubts(image), *warnings),
     )
