@@ -494,6 +494,19 @@ def test_small_numbers_that_are_bright_are_inverted(tmp_path, microscope):
     assert "small numbers are bright" in file.record.doubts[0].problem
 
 
+@pytest.mark.parametrize("name", ["x.tif", "x.ome.tif"])
+def test_a_mask_of_numpy_stays_as_it_is(tmp_path, name):
+    """A mask that tifffile or scikit-image saved came back inverted: it left out what it was to keep."""
+    mask = np.random.default_rng(0).random((8, 9)) > 0.8
+    tifffile.imwrite(tmp_path / name, mask)
+    file = read_image(tmp_path / name)
+    np.testing.assert_array_equal(file.data, mask)
+    assert not file.record.doubts
+    # Two colours of a scanner mean what they say.
+    tifffile.imwrite(tmp_path / "fax.tif", mask, software="fax")
+    np.testing.assert_array_equal(read_image(tmp_path / "fax.tif").data, ~mask)
+
+
 def test_imagejs_inverted_table_is_about_the_screen(tmp_path, microscope):
     image = microscope.pixels(8, 9, dtype=np.uint8)
     description = "ImageJ=1.54f\nunit=micron\n"

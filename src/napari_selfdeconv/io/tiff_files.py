@@ -103,6 +103,9 @@ def _conversion(facts: Facts, tif: tifffile.TiffFile, image: tifffile.TiffPageSe
     if tif.is_imagej or kind not in (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE):
         return lambda pixels: pixels
     if kind == tifffile.PHOTOMETRIC.MINISWHITE:
+        # NumPy's True, saved by tifffile or scikit-image, has this tag, and is read as True by them.
+        if image.keyframe.bitspersample == 1 and image.keyframe.software == "tifffile.py":
+            return lambda pixels: pixels
         return _white_is_zero(facts, image)
     return _palette(facts, image, name)
 
