@@ -129,10 +129,17 @@ def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
     (movie,) = (label.movie() for label in status_bar.findChildren(QLabel) if label.movie() is not None)
     assert movie.speed() == 10
     qtbot.waitUntil(lambda: (bar.n, bar.total) == (2, 9), timeout=20_000)
+    compare = open_compare(dock.viewer)
+    compare.compare()
     dock.run_panel.cancel_button.click()
     finish(dock)
+    assert movie.speed() == 10  # of the other dock
+    compare.run_panel.cancel_button.click()
+    finish(compare)
     assert not progress._all_instances
+    assert movie.speed() == 100  # the sign is also that of other plugins
     dock.train()
     assert len(progress._all_instances) == 1
     dock.viewer.window.remove_dock_widget(dock)
     assert not progress._all_instances
+    assert movie.speed() == 100

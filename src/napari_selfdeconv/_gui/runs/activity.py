@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+from weakref import WeakSet
+
 from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QStatusBar
@@ -26,6 +29,9 @@ class Activity(QObject):
     runs : whose runs are shown; the owner.
     """
 
+    # Of all docks, in all windows.
+    _under_way: ClassVar[WeakSet[Activity]] = WeakSet()
+
     def __init__(self, runs: RunController) -> None:
         super().__init__(runs)
         self.bar: progress | None = None
@@ -41,7 +47,8 @@ class Activity(QObject):
     def _on_began(self, request: RunRequest) -> None:
         self._newest = None
         self.bar = progress(total=0, desc=request.what)
-        _slow_sign_of_work()
+        self._under_way.add(self)
+        _set_speed_of_sign(_SIGN_SPEED_PERCENT)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progress) and event.stage != INTERIM_STAGE:
@@ -52,8 +59,13 @@ class Activity(QObject):
     def _on_finished(self, _ending: Ending) -> None:
         self._timer.stop()
         bar, self.bar = self.bar, None
-        if bar is not None:
-            bar.close()
+        if bar is None:
+            return
+        bar.close()
+        self._under_way.discard(self)
+        if not self._under_way:
+            # The sign is also that of other plugins.
+            _set_speed_of_sign(100)
 
     def _move(self) -> None:
         bar, event = self.bar, self._newest
@@ -64,11 +76,11 @@ class Activity(QObject):
         bar.update(event.step - bar.n)
 
 
-def _slow_sign_of_work() -> None:
-    """Let the animation in napari's status bar, which runs as long as any progress bar, move slowly."""
+def _set_speed_of_sign(percent: int) -> None:
+    """Set how fast the animation in napari's status bar moves, which runs as long as any progress bar."""
     for window in QApplication.topLevelWidgets():
         if isinstance(window, QMainWindow):
             for bar in window.findChildren(QStatusBar):
                 for movie in (label.movie() for label in bar.findChildren(QLabel)):
                     if movie is not None:
-                        movie.setSpeed(_SIGN_SPEED_PERCENT)
+                        movie.setSpeed(percent)
