@@ -16,7 +16,7 @@ from napari_selfdeconv._gui.layers.results import FillingResult, WholeResult
 from napari_selfdeconv._gui.panels.revert import RevertButton
 from napari_selfdeconv._gui.panels.run import RunPanel
 from napari_selfdeconv._gui.runs.controller import RunController
-from napari_selfdeconv.events import Filling, Interim, Preview, Progress
+from napari_selfdeconv.events import Filling, Interim, Preview, Progress, Started
 
 NAME = "spots [deconvolved]"
 
@@ -77,7 +77,7 @@ def test_one_layer_improves_in_place_and_goes_back(result: tuple[Any, WholeResul
     button.click()
     assert shown(viewer) == (3, 9)
     assert said == [
-        "The layer shows the instant result, without training.",
+        "The layer shows the instant result.",
         "The layer shows the result of the training.",
     ]
     viewer.layers.remove(NAME)
@@ -169,6 +169,37 @@ def test_after_the_instant_result_the_bar_no_longer_tells_of_its_last_stage(qtbo
     panel.show_event(Progress(stage="train", step=3, steps=9, seconds=1.0, eta_s=2.0))
     panel.show_event(Interim(step=3, image=np.zeros((4, 4)), provenance={}, improves=True))
     assert "3/9" in panel.bar.text()
+
+
+def test_the_instant_result_is_still_named_when_the_first_step_begins(qtbot: Any) -> None:
+    panel = RunPanel()
+    qtbot.addWidget(panel)
+    panel._kept = lambda: [NAME]
+    begins = Started(
+        device="cpu", device_reason="no GPU", precision="float32", parameters=1, steps=9, symmetries=8
+    )
+    panel.start("Training", trains=True)
+    panel.show_event(Interim(step=0, image=np.zeros((4, 4)), provenance={}, improves=True))
+    panel.show_event(begins)
+    assert panel.status.text().startswith(f"Instant result. Training goes on. The layer is {NAME}. On cpu")
+    assert panel.status.kind == "good"
+    panel.start("Training", trains=True)
+    panel.show_event(begins)
+    assert panel.status.text().startswith("On cpu")
+
+
+def test_a_run_without_a_step_leaves_no_empty_plot(qtbot: Any) -> None:
+    panel = RunPanel()
+    qtbot.addWidget(panel)
+    for steps in (0, 1):
+        panel.start("Training", trains=True)
+        assert not panel.plot.isHidden()
+        if steps:
+            panel.show_event(
+                Progress(stage="train", step=1, steps=9, seconds=1.0, eta_s=8.0, losses={"total": 1.0})
+            )
+        panel.cancelled()
+        assert panel.plot.isHidden() == (steps == 0)
 
 
 def test_the_dock_shows_the_instant_result_and_trains_on(

@@ -36,7 +36,7 @@ class RevertButton(QPushButton):
     def _revert(self) -> None:
         if self._result is not None and self._result.reverts:
             self._result.revert()
-            what = "instant result, without training" if self._result.is_instant else "result of the training"
+            what = "instant result" if self._result.is_instant else "result of the training"
             self.reverted.emit(f"The layer shows the {what}.")
         else:
             self._result = None

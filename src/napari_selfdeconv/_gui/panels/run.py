@@ -128,7 +128,7 @@ class RunPanel(QWidget):
             if self.stop_button.text() == _STOPPING:
                 # The next channel of a series: Stop has ended the training of the one before only.
                 self._enable(running=True)
-            self.status.say(self._instant + self._device())
+            self.status.say(self._instant + self._device(), "good" if self._instant else "")
         elif isinstance(event, Progress):
             self._show_progress(event)
         elif isinstance(event, Warned):
@@ -147,6 +147,8 @@ class RunPanel(QWidget):
                 # A narrow dock shows the beginning, and the name of a layer may be long.
                 said = f"{what}{where}. Training goes on. The layer is {added[0]}."
                 self.status.say(f"{said} {self._state()}".strip(), "good")
+                # The first step may begin a moment later.
+                self._instant = "" if event.step else f"{said} "
             elif added:
                 self.status.say(f"Added {added[-1]}. {self._state()}".strip(), "good")
         elif isinstance(event, Filling) and event.instant:
@@ -223,6 +225,8 @@ class RunPanel(QWidget):
         """Enable Train again: no run is under way."""
         self._enable(running=False)
         self.bar.hide()
+        if not self.plot.points:
+            self.plot.hide()
 
     def offer_continue(self, offered: bool) -> None:
         """Show or hide 'Continue training': there is a model for it, or none."""
