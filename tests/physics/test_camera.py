@@ -15,7 +15,7 @@ from napari_selfdeconv import api
 from napari_selfdeconv.api import Classical
 from napari_selfdeconv.cli import main
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.physics.camera import Known, estimate_background, estimate_field
+from napari_selfdeconv.physics.camera import CameraReport, Known, estimate_background, estimate_field
 
 SIDE = 128
 
@@ -47,6 +47,16 @@ def test_the_report_counts_photons() -> None:
     flat = api.report_camera(np.random.default_rng(0).normal(100, 3, (SIDE, SIDE)))
     assert flat.gain == flat.photons_mean == 0
     assert "photons cannot be counted" in flat.describe()
+
+
+def test_large_numbers_of_a_report_have_no_exponent() -> None:
+    bright = CameraReport(
+        offset=12345.6, gain=0.05, read_noise=2.0, photons_mean=1234.5, photons_brightest=98765.4
+    )
+    assert bright.describe() == (
+        "background 12346, noise of the darkest pixels 2, 0.05 a photon; 1234 photons a pixel in the mean and "
+        "98765 in the brightest thousandth"
+    )
 
 
 def test_what_is_known_of_the_camera_is_used() -> None:

@@ -125,12 +125,15 @@ class CameraReport:
 
     def describe(self) -> str:
         """Return the report as a sentence without its full stop."""
-        head = f"background {self.offset:.4g}, noise of the darkest pixels {self.read_noise:.3g}"
+        head = f"background {_shown(self.offset, 4)}, noise of the darkest pixels {_shown(self.read_noise)}"
         if self.gain == 0:
             return f"{head}; the noise does not grow with the light, so photons cannot be counted"
+        head = f"{head}, {_shown(self.gain)} a photon"
+        if self.photons_mean < 0:
+            return f"{head}; most pixels are darker than this background, so it cannot be right"
         return (
-            f"{head}, {self.gain:.3g} a photon; {self.photons_mean:.3g} photons a pixel in the mean and "
-            f"{self.photons_brightest:.3g} in the brightest thousandth"
+            f"{head}; {_shown(self.photons_mean)} photons a pixel in the mean and "
+            f"{_shown(self.photons_brightest)} in the brightest thousandth"
         )
 
 
@@ -312,6 +315,11 @@ def report_camera(
         photons_mean=(mean - found.constant) / gain if gain else 0.0,
         photons_brightest=(brightest - found.constant) / gain if gain else 0.0,
     )
+
+
+def _shown(value: float, digits: int = 3) -> str:
+    """Return a number with at least so many digits, and without an exponent if it is large."""
+    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
 def _smooth(plane: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -99,6 +99,43 @@ def test_any_offset_can_be_typed_and_an_empty_field_is_estimated(qtbot: Any, typ
     assert panel.camera() == {"offset": 0.0}
 
 
+@pytest.mark.parametrize(("name", "number"), [("gain", 0.0), ("gain", -5.0), ("read_noise", -1.0)])
+def test_an_impossible_number_is_named_below_the_fields_and_refused(
+    looked: Any, qtbot: Any, name: str, number: float
+) -> None:
+    panel = looked.camera_panel
+    box = panel.numbers[name]
+    box.setValue(number)
+    qtbot.waitUntil(lambda: panel.report_note.kind == "error", timeout=20_000)
+    assert f"{number:g}" in panel.report_note.text()
+    assert [n for n, one in panel.numbers.items() if one.styleSheet()] == [name]
+    assert not panel.histogram.isVisible()
+    looked.run_richardson_lucy()
+    assert not looked.busy
+    assert looked.run_panel.status.text() == panel.report_note.text()
+    box.setValue(2.0)
+    qtbot.waitUntil(lambda: panel.report_note.kind == "", timeout=20_000)
+    assert not box.styleSheet()
+    assert "photons" in panel.report_note.text()
+
+
+@pytest.mark.parametrize("offset", [90_000.0, -50_000.0])
+def test_an_offset_far_from_the_image_is_marked_inside_the_histogram(
+    looked: Any, qtbot: Any, offset: float
+) -> None:
+    panel = looked.camera_panel
+    panel.numbers["offset"].setValue(offset)
+    qtbot.waitUntil(lambda: f"{offset:.0f}" in panel.report_note.text(), timeout=20_000)
+    assert "e+" not in panel.report_note.text()
+    above = offset > 0
+    assert panel.report_note.kind == ("warning" if above else "")
+    assert ("cannot be right" in panel.report_note.text()) == above
+    qtbot.wait(50)
+    text = panel.histogram._lines["background", True].label.sceneBoundingRect()
+    inside = panel.histogram._axes.getPlotItem().getViewBox().sceneBoundingRect()
+    assert inside.left() - 1 <= text.left() < text.right() <= inside.right() + 1
+
+
 def test_an_image_is_looked_at_only_when_the_section_is_open(open_dock: Callable[..., Any]) -> None:
     dock = open_dock(image=recorded(), show=True)
     assert not dock.camera_panel.isVisible()

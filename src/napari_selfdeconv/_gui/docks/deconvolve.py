@@ -106,7 +106,7 @@ class DeconvolveWidget(DockBase):
             memory_share=chosen.memory_share,
             previews=self.preview_panel.previews(),
             weights=answer(self.camera_panel.weights),
-            camera=self.camera_panel.camera(),
+            camera=answer(self.camera_panel.camera),
         )
 
     def follow_layers(self) -> None:
@@ -143,11 +143,11 @@ class DeconvolveWidget(DockBase):
         try:
             inputs = self.inputs()
             source, psf, counts = snapshot(inputs.layer), required(inputs.psfs)[0], self.compare.iterations()
-            source, weights = sized(source, psf), required(inputs.weights)
+            source, weights, camera = sized(source, psf), required(inputs.weights), required(inputs.camera)
         except ConfigError as error:
             self._refuse(error)
             return
-        job = richardson_lucy_job(source, psf, counts, inputs.device, weights, inputs.camera)
+        job = richardson_lucy_job(source, psf, counts, inputs.device, weights, camera)
 
         def add(value: dict[int, Any]) -> str:
             for count, (array, provenance) in value.items():

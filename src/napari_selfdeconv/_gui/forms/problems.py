@@ -78,3 +78,18 @@ def voxel_problem(sizes: Sequence[float]) -> FieldError | None:
         words = f"The layer has no voxel size{where}. Enter it in micrometres ({', '.join(a for a, _ in named)})."
         return FieldError(f"voxel {missing[0]}", words, missing=True)
     return None
+
+
+def camera_problem(gain: float | None, read_noise: float | None) -> FieldError | None:
+    """Return the error of a typed gain or read noise, if there is one. None means that it is estimated.
+
+    Examples
+    --------
+    >>> camera_problem(2.0, None), camera_problem(0.0, None).field
+    (None, 'gain')
+    """
+    if gain is not None and gain <= 0:
+        return FieldError("gain", f"A photon cannot have {gain:g} grey levels: type a number above 0, or nothing.")
+    if read_noise is not None and read_noise < 0:
+        return FieldError("read_noise", f"Noise cannot be {read_noise:g}: type 0, a number above 0, or nothing.")
+    return None

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, LayerBox, Note
 from napari_selfdeconv._gui.forms.layout import labelled_grid
+from napari_selfdeconv._gui.forms.problems import FieldError, camera_problem
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, transform_of
 from napari_selfdeconv._gui.panels.histogram import HistogramPlot
 from napari_selfdeconv._gui.runs.camera import Seen, look_job
@@ -105,7 +106,13 @@ class CameraPanel(QWidget):
         return layer.data[0] if layer.multiscale else layer.data
 
     def camera(self) -> dict[str, Any]:
-        """Return the camera and background values that were given, as settings of a classical method."""
+        """Return the camera and background values that were given, as settings of a classical method.
+
+        ConfigError if one is impossible.
+        """
+        problem = self._problem()
+        if problem is not None:
+            raise ConfigError(str(problem))
         given: dict[str, Any] = self._known()
         if self.background.value() is not None:
             given["background"] = self.background.value()
@@ -136,8 +143,14 @@ class CameraPanel(QWidget):
         typed = {name: box.number() for name, box in self.numbers.items()}
         return {name: number for name, number in typed.items() if number is not None}
 
+    def _problem(self) -> FieldError | None:
+        return camera_problem(self.numbers["gain"].number(), self.numbers["read_noise"].number())
+
     def _on_answer(self, _value: Any = None) -> None:
         self.labels_box.setVisible(self.pixels.value() == _BY_LAYER)
+        problem = self._problem()
+        for name, box in self.numbers.items():
+            box.mark_wrong(problem is not None and problem.field == name)
         self.changed.emit()
         self._later()
 
@@ -156,6 +169,12 @@ class CameraPanel(QWidget):
         except ConfigError as error:
             self.count_note.say(str(error), "warning")
             return
+        problem = self._problem()
+        if problem is not None:
+            self.runs.cancel()
+            self._show(None)
+            self.report_note.say(str(problem), "error")
+            return
         job = look_job(image.data, weights, self._known())
         self.runs.start_newest(RunRequest(job=job, what="Looking", on_success=self._show))
 
@@ -168,7 +187,8 @@ class CameraPanel(QWidget):
             found = seen.pixels.describe()
             self.count_note.say(f"{found}." if found else "Every pixel is a measurement.")
             told = seen.camera.describe()
-            self.report_note.say(f"{told[0].upper()}{told[1:]}.")
+            dark = seen.camera.photons_mean < 0
+            self.report_note.say(f"{told[0].upper()}{told[1:]}.", "warning" if dark else "")
             self.histogram.show_counts(seen.histogram, seen.camera.offset)
         self.histogram.setVisible(seen is not None)
         self.show_button.setVisible(seen is not None and bool(seen.pixels.counts))

@@ -41,4 +41,4 @@ class HistogramPlot(Plot):
             self.clear()
         super()._draw()
         if self._background is not None:
-            self.mark(self._background, "background", to_the_right=True)
+            self.mark(self._background, "background")

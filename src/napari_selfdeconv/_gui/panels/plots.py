@@ -105,14 +105,15 @@ class Plot(QWidget):
         if self.isVisible():
             self._draw()
 
-    def mark(self, x: float, text: str, *, to_the_right: bool = False) -> None:
-        """Draw a vertical line with a text on its left, or on its right."""
+    def mark(self, x: float, text: str) -> None:
+        """Draw a vertical line with a text, on the side where there is more room."""
         import pyqtgraph
 
         if self._axes is not None:
             pen = QPen(self.palette().color(self.foregroundRole()), 1.0, Qt.PenStyle.DashLine)
             pen.setCosmetic(True)
-            options = {"position": 0.9, "anchors": [(0 if to_the_right else 1, 0.5)] * 2, "color": pen.color()}
+            # pyqtgraph takes the second anchor, which puts the text on the left, in the right half of the view.
+            options = {"position": 0.9, "anchors": [(0, 0.5), (1, 0.5)], "color": pen.color()}
             line = pyqtgraph.InfiniteLine(x, pen=pen, label=text, labelOpts=options)
             self._axes.addItem(line)
             self._lines[text, True] = line
@@ -303,7 +304,7 @@ class LossPlot(Plot):
     def mark_end(self, step: int) -> None:
         """Mark the step at which training ended automatically."""
         self.ended_at = step
-        self.mark(step, "stopped automatically", to_the_right=step < self._steps / 2)
+        self.mark(step, "stopped automatically")
 
     def curves(self) -> list[Curve]:
         order = ["total", HELD_OUT, *[name for name in self._series if name not in ("total", HELD_OUT)]]

@@ -68,7 +68,7 @@ class RunInputs:
     memory_share: float
     previews: Previews
     weights: Any = None
-    camera: Mapping[str, Any] = field(default_factory=dict)
+    camera: Mapping[str, Any] | ConfigError = field(default_factory=dict)
 
 
 def answer(read: Callable[[], _T]) -> _T | ConfigError:
