@@ -56,6 +56,21 @@ class UnusablePixels(ConfigError):
     """
 
 
+class NotFinite(UnusablePixels):
+    """An image with NaN or infinite pixels, which the weights "auto+nan" leave out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_selfdeconv.api import check_image
+    >>> try:
+    ...     check_image([[0.0, np.nan], [1.0, 2.0]])
+    ... except NotFinite as error:
+    ...     "1 NaN" in str(error)
+    True
+    """
+
+
 class ConstantImage(UnusablePixels):
     """An image whose pixels are all equal.
 

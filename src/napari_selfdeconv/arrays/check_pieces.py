@@ -20,7 +20,7 @@ def check_pieces(image: Any) -> Generator[Tick, None, None]:
 
     Raises
     ------
-    UnusablePixels
+    NotFinite
         At the first piece with a NaN or infinite pixel. The message names the place of the piece.
     """
     if np.dtype(image.dtype).kind != "f":

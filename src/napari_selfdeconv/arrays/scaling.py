@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdeconv.errors import ConstantImage, UnusablePixels
+from napari_selfdeconv.errors import ConstantImage, NotFinite, UnusablePixels
 
 # Voxels that are turned into float64 at a time.
 _CHUNK_SIZE = 2**20
@@ -71,7 +71,7 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
 
     Raises
     ------
-    UnusablePixels
+    NotFinite
         If a pixel is NaN or infinite.
 
     Examples
@@ -82,7 +82,7 @@ def extremes(image: NDArray[Any], name: str = "the image") -> tuple[float, float
     low, high = float(image.min()), float(image.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         nan, infinite = (int(np.count_nonzero(found(image))) for found in (np.isnan, np.isinf))
-        raise UnusablePixels(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")
+        raise NotFinite(f"{name} has {nan} NaN and {infinite} infinite pixels: replace them first")
     return low, high
 
 

@@ -107,7 +107,7 @@ def check_image(data: ArrayLike, axes: str | None = None) -> NDArray[Any]:
     >>> check_image([[0, 1], [2, np.nan]])
     Traceback (most recent call last):
         ...
-    napari_selfdeconv.errors.UnusablePixels: the image has 1 NaN and 0 infinite pixels: replace them first
+    napari_selfdeconv.errors.NotFinite: the image has 1 NaN and 0 infinite pixels: replace them first
     """
     image = as_array("the image", data)
     check_layout("the image", image, axes)

@@ -331,3 +331,35 @@ def test_explanations_keep_no_arrays_alive() -> None:
     failure = explain(caught.value)
     assert "big" not in caught.traceback[-1].frame.f_locals
     assert "shape (8,)" in failure.message
+
+
+def test_an_image_with_nan_says_where_they_are_left_out(
+    open_dock: Callable[..., Any], finish: Callable[..., None]
+) -> None:
+    image = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
+    image[:3] = np.nan
+    dock = open_dock(image=image)
+    dock.train()
+    finish(dock)
+    said = dock.run_panel.status.text()
+    assert "192 NaN" in said
+    choice = dock.camera_panel.pixels.findText("leave out, and NaN")
+    assert choice >= 0
+    assert "under 'Camera and pixels' choose 'leave out, and NaN'" in said
+
+
+def test_a_flat_psf_for_a_stack_says_that_the_first_axis_may_be_no_depth(
+    open_dock: Callable[..., Any], finish: Callable[..., None]
+) -> None:
+    dock = open_dock()
+    movie = dock.viewer.add_image(np.random.default_rng(0).random((3, 64, 64)), name="movie")
+    dock.image_box.choose(movie)
+    dock.train()
+    finish(dock)
+    assert "choose time or channel for its first axis" in dock.run_panel.status.text()
+
+
+def test_the_size_of_a_colour_picture_is_that_of_its_plane(open_dock: Callable[..., Any]) -> None:
+    dock = open_dock()
+    dock.image_box.choose(dock.viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="picture"))
+    assert dock.image_note.text().startswith("20 × 30 in colour")

@@ -278,7 +278,8 @@ class DeconvolveWidget(DockBase):
         if layer is None:
             self.image_note.say("")
             return
-        size = " × ".join(map(str, layer.data[0].shape if layer.multiscale else layer.data.shape))
+        shape = (layer.data[0] if layer.multiscale else layer.data).shape
+        size = " × ".join(map(str, shape[: layer.ndim])) + (" in colour" if layer.rgb else "")
         voxels = voxel_um(layer)
         self.image_note.say(f"{size}, {' × '.join(f'{v:g}' for v in voxels)} µm" if voxels else size)
 

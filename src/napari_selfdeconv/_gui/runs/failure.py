@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from napari_selfdeconv.errors import ComputeError, ConfigError, OutOfMemory
+from napari_selfdeconv.errors import ComputeError, ConfigError, NotFinite, OutOfMemory
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ def explain(error: BaseException) -> Failure:
         translated = translate_error(error)
         error = translated if isinstance(translated, OutOfMemory) else error
     text = str(error).strip() or type(error).__name__
+    if isinstance(error, NotFinite):
+        return Failure(text, "Or leave them out: under 'Camera and pixels' choose 'leave out, and NaN'.")
     if isinstance(error, ConfigError):
         return Failure(text)
     if isinstance(error, ComputeError):

@@ -91,10 +91,12 @@ class MeasuredPsf:
 
         psf, own, wanted = np.asarray(self.source.data), self.source.voxel_um, image.voxel_um
         if self.source.ndim != image.ndim:
-            raise ConfigError(
+            words = (
                 f"the PSF '{self.source.name}' has {self.source.ndim} axes and the image "
                 f"'{image.name}' has {image.ndim}: choose a PSF with as many axes as the image"
             )
+            flat = self.source.ndim == 2
+            raise ConfigError(f"{words}, or choose time or channel for its first axis" if flat else words)
         if not self.clean:
             return api.fit_to_voxels(psf, own, wanted)
         if own is None or wanted is None:
