@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 from napari.settings import get_plugin_settings
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 from superqt.utils import WorkerBase
 
@@ -180,6 +181,17 @@ def test_copy_and_csv_hold_the_numbers_in_full(compare: Callable[..., Any], tmp_
     assert bold == {(0, 1), (1, 2)}
     table.sortItems(1)  # by value: 9.5 before 20.1, which as text it is not
     assert table.item(0, 0).text() == "c"
+
+
+def test_the_numbers_are_in_view_beside_a_long_name(compare: Callable[..., Any], qtbot: Any) -> None:
+    table = compare(show=True).table
+    name = "2026-11-27 HeLa 63x oil 488 nm cells of the second well [RL auto (11)]"
+    table.resize(300, 200)
+    table.show_rows([Row(name, {"psnr": 20.1, "ssim": 0.5})])
+    qtbot.waitUntil(lambda: table.columnWidth(1) > 0)
+    assert table.columnViewportPosition(1) + table.columnWidth(1) < 290
+    assert table.item(0, 0).toolTip() == name
+    assert table.textElideMode() == Qt.TextElideMode.ElideMiddle  # the end says which result it is
 
 
 def test_the_truth_may_have_any_range() -> None:

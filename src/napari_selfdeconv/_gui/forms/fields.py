@@ -17,11 +17,15 @@ from qtpy.QtWidgets import (
     QLabel,
     QSizePolicy,
     QSpinBox,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QWidget,
 )
 
 from napari_selfdeconv._gui.forms.typed_over import TypedOver
 from napari_selfdeconv._gui.layers.exchange import SWIPE, role
+from napari_selfdeconv._gui.qt import existing
 
 #: Shown while a number is missing.
 UNKNOWN = "?"
@@ -30,6 +34,8 @@ AUTO = "auto"
 #: Marks a field whose value comes from the file of the image.
 FROM_FILE = " *"
 _WRONG = "{ border: 2px solid #e0555f; }"
+# Around the text of a drop-down, and how wide the list of layers may be, in pixels.
+_TEXT_EDGE, _WIDEST_LIST = 12, 700
 # A number whose exponent is still to be typed.
 _BEGUN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?")
 
@@ -208,6 +214,7 @@ class LayerBox(QWidget):
         self.combo.setMinimumWidth(90)
         self.combo.setPlaceholderText("choose a layer")
         self.combo.setToolTip(tip)
+        existing(self.combo.view()).setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.combo.installEventFilter(self)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setFocusProxy(self.combo)
@@ -222,7 +229,34 @@ class LayerBox(QWidget):
         if event is not None and event.type() == QEvent.Type.Wheel and not self.combo.hasFocus():
             event.ignore()
             return True
+        if event is not None and event.type() == QEvent.Type.Paint and self.shortened != self.combo.currentText():
+            self._paint_shortened()
+            return True
         return bool(super().eventFilter(watched, event))
+
+    @property
+    def shortened(self) -> str:
+        """The name of the layer as it fits. Names of results differ at their end, so the middle is left out."""
+        option, style = self._option(), existing(self.combo.style())
+        control, part = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = style.subControlRect(control, option, part, self.combo).width() - _TEXT_EDGE
+        return self.combo.fontMetrics().elidedText(
+            self.combo.currentText(), Qt.TextElideMode.ElideMiddle, max(room, 20)
+        )
+
+    def _width(self, name: str) -> int:
+        return self.combo.fontMetrics().horizontalAdvance(name)
+
+    def _option(self) -> QStyleOptionComboBox:
+        option = QStyleOptionComboBox()
+        self.combo.initStyleOption(option)
+        return option
+
+    def _paint_shortened(self) -> None:
+        option, painter = self._option(), QStylePainter(self.combo)
+        option.currentText = self.shortened
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def refresh(self) -> None:
         """Follow the viewer: layers that came, went or changed their name."""
@@ -264,6 +298,8 @@ class LayerBox(QWidget):
                 [layer for _, layer in self._choices()].index(chosen) if chosen is not None or self._none else -1
             )
             self.combo.setCurrentIndex(place)
+        widest = max((self._width(name) for name, _ in self._choices()), default=0)
+        existing(self.combo.view()).setMinimumWidth(min(widest + 2 * _TEXT_EDGE, _WIDEST_LIST))
         self._set(chosen)
 
     def _on_activated(self, index: int) -> None:

@@ -16,6 +16,9 @@ from napari_selfdeconv._gui.runs.compare import Row
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.metrics.columns import COLUMNS, explain_columns
 
+# In pixels.
+_WIDEST_COLUMN = 160
+
 
 class _Number(QTableWidgetItem):
     """A cell that sorts by its value, not by its text. Unknown values come last."""
@@ -43,6 +46,10 @@ class MetricsTable(QTableWidget):
         existing(self.verticalHeader()).setVisible(False)
         existing(self.verticalHeader()).setDefaultSectionSize(22)
         existing(self.horizontalHeader()).setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # The names of a long file differ at their end, and the numbers beside them must stay in view.
+        existing(self.horizontalHeader()).setMaximumSectionSize(_WIDEST_COLUMN)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setWordWrap(False)
         self.setMinimumHeight(190)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
@@ -55,7 +62,9 @@ class MetricsTable(QTableWidget):
         self.setRowCount(len(self.rows))
         best = {key: _best([row.scores[key] for row in self.rows], COLUMNS[key].better) for key in keys}
         for i, row in enumerate(self.rows):
-            self.setItem(i, 0, QTableWidgetItem(row.name))
+            name = QTableWidgetItem(row.name)
+            name.setToolTip(row.name)
+            self.setItem(i, 0, name)
             for column, key in enumerate(keys, 1):
                 item = _Number(row.scores[key], COLUMNS[key].show(row.scores[key]))
                 if row.scores[key] == best[key]:
