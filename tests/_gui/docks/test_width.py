@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.settings import get_settings
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication, QScrollArea, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QToolButton, QWidget
 
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
@@ -56,3 +57,54 @@ def test_a_narrow_dock_shows_every_field_whole(open_dock: Callable[..., Any], ki
     cut = [(name, edge) for name, edge in right_edges(area) if edge > seen]
     assert not cut, (seen, cut)
     assert dock.width() <= NARROW + 40
+
+
+@pytest.mark.canvas
+def test_a_tall_dock_has_no_gaps_between_its_fields(open_dock: Callable[..., Any], qtbot: Any) -> None:
+    panel = open_psf(open_dock(show=True).viewer).generate
+    panel.window().resize(1200, 980)
+    optics = panel.optics_form.lens
+    qtbot.waitUntil(lambda: panel.height() > 750 and not panel.busy, timeout=20_000)
+    qtbot.wait(200)
+    assert optics.height() == optics.sizeHint().height()
+
+
+@pytest.mark.canvas
+def test_long_names_of_results_differ_on_the_screen(open_dock: Callable[..., Any], qtbot: Any) -> None:
+    dock = open_dock(show=True)
+    long = "2026-11-27 HeLa 63x oil 488 nm cells of the second well"
+    made = [dock.viewer.add_image(np.eye(16), name=f"{long} [{end}]") for end in ("RL 3", "RL 30")]
+    box, shown = dock.image_box, []
+    qtbot.waitUntil(lambda: box.combo.width() < 400, timeout=20_000)
+    for layer in made:
+        box.choose(layer)
+        assert box.shortened != layer.name
+        assert box.combo.fontMetrics().horizontalAdvance(box.shortened) < box.combo.width()
+        shown.append((box.shortened[-7:], box.combo.grab().toImage()))
+    assert shown[0][0].endswith("[RL 3]")
+    assert shown[1][0].endswith("[RL 30]")
+    assert shown[0][1] != shown[1][1]
+    # The list is wider than the field.
+    assert box.combo.view().minimumWidth() > box.combo.width()
+    assert box.combo.view().textElideMode() == Qt.TextElideMode.ElideMiddle
+    short = dock.viewer.add_image(np.eye(16), name="spot")
+    box.choose(short)
+    assert box.shortened == "spot"
+
+
+@pytest.mark.canvas
+def test_all_words_follow_the_size_of_the_font(
+    open_dock: Callable[..., Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock = open_dock(show=True)
+    preset = dock.train_form.preset
+    preset.setCurrentIndex(preset.findData("standard"))
+    shown = dock.sections["psf"].heading, dock.compare.findChild(QLineEdit), dock.train_form.advanced
+
+    def sizes() -> list[int]:
+        return [widget.fontInfo().pixelSize() for widget in shown]
+
+    before, appearance = sizes(), get_settings().appearance
+    monkeypatch.setattr(appearance, "font_size", round(1.5 * appearance.font_size))
+    qtbot.waitUntil(lambda: min(sizes()) > 1.3 * max(before), timeout=20_000)
+    qtbot.waitUntil(lambda: preset.width() >= preset.sizeHint().width(), timeout=20_000)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from weakref import ref
 
 import napari
+from napari.settings import get_settings
 from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
@@ -49,6 +50,9 @@ class DockBase(QWidget):
         # so the viewer itself is needed.
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._closed = False
+        self._follow_font_size()
+        # napari refers to a bound method weakly.
+        get_settings().appearance.events.font_size.connect(self._follow_font_size)
 
     def follow_layers(self) -> None:
         """Show the viewer's layers as they are now."""
@@ -83,6 +87,11 @@ class DockBase(QWidget):
             # Later, when napari has placed the dock.
             QTimer.singleShot(0, self._join_tabs)
         return bool(super().event(event))
+
+    def _follow_font_size(self, _event: Any = None) -> None:
+        """Take the size of the font from napari's preferences, which napari gives to labels and buttons only."""
+        size = get_settings().appearance.font_size
+        self.setStyleSheet(f"QToolButton, QLineEdit, QAbstractItemView {{ font-size: {size}pt; }}")
 
     def _join_tabs(self) -> None:
         """Become a tab beside the other docks of this plugin, because stacked docks have too little height."""

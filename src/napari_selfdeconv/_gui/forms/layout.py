@@ -78,7 +78,8 @@ def scrolled(dock: QWidget, *widgets: QWidget, spacing: int = 4, pinned: QWidget
     layout.setSpacing(spacing)
     for widget in widgets:
         layout.addWidget(widget)
-    layout.addStretch()
+    # With a share of 0 Qt gives a part of the room to the sections, and gaps open between their fields.
+    layout.addStretch(1)
     outer = QVBoxLayout(dock)
     outer.setContentsMargins(0, 0, 0, 0)
     outer.setSpacing(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_selfdeconv._gui.forms.fields import ChoiceBox, Note, WholeBox
 from napari_selfdeconv._gui.plugin.preferences import preferences
@@ -141,7 +141,9 @@ class TrainForm(QWidget):
             layout.addWidget(QLabel(text), 0, column)
             layout.addWidget(choice, 1, column)
             layout.setColumnStretch(column, 1)
-        layout.setColumnMinimumWidth(0, 110)  # "standard" was cut off
+        # "standard" was cut off, and with a large font "instant".
+        layout.setColumnMinimumWidth(0, 110)
+        self.preset.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         layout.addWidget(self.note, 2, 0, 1, 2)
         layout.addWidget(self.auto_stop, 3, 1)
         self.advanced.setText("Advanced")
