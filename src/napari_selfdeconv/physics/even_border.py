@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 # The missing light, as a share of what is missing if nothing lies beyond the border: all sides, and each side.
 _MISSING, _MISSING_AT_A_SIDE = (0.6, 1.4), (0.3, 1.7)
@@ -36,6 +35,7 @@ def ends_in_darkness(image: NDArray[Any], psf: NDArray[Any]) -> bool:
 
     Examples
     --------
+    >>> from scipy.signal import fftconvolve
     >>> psf, image = np.ones((5, 5)) / 25, np.ones((40, 40))
     >>> ends_in_darkness(fftconvolve(image, psf, mode="same"), psf), ends_in_darkness(image, psf)
     (True, False)
@@ -55,6 +55,9 @@ def ends_in_darkness(image: NDArray[Any], psf: NDArray[Any]) -> bool:
 
 def even_border_of(image: NDArray[Any], psf: NDArray[Any]) -> Array:
     """Return ``image`` divided by the image of a uniform scene that ends at its border; float32."""
+    # Imported here: scipy.signal takes as long to load as a third of torch, and few images need it.
+    from scipy.signal import fftconvolve
+
     kernel = np.pad(np.asarray(psf, np.float64), [(0, 1 - k % 2) for k in psf.shape])
     small = [min(n, 2 * k + 1) for n, k in zip(image.shape, kernel.shape, strict=True)]
     response = fftconvolve(np.ones(small), kernel / kernel.sum(), mode="same").astype(np.float32)

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 
 from napari_selfdeconv.config.checks import check_choice
 from napari_selfdeconv.config.series import SeriesPlan
@@ -284,6 +283,9 @@ def _exponential(levels: Float) -> Float:
 
 def _running(levels: Float) -> Float:
     """Return the running parabola through the levels, without those that jump off their neighbours."""
+    # Imported here: scipy.signal takes long to load, and few runs need it.
+    from scipy.signal import savgol_filter
+
     calm = levels.copy()
     for _ in range(len(levels) // 3):
         # The cubic through the two neighbours on either side.
