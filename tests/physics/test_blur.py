@@ -177,10 +177,12 @@ def test_a_large_volume_goes_axis_by_axis_to_the_same_numbers(shape, size, bound
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("large", [0, 10**9])
-def test_what_is_done_to_each_part_is_done_to_all(method, large, monkeypatch):
+@pytest.mark.parametrize(("large", "threads"), [(0, 1), (0, 3), (10**9, 1)])
+def test_what_is_done_to_each_part_is_done_to_all(method, large, threads, monkeypatch):
     monkeypatch.setattr(blur_module, "_LARGE", large)
     monkeypatch.setattr(fft, "_CHUNK_SIZE", 100)
+    monkeypatch.setattr(fft, "_SMALL", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     blur, x = Blur(lopsided((3, 4, 5)), method=method), tensor((9, 8, 11))[:1, :1]
     expected, seen = blur(x) * x + 1, []
 
@@ -188,11 +190,14 @@ def test_what_is_done_to_each_part_is_done_to_all(method, large, monkeypatch):
         part *= blur_module.bare(x)[where]
         part += 1
         seen.extend(range(9)[where])
+        here.add(threading.current_thread() is threading.main_thread())
 
+    here = set()
     there = x.clone()
     blur.into(there, there, then=then)
     torch.testing.assert_close(there, expected, atol=1e-10, rtol=0)
     assert sorted(seen) == list(range(9))
+    assert here == {method != "fft" or threads == 1}
 
 
 def test_the_transfer_function_is_the_fourier_transform():

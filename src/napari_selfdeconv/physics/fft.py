@@ -15,6 +15,8 @@ from napari_selfdeconv.physics.boundary import Boundary
 
 # Elements of a piece that one thread works on: lines along the last axis, and columns along the others.
 _CHUNK_SIZE, _COLUMNS = 2**19, 2**20
+# Elements below which one thread is faster than several.
+_SMALL = 2**15
 
 _PADDING = {"reflect": "symmetric", "replicate": "edge"}
 
@@ -112,12 +114,21 @@ def filtered(
             then(lines, part)
         out[part] = lines
 
+    # A pool costs as much as the transforms of a small image.
+    if math.prod(shape) < _SMALL:
+        workers = 1
+    passes = (
+        (forth, list(parts_of(len(x), x[0].size, _CHUNK_SIZE, workers))),
+        (across, list(parts_of(spectrum.shape[-1], math.prod(shape[:-1]), _COLUMNS, workers))),
+        (back, list(parts_of(len(out), out[0].size, _CHUNK_SIZE, workers))),
+    )
+    if workers == 1:
+        for work, parts in passes:
+            for part in parts:
+                work(part)
+        return
     with ThreadPoolExecutor(workers) as pool:
-        for work, parts in (
-            (forth, list(parts_of(len(x), x[0].size, _CHUNK_SIZE, workers))),
-            (across, list(parts_of(spectrum.shape[-1], math.prod(shape[:-1]), _COLUMNS, workers))),
-            (back, list(parts_of(len(out), out[0].size, _CHUNK_SIZE, workers))),
-        ):
+        for work, parts in passes:
             for _ in pool.map(work, parts):
                 pass
 
