@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_selfdeconv import api
 from napari_selfdeconv.cli import main
@@ -46,6 +47,8 @@ def kill_at_random(count: int, seed: int) -> tuple[str, list[str]]:
     After each kill, every file under a final name must be whole. Then the command is run again with ``--resume``:
     it must give the array of a run that was not killed, and leave its result and its model only.
     """
+    # The first optimiser imports 800 modules of torch's. Loaded here, they are there in each of the forks.
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
