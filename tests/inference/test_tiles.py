@@ -149,7 +149,7 @@ def test_many_iterations_of_refinement_in_tiles_give_the_whole(
     random = np.random.default_rng(0)
     scene[:192] += 400 * (random.random((192, 40)) > 0.9)
     image = (np.maximum(convolved(Blur(psf), scene), 0) + random.normal(0, 0.3, shape)).astype(np.float32)
-    config = preset("quick", 2, steps=1, patch=16, batch_size=1, average_symmetries=False, auto_stop=False)
+    config = preset("quick", 2, steps=1, patch=32, batch_size=1, average_symmetries=False, auto_stop=False)
     config = config.replace(precision="float32")  # bfloat16 rounds tiles otherwise than the whole, by 1e-3
     results = []
     for tile in (shape, (48, 40)):
@@ -168,7 +168,7 @@ def test_refinement_in_tiles_uses_the_noise_of_the_image() -> None:
     random = np.random.default_rng(0)
     scene[:96] += 400 * (random.random((96, 32)) > 0.9)
     image = (convolved(Blur(psf), scene) + random.normal(0, 0.3, shape)).astype(np.float32)
-    config = preset("quick", 2, steps=1, patch=16, batch_size=1, average_symmetries=False, auto_stop=False)
+    config = preset("quick", 2, steps=1, patch=32, batch_size=1, average_symmetries=False, auto_stop=False)
     config = config.replace(precision="float32")  # bfloat16 rounds tiles otherwise than the whole, by 1e-3
     results = []
     for tile in (shape, (24, 32)):

@@ -122,7 +122,7 @@ def test_the_kinds_of_noise_are_distinguished() -> None:
 def test_what_the_cut_adds_is_not_learned_as_light() -> None:
     truth = bright_squares()
     few: dict[str, Any] = {
-        "steps": 60,
+        "steps": 20,
         "batch_size": 2,
         "patch": 64,
         "refine": False,

@@ -54,7 +54,8 @@ def compare(make_napari_viewer: Callable[..., Any]) -> Callable[..., Any]:
             meta = {METADATA_KEY: {**about, "role": "truth"}}
             viewer.add_image(blurred_spots() + 1, name="true spots", visible=False, metadata=meta, **placed)
         dock = open_compare(viewer, viewer.layers["spots"], viewer.layers["spots PSF"])
-        dock.methods.settings["rl"].setText("2 4 auto")
+        dock.methods.settings["rl"].setText("2 4")
+        dock.methods.ticks["tv"].setChecked(False)
         return dock
 
     return make
@@ -70,7 +71,8 @@ def column(dock: Any, i: int) -> list[str]:
 
 def test_methods_in_one_go_then_the_table(compare: Callable[..., Any], finish: Callable[..., None]) -> None:
     dock = compare()
-    for key in ("rl-tv", "wiener"):
+    dock.methods.settings["rl"].setText("2 4 auto")
+    for key in ("rl-tv", "tv", "wiener"):
         dock.methods.ticks[key].setChecked(True)
     dock.run_panel.train_button.click()
     finish(dock)  # the methods, and the metrics that follow by themselves
@@ -133,8 +135,6 @@ def test_the_network_in_the_same_go(
     monkeypatch.setattr(get_plugin_settings("napari-selfdeconv").compute, "device", "cpu")
     dock = compare()
     assert "as well" in dock.methods.network.text()
-    dock.methods.settings["rl"].setText("2 4")
-    dock.methods.ticks["tv"].setChecked(False)
     dock.methods.network.setChecked(True)
     dock.compare()
     panel = dock.run_panel
@@ -209,7 +209,6 @@ def test_the_truth_may_have_any_range() -> None:
 
 def test_a_movable_line_with_all_profiles(compare: Callable[..., Any], finish: Callable[..., None]) -> None:
     dock = compare()
-    dock.methods.ticks["tv"].setChecked(False)
     dock.compare()
     finish(dock)
     dock.line_button.click()
