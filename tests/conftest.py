@@ -25,6 +25,8 @@ NO_CANVAS = ("offscreen", "minimal")
 WORKERS_MSECS = 20_000
 MANY_OBJECTS = 100_000
 GUI_TESTS = Path(__file__).parent / "_gui"
+# Files of one long test: `make test` gives files to its processes in the order of collection, these first.
+LONG_FILES = ("test_screenshots.py", "test_faults.py")
 # Of the image that `open_dock` shows.
 SCALE = (0.2, 0.1)
 UNITS = ("um", "um")
@@ -50,6 +52,11 @@ def _is_gui(request: pytest.FixtureRequest) -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-looks", action="store_true", help="write the reference pictures of the docks")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # xdist would begin with the files of the most tests; the longest are others, see `LONG_FILES`.
+    config.option.loadscopereorder = False
 
 
 def pytest_unconfigure() -> None:
@@ -79,6 +86,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A long file that begins last holds one process while the other has nothing to do.
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
     for item in items:
         _count_cases(item)
     if _has_canvas():
