@@ -12,8 +12,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv.cli import main, scores
+from napari_selfdeconv.cli.parser import make_parser
 from napari_selfdeconv.cli.terminal import interruptible
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.network import model_file
 from napari_selfdeconv.stop_token import StopToken
@@ -232,3 +233,13 @@ def test_sigterm_keeps_the_result_of_a_training(folder):
     assert json.loads(out)["stopped"] is True
     assert read_image("out.ome.tif").provenance["stopped"] is True
     assert not list(folder.glob(".*"))
+
+
+def test_a_stop_before_the_first_iteration_says_that_nothing_was_written(folder):
+    """It said "wrote  after 1.2 s", without a name."""
+    args = make_parser().parse_args([str(a) for a in ("rl", "image.ome.tif", "--psf", "psf.tif", "--out", "r")])
+    token = StopToken()
+    token.stop()
+    with pytest.raises(Cancelled):
+        args.run(args, token)
+    assert not list((folder / "r").iterdir())

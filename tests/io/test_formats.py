@@ -281,8 +281,15 @@ def test_our_own_zarr(tmp_path):
     file = read_image(tmp_path / "x.zarr")
     assert (file.record.format, file.axes, file.voxel_um) == ("OME-Zarr", "ZYX", (0.3, 0.1, 0.1))
     assert (file.data == 7).all()
-    with pytest.raises(ConfigError, match="one array of a zarr folder: give the folder above it"):
+    with pytest.raises(ConfigError, match=r"one array of a zarr folder: give .*x\.zarr, which names its axes"):
         read_image(tmp_path / "x.zarr" / "0")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_array_that_stands_alone_is_not_said_to_belong_to_a_folder(tmp_path, version):
+    zarr.save_array(tmp_path / "x.zarr", np.ones((8, 9)), zarr_format=version)
+    with pytest.raises(ConfigError, match="without the metadata of an OME-Zarr, which names the axes: open it in"):
+        read_image(tmp_path / "x.zarr")
 
 
 def ngff_04(group, data, name="cell", unit="nanometer"):

@@ -64,6 +64,7 @@ def content(folder):
         (Output("--out", Path("n" * 300 + ".tif")), "the name is too long"),
         (Output("--out", Path("old.tif"), "folder"), "--out is a folder, but old.tif is a file"),
         (Output("--out", Path("old.tif/new"), "folder"), "cannot make the folder"),
+        (Output("--out", Path("new.ome.tif"), "folder"), "a folder, but its name is that of a file: call it new$"),
     ],
 )  # fmt: skip
 def test_outputs_that_cannot_be_written_or_would_destroy_something(folder, output, words):

@@ -428,7 +428,8 @@ def test_layers_that_leave_no_psf_are_refused():
     ("optics", "shape", "spacing", "message"),
     [
         (OIL, (1, 65, 65), (0.1, 0.2, 0.2), "Pixels of 0.2 um"),
-        (OIL, (3, 129, 129), (0.4, 0.065, 0.065), "Planes 0.4 um apart"),
+        (OIL, (3, 129, 129), (0.4, 0.065, 0.065), "Planes 0.4 um apart are further apart than the 0.28 um"),
+        (OIL, (3, 129, 129), (0.28, 0.065, 0.065), "Planes 0.28 um apart are further apart than the 0.278 um"),
         (replace(OIL, defocus_um=3.2), (65, 65), (0.065, 0.065), "only 32% of the light"),
         (CONFOCAL, (3, 5, 5), (0.1, 0.04, 0.04), "5 x 5 pixels"),
         (replace(OIL, layers=CoverslipLayers(sample_index=1.33)), (129, 129), (0.065, 0.065), "stay blurred"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_selfdeconv.cli.options import template_of
 from napari_selfdeconv.cli.outputs import check_out, finish, say_stored
 from napari_selfdeconv.cli.terminal import say, watch
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import Cancelled, ConfigError
 from napari_selfdeconv.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def run_rl(args: argparse.Namespace, token: StopToken) -> None:
     results = watch(
         api.iter_classical(image, chosen.psf, methods, weights=weights, stop=token, device_name=device)
     )
+    if not results:
+        raise Cancelled("stopped before the first iteration")
     paths = {}
     for result in results:
         count = result.provenance["iterations"]

@@ -121,6 +121,11 @@ def _make_folder(output: Output) -> None:
     path = output.path
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{output.name} is a folder, but {path} is a file: choose another name")
+    endings = {ending for _, kinds, _ in _ENDINGS.values() for ending in kinds}
+    if not path.exists() and path.suffix.lower() in endings:
+        raise ConfigError(
+            f"{output.name} is a folder, but its name is that of a file: call it {path.stem.removesuffix('.ome')}"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -32,8 +32,12 @@ def open_zarr(path: Path, series: int) -> Iterator[Source]:
     zarr = import_for(path, "zarr")
     root = zarr.open(store=str(path), mode="r")
     if not isinstance(root, zarr.Group):
+        above = path.resolve().parent
+        if is_zarr(above):
+            raise ConfigError(f"{path} is one array of a zarr folder", f"give {above}, which names its axes")
         raise ConfigError(
-            f"{path} is one array of a zarr folder", "give the folder above it, which names its axes"
+            f"{path} is a zarr array without the metadata of an OME-Zarr, which names the axes",
+            "open it in Python (zarr.open), or save it as OME-TIFF or OME-Zarr",
         )
     images = _images(root)
     check_series(path.name, series, len(images))

@@ -199,19 +199,27 @@ def _depth_of_focus(optics: Optics) -> float:
     return shortest / (n - math.sqrt(n**2 - optics.na**2))
 
 
+def _below(limit: float, size: float) -> str:
+    """Return the limit with two digits, or with as many as show that it is below the size."""
+    digits = next(number for number in range(2, 18) if float(f"{limit:.{number}g}") < size or number == 17)
+    return f"{limit:.{digits}g}"
+
+
 def _sampling_warnings(optics: Optics, planes: int, dz: float, dxy: float) -> list[str]:
     n, na, wavelength = optics.refractive_index, optics.na, optics.wavelength_um
     out = []
     lateral, axial = wavelength / (4 * na), wavelength / (2 * (n - math.sqrt(n**2 - na**2)))
     if dxy > lateral:
         out.append(
-            f"Pixels of {dxy:g} um are larger than the {lateral:.2g} um that this objective asks for: details "
-            f"finer than about {2 * dxy:.2g} um cannot be recovered. More magnification or less binning helps"
+            f"Pixels of {dxy:g} um are larger than the {_below(lateral, dxy)} um that this objective asks for: "
+            f"details finer than about {2 * dxy:.2g} um cannot be recovered. More magnification or less binning "
+            "helps"
         )
     if planes > 1 and dz > axial:
         out.append(
-            f"Planes {dz:g} um apart are further apart than the {axial:.2g} um that this objective asks for: what "
-            f"is closer than about {2 * dz:.2g} um along z cannot be separated. A smaller step records it"
+            f"Planes {dz:g} um apart are further apart than the {_below(axial, dz)} um that this objective asks "
+            f"for: what is closer than about {2 * dz:.2g} um along z cannot be separated. A smaller step records "
+            "it"
         )
     if optics.layers is not None and na > optics.layers.sample_index:
         out.append(
