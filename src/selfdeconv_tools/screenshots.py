@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PATIENCE_S = 900.0
 # Where the picture shows no more with all steps.
 _FEW_STEPS = 20
+# During training the messages change now and then.
+_MOST_LOOKS = 20
 # Of 255 grey levels.
 _MOST_ERROR = 8
 #: The part of the 2D sample that wanders through the movie.
@@ -265,9 +267,8 @@ class Photographer:
 
     def _clear(self) -> None:
         self.viewer.layers.clear()
-        for widget in list(self.viewer.window.dock_widgets.values()):
-            if type(widget).__module__.startswith("napari_selfdeconv"):
-                self.viewer.window.remove_dock_widget(widget)
+        for widget in self._docks():
+            self.viewer.window.remove_dock_widget(widget)
         self._wait(0.2)
 
     def _until(self, done: Callable[[], bool]) -> None:
@@ -287,8 +288,24 @@ class Photographer:
             QApplication.processEvents()
             time.sleep(0.01)
 
+    def _settle(self) -> None:
+        """Wait until the docks are laid out: on a busy machine folded sections and wrapped lines take a while."""
+        from qtpy.QtWidgets import QWidget
+
+        before: list[Any] = []
+        for _ in range(_MOST_LOOKS):
+            self._wait(self._settle_s)
+            now = [widget.geometry() for dock in self._docks() for widget in (dock, *dock.findChildren(QWidget))]
+            if now == before:
+                return
+            before = now
+
+    def _docks(self) -> list[Any]:
+        docks = list(self.viewer.window.dock_widgets.values())
+        return [dock for dock in docks if type(dock).__module__.startswith("napari_selfdeconv")]
+
     def _shoot(self, name: str) -> None:
-        self._wait(self._settle_s)
+        self._settle()
         path = self._folder / f"{name}.png"
         picture = self.viewer.window.screenshot(flash=False, canvas_only=False)
         made = Image.fromarray(picture[..., :3])
