@@ -165,6 +165,43 @@ def _settings_stay_in_memory(request: pytest.FixtureRequest, monkeypatch: pytest
         monkeypatch.setattr(EventedConfigFileSettings, "save", lambda *_, **__: None)
 
 
+@pytest.fixture(scope="session")
+def _answers() -> dict[Any, bool]:
+    """Whether a function takes an event, by its code."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _look_at_functions_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """napari reads the signature of each function that it connects or disconnects: a thousand times a viewer."""
+    if not _is_gui(request):
+        return
+    from napari.utils.events.event import EventEmitter
+
+    answers, check = request.getfixturevalue("_answers"), EventEmitter._check_signature
+
+    def takes_event(function: Any) -> bool:
+        inner = getattr(function, "__func__", function)
+        code = getattr(inner, "__code__", None)
+        if code is None or hasattr(inner, "__wrapped__") or hasattr(inner, "__signature__"):
+            return check(function)
+        key = code, inner is function, len(inner.__defaults__ or ())
+        if key not in answers:
+            answers[key] = check(function)
+        return answers[key]
+
+    monkeypatch.setattr(EventEmitter, "_check_signature", staticmethod(takes_event))
+
+
+@pytest.fixture(autouse=True)
+def _welcome_stays_as_it_is(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new viewer binds 176 shortcuts and draws its hidden welcome again after each: a fifth of its time."""
+    if _is_gui(request):
+        from napari._qt.widgets.qt_welcome import QtWelcomeWidget
+
+        monkeypatch.setattr(QtWelcomeWidget, "refresh", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def _collect_new_objects_only(request: pytest.FixtureRequest) -> Iterator[None]:
     """The garbage collections of a viewer do not search the objects of imported modules.

@@ -12,6 +12,7 @@ import pytest
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.api import every_frame
 from napari_selfdeconv.config.template import Template
+from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.events import Progress, Warned, drain
 from napari_selfdeconv.restoration.methods import Classical
 from napari_selfdeconv.stop_token import StopToken
@@ -81,3 +82,34 @@ def test_channels_whose_light_was_not_corrected_are_said_and_recorded(psf: Path)
     (said,) = [one for one in heard if one.startswith("The light of channel 1 along time could not be measured")]
     assert record["left"] == [said]
     assert [course["channel"] for course in record["courses"]] == [0]
+
+
+@pytest.mark.parametrize("name", ["rl", "model"])
+def test_frames_that_cannot_be_used_do_not_end_a_series(psf: Path, name: str) -> None:
+    """A network does without them, and one dark frame refused a whole movie for the others."""
+    movie = MOVIE.copy()
+    movie[0, 0], movie[0, 1, 3, 4], movie[1, 2] = 0, np.nan, 7
+    file = replace(FILE, data=movie)
+    settings: dict[str, Any] = {"method": {"iterations": 3, "mask": "none"}, "psf": {"file": str(psf)}}
+    kernel, models = api.read_psf(psf).data, None
+    if name == "model":
+        config = preset("quick", 2, steps=1, patch=16, features=4, pretrained=False, batch_size=1, refine=False)
+        models = [api.deconvolve(MOVIE[0, 0], kernel, config).model] * 2
+        expected = api.apply_model(models[0], MOVIE[1, 0])
+    else:
+        settings["method"]["name"] = name
+        expected = api.classical_method(MOVIE[1, 0], kernel, Classical(method=name, iterations=3)).image
+    said: list[str] = []
+    work = api.iter_run(file, Template.from_dict(settings), models=models)
+    outcome = drain(work, lambda event: said.append(event.message) if isinstance(event, Warned) else None)
+    np.testing.assert_array_equal(outcome.image[1, 0], expected)
+    assert (outcome.image[0, 0] == 0).all()
+    assert (outcome.image[1, 2] == 7).all()
+    assert np.isnan(outcome.image[0, 1]).all()
+    assert np.isfinite(outcome.image[0, 2]).all()
+    assert outcome.provenance["nan_frames"] == [[1, 0]]
+    assert "Frame 0 of channel 0 is constant and was left as it is." in said
+    assert any(line.startswith("Frame 1 of channel 0 is NaN in the result: the image has 1 NaN") for line in said)
+    dark = api.iter_run(replace(FILE, data=np.ones_like(MOVIE)), Template.from_dict(settings), models=models)
+    with pytest.raises(ConfigError, match="the image is constant"):
+        drain(dark)
