@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_selfdeconv.api.apply import iter_apply_model
 from napari_selfdeconv.api.checkpoints import Checkpoint
@@ -23,8 +24,8 @@ from napari_selfdeconv.api.series import iter_deconvolve_series
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.errors import Cancelled
-from napari_selfdeconv.events import Event
+from napari_selfdeconv.errors import Cancelled, ConstantImage, UnusablePixels
+from napari_selfdeconv.events import Event, Warned
 from napari_selfdeconv.inference.weigh import weighing_of
 from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.network.model import Model
@@ -114,15 +115,17 @@ def train_on_series(
 
 def apply_models(file: ImageFile, template: Template, models: Sequence[Model], stop: StopToken) -> Work:
     """Apply existing models to every frame, one for each channel."""
-    out = np.empty(file.data.shape, np.float32)
     weights, device = weights_of(template.method), template.method.device or "auto"
     tiles = template.training.tiles
-    for where, channel in _frames(file):
-        out[where] = yield from iter_apply_model(
-            models[channel], file.data[where], weights=weights, tiles=tiles, stop=stop, device_name=device
+
+    def one_frame(frame: NDArray[Any], channel: int) -> Generator[Event, None, NDArray[np.float32]]:
+        return iter_apply_model(
+            models[channel], frame, weights=weights, tiles=tiles, stop=stop, device_name=device
         )
+
+    out, unusable = yield from _on_every_frame(file, one_frame)
     name = file.record.file if file.record is not None else ""
-    return Done(out, applied_record(models[0], name, weighing_of(weights)), tuple(models))
+    return Done(out, applied_record(models[0], name, weighing_of(weights)) | unusable, tuple(models))
 
 
 def run_classical(
@@ -132,32 +135,58 @@ def run_classical(
 
     So do the iterations that the first frame has reached when ``stop`` ends it.
     """
-    out = np.empty(file.data.shape, np.float32)
     weights, device = weights_of(template.method), template.method.device or "auto"
     settled: dict[int, Classical] = {}
     provenance: dict[str, Any] = {}
-    for where, channel in _frames(file):
+
+    def one_frame(frame: NDArray[Any], channel: int) -> Generator[Event, None, NDArray[np.float32]]:
+        nonlocal provenance
         one = settled.get(channel, method)
         if channel not in settled and settled and stop.stopped:
-            one = dataclasses.replace(method, iterations=settled[0].iterations)
+            one = dataclasses.replace(method, iterations=next(iter(settled.values())).iterations)
         part = stop.child(stops=channel not in settled)
-        work = iter_classical(
-            file.data[where], psfs[channel].psf, [one], weights=weights, stop=part, device_name=device
-        )
+        work = iter_classical(frame, psfs[channel].psf, [one], weights=weights, stop=part, device_name=device)
         results = yield from work
         if not results:
             raise Cancelled("stopped before the settings were chosen")
-        out[where] = results[0].image
         settled.setdefault(channel, results[0].settings)
         provenance = provenance or results[0].provenance
-    return Done(out, provenance)
+        return results[0].image
+
+    out, unusable = yield from _on_every_frame(file, one_frame)
+    return Done(out, provenance | unusable)
 
 
-def _frames(file: ImageFile) -> list[tuple[tuple[int | slice, ...], int]]:
-    """Return where each frame lies, and its channel."""
+def _on_every_frame(
+    file: ImageFile, one_frame: Callable[[NDArray[Any], int], Generator[Event, None, NDArray[np.float32]]]
+) -> Generator[Event, None, tuple[NDArray[np.float32], dict[str, Any]]]:
+    """Return the results of all frames, and for the record which of them are NaN.
+
+    As in `iter_deconvolve_series` a constant frame is copied, and one with NaN or infinite pixels is NaN. A
+    `Warned` names it. If no frame can be used, the error of the first one is raised.
+    """
     plan = SeriesPlan(axes=file.axes.lower())
     times, channels = (plan.count(axis, file.data.shape) for axis in "tc")
-    return [(plan.index(time, channel), channel) for channel in range(channels) for time in range(times)]
+    out = np.empty(file.data.shape, np.float32)
+    errors: list[UnusablePixels] = []
+    nan_frames: list[list[int]] = []
+    for channel, time in np.ndindex(channels, times):
+        where = plan.index(time, channel)
+        try:
+            out[where] = yield from one_frame(file.data[where], channel)
+            continue
+        except UnusablePixels as error:
+            errors.append(error)
+        if len(errors) == channels * times:
+            raise errors[0]
+        if isinstance(errors[-1], ConstantImage):
+            out[where] = file.data[where]
+            yield Warned(f"{plan.frame_name(time, channel)} is constant and was left as it is.")
+        else:
+            out[where] = np.nan
+            nan_frames.append([time, channel])
+            yield Warned(f"{plan.frame_name(time, channel)} is NaN in the result: {errors[-1]}")
+    return out, {"nan_frames": nan_frames} if nan_frames else {}
 
 
 def first_frame(file: ImageFile, channel: int, spatial: tuple[int, ...]) -> ImageFile:
