@@ -10,7 +10,7 @@ from napari.utils import progress
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea
 
-from napari_selfdeconv._gui.docks.compare import open_compare
+from napari_selfdeconv._gui.docks.compare import CompareWidget, open_compare
 from napari_selfdeconv._gui.panels.status import StatusLine
 from napari_selfdeconv.events import Progress, Warned
 
@@ -143,3 +143,13 @@ def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
     dock.viewer.window.remove_dock_widget(dock)
     assert not progress._all_instances
     assert movie.speed() == 100
+
+
+def test_the_compare_dock_takes_the_psf_of_the_main_dock(open_dock: Callable[..., Any]) -> None:
+    dock = open_dock()
+    chosen = dock.psf_form.layer_box.layer
+    dock.viewer.add_image(chosen.data, name="later PSF", visible=False)
+    assert dock.psf_form.layer_box.layer is chosen
+    dock.open_compare()
+    (compare,) = (one for one in dock.viewer.window.dock_widgets.values() if isinstance(one, CompareWidget))
+    assert compare.psf_form.layer_box.layer is chosen

@@ -166,6 +166,10 @@ def test_a_layer_with_its_parameters_there_and_back(
     assert np.array_equal(layer.data, panel.generated.psf)
     assert voxel_um(layer) == pytest.approx((0.3, 0.1, 0.1))
     assert layer.metadata[METADATA_KEY]["role"] == "psf"
+    assert "Added 'cells PSF';" in panel.note.text()
+    panel.add_button.click()
+    assert "Added 'cells PSF [1]';" in panel.note.text()
+    widget.viewer.layers.remove("cells PSF [1]")
     made = panel.generated.parameters
     panel.optics_form.na.setValue(0.3)
     widget.viewer.layers.selection = {layer}

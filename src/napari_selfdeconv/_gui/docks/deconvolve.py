@@ -170,8 +170,11 @@ class DeconvolveWidget(DockBase):
             self._refuse("There is nothing to compare yet.", "Press Train or Richardson-Lucy first.")
 
     def open_compare(self) -> None:
-        """Open the Compare dock with the image chosen here; the PSF is the same one in all docks."""
-        open_compare(self.viewer, self.image_box.layer)
+        """Open the Compare dock with the image and the PSF chosen here."""
+        form = self.psf_form
+        open_compare(
+            self.viewer, self.image_box.layer, form.layer_box.layer if form.from_layer.isChecked() else None
+        )
 
     def _is_taken(self) -> bool:
         """Return whether a run is under way, and say so."""

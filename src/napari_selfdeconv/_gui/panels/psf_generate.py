@@ -88,7 +88,7 @@ class GeneratePanel(QWidget):
             return
         image = self.image_box.layer
         name = "PSF" if image is None else f"{image.name} PSF"
-        self._viewer.add_image(
+        layer = self._viewer.add_image(
             made.psf,
             name=name,
             scale=made.parameters.voxel_um,
@@ -98,7 +98,9 @@ class GeneratePanel(QWidget):
             visible=False,
             metadata={METADATA_KEY: {"role": "psf", **made.parameters.to_dict()}},
         )
-        self.note.say(f"Added '{name}'; it is hidden, so that it does not cover the image.", "good")
+        # napari adds a number to a name that is there already.
+        said = f"Added '{layer.name}'; it is hidden, so that it does not cover the image."
+        self.note.say(f"{said} Choose it where the PSF is asked for.", "good")
 
     def read_layer(self) -> None:
         """Fill in the form from the selected layer's metadata, or say why not."""
