@@ -318,6 +318,8 @@ def test_json_tells_infinite_from_undefined(folder: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["psnr"] == "infinite"
     assert run("evaluate", "plane.tif", "--image", "plane.tif", *OPTICS, "--json") == 0
     assert set(json.loads(capsys.readouterr().out)) >= {"whiteness", "frc_resolution"}
+    assert run("evaluate", "plane.tif", "plane.tif", "--image", "plane.tif", *OPTICS) == 2
+    assert "give one of them" in capsys.readouterr().err
 
 
 def test_a_result_without_its_background_is_scored_with_it(

@@ -275,3 +275,10 @@ def test_any_text_is_an_object_or_a_config_error(text):
     refused = refusal(lambda: parse_json(text, "no settings"))
     assert not refused or refused.startswith("no settings: ")
     assert "\n" not in refused
+
+
+def test_a_missing_input_leaves_no_empty_folder(folder):
+    check_outputs([Output("--out", Path("new"), "folder")], {"the image": Path("imgae.tif")})
+    assert not Path("new").exists()
+    check_outputs([Output("--out", Path("new"), "folder")], {"the image": Path("image.tif")})
+    assert Path("new").is_dir()

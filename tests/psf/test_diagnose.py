@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf.diagnose import Context, examine_psf
+from napari_selfdeconv.psf.generate import richards_wolf_psf
 from napari_selfdeconv.psf.lenses import IMMERSIONS, OBJECTIVES
 from napari_selfdeconv.psf.parameters import PsfParameters, load_parameters, save_parameters
 from napari_selfdeconv.psf.repair import repair_psf
@@ -128,3 +129,21 @@ def test_parameters_survive_a_file(tmp_path: Any) -> None:
 def test_objectives_are_possible() -> None:
     for objective in OBJECTIVES:
         Optics(na=objective.na, wavelength_um=0.5, refractive_index=IMMERSIONS[objective.immersion])
+
+
+@pytest.mark.parametrize("pinhole", [None, 1.0])
+@pytest.mark.parametrize("shape", [(7, 15, 15), (15, 15, 15), (8, 16, 16)])
+@pytest.mark.filterwarnings("ignore:.*")
+def test_a_computed_psf_in_another_order_of_axes_is_named(shape: tuple[int, ...], pinhole: float | None) -> None:
+    """With such voxels it is hardly longer along z than along x: its length says nothing."""
+    excitation = None if pinhole is None else 0.488
+    optics = Optics(
+        na=1.2, wavelength_um=0.52, refractive_index=1.33, excitation_um=excitation, pinhole_au=pinhole
+    )
+    psf = richards_wolf_psf(shape, (0.3, 0.13, 0.13), optics)
+    noisy = psf + np.random.default_rng(0).normal(0, 0.02 * psf.max(), psf.shape)
+    assert "axes" not in keys(psf) | keys(noisy) | keys(noisy.transpose(2, 1, 0))
+    for order in ((2, 1, 0), (1, 2, 0), (1, 0, 2)):
+        (found,) = [finding for finding in examine_psf(psf.transpose(order)) if finding.key == "axes"]
+        assert (found.severity, found.fix) == ("problem", None)
+        assert f"round about axis {order.index(0)}" in found.text

@@ -315,6 +315,11 @@ def _optics_of(choice: OpticsChoice, values: dict[str, float]) -> Optics:
     )
 
 
+def _repairs(key: str) -> str:
+    """Return what repairs a finding. The axes are moved on request alone: a thin PSF may be long along y or x."""
+    return "selfdeconv prepare-psf" if key == "axes" else "--prepare-psf or selfdeconv prepare-psf"
+
+
 def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
     """Read a PSF. Prepare it on request, and resample it to the voxels of the image if they differ."""
     file = read_psf(path)
@@ -338,8 +343,7 @@ def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
         warnings = [f"the PSF: {one.text}" for one in examine_psf(file.data) if one.key == "saturated"]
     elsewhere = {*_SAID_ELSEWHERE, "saturated"} | ({"truncated"} if prepare else set())
     warnings += [
-        f"the PSF: {finding.text}"
-        + (" --prepare-psf or selfdeconv prepare-psf repairs it." if finding.fix else "")
+        f"the PSF: {finding.text}" + (f" {_repairs(finding.key)} repairs it." if finding.fix else "")
         for finding in examine_psf(array, Context(image_shape=spatial))
         if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in elsewhere
     ]

@@ -58,6 +58,8 @@ def _scores(args: argparse.Namespace) -> dict[str, float]:
     template = without_corrections(template_of(args), "evaluate")
     scored = api.read_selected(args.result)
     result = api.check_one_image(scored, args.result)
+    if args.truth is not None and args.image is not None:
+        raise ConfigError("a result is scored against a truth or against its --image: give one of them")
     if args.truth is not None:
         truth = api.check_one_image(read_input(args, template, args.truth), args.truth)
         return api.evaluate(result, truth, units=args.units)

@@ -79,7 +79,9 @@ def check_outputs(
                     f"{output.name} and {name} are the same {what} ({output.path}): choose another name"
                 )
         if output.kind == "folder":
-            _make_folder(output)
+            # A missing input ends the run. No empty folder stays behind.
+            if all(path is None or path.exists() for path in inputs.values()):
+                _make_folder(output)
         else:
             _check_file(output, overwrite)
 

@@ -34,6 +34,8 @@ _SAME_VOXEL = 0.01
 _CUT_OFF = 0.05
 _WORTH_CROPPING = 0.5  # share of the voxels that a crop must save
 _ELONGATED = 1.4
+# Differences of a PSF and itself with two axes exchanged, as a share of its norm. No measured PSF is as round.
+_ROUND, _NOT_ROUND = 0.02, 0.1
 _LARGEST = 1e100
 ALL_DARK = "nothing in the PSF is brighter than its background: choose another layer"
 
@@ -193,6 +195,9 @@ def _about_place(data: Float, smooth: Float, context: Context) -> list[Finding]:
         if longest != 0:
             text = f"The light is longest along axis {longest}, and z should be axis 0: are the axes transposed?"
             found.append(Finding("axes", "problem", text, f"move axis {longest} to the front"))
+        elif axis := round_axis(data):
+            text = f"It is round about axis {axis}, and z should be axis 0: are the axes in the order x, y, z?"
+            found.append(Finding("axes", "problem", text))
     own, image = context.voxel_um, context.image_voxel_um
     both = own is not None and image is not None and len(own) == len(image)
     if both and not np.allclose(np.asarray(own), np.asarray(image), rtol=_SAME_VOXEL, atol=0):
@@ -275,3 +280,17 @@ def longest_axis(data: Float, voxel_um: tuple[float, ...] | None) -> int:
     longest = int(np.argmax(widths))
     others = [w for axis, w in enumerate(widths) if axis != longest]
     return longest if longest and widths[longest] > _ELONGATED * max(others) else 0
+
+
+def round_axis(data: Float) -> int:
+    """Return the axis about which a centred PSF without noise is round, and 0 if it is z or not there."""
+    side = (min(data.shape) - 1) // 2
+    cube = data[tuple(slice(n // 2 - side, n // 2 + side + 1) for n in data.shape)]
+    norm = max(float(np.linalg.norm(cube)), 1e-300)
+
+    def differs(one: int, other: int) -> float:
+        return float(np.linalg.norm(cube - np.swapaxes(cube, one, other))) / norm
+
+    if differs(1, 2) <= _NOT_ROUND:
+        return 0
+    return next((axis for axis, other in ((2, 1), (1, 2)) if differs(0, other) <= _ROUND), 0)
