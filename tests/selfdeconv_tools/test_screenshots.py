@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QTimer
 
 from napari_selfdeconv import Optics, api
 from napari_selfdeconv.config.microscope import Microscope
@@ -59,18 +58,20 @@ def test_pictures_show_nothing_of_whoever_makes_them(tmp_path: Path, monkeypatch
     assert [one.name for one in remembered_microscopes()] == ["mine"]
 
 
-def test_a_picture_waits_until_the_dock_is_laid_out(open_dock: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_picture_waits_until_the_dock_is_laid_out(
+    open_dock: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dock = open_dock(show=True)
     photographer = Photographer(dock.viewer, tmp_path, settle_s=0.05)
-    moves = 6
+    moves, wait = 6, photographer._wait
 
-    def move() -> None:
+    def move_and_wait(seconds: float) -> None:
         nonlocal moves
-        moves -= 1
-        dock.setFixedWidth(360 + moves)
         if moves:
-            QTimer.singleShot(20, move)
+            moves -= 1
+            dock.setFixedWidth(360 + moves)
+        wait(seconds)
 
-    move()
+    monkeypatch.setattr(photographer, "_wait", move_and_wait)
     photographer._settle()
     assert (moves, dock.width()) == (0, 360)
