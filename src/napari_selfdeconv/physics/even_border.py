@@ -55,7 +55,7 @@ def ends_in_darkness(image: NDArray[Any], psf: NDArray[Any]) -> bool:
 
 def even_border_of(image: NDArray[Any], psf: NDArray[Any]) -> Array:
     """Return ``image`` divided by the image of a uniform scene that ends at its border; float32."""
-    # Imported here: scipy.signal takes as long to load as a third of torch, and few images need it.
+    # Imported here: scipy.signal takes half as long to load as torch, and few images need it.
     from scipy.signal import fftconvolve
 
     kernel = np.pad(np.asarray(psf, np.float64), [(0, 1 - k % 2) for k in psf.shape])
