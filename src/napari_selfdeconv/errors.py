@@ -51,7 +51,7 @@ class UnusablePixels(ConfigError):
     >>> try:
     ...     check_image([[0.0, np.nan], [1.0, 2.0]])
     ... except UnusablePixels as error:
-    ...     error.remedy != "" or "NaN" in str(error)
+    ...     "replace them first" in str(error)
     True
     """
 
