@@ -18,6 +18,8 @@ from napari_selfdeconv.api.checkpoints import Checkpoint as Checkpoint
 from napari_selfdeconv.api.chosen_method import classical_of as classical_of
 from napari_selfdeconv.api.chosen_method import is_network as is_network
 from napari_selfdeconv.api.chosen_method import weights_of as weights_of
+from napari_selfdeconv.api.chosen_psf import ChosenPsf as ChosenPsf
+from napari_selfdeconv.api.chosen_psf import Stated as Stated
 from napari_selfdeconv.api.chromatic import add_shifts as add_shifts
 from napari_selfdeconv.api.chromatic import iter_measure_shifts as iter_measure_shifts
 from napari_selfdeconv.api.chromatic import unshift_channels as unshift_channels
@@ -40,8 +42,6 @@ from napari_selfdeconv.api.image_part import channel_record as channel_record
 from napari_selfdeconv.api.image_part import check_one_image as check_one_image
 from napari_selfdeconv.api.image_part import read_selected as read_selected
 from napari_selfdeconv.api.image_part import voxel_doubts as voxel_doubts
-from napari_selfdeconv.api.inputs import ChosenPsf as ChosenPsf
-from napari_selfdeconv.api.inputs import Stated as Stated
 from napari_selfdeconv.api.inputs import choose_psf as choose_psf
 from napari_selfdeconv.api.inputs import complete_optics as complete_optics
 from napari_selfdeconv.api.inputs import find_microscope as find_microscope

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from napari_selfdeconv.api.chosen_psf import ChosenPsf
 from napari_selfdeconv.api.chromatic import shifts_of_channels
-from napari_selfdeconv.api.inputs import ChosenPsf, find_microscope
+from napari_selfdeconv.api.inputs import find_microscope
 from napari_selfdeconv.config.chromatic import ChromaticShift
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import ConfigError

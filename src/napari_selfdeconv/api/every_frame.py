@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api.apply import iter_apply_model
 from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.chosen_method import weights_of
+from napari_selfdeconv.api.chosen_psf import ChosenPsf
 from napari_selfdeconv.api.classical import iter_classical
 from napari_selfdeconv.api.deconvolution import iter_deconvolve
 from napari_selfdeconv.api.image_part import channel_record
-from napari_selfdeconv.api.inputs import ChosenPsf
 from napari_selfdeconv.api.large_zarr import iter_deconvolve_zarr
 from napari_selfdeconv.api.outcome import completed_record
 from napari_selfdeconv.api.provenance import applied_record
@@ -181,11 +181,11 @@ def _on_every_frame(
             raise errors[0]
         if isinstance(errors[-1], ConstantImage):
             out[where] = file.data[where]
-            yield Warned(f"{plan.frame_name(time, channel)} is constant and was left as it is.")
+            yield Warned(plan.left_as_it_is(time, channel))
         else:
             out[where] = np.nan
             nan_frames.append([time, channel])
-            yield Warned(f"{plan.frame_name(time, channel)} is NaN in the result: {errors[-1]}")
+            yield Warned(plan.without_result(time, channel, errors[-1]))
     return out, {"nan_frames": nan_frames} if nan_frames else {}
 
 

@@ -5,81 +5,26 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
+from napari_selfdeconv.api.chosen_psf import ChosenPsf, Stated, read_chosen_psf
 from napari_selfdeconv.api.image_part import read_selected, size_of, voxel_doubts
 from napari_selfdeconv.api.record_optics import overruled, source_of
 from napari_selfdeconv.config.microscope import Microscope
 from napari_selfdeconv.config.optics import CoverslipLayers, Optics
 from napari_selfdeconv.config.template import GIVEN, OF_MICROSCOPE, OpticsChoice, Template
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.io.images import ImageFile, read_psf
+from napari_selfdeconv.io.images import ImageFile
 from napari_selfdeconv.io.microscope_files import load_microscope, remembered_microscopes
 from napari_selfdeconv.io.record import ImageRecord
-from napari_selfdeconv.psf.diagnose import Context, examine_psf
 from napari_selfdeconv.psf.generate import psf_for_image
 from napari_selfdeconv.psf.models import MODELS, make_optics, model_key, parameter_values, stated_model
-from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
 from napari_selfdeconv.psf.stack import psf_for_stack, share_in_stack
 
 # The values that a PSF needs, and the fields of a record that hold them.
 _NEEDED = {"na": "na", "refractive_index": "refractive_index", "wavelength_um": "channels.0.emission_um"}
 _CONFOCAL = {"excitation_um": "channels.0.excitation_um", "pinhole_au": "channels.0.pinhole_au"}
-# Findings that `check_psf` refuses or reports with a message of its own.
-_SAID_ELSEWHERE = ("nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stated:
-    """A value of a run and its origin.
-
-    Attributes
-    ----------
-    name : name of the setting, such as "na".
-    value : a number, in um if it is a length.
-    source : "given", or the place in the file.
-
-    Examples
-    --------
-    >>> str(Stated(name="na", value=1.4, source="the OME-XML"))
-    '--na 1.4 (the OME-XML)'
-    """
-
-    name: str
-    value: Any
-    source: str
-
-    def __str__(self) -> str:
-        shown = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
-        return f"--{self.name.replace('_', '-')} {shown} ({self.source})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChosenPsf:
-    """The PSF of a run.
-
-    Attributes
-    ----------
-    psf : array for `iter_deconvolve`.
-    optics : the optics that it was computed from; None for a PSF that was given.
-    stated : the values of the optics, each with its origin.
-    notes, warnings : sentences for the user.
-
-    Examples
-    --------
-    >>> ChosenPsf(psf=np.ones((3, 3)) / 9, notes=("PSF: read from psf.tif",)).optics is None
-    True
-    """
-
-    psf: NDArray[Any]
-    optics: Optics | None = None
-    stated: tuple[Stated, ...] = ()
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def open_input(path: str | os.PathLike[str], template: Template) -> ImageFile:
@@ -152,7 +97,7 @@ def choose_psf(
     if template.psf.file is not None:
         if optics.given:
             raise ConfigError("give either --psf or the optics (--na, --wavelength-um, ...), not both")
-        return _read_psf(Path(template.psf.file), file, bool(template.psf.prepare))
+        return read_chosen_psf(Path(template.psf.file), file, bool(template.psf.prepare))
     if file.voxel_um is None:
         name = file.record.file if file.record is not None else "the image"
         raise ConfigError(f"the voxel size of {name} is not in the file: give --voxel-um [DZ] DY DX")
@@ -312,44 +257,4 @@ def _optics_of(choice: OpticsChoice, values: dict[str, float]) -> Optics:
         refractive_index=values["refractive_index"],
         defocus_um=choice.defocus_um or 0.0,
         layers=layers,
-    )
-
-
-def _repairs(key: str) -> str:
-    """Return what repairs a finding. The axes are moved on request alone: a thin PSF may be long along y or x."""
-    return "selfdeconv prepare-psf" if key == "axes" else "--prepare-psf or selfdeconv prepare-psf"
-
-
-def _read_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
-    """Read a PSF. Prepare it on request, and resample it to the voxels of the image if they differ."""
-    file = read_psf(path)
-    array: NDArray[Any] = file.data
-    spatial = tuple(n for n, axis in zip(image.data.shape, image.axes, strict=True) if axis in "ZYX")
-    if prepare:
-        same_axes = len(spatial) == array.ndim
-        known = same_axes and file.voxel_um is not None and image.voxel_um is not None
-        # In one call: the size of the image counts in its own voxels.
-        array, report = prepare_psf(
-            array,
-            voxel_um=file.voxel_um if known else None,
-            target_voxel_um=image.voxel_um if known else None,
-            max_shape=spatial if same_axes else None,
-        )
-        notes = [f"PSF prepared: {said}" for said in report.did]
-        warnings = [f"the PSF: {said}" for said in report.warnings]
-    else:
-        array, notes = fit_to_voxels(array, file.voxel_um, image.voxel_um)
-        # Saturation is seen in the numbers of the file alone.
-        warnings = [f"the PSF: {one.text}" for one in examine_psf(file.data) if one.key == "saturated"]
-    elsewhere = {*_SAID_ELSEWHERE, "saturated"} | ({"truncated"} if prepare else set())
-    warnings += [
-        f"the PSF: {finding.text}" + (f" {_repairs(finding.key)} repairs it." if finding.fix else "")
-        for finding in examine_psf(array, Context(image_shape=spatial))
-        if (finding.severity == "problem" or finding.key == "truncated") and finding.key not in elsewhere
-    ]
-    return ChosenPsf(
-        psf=array,
-        stated=(Stated(name="psf", value=str(path), source=GIVEN),),
-        notes=tuple(notes),
-        warnings=(*voxel_doubts(image), *warnings),
     )

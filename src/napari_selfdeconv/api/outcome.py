@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_selfdeconv.api.chosen_psf import ChosenPsf, Stated
 from napari_selfdeconv.api.image_part import other_voxel_um
-from napari_selfdeconv.api.inputs import ChosenPsf, Stated
 from napari_selfdeconv.api.record_optics import told_optics
 from napari_selfdeconv.config.template import ImageChoice
 from napari_selfdeconv.io.images import ImageFile

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_selfdeconv.api.camera import report_camera
 from napari_selfdeconv.api.checkpoints import Checkpoint
 from napari_selfdeconv.api.chosen_method import classical_of, is_network, weights_of
+from napari_selfdeconv.api.chosen_psf import ChosenPsf
 from napari_selfdeconv.api.chromatic import unshift_channels
 from napari_selfdeconv.api.corrections import evened, shifts_of
 from napari_selfdeconv.api.every_frame import (
@@ -23,7 +24,7 @@ from napari_selfdeconv.api.every_frame import (
     train_on_series,
 )
 from napari_selfdeconv.api.image_part import voxel_doubts
-from napari_selfdeconv.api.inputs import ChosenPsf, choose_psf
+from napari_selfdeconv.api.inputs import choose_psf
 from napari_selfdeconv.api.memory import memory_outlook
 from napari_selfdeconv.api.outcome import Outcome, origin, part_used
 from napari_selfdeconv.config.series import SeriesPlan, TrainOn

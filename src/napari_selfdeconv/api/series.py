@@ -192,12 +192,12 @@ def iter_deconvolve_series(
                     )
                 except ConstantImage:
                     result[where] = np.asarray(image[where])
-                    yield Warned(f"{plan.frame_name(t, channel)} is constant and was left as it is.")
+                    yield Warned(plan.left_as_it_is(t, channel))
                     continue
                 except (UnusablePixels, OSError) as error:
                     result[where] = np.nan
                     nan_frames.append((t, channel))
-                    yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {_reason(error)}")
+                    yield Warned(plan.without_result(t, channel, _reason(error)))
                     continue
                 problem = yield from make_ready(problem, config, stop)
                 one = deconvolve_whole(training.model, problem, training.choice, tiles, stop, refiner)
@@ -210,7 +210,7 @@ def iter_deconvolve_series(
                         raise
                     result[where] = np.nan
                     nan_frames.append((t, channel))
-                    yield Warned(f"{plan.frame_name(t, channel)} is NaN in the result: {error.problem}")
+                    yield Warned(plan.without_result(t, channel, error.problem))
         run = run_record(
             training.model,
             tiles=tiles,

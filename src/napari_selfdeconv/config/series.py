@@ -81,6 +81,14 @@ class SeriesPlan(Settings):
         frame = f"Frame {time}" if "t" in self.axes else "The image"
         return f"{frame} of channel {channel}" if "c" in self.axes else frame
 
+    def left_as_it_is(self, time: int, channel: int) -> str:
+        """Return what is said about a constant frame."""
+        return f"{self.frame_name(time, channel)} is constant and was left as it is."
+
+    def without_result(self, time: int, channel: int, why: object) -> str:
+        """Return what is said about a frame that cannot be deconvolved."""
+        return f"{self.frame_name(time, channel)} is NaN in the result: {why}"
+
     def training_times(self, shape: Sequence[int]) -> list[int]:
         """Return the time points to train on."""
         if self.train_on == "current":

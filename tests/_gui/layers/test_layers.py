@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_selfdeconv._gui.forms.fields import looks_like_input, looks_like_psf
+from napari_selfdeconv._gui.forms.layer_box import looks_like_input, looks_like_psf
 from napari_selfdeconv._gui.layers.exchange import (
     METADATA_KEY,
     display_limits,

@@ -10,7 +10,8 @@ from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton
 
 from napari_selfdeconv._gui.docks.base import DockBase, open_dock
-from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, scrolled
 from napari_selfdeconv._gui.forms.methods import MethodsForm
 from napari_selfdeconv._gui.forms.psf import PsfForm

@@ -10,7 +10,8 @@ from napari.layers import Image
 from napari_selfdeconv._gui.docks.base import DockBase
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.forms.axes import AxesForm
-from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_input
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, scroll_to, scrolled
 from napari_selfdeconv._gui.forms.psf import PsfForm
 from napari_selfdeconv._gui.forms.train import TrainForm

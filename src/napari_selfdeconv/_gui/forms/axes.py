@@ -9,7 +9,8 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import ChoiceBox, LayerBox, Note, WholeBox, looks_like_psf
+from napari_selfdeconv._gui.forms.fields import ChoiceBox, Note, WholeBox
+from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_psf
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.errors import ConfigError
 

@@ -9,7 +9,8 @@ from napari.layers import Image, Points
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, LayerBox, NumberBox, looks_like_input
+from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, NumberBox
+from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input
 from napari_selfdeconv._gui.forms.problems import voxel_problem
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
 from napari_selfdeconv._gui.layers.beads import points_in

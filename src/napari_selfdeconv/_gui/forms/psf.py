@@ -11,7 +11,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv._gui.forms.channels import ChannelEmissions
-from napari_selfdeconv._gui.forms.fields import LayerBox, Note, looks_like_psf
+from napari_selfdeconv._gui.forms.fields import Note
+from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_psf
 from napari_selfdeconv._gui.forms.lens import LensFields
 from napari_selfdeconv._gui.forms.microscope import PsfSource, TypedOptics, microscope_of
 from napari_selfdeconv._gui.forms.problems import FieldError, voxel_problem

@@ -8,7 +8,7 @@ from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
 
-from napari_selfdeconv._gui.forms.fields import LayerBox
+from napari_selfdeconv._gui.forms.layer_box import LayerBox
 from napari_selfdeconv._gui.layers.arrangement import begin_arrangement, end_arrangement
 from napari_selfdeconv._gui.layers.exchange import about, results_of, role
 from napari_selfdeconv._gui.layers.swipe import Swipe

@@ -9,7 +9,8 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, LayerBox, Note
+from napari_selfdeconv._gui.forms.fields import AutoBox, ChoiceBox, Note
+from napari_selfdeconv._gui.forms.layer_box import LayerBox
 from napari_selfdeconv._gui.forms.layout import labelled_grid
 from napari_selfdeconv._gui.forms.problems import FieldError, camera_problem
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, transform_of

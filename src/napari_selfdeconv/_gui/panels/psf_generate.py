@@ -8,7 +8,8 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton, QWidget
 
-from napari_selfdeconv._gui.forms.fields import LayerBox, Note, NumberBox, looks_like_input
+from napari_selfdeconv._gui.forms.fields import Note, NumberBox
+from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid, scrolled
 from napari_selfdeconv._gui.forms.microscope import microscope_of
 from napari_selfdeconv._gui.forms.optics import OpticsForm
