@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from napari_selfdeconv import api
+from napari_selfdeconv._gui.runs import warm_up
 from napari_selfdeconv.errors import ComputeError
 from napari_selfdeconv.events import Event, Filling, Finished, Progress, Started, Warned
 from napari_selfdeconv.stop_token import StopToken
@@ -22,6 +23,12 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody types here: what waits for a pause in typing waits for a short one."""
     for name in ("forms.psf_size", "panels.camera", "panels.psf_generate"):
         monkeypatch.setattr(f"napari_selfdeconv._gui.{name}.DEBOUNCE_MS", 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded() -> None:
+    """The computation is loaded before the first dock opens, so that every dock is like the second."""
+    warm_up._import_api()
 
 
 @pytest.fixture

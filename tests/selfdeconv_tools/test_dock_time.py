@@ -1,8 +1,10 @@
-"""The watch that tells which thread imports a package."""
+"""Opening the dock does not wait for torch, and the watch that tells which thread imports a package."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 import threading
 
@@ -27,3 +29,11 @@ def test_the_thread_of_an_import_is_seen(on_main_thread: bool, monkeypatch: pyte
         thread.start()
         thread.join()
     assert watch.on_main_thread is on_main_thread
+
+
+@pytest.mark.canvas
+def test_the_window_does_not_wait_for_torch() -> None:
+    command = [sys.executable, "-m", "selfdeconv_tools.dock_time"]
+    found = json.loads(subprocess.check_output(command, timeout=120))
+    assert not found["torch_on_main_thread"]
+    assert found["seconds"] > found["import_s"] > 0

@@ -14,6 +14,7 @@ from napari.layers import Image
 
 from napari_selfdeconv import api
 from napari_selfdeconv._gui.layers.exchange import snapshot
+from napari_selfdeconv._gui.panels import interrupted as panel
 from napari_selfdeconv._gui.runs.deconvolve import deconvolve_job
 from napari_selfdeconv._gui.runs.inputs import Previews
 from napari_selfdeconv._gui.runs.psf_choice import GivenPsf, MeasuredPsf
@@ -47,6 +48,33 @@ def crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[np.nda
         return config
 
     return crash
+
+
+def test_it_is_offered_once_the_computation_is_loaded(
+    open_dock: Callable[..., Any], crashed: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(0).normal(100, 9, (32, 32)).astype(np.float32)
+    crashed(image)
+    state: list[bool | None] = [None]
+    monkeypatch.setattr(panel, "has_loaded", lambda: state[0])
+    dock = open_dock(image=image)
+    qtbot.wait(3 * panel._WAIT_MS)
+    assert dock.interrupted.isHidden()
+    assert dock.interrupted.found is None
+    state[0] = True
+    qtbot.waitUntil(lambda: not dock.interrupted.isHidden(), timeout=5_000)
+    assert "'spots' was interrupted at step" in dock.interrupted.note.text()
+
+
+def test_without_a_torch_that_loads_the_dock_opens(
+    open_dock: Callable[..., Any], crashed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(0).normal(100, 9, (32, 32)).astype(np.float32)
+    crashed(image)
+    monkeypatch.setattr(panel, "has_loaded", lambda: False)
+    dock = open_dock(image=image)
+    assert dock.interrupted.isHidden()
+    assert not dock.interrupted._loading.isActive()
 
 
 @pytest.mark.usefixtures("qtbot")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_selfdeconv import api
@@ -13,7 +13,11 @@ from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.runs.controller import RunController
 from napari_selfdeconv._gui.runs.inputs import RunInputs
 from napari_selfdeconv._gui.runs.plan import plan_resumed
+from napari_selfdeconv._gui.runs.warm_up import has_loaded
 from napari_selfdeconv.errors import ConfigError
+
+# Milliseconds between two looks whether the computation is loaded.
+_WAIT_MS = 100
 
 
 class InterruptedRow(QWidget):
@@ -53,7 +57,22 @@ class InterruptedRow(QWidget):
         self.discard_button.clicked.connect(self._discard)
         runs.began.connect(lambda _request: self.hide())
         runs.finished.connect(lambda _ending: self.look())
-        self.look()
+        # Reading what a run has stored needs torch, and the window must not wait for that.
+        self._loading = QTimer(self)
+        self._loading.setInterval(_WAIT_MS)
+        self._loading.timeout.connect(self._look_once_loaded)
+        self._look_once_loaded()
+
+    def _look_once_loaded(self) -> None:
+        loaded = has_loaded()
+        if loaded is None:
+            self._loading.start()
+        else:
+            self._loading.stop()
+        if loaded:
+            self.look()
+        else:  # A torch that cannot be loaded is reported by the first run.
+            self.hide()
 
     def look(self, kept: Path | None = None) -> None:
         """Look for a run that was interrupted, and offer it. Say where a discarded one leaves its result."""

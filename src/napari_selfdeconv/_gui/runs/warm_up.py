@@ -13,6 +13,8 @@ _log = logging.getLogger(__name__)
 _usual: dict[str, str] = {}
 # Two threads that import torch at once can meet half-loaded modules, because its modules import each other.
 _loading = threading.Lock()
+# Whether the computation could be loaded; empty until that was tried.
+_outcomes: list[bool] = []
 
 
 def usual_device(name: str) -> tuple[str, str]:
@@ -26,6 +28,11 @@ def warm_up() -> None:
     threading.Thread(target=_import_api, name="selfdeconv-warm-up").start()
 
 
+def has_loaded() -> bool | None:
+    """Return whether the computation could be loaded; None until that is known."""
+    return _outcomes[-1] if _outcomes else None
+
+
 def wait_until_loaded() -> None:
     """Return once no thread is loading the computation."""
     with _loading:
@@ -35,10 +42,11 @@ def wait_until_loaded() -> None:
 @without_collecting()
 def _import_api() -> None:
     with _loading:
-        _import_once()
+        _outcomes.append(_import_once())
 
 
-def _import_once() -> None:
+def _import_once() -> bool:
+    """Import what a run needs; return whether that worked."""
     # OpenMP threads that spin while they wait collapse when the window, or any program, needs a core
     # (0.40 s a step against 0.02 s were seen). It has an effect only if it is set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -55,3 +63,5 @@ def _import_once() -> None:
     except Exception:
         # A broken torch is reported by the first run, where there is a place to show it.
         _log.debug("warming up failed", exc_info=True)
+        return False
+    return True
