@@ -526,3 +526,14 @@ def test_items_of_a_list_are_enough(folder: Path) -> None:
     finished = [row for row in rows if isinstance(row, FileFinished)]
     assert [row.status for row in finished] == ["done"]
     assert not (folder / "out" / "reports").exists()
+
+
+def test_two_batches_never_write_one_folder(folder: Path) -> None:
+    """The later one removed the rows of the other from the table."""
+    work = iter_batch(find_images(folder / "day"), Template.from_dict(WIENER), folder / "out")
+    next(work)
+    with pytest.raises(ConfigError, match=r"is writing .*batch.csv: wait until it has ended, or .* the folder"):
+        run(folder)
+    work.close()
+    run(folder)
+    assert not list((folder / "out").glob(".*"))

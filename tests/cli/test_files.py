@@ -1,5 +1,6 @@
 """What the commands do with files: outputs checked first by one function, SIGTERM as Ctrl-C, nothing left over."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from napari_selfdeconv.cli import main, scores
 from napari_selfdeconv.cli.parser import make_parser
 from napari_selfdeconv.cli.terminal import interruptible
 from napari_selfdeconv.errors import Cancelled, ConfigError
+from napari_selfdeconv.io import claims
 from napari_selfdeconv.io.images import read_image, write_ome_tiff
 from napari_selfdeconv.network import model_file
 from napari_selfdeconv.stop_token import StopToken
@@ -235,11 +237,46 @@ def test_sigterm_keeps_the_result_of_a_training(folder):
     assert not list(folder.glob(".*"))
 
 
+@POSIX
+def test_two_commands_never_write_one_result(folder, capsys):
+    """Both ended with exit code 0, and the later one replaced the result of the other without a word."""
+    out = ["--psf", "psf.tif", "--steps", "1000000", "--out", "out.zarr", "--device", "cpu"]
+    code = "import sys; from napari_selfdeconv.cli import main; sys.exit(main())"
+    command = [sys.executable, "-u", "-c", code, "deconvolve", "image.ome.tif", *out]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert any("training" in line for line in first.stderr)
+        for more in ((), ("--overwrite",)):
+            assert run("classical", *COMMANDS["classical"], "--out", "out.zarr", *more) == 2
+            said = capsys.readouterr().err.splitlines()
+            assert len(said) == 1
+            assert f"another run (process {first.pid}) is writing out.zarr: wait until it has ended, or" in said[0]
+        # Another result beside it may be written.
+        assert run("classical", *COMMANDS["classical"], "--out", "other.ome.tif") == 0
+    finally:
+        first.kill()
+        first.communicate()
+    assert run("classical", *COMMANDS["classical"], "--out", "out.zarr") == 0
+    assert not list(folder.glob(".*"))
+
+
+def test_a_result_of_a_run_that_ends_during_the_checks_is_not_replaced(folder, capsys, monkeypatch):
+    @contextlib.contextmanager
+    def ends_meanwhile(outputs):
+        (folder / "out.ome.tif").write_text("the result of the first run")
+        yield
+
+    monkeypatch.setattr(claims, "claim_outputs", ends_meanwhile)
+    assert run("classical", *COMMANDS["classical"], "--out", "out.ome.tif") == 2
+    assert "out.ome.tif exists already" in capsys.readouterr().err
+    assert (folder / "out.ome.tif").read_text() == "the result of the first run"
+
+
 def test_a_stop_before_the_first_iteration_says_that_nothing_was_written(folder):
     """It said "wrote  after 1.2 s", without a name."""
     args = make_parser().parse_args([str(a) for a in ("rl", "image.ome.tif", "--psf", "psf.tif", "--out", "r")])
     token = StopToken()
     token.stop()
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled), contextlib.ExitStack() as args.until_end:
         args.run(args, token)
     assert not list((folder / "r").iterdir())

@@ -97,6 +97,7 @@ from napari_selfdeconv.errors import SelfDeconvError as SelfDeconvError
 from napari_selfdeconv.inference.weigh import Weights as Weights
 from napari_selfdeconv.io.checks import check_image as check_image
 from napari_selfdeconv.io.checks import check_layout as check_layout
+from napari_selfdeconv.io.claims import claim_outputs as claim_outputs
 from napari_selfdeconv.io.images import ImageFile as ImageFile
 from napari_selfdeconv.io.images import read_image as read_image
 from napari_selfdeconv.io.images import read_psf as read_psf

@@ -13,7 +13,14 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_selfdeconv.api.batch_folder import EarlierResults, SharedNetworks, Sharing, begin_folder, recorded
+from napari_selfdeconv.api.batch_folder import (
+    TABLE,
+    EarlierResults,
+    SharedNetworks,
+    Sharing,
+    opened_folder,
+    recorded,
+)
 from napari_selfdeconv.api.batch_identity import Identity
 from napari_selfdeconv.api.batch_items import BatchItem
 from napari_selfdeconv.api.batch_rows import (
@@ -39,7 +46,7 @@ from napari_selfdeconv.io.atomic import whole_or_not_at_all
 from napari_selfdeconv.io.images import read_record
 from napari_selfdeconv.stop_token import StopToken
 
-_TABLE, _INDEX = "batch.csv", "index.html"
+_INDEX = "index.html"
 # Between the name of an image and the ending of its result.
 _RESULT = "_deconvolved."
 
@@ -78,8 +85,8 @@ def iter_batch(
     Raises
     ------
     ConfigError
-        If there are no files, or the folder holds results of other settings or cannot be written. A file that
-        fails raises no error.
+        If there are no files, or the folder holds results of other settings, cannot be written, or another batch
+        is running in it. A file that fails raises no error.
     Cancelled
         After ``stop.cancel()``. Finished results are kept.
 
@@ -102,13 +109,26 @@ def iter_batch(
         classical_of(template.method)
     if not items:
         raise ConfigError("there is no file to deconvolve")
-    begin_folder(out, template, overwrite)
+    with opened_folder(out, template, overwrite):
+        return (yield from _all_files(items, template, out, sharing, reports, overwrite, stop))
+
+
+def _all_files(
+    items: Sequence[BatchItem],
+    template: Template,
+    out: Path,
+    sharing: Sharing,
+    reports: bool,
+    overwrite: bool,
+    stop: StopToken,
+) -> Generator[Event | FileStarted | FileFinished, None, BatchResult]:
+    """Run the files one after another; arguments as in `iter_batch`."""
     earlier = EarlierResults(out)
     if overwrite:
         earlier.overwrite(list(items))
     shared = SharedNetworks(sharing if is_network(template) else "file", out, overwrite)
     rows: list[FileFinished] = []
-    before = read_rows(out / _TABLE, out)
+    before = read_rows(out / TABLE, out)
     taken: set[Path] = set()
     try:
         for number, item in enumerate(items, 1):
@@ -122,11 +142,11 @@ def iter_batch(
                 earlier.finish(item)
             for row in found:
                 rows.append(with_history(row, before))
-                write_table(out / _TABLE, [*rows, *others(before, rows)])
+                write_table(out / TABLE, [*rows, *others(before, rows)])
                 yield rows[-1]
     finally:
         write_overview(out / _INDEX, [*rows, *others(before, rows)])
-    return BatchResult(rows=tuple(rows), table=out / _TABLE, stopped=stop.stopped)
+    return BatchResult(rows=tuple(rows), table=out / TABLE, stopped=stop.stopped)
 
 
 @dataclass(frozen=True)

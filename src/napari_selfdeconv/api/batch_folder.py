@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -15,29 +16,39 @@ from napari_selfdeconv.api.outcome import Outcome
 from napari_selfdeconv.config.template import Template
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.atomic import whole_or_not_at_all
+from napari_selfdeconv.io.claims import claim_outputs
 from napari_selfdeconv.io.images import read_provenance
 from napari_selfdeconv.io.json_files import read_json
+from napari_selfdeconv.io.outputs import Output
 from napari_selfdeconv.io.template_files import read_template, save_template
 from napari_selfdeconv.network.model import Model
 from napari_selfdeconv.network.model_file import load_model, save_model
 
 Sharing = Literal["file", "all", "channel"]
+#: Name of the table of a batch.
+TABLE = "batch.csv"
 _SETTINGS, _PENDING = "batch.toml", "batch.pending.json"
 _RECORD = "batch"
 
 
-def begin_folder(out: Path, template: Template, overwrite: bool) -> None:
-    """Make the folder; refuse one with results of other settings."""
+@contextlib.contextmanager
+def opened_folder(out: Path, template: Template, overwrite: bool) -> Iterator[None]:
+    """Make the folder for one batch at a time; refuse one with results of other settings.
+
+    Two batches would both write the table, and the later one would remove the rows of the other.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot make the folder {out}: {error.strerror}") from error
-    known = out / _SETTINGS
-    if known.exists() and not overwrite and not same_settings(read_template(known), template):
-        raise ConfigError(
-            f"{out} holds results of other settings ({_SETTINGS})", "name another folder, or add --overwrite"
-        )
-    save_template(known, template)
+    with claim_outputs([Output("the folder", out / TABLE)]):
+        known = out / _SETTINGS
+        if known.exists() and not overwrite and not same_settings(read_template(known), template):
+            raise ConfigError(
+                f"{out} holds results of other settings ({_SETTINGS})", "name another folder, or add --overwrite"
+            )
+        save_template(known, template)
+        yield
 
 
 @dataclass

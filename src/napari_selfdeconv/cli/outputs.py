@@ -20,14 +20,21 @@ def check_out(
     continues: bool = False,
     **inputs: Path | str | None,
 ) -> None:
-    """Refuse outputs that cannot be written or would replace a file, before anything is computed."""
-    from napari_selfdeconv.api import Output, check_outputs
+    """Refuse outputs that cannot be written or would replace a file, before anything is computed.
+
+    Until the command ends, other commands refuse to write them.
+    """
+    from napari_selfdeconv.api import Output, check_outputs, claim_outputs
 
     called = {"psf": "--psf", "config": "--config", "mask": "--mask"}
     read = {
         called.get(name, f"the {name}"): Path(path) if path is not None else None for name, path in inputs.items()
     }
-    check_outputs([Output("--out", args.out, kind, continues), *more], read, overwrite=args.overwrite)
+    outputs = [Output("--out", args.out, kind, continues), *more]
+    check_outputs(outputs, read, overwrite=args.overwrite)
+    args.until_end.enter_context(claim_outputs(outputs))
+    # Again, because a run that has ended since the first check has written its result.
+    check_outputs(outputs, read, overwrite=args.overwrite)
 
 
 def say_stored(provenance: dict[str, Any]) -> None:

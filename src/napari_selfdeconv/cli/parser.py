@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
@@ -43,7 +44,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
     set_verbosity(verbosity)
     token = StopToken()
     try:
-        with interruptible(token, args.interrupt), warnings_as_lines():
+        with interruptible(token, args.interrupt), warnings_as_lines(), contextlib.ExitStack() as args.until_end:
             status: int | None = args.run(args, token)
     except (Cancelled, KeyboardInterrupt):
         say("stopped; nothing was written", always=True)

@@ -14,10 +14,11 @@ import uuid
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from napari_selfdeconv.errors import ConfigError, reason_of
 
-_OWNED = re.compile(r"\.selfdeconv-([0-9a-f]{8})-(\d{1,9})-[0-9a-f]{8}\.(\w+)")
+_OWNED = re.compile(r"\.selfdeconv-([0-9a-f]{8})-(\d{1,9})-([0-9a-f]{8})\.(\w+)")
 # Clocks of a file system and of the computer may differ by this many seconds.
 _CLOCKS_S = 2.0
 
@@ -85,9 +86,22 @@ def check_replaceable(path: Path) -> None:
         raise ConfigError(f"cannot write {path}: it is a device or a pipe, give the name of a file")
 
 
-def temporary_name(ending: str = "part") -> str:
-    """Return a new name for a temporary file, which names the process and the machine that made it."""
-    return f".selfdeconv-{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.{ending}"
+class OwnedFile(NamedTuple):
+    """A file with a `temporary_name` of this machine, and whether its process is still running."""
+
+    path: Path
+    process: int
+    mark: str
+    written: float
+    alive: bool
+
+
+def temporary_name(ending: str = "part", mark: str | None = None) -> str:
+    """Return a name for a temporary file, which names the process and the machine that made it.
+
+    ``mark`` is eight hexadecimal digits. By default the name is a new one.
+    """
+    return f".selfdeconv-{_machine()}-{os.getpid()}-{mark or uuid.uuid4().hex[:8]}.{ending}"
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -102,17 +116,26 @@ def remove_leftovers(folder: Path) -> None:
 
 def find_leftovers(folder: Path, ending: str) -> list[Path]:
     """Return paths with a `temporary_name` whose process has ended, the newest first, without links."""
-    left: list[tuple[float, Path]] = []
+    left = [(one.written, one.path) for one in find_owned(folder, ending) if not one.alive]
+    return [path for _, path in sorted(left, reverse=True)]
+
+
+def find_owned(folder: Path, ending: str) -> list[OwnedFile]:
+    """Return the files with a `temporary_name` of this machine, without links.
+
+    Files of other machines are left out, because nothing here tells whether their processes are running.
+    """
+    found: list[OwnedFile] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _OWNED.fullmatch(entry.name)
-            if not found or (found[1], found[3]) != (_machine(), ending) or entry.is_symlink():
+            name = _OWNED.fullmatch(entry.name)
+            if not name or (name[1], name[4]) != (_machine(), ending) or entry.is_symlink():
                 continue
             with contextlib.suppress(OSError):
                 written = entry.stat(follow_symlinks=False).st_mtime
-                if not _is_alive(int(found[2]), written):
-                    left.append((written, Path(entry)))
-    return [path for _, path in sorted(left, reverse=True)]
+                process = int(name[2])
+                found.append(OwnedFile(Path(entry), process, name[3], written, _is_alive(process, written)))
+    return found
 
 
 def write_remedy(path: Path, error: OSError) -> str:
@@ -151,7 +174,10 @@ def _is_alive(process: int, written: float) -> bool:
     import psutil
 
     try:
-        return bool(psutil.Process(process).create_time() <= written + _CLOCKS_S)
+        found = psutil.Process(process)
+        # A zombie has ended, but its parent has not asked for its exit status.
+        ended = found.status() == psutil.STATUS_ZOMBIE
+        return not ended and bool(found.create_time() <= written + _CLOCKS_S)
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:
