@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, add_result, snapshot
-from napari_selfdeconv._gui.layers.tiles import CAPTION, short_names
+from napari_selfdeconv._gui.layers.tiles import LINE_COPY, short_names
 from napari_selfdeconv._gui.panels.profiles import LINE_NAME
 
 TAGS = ("RL 2", "deconvolved", "residual of deconvolved")
@@ -42,8 +42,8 @@ def state(viewer: Any) -> list[Any]:
     return [(layer.name, layer.visible, tuple(getattr(layer, "contrast_limits", ()))) for layer in viewer.layers]
 
 
-def captions(viewer: Any) -> list[Any]:
-    return [layer for layer in viewer.layers if layer.metadata.get(METADATA_KEY, {}).get("role") == CAPTION]
+def lines(viewer: Any) -> list[Any]:
+    return [layer for layer in viewer.layers if layer.metadata.get(METADATA_KEY, {}).get("role") == LINE_COPY]
 
 
 def test_short_names_differ() -> None:
@@ -73,7 +73,7 @@ def test_the_same_part_of_the_image_is_seen_in_every_tile_and_then_as_before(doc
     )
     whole = np.array(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom
     dock.grid_button.click()
-    assert [layer.name for layer in captions(viewer)] == ["image", "RL 2", "network"]  # a residual is no result
+    assert dock.side_by_side.names == ["image", "RL 2", "network"]  # a residual is no result
     tile = np.array(viewer.canvas.viewbox_size(viewer.layers)) / camera.zoom
     assert (tile / whole).min() == pytest.approx(1, rel=0.02)
     assert (camera.center, camera.angles, viewer.dims.ndisplay) == (seen[1], seen[2], seen[3])
@@ -88,7 +88,7 @@ def test_the_profile_line_is_on_every_tile_and_moves_in_all(dock: Any) -> None:
     dock.line_button.click()
     line = viewer.layers[LINE_NAME]
     dock.grid_button.click()
-    tiles = captions(viewer)
+    tiles = lines(viewer)
     assert viewer.layers.selection == {tiles[0]}  # it is the line that the user moves
     assert all(np.array_equal(tile.data[0], line.data[0]) for tile in tiles)
     moved = np.array([[3.0, 4.0], [20.0, 30.0]])
@@ -97,7 +97,7 @@ def test_the_profile_line_is_on_every_tile_and_moves_in_all(dock: Any) -> None:
     assert dock.plot.curves()[0].x[-1] == pytest.approx(np.hypot(17 * 0.2, 26 * 0.1))
     dock.grid_button.click()
     assert viewer.layers.selection == {line}
-    assert captions(viewer) == []
+    assert lines(viewer) == []
 
 
 def test_a_result_that_comes_joins_and_one_that_goes_leaves(dock: Any, qtbot: Any) -> None:
@@ -105,14 +105,31 @@ def test_a_result_that_comes_joins_and_one_that_goes_leaves(dock: Any, qtbot: An
     dock.grid_button.click()
     dock.line_button.click()
     add(viewer, "RL 9")
-    qtbot.waitUntil(lambda: [tile.name for tile in captions(viewer)] == ["image", "RL 2", "network", "RL 9"])
-    assert all(len(tile.data) == 1 for tile in captions(viewer))
+    qtbot.waitUntil(lambda: dock.side_by_side.names == ["image", "RL 2", "network", "RL 9"])
+    assert [len(tile.data) for tile in lines(viewer)] == [1, 1, 1, 1]
     viewer.layers.remove("spots [RL 2]")
-    qtbot.waitUntil(lambda: [tile.name for tile in captions(viewer)] == ["image", "network", "RL 9"])
+    qtbot.waitUntil(lambda: dock.side_by_side.names == ["image", "network", "RL 9"])
+    dock.line_button.click()
+    qtbot.waitUntil(lambda: not lines(viewer))
+    assert dock.side_by_side.names == ["image", "network", "RL 9"]
     viewer.layers.remove("spots")
     qtbot.waitUntil(lambda: not viewer.canvas.grid.enabled)
     assert dock.grid_button.text() == "Side by side"
-    assert captions(viewer) == []
+    assert dock.side_by_side.names == []
+
+
+def test_no_layer_is_added_or_touched_without_need(dock: Any) -> None:
+    """napari needs half a second for a layer that comes, and draws the canvas again for each that is touched."""
+    viewer, changes = dock.viewer, []
+    events = viewer.layers.events
+    for event in (events.inserted, events.removed, events.reordered):
+        event.connect(lambda event: changes.append(event.type))
+    for layer in viewer.layers:
+        layer.events.visible.connect(lambda event: changes.append(f"{event.source.name} {event.type}"))
+    for _ in range(2):
+        dock.grid_button.click()
+        assert sorted(changes) == ["reordered", "spots [residual of deconvolved] visible"]
+        changes.clear()
 
 
 def test_a_residual_keeps_its_limits(dock: Any) -> None:

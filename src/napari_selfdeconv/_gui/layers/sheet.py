@@ -1,4 +1,4 @@
-"""Lines and words over the canvas: the line of before/after, and the frame of a preview.
+"""Lines and words over the canvas: the line of before/after, the frame of a preview, the names of tiles.
 
 Qt draws them, because some OpenGL drivers crash after napari has removed one of its own overlays.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtGui import QColor, QImage, QPaintDevice, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QWidget
 
@@ -31,12 +31,19 @@ class Sheet(QWidget):
     ----------
     viewer : whose canvas it covers.
     paint : draws on it, in pixels of the canvas; called whenever the scene has moved.
+    in_screenshots : whether napari's screenshots of the canvas show it; one sheet at a time.
     """
 
-    def __init__(self, viewer: Any, paint: Callable[[QPainter, QRectF], None]) -> None:
+    def __init__(
+        self, viewer: Any, paint: Callable[[QPainter, QRectF], None], *, in_screenshots: bool = False
+    ) -> None:
         canvas = viewer.window._qt_window.findChild(QOpenGLWidget)
         super().__init__(canvas)
         self._viewer, self._paint, self._canvas = viewer, paint, canvas
+        self._in_screenshots = in_screenshots
+        if in_screenshots:
+            # napari has no event before a screenshot, and this method of its canvas takes it.
+            canvas.grabFramebuffer = self._grab
         self._there = True
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.resize(canvas.size())
@@ -51,6 +58,8 @@ class Sheet(QWidget):
         """Remove the sheet, if it did not go with the window."""
         if self._there:
             self._leave()
+            if self._in_screenshots:
+                del self._canvas.grabFramebuffer
             self._canvas.removeEventFilter(self)
             self.hide()
             self.deleteLater()
@@ -61,10 +70,19 @@ class Sheet(QWidget):
         return bool(super().eventFilter(watched, event))
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
+        self._paint_on(self, QRectF(self.rect()))
+
+    def _grab(self) -> QImage:
+        """Return the picture of the canvas with this sheet over it."""
+        picture = QOpenGLWidget.grabFramebuffer(self._canvas)
+        self._paint_on(picture, QRectF(QPointF(), picture.deviceIndependentSize()))
+        return picture
+
+    def _paint_on(self, device: QPaintDevice, canvas: QRectF) -> None:
+        painter = QPainter(device)
         try:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint(painter, QRectF(self.rect()))
+            self._paint(painter, canvas)
         finally:
             # A painter that is still active makes Qt crash when it paints the window.
             painter.end()
@@ -127,7 +145,7 @@ def draw_frame(painter: QPainter, canvas: QRectF, viewer: Any, layer: Image, wor
             painter.drawLine(QLineF(*points[i], *points[j]))
     around = around.intersected(inside)
     if not around.isEmpty():
-        _draw_word(painter, around, word)
+        draw_word(painter, around, word, QColor(ACCENT))
 
 
 def _is_covered(viewer: Any, layer: Image) -> bool:
@@ -136,11 +154,12 @@ def _is_covered(viewer: Any, layer: Image) -> bool:
     return any(isinstance(other, Image) and other.visible and role(other) != SWIPE for other in above)
 
 
-def _draw_word(painter: QPainter, around: QRectF, word: str) -> None:
+def draw_word(painter: QPainter, around: QRectF, word: str, colour: QColor) -> None:
+    """Draw ``word`` on a shade in the upper left corner of ``around``."""
     size = painter.fontMetrics().size(0, word)
     box = QRectF(around.left() + 3, around.top() + 3, size.width() + 8, size.height() + 2)
     painter.fillRect(box, _SHADE)
-    painter.setPen(QColor(ACCENT))
+    painter.setPen(colour)
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, word)
 
 

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Shapes
+from qtpy.QtCore import QRectF
+from qtpy.QtGui import QColor, QPainter
 
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, about, role, transform_of
+from napari_selfdeconv._gui.layers.sheet import Sheet, draw_word
 from napari_selfdeconv._gui.layers.voxels import of_last_axes
 
-#: The role of a layer that holds the name of a tile.
-CAPTION = "caption"
 #: The role of the line that the profiles are taken along.
 LINE = "profile line"
+#: The role of its copy on a tile.
+LINE_COPY = "copy of the profile line"
 _LONGEST = 18
+_FONT_PT, _EDGE_PX = 11, 5
 
 
 def short_names(layers: Sequence[Image]) -> list[str]:
@@ -49,73 +53,105 @@ def _short_name(layer: Image) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - half - 1]}…{name[-half:]}"
 
 
-class Captions:
-    """A layer for each tile, which holds the short name and a copy of the profile line, if there is one.
+class TileNames:
+    """The short name of each tile in its upper left corner, and in napari's screenshots.
+
+    Qt draws them. A layer of its own for each name would take half a second a tile, most of it for napari's
+    and vispy's preparations.
+
+    Parameters
+    ----------
+    names : of the images, which lie in napari's grid.
+    """
+
+    def __init__(self, viewer: Any, names: Mapping[Image, str]) -> None:
+        self._viewer, self.names = viewer, names
+        self._sheet = Sheet(viewer, self._draw, in_screenshots=True)
+
+    def remove(self) -> None:
+        """Remove them."""
+        self._sheet.take_away()
+
+    def _draw(self, painter: QPainter, canvas: QRectF) -> None:
+        layers, grid = self._viewer.layers, self._viewer.canvas.grid
+        if not grid.enabled:
+            return
+        font = painter.font()
+        font.setPointSizeF(_FONT_PT)
+        painter.setFont(font)
+        # From pixels of napari's canvas to those of the widget.
+        pixel = canvas.height() / self._viewer.canvas.size[0]
+        height, width = (pixel * size for size in self._viewer.canvas.viewbox_size(layers))
+        rows, columns = grid.actual_shape(layers)
+        down = (canvas.height() - height) / max(rows - 1, 1)
+        right = (canvas.width() - width) / max(columns - 1, 1)
+        for image, name in self.names.items():
+            row, column = grid.position(layers.index(image), layers) if image in layers else (-1, -1)
+            if row >= 0:  # napari's place for a hidden layer is -1
+                tile = QRectF(column * right, row * down, width, height)
+                draw_word(painter, tile.translated(_EDGE_PX, _EDGE_PX), name, QColor("white"))
+
+
+class LineCopies:
+    """A copy of the profile line on each tile.
 
     A line that is moved in one tile moves in all, and so does the line that they are copies of.
 
     Parameters
     ----------
+    line : that is copied.
     names : of the tiles, in their order.
     """
 
-    def __init__(self, viewer: Any, names: Mapping[Image, str]) -> None:
-        self._viewer = viewer
-        lines = [layer for layer in viewer.layers if isinstance(layer, Shapes) and role(layer) == LINE]
-        self._line = lines[-1] if lines else None
+    def __init__(self, viewer: Any, line: Shapes, names: Mapping[Image, str]) -> None:
+        self._viewer, self._line = viewer, line
         self._moving = False
         selected = set(viewer.layers.selection)
-        self._captions = {image: self._add(image, name) for image, name in names.items()}
+        self._copies = {image: self._add(name) for image, name in names.items()}
         # The line itself is hidden: its copies are what the user moves.
-        held = {layer for layer in selected if layer is not self._line}
-        first = next(iter(self._captions.values()))
-        viewer.layers.selection = {first} if self._line in selected else held
-        if self._line is not None:
-            self._line.events.data.connect(self._follow_line)
+        first = next(iter(self._copies.values()))
+        viewer.layers.selection = {first} if line in selected else selected
+        line.events.data.connect(self._follow_line)
         viewer.dims.events.ndisplay.connect(self._draw)
         viewer.dims.events.order.connect(self._draw)
         self._draw()
 
     def in_pairs(self) -> list[Any]:
-        """Return image, caption, image, caption ...: two layers make a tile."""
-        return [layer for pair in self._captions.items() for layer in pair]
+        """Return image, copy, image, copy ...: two layers make a tile."""
+        return [layer for pair in self._copies.items() for layer in pair]
 
     def remove(self) -> None:
         """Remove them."""
         viewer = self._viewer
         viewer.dims.events.ndisplay.disconnect(self._draw)
         viewer.dims.events.order.disconnect(self._draw)
-        if self._line is not None:
-            self._line.events.data.disconnect(self._follow_line)
-        for caption in self._captions.values():
-            caption.events.data.disconnect(self._on_moved)
-            if caption in viewer.layers:
-                viewer.layers.remove(caption)
+        self._line.events.data.disconnect(self._follow_line)
+        for copy in self._copies.values():
+            copy.events.data.disconnect(self._on_moved)
+            if copy in viewer.layers:
+                viewer.layers.remove(copy)
 
-    def _add(self, image: Image, name: str) -> Shapes:
-        like = image if self._line is None else self._line
-        caption = self._viewer.add_shapes(
+    def _add(self, name: str) -> Shapes:
+        copy = self._viewer.add_shapes(
             ndim=2,
-            name=name,
-            metadata={METADATA_KEY: {"role": CAPTION}},
-            **of_last_axes(transform_of(like), 2),
+            name=f"{self._line.name} on {name}",
+            metadata={METADATA_KEY: {"role": LINE_COPY}},
+            **of_last_axes(transform_of(self._line), 2),
         )
-        caption.name_overlay.font_size = 9
-        caption.name_overlay.visible = True
-        caption.events.data.connect(self._on_moved)
-        return caption
+        copy.events.data.connect(self._on_moved)
+        return copy
 
     def _draw(self, _event: Any = None) -> None:
         """Draw the line on every tile, where it can be seen: it lies in the plane of the last two axes."""
-        dims = self._viewer.dims
+        dims, line = self._viewer.dims, self._line
         flat = dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
-        ends = [] if self._line is None or not flat else [np.array(line) for line in self._line.data]
+        ends = [np.array(shape) for shape in line.data] if flat else []
         self._moving = True
-        for caption in self._captions.values():
-            caption.data = []
-            if ends and self._line is not None:
-                caption.add_lines(ends, edge_color=self._line.edge_color[0], edge_width=self._line.edge_width[0])
-                caption.mode = "select"
+        for copy in self._copies.values():
+            copy.data = []
+            if ends:
+                copy.add_lines(ends, edge_color=line.edge_color[0], edge_width=line.edge_width[0])
+                copy.mode = "select"
         self._moving = False
 
     def _follow_line(self, _event: Any = None) -> None:
@@ -123,11 +159,17 @@ class Captions:
             self._draw()
 
     def _on_moved(self, event: Any) -> None:
-        if self._moving or self._line is None or not len(event.source.data):
+        if self._moving or not len(event.source.data):
             return
         self._moving = True
         moved = [np.array(line) for line in event.source.data]
-        for layer in (*self._captions.values(), self._line):
+        for layer in (*self._copies.values(), self._line):
             if layer is not event.source:
                 layer.data = moved
         self._moving = False
+
+
+def profile_line(viewer: Any) -> Shapes | None:
+    """Return the newest profile line of the viewer, if there is one."""
+    lines = [layer for layer in viewer.layers if isinstance(layer, Shapes) and role(layer) == LINE]
+    return lines[-1] if lines else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_selfdeconv._gui.layers.arrangement import begin_arrangement, end_arrangement
 from napari_selfdeconv._gui.layers.exchange import layer_limits, relink_contrast, role
-from napari_selfdeconv._gui.layers.tiles import CAPTION, Captions, short_names
+from napari_selfdeconv._gui.layers.tiles import LINE_COPY, LineCopies, TileNames, profile_line, short_names
 
 _LINKED = ("contrast_limits", "gamma")
 # They are read against zero, not against the image.
@@ -38,7 +39,8 @@ class SideBySide(QObject):
         self._selected: set[Any] = set()
         self._grid_before: dict[str, Any] = {}
         self._zoomed = 1.0
-        self._captions: Captions | None = None
+        self._names: TileNames | None = None
+        self._lines: LineCopies | None = None
         self._again = QTimer(self)
         self._again.setSingleShot(True)
         self._again.setInterval(0)
@@ -46,7 +48,12 @@ class SideBySide(QObject):
 
     @property
     def active(self) -> bool:
-        return self._captions is not None
+        return self._names is not None
+
+    @property
+    def names(self) -> list[str]:
+        """The short names of the tiles, in their order."""
+        return [] if self._names is None else list(self._names.names.values())
 
     @property
     def _grid(self) -> Any:
@@ -80,7 +87,7 @@ class SideBySide(QObject):
                 self._changed()
 
     def _on_layers(self, event: Any) -> None:
-        if role(event.value) != CAPTION:
+        if role(event.value) != LINE_COPY:
             # Later: the viewer is not done with the layer yet.
             self._again.start()
 
@@ -98,17 +105,18 @@ class SideBySide(QObject):
         self._grid_before = {name: getattr(self._grid, name) for name in ("enabled", "stride", "shape", "spacing")}
         compared = [layer for layer in tiles if role(layer) not in _OWN_LIMITS]
         limits = _common_limits(compared)
-        # One update of the canvas instead of one a layer: each collects garbage and draws.
-        with layers.batched_update():
+        names, line = dict(zip(tiles, short_names(tiles), strict=True)), profile_line(viewer)
+        with _few_updates(layers, line is not None):
             for layer in layers:
-                layer.visible = layer in tiles
+                _set(layer, visible=layer in tiles)
             for layer in compared:
-                layer.contrast_limits = limits
+                _set(layer, contrast_limits=limits)
             layers.link_layers(compared, _LINKED)
-            self._captions = captions = Captions(viewer, dict(zip(tiles, short_names(tiles), strict=True)))
-            _put_first(layers, captions.in_pairs())
-        self._grid.stride, self._grid.shape, self._grid.spacing = 2, (-1, -1), 0.02
+            self._lines = None if line is None else LineCopies(viewer, line, names)
+            _put_first(layers, tiles if self._lines is None else self._lines.in_pairs())
+        self._grid.stride, self._grid.shape, self._grid.spacing = 1 if line is None else 2, (-1, -1), 0.02
         self._grid.enabled = True
+        self._names = TileNames(viewer, names)
         self._zoomed = float((np.array(viewer.canvas.viewbox_size(layers)) / size).min())
         viewer.scene.camera.zoom *= self._zoomed
         for event in (layers.events.inserted, layers.events.removed):
@@ -116,31 +124,54 @@ class SideBySide(QObject):
 
     def _undo(self) -> None:
         viewer, layers = self._viewer, self._viewer.layers
-        captions, self._captions = self._captions, None
+        lines, self._lines = self._lines, None
+        names, self._names = self._names, None
+        if names is not None:
+            names.remove()
         for event in (layers.events.inserted, layers.events.removed):
             event.disconnect(self._on_layers)
         before, self._before = self._before, {}
         shown = [layer for layer, state in before.items() if len(state) > 1 and layer in layers]
         layers.unlink_layers([layer for layer in shown if role(layer) not in _OWN_LIMITS], _LINKED)
-        with layers.batched_update():
-            if captions is not None:
-                captions.remove()
+        with _few_updates(layers, lines is not None):
+            if lines is not None:
+                lines.remove()
             _put_first(layers, [layer for layer in self._order if layer in layers])
             for layer, state in before.items():
                 if layer in layers:
-                    for name, value in state.items():
-                        setattr(layer, name, value)
+                    _set(layer, **state)
         for name, value in self._grid_before.items():
             setattr(self._grid, name, value)
-        if not set(layers.selection):  # it was a caption
+        if not set(layers.selection):  # it was a copy of the line
             layers.selection = {layer for layer in self._selected if layer in layers}
         viewer.scene.camera.zoom /= self._zoomed
         relink_contrast(viewer, shown)
 
 
+def _few_updates(layers: Any, many: bool) -> AbstractContextManager[None]:
+    """Update the canvas once if ``many`` layers come or go; the update collects garbage, which takes its time."""
+    return layers.batched_update() if many else nullcontext()
+
+
+def _set(layer: Any, **state: Any) -> None:
+    """Set what is not so yet: napari updates the whole canvas when a layer is made visible that was visible."""
+    for name, value in state.items():
+        if getattr(layer, name) != value:
+            setattr(layer, name, value)
+
+
 def _put_first(layers: Any, wanted: Sequence[Any]) -> None:
-    for place, layer in enumerate(wanted):
-        layers.move(layers.index(layer), place)
+    """Bring ``wanted`` to the bottom of the list, in this order, with one update of the canvas.
+
+    napari's ``move_multiple`` raises IndexError for many orders.
+    """
+    moved = False
+    with layers.events.reordered.blocker():
+        for place, layer in enumerate(wanted):
+            if layers[place] is not layer:
+                moved = layers.move(layers.index(layer), place)
+    if moved:
+        layers.events.reordered(value=layers)
 
 
 def _common_limits(layers: Sequence[Image]) -> tuple[float, float]:
