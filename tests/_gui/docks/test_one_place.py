@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from napari.layers import Image
 from napari.utils import progress
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea
 
 from napari_selfdeconv._gui.docks.compare import CompareWidget, open_compare
+from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.panels.status import StatusLine
 from napari_selfdeconv.events import Progress, Warned
 
 SMALL_WINDOW, DOCK = (1280, 800), 330
+#: Off centre, with a background.
+SHIFTED = np.pad([[0.2, 0.4, 0.2], [0.4, 0.8, 0.4], [0.2, 0.4, 0.2]], ((3, 1), (2, 2))) + 0.01
+PLACED = {"scale": (0.2, 0.1), "units": ("um", "um")}
 
 
 def at_work(panel: Any) -> None:
@@ -153,3 +159,85 @@ def test_the_compare_dock_takes_the_psf_of_the_main_dock(open_dock: Callable[...
     dock.open_compare()
     (compare,) = (one for one in dock.viewer.window.dock_widgets.values() if isinstance(one, CompareWidget))
     assert compare.psf_form.layer_box.layer is chosen
+
+
+@pytest.fixture
+def add_psf(qtbot: Any) -> Callable[..., Any]:
+    """Return a function that adds a PSF layer in one of the tabs of the PSF dock, and returns the layer."""
+
+    def add(viewer: Any, tab: str) -> Any:
+        tools, before = open_psf(viewer), list(viewer.layers)
+        if tab == "generate":
+            panel = tools.generate
+            qtbot.waitUntil(lambda: panel.generated is not None and not panel.busy, timeout=30_000)
+            panel.add_button.click()
+        elif tab == "beads":
+            tools.beads.form.image_box.choose(viewer.layers["beads"])
+            tools.beads.make_button.click()
+            qtbot.waitUntil(lambda: not tools.beads.busy, timeout=60_000)
+        else:
+            tools.tabs.setCurrentWidget(tools.doctor)
+            tools.doctor.psf_box.choose(viewer.layers["shifted PSF"])
+            tools.doctor.examine()
+            qtbot.waitUntil(lambda: not tools.doctor.busy, timeout=30_000)
+            tools.doctor.fix_all_button.click()
+            qtbot.waitUntil(lambda: not tools.doctor.busy, timeout=30_000)
+        (layer,) = (one for one in viewer.layers if one not in before and isinstance(one, Image))
+        return layer
+
+    return add
+
+
+@pytest.mark.parametrize("tab", ["generate", "beads", "check"])
+def test_a_psf_that_a_dock_adds_is_used_in_all_docks_unless_another_was_chosen_by_hand(
+    open_dock: Callable[..., Any], add_psf: Callable[..., Any], tab: str
+) -> None:
+    main = open_dock()
+    viewer = main.viewer
+    forms = (main.psf_form, open_compare(viewer, main.image_box.layer).psf_form)
+    first = viewer.layers["spots PSF"]
+    y, x = np.mgrid[:64, :64]
+    beads = sum(900 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 4) for a, b in ((20, 20), (20, 44), (44, 30)))
+    noise = np.random.default_rng(0).normal(100, 3, y.shape)
+    viewer.add_image((beads + noise).astype(np.float32), name="beads", **PLACED)
+    viewer.add_image(SHIFTED, name="shifted PSF", **PLACED)
+    assert [form.layer_box.layer for form in forms] == [first, first]
+    for undecided in (True, False):
+        if not undecided:
+            first = viewer.layers["spots PSF"]
+            # What a click in the list does.
+            box = main.psf_form.layer_box
+            box.combo.setCurrentIndex(box.combo.findText("spots PSF"))
+            box.combo.activated.emit(box.combo.currentIndex())
+            if tab == "check":
+                viewer.layers.remove("shifted PSF [repaired]")
+        made = add_psf(viewer, tab)
+        chosen = made if undecided else first
+        assert [form.layer_box.layer for form in forms] == [chosen, chosen]
+        assert [form.psf(main.image_box.layer).source.name for form in forms] == [chosen.name] * 2
+    # By hand for that image only.
+    other = viewer.add_image(np.ones((32, 32)), name="other", **PLACED)
+    main.image_box.choose(other)
+    if tab == "check":
+        viewer.layers.remove("shifted PSF [repaired]")
+    made = add_psf(viewer, tab)
+    assert [form.layer_box.layer for form in forms] == [made, made]
+
+
+def test_generated_is_a_choice_by_hand_and_a_psf_in_use_that_is_repaired_is_used(
+    open_dock: Callable[..., Any], add_psf: Callable[..., Any]
+) -> None:
+    main = open_dock()
+    viewer, form = main.viewer, main.psf_form
+    form.generated.click()
+    add_psf(viewer, "generate")
+    assert form.generated.isChecked()
+    assert "that you have chosen stays" in open_psf(viewer).generate.note.text()
+    shifted = viewer.add_image(SHIFTED, name="shifted PSF", **PLACED)
+    form.from_layer.click()
+    form.layer_box.combo.setCurrentIndex(form.layer_box.combo.findText("shifted PSF"))
+    form.layer_box.combo.activated.emit(form.layer_box.combo.currentIndex())
+    assert form.layer_box.layer is shifted
+    assert form.layer_box.layer is not add_psf(viewer, "generate")
+    repaired = add_psf(viewer, "check")
+    assert form.layer_box.layer is repaired

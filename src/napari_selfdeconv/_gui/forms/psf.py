@@ -57,9 +57,11 @@ class PsfForm(QWidget):
         self._n_channels = 1
         self._build()
         self.layer_box.layer_changed.connect(self._on_layer)
-        self._sources.buttonClicked.connect(self._on_decided)
+        # 'Layer' alone does not say which layer.
+        self._sources.buttonClicked.connect(lambda _: self._on_decided(by_hand=self.generated.isChecked()))
+        self.layer_box.combo.activated.connect(lambda _: self._on_decided(by_hand=True))
         for tick in (self.clean, self.size_note.whole):
-            tick.toggled.connect(self._on_decided)
+            tick.toggled.connect(lambda _: self._on_decided())
         self.voxel_fields.changed.connect(self._on_number)
         self.tools.clicked.connect(lambda: _open_tools(viewer))
         self._shared.changed.connect(self._on_microscope)
@@ -120,6 +122,7 @@ class PsfForm(QWidget):
         """Fill in what the image and its file say; ``ndim`` axes make one frame of one of ``channels``."""
         before = self.voxel_fields.sizes()
         self._image, self._n_channels, self._filling = image, channels, True
+        self._shared.image_id = self._image_id
         self.lens.follow(image)
         self.voxel_fields.follow(image, ndim)
         self._filling = False
@@ -127,17 +130,23 @@ class PsfForm(QWidget):
         if self.voxel_fields.sizes() != before:
             self.changed.emit()
 
-    def _on_decided(self) -> None:
-        if not self._filling:
-            layer = self.layer_box.layer
-            self._shared.set_source(
-                PsfSource(
-                    generated=self.generated.isChecked(),
-                    layer_id=None if layer is None else str(layer.unique_id),
-                    clean=self.clean.isChecked(),
-                    whole_stack=self.size_note.whole.isChecked(),
-                )
-            )
+    @property
+    def _image_id(self) -> str:
+        return "" if self._image is None else str(self._image.unique_id)
+
+    def _on_decided(self, *, by_hand: bool = False) -> None:
+        if self._filling:
+            return
+        layer, before = self.layer_box.layer, self._shared.source
+        made = PsfSource(
+            generated=self.generated.isChecked(),
+            layer_id=None if layer is None else str(layer.unique_id),
+            clean=self.clean.isChecked(),
+            whole_stack=self.size_note.whole.isChecked(),
+        )
+        same = before is not None and (before.generated, before.layer_id) == (made.generated, made.layer_id)
+        chosen_for = before.chosen_for if before is not None and same else ""
+        self._shared.set_source(replace(made, chosen_for=self._image_id if by_hand else chosen_for))
 
     def _on_layer(self, layer: Image | None) -> None:
         source = self._shared.source

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_selfdeconv._gui.forms.beads import BeadsForm
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.forms.layout import in_a_row, scrolled
+from napari_selfdeconv._gui.forms.microscope import STAYS, use_psf
 from napari_selfdeconv._gui.layers.beads import COLOURS, add_psf, show_beads
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, snapshot
 from napari_selfdeconv._gui.qt import existing
@@ -150,6 +151,7 @@ class BeadsPanel(QWidget):
         if from_marks:
             self.form.choose_points(self.beads_layer)
         psf = add_psf(self.viewer, source, result)
+        used = use_psf(self.viewer, psf)
         self._fill()
         axes = "zyx"[-result.psf.ndim :]
         width = ", ".join(f"{a} {w:.3g}" for a, w in zip(axes, result.fwhm_um, strict=True))
@@ -158,7 +160,7 @@ class BeadsPanel(QWidget):
         return (
             f"{result.used} of {len(result.beads)} beads averaged: layer '{psf.name}', {voxels} voxels "
             f"({size} µm). Width at half maximum, µm: {width}. Noise: {result.noise:.2%} of the peak. "
-            f"Threshold: {result.threshold:.4g}."
+            f"Threshold: {result.threshold:.4g}. {'It is the PSF in all docks now.' if used else STAYS}"
         )
 
     def _fill(self) -> None:

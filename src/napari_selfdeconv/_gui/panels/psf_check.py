@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input, looks_like_psf
 from napari_selfdeconv._gui.forms.layout import scrolled
+from napari_selfdeconv._gui.forms.microscope import use_psf
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, voxel_um
 from napari_selfdeconv._gui.layers.follow import Follower
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview
@@ -107,6 +108,7 @@ class DoctorPanel(QWidget):
         repaired = self._show_repaired(layer, repair)
         self.psf_box.refresh()
         self.psf_box.choose(repaired)
+        use_psf(self._viewer, repaired, layer)
         return f"Repaired: {repaired.name}"
 
     def _on_finished(self, ending: Ending) -> None:

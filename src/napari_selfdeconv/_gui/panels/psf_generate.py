@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton, QWidget
 from napari_selfdeconv._gui.forms.fields import Note, NumberBox
 from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid, scrolled
-from napari_selfdeconv._gui.forms.microscope import microscope_of
+from napari_selfdeconv._gui.forms.microscope import STAYS, microscope_of, use_psf
 from napari_selfdeconv._gui.forms.optics import OpticsForm
 from napari_selfdeconv._gui.forms.problems import voxel_problem
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
@@ -101,7 +101,10 @@ class GeneratePanel(QWidget):
         )
         # napari adds a number to a name that is there already.
         said = f"Added '{layer.name}'; it is hidden, so that it does not cover the image."
-        self.note.say(f"{said} Choose it where the PSF is asked for.", "good")
+        if use_psf(self._viewer, layer):
+            self.note.say(f"{said} It is the PSF in all docks now.", "good")
+        else:
+            self.note.say(f"{said} {STAYS}", "warning")
 
     def read_layer(self) -> None:
         """Fill in the form from the selected layer's metadata, or say why not."""
