@@ -26,6 +26,9 @@ HELD_OUT_PERCENT = 4.0
 _MOST_PIXELS = 10_000
 _LEAST_PIXELS = 10
 _RISES = 2
+# Errors that differ by a smaller share are equal: after few iterations, the largest weights of the total variation
+# give the same estimate.
+_EQUAL = 1e-3
 Solve = Callable[[float], Generator[Event, None, Tensor]]
 
 
@@ -113,7 +116,8 @@ def choose_regularisation(
     """Return the value of ``grid`` (rising) to take; None if stopped before it was found.
 
     ``solve(value)`` returns the estimate, (1, 1, *estimate), made without the held-out pixels. It is called from
-    the largest value down, and no further once the error has risen twice. ``share`` is as in `first_not_worse`.
+    the largest value down, and no further once two errors after the least one are larger. ``share`` is as in
+    `first_not_worse`.
     """
     errors: list[NDArray[np.float32]] = []
     means: list[float] = []
@@ -123,6 +127,7 @@ def choose_regularisation(
             return None
         errors.append(measure.of(estimate))
         means.append(float(errors[-1].mean()))
-        if len(means) - 1 - int(np.argmin(means)) == _RISES:
+        least = int(np.argmin(means))
+        if sum(mean > (1 + _EQUAL) * means[least] for mean in means[least:]) == _RISES:
             break
     return grid[len(grid) - 1 - first_not_worse(errors, share)]

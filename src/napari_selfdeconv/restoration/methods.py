@@ -153,8 +153,6 @@ class Method:
     solve : function that runs the method.
     iterations, regularisation : how the method reads the fields of that name; None if it does not.
     search_iterations : number of iterations that suffices to rank the values of a grid of regularisations.
-    choices : how often a small image chooses the setting, each time with other held-out pixels. Their median is
-        taken.
     needs_light : whether it refuses an image without positive values, unless the boundary is open.
     least_squares : whether it minimises squared residuals, so that outliers should be replaced first.
     compared : settings among which the benchmark finds the best one for all images.
@@ -174,7 +172,6 @@ class Method:
     iterations: Setting | None = None
     regularisation: Setting | None = None
     search_iterations: int | None = None
-    choices: int = 3
     needs_light: bool = False
     least_squares: bool = False
     compared: tuple[float, ...] = ()
@@ -241,8 +238,6 @@ METHODS: dict[str, Method] = {
         iterations=Setting(most=100_000, default=150),
         regularisation=Setting(most=1e3, grid=tuple(0.0025 * 2.0**k for k in range(7))),
         search_iterations=60,
-        # The choices of a small image agree: so few pixels justify nothing but the largest weight.
-        choices=1,
         least_squares=True,
         # 0.01 and 0.02 are near what is chosen for most images of the benchmark.
         compared=(0.01, 0.02, 0.04, 0.08),
