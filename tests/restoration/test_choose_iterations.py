@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdeconv import api
 from napari_selfdeconv.api import Classical
-from napari_selfdeconv.events import Event, drain
+from napari_selfdeconv.events import Event, Warned, drain
 from napari_selfdeconv.holdout.choose import HeldOutError, choose_regularisation
 from napari_selfdeconv.restoration import run_methods
 from napari_selfdeconv.restoration.method_inputs import Border
@@ -125,3 +125,22 @@ def test_a_choice_that_would_hold_out_too_few_pixels_is_left_out(boundary: Borde
     image = np.random.default_rng(0).poisson(20, (16, 16)).astype(np.float32)
     result = drain(api.iter_classical(image, np.ones((3, 3)) / 9, [Classical(method="rl", boundary=boundary)]))[0]
     assert result.settings.iterations is not None
+
+
+@pytest.mark.parametrize("boundary", ["open", "reflect"])
+def test_a_run_says_that_one_iteration_is_all_it_takes(boundary: Border) -> None:
+    """Of a bright point two or three pixels are held out: fifteen times less error is not measurably less."""
+    psf = gaussian_filter(np.pad([[1.0]], 7), 1.6)
+    point = np.zeros((64, 64))
+    point[32, 35] = 1e5
+    image = np.random.default_rng(0).poisson(100 + gaussian_filter(point, 1.6)).astype(np.float32)
+
+    def said(iterations: int | None) -> list[str]:
+        events: list[Event] = []
+        method = Classical(method="rl", boundary=boundary, background=100.0, iterations=iterations)
+        result = drain(api.iter_classical(image, psf, [method]), events.append)[0]
+        assert result.settings.iterations == 1
+        return [event.message for event in events if isinstance(event, Warned)]
+
+    assert any("takes 1 iteration" in one and "give the number of iterations" in one for one in said(None))
+    assert not any("takes 1 iteration" in one for one in said(1))

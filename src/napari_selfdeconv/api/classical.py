@@ -28,6 +28,11 @@ from napari_selfdeconv.stop_token import StopToken
 
 # The reason for missing light in images whose light is single bright pixels.
 _GUARD = " The median guard replaces single bright pixels; leave it off where the image counts few photons."
+_ONE_ITERATION = (
+    "{title} takes 1 iteration: held-out pixels justify no more, because noise hides the structures, or because "
+    "they cover few pixels, as single points do. The result is smoother than the image. If the image shows clear "
+    "structures, give the number of iterations, such as 20."
+)
 # A darkest pixel above this share of the mean is an offset.
 _OFFSET = 0.5
 
@@ -119,6 +124,9 @@ def iter_classical(
         check_finite(result.label, result.image)
         if said := describe_light(result.label, one.explained, problem.scale):
             yield Warned(said + (_GUARD if one.settings.median_guard else ""))
+        method = METHODS[one.settings.method]
+        if method.chosen == "iterations" and one.asked.iterations is None and one.settings.iterations == 1:
+            yield Warned(_ONE_ITERATION.format(title=method.title))
     steps = max((one.settings.iterations or 0 for one in solved), default=0)
     yield Finished(seconds=time.perf_counter() - started, steps_done=steps, stopped=stop.stopped)
     return results
