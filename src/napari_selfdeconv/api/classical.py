@@ -124,9 +124,9 @@ def iter_classical(
         check_finite(result.label, result.image)
         if said := describe_light(result.label, one.explained, problem.scale):
             yield Warned(said + (_GUARD if one.settings.median_guard else ""))
-        method = METHODS[one.settings.method]
-        if method.chosen == "iterations" and one.asked.iterations is None and one.settings.iterations == 1:
-            yield Warned(_ONE_ITERATION.format(title=method.title))
+        row = METHODS[one.settings.method]
+        if row.chosen == "iterations" and one.asked.iterations is None and one.settings.iterations == 1:
+            yield Warned(_ONE_ITERATION.format(title=row.title))
     steps = max((one.settings.iterations or 0 for one in solved), default=0)
     yield Finished(seconds=time.perf_counter() - started, steps_done=steps, stopped=stop.stopped)
     return results
