@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_selfdeconv.api import ImageFile, Template, choose_psf, prepare_psf, write_ome_tiff
+from napari_selfdeconv.api import ImageFile, Template, choose_psf, open_input, prepare_psf, write_ome_tiff
+from napari_selfdeconv.psf.measure import fwhm
 
 VOXEL = (0.3, 0.1, 0.1)
 
@@ -43,3 +44,44 @@ def test_neither_preparing_nor_resampling_hides_that_a_bead_is_saturated(
     tifffile.imwrite(tmp_path / "flat.ome.tif", bead.astype(np.uint16), metadata={"axes": "YX", **sizes})
     _, said = chosen(tmp_path / "flat.ome.tif", (40, 40), prepare)
     assert said.count("saturated") == 1
+
+
+KNOWN = {"PhysicalSizeZ": 0.3, "PhysicalSizeY": 0.1, "PhysicalSizeX": 0.1}
+
+
+def stack(path: Path, data: np.ndarray, **sizes: float) -> Path:
+    tifffile.imwrite(path, data.astype(np.float32), metadata={"axes": "ZYX", **sizes}, ome=True)
+    return path
+
+
+@pytest.mark.parametrize("prepare", [False, True], ids=["as it is", "prepared"])
+@pytest.mark.parametrize(
+    ("of_psf", "of_image", "along", "unknown"),
+    [
+        ("YX", "ZYX", "y and x", "z"),
+        ("ZYX", "YX", "y and x", "z"),
+        ("Z", "Z", "z", "y, x"),
+        ("ZYX", "ZYX", "", ""),
+        ("YX", "Z", None, "z, y, x"),
+    ],
+)
+def test_voxels_are_compared_along_the_axes_that_both_files_state(
+    tmp_path: Path, of_psf: str, of_image: str, along: str | None, unknown: str, prepare: bool
+) -> None:
+    """A PSF of half the pixel size was used as it was, without a word, if the image stated no step along z."""
+    z, y, x = np.mgrid[-6:7, -10:11, -10:11]
+    bead = np.exp(-((z / 3) ** 2 + (y / 4) ** 2 + (x / 4) ** 2))
+    finer = {f"PhysicalSize{axis}": KNOWN[f"PhysicalSize{axis}"] / 2 for axis in of_psf}
+    own = {f"PhysicalSize{axis}": KNOWN[f"PhysicalSize{axis}"] for axis in of_image}
+    psf = stack(tmp_path / "psf.ome.tif", bead, **finer)
+    image = stack(tmp_path / "image.ome.tif", np.random.default_rng(0).random((30, 40, 40)), **own)
+    template = Template.from_dict({"psf": {"file": str(psf), "prepare": prepare}})
+    found = choose_psf(open_input(image, template), template)
+    widths = [fwhm(found.psf, axis) for axis in range(3)]
+    halved = [axis in (along or "") if unknown else True for axis in "zyx"]
+    expected = [w / (1 + half) for w, half in zip((5.0, 6.66, 6.66), halved, strict=True)]
+    np.testing.assert_allclose(widths, expected, rtol=0.1)
+    said = " ".join(found.notes)
+    assert ("resampled" in said) == (along is not None)
+    assert not along or f"along {along} from voxels" in said
+    assert (f"as large as the image's along {unknown}, because not both" in said) == bool(unknown)

@@ -405,3 +405,17 @@ def test_help_and_version_are_at_hand_at_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert float(done.stdout.splitlines()[-1]) < 0.6
+
+
+def test_apply_compares_the_voxels_that_an_image_states(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An image that states the size of its pixels and no step along z was not compared with the model."""
+    stack = np.random.default_rng(0).random((16, 16, 16)).astype(np.float32)
+    config = api.preset("quick", 3, steps=1, patch=16, features=2, batch_size=1, pretrained=False)
+    trained = api.deconvolve(stack, np.ones((3, 3, 3)) / 27, config, voxel_um=(0.3, 0.1, 0.1)).model
+    api.save_model("stack.safetensors", trained)
+    for pixel, warned in ((0.1, False), (0.2, True)):
+        metadata = {"axes": "ZYX", "PhysicalSizeY": pixel, "PhysicalSizeX": pixel}
+        tifffile.imwrite("sized.ome.tif", stack, metadata=metadata)
+        assert run("apply", "stack.safetensors", "sized.ome.tif", "--out", f"{pixel}.ome.tif") == 0
+        said = "the voxels of the image are 0.2 x 0.2 um, and the model was trained on 0.1 x 0.1 um"
+        assert (said in capsys.readouterr().err) == warned

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_selfdeconv.api.image_part import voxel_doubts
+from napari_selfdeconv.api.image_part import known_um, voxel_doubts
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.template import GIVEN
 from napari_selfdeconv.io.images import ImageFile, read_psf
@@ -73,27 +74,48 @@ def _repairs(key: str) -> str:
     return "selfdeconv prepare-psf" if key == "axes" else "--prepare-psf or selfdeconv prepare-psf"
 
 
+def _not_compared(own: Sequence[float | None], wanted: Sequence[float | None]) -> list[str]:
+    """Return a sentence about the axes along which nobody knows whether the voxels of PSF and image agree."""
+    if len(own) != len(wanted):
+        return []
+    axes = [axis for axis, *pair in zip("zyx"[-len(own) :], own, wanted, strict=True) if None in pair]
+    if not axes:
+        return []
+    return [
+        f"PSF: its voxels are taken to be as large as the image's along {', '.join(axes)}, because not both files "
+        "state their size"
+    ]
+
+
 def read_chosen_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
     """Read a PSF. Prepare it on request, and resample it to the voxels of the image if they differ."""
     file = read_psf(path)
     array: NDArray[Any] = file.data
     spatial = tuple(n for n, axis in zip(image.data.shape, image.axes, strict=True) if axis in "ZYX")
+    own, wanted = known_um(file), known_um(image)
+    changed: list[str] = []
+    warnings: list[str] = []
     if prepare:
         same_axes = len(spatial) == array.ndim
         known = same_axes and file.voxel_um is not None and image.voxel_um is not None
-        # In one call: the size of the image counts in its own voxels.
+        if not known:
+            array, changed = fit_to_voxels(array, own, wanted)
+        # Otherwise in one call: the size of the image counts in its own voxels.
         array, report = prepare_psf(
             array,
             voxel_um=file.voxel_um if known else None,
             target_voxel_um=image.voxel_um if known else None,
             max_shape=spatial if same_axes else None,
         )
-        notes = [f"PSF prepared: {said}" for said in report.did]
+        notes = [*changed, *(f"PSF prepared: {said}" for said in report.did)]
         warnings = [f"the PSF: {said}" for said in report.warnings]
     else:
-        array, notes = fit_to_voxels(array, file.voxel_um, image.voxel_um)
+        array, changed = fit_to_voxels(array, own, wanted)
+        notes = list(changed)
+    if changed or not prepare:
         # Saturation is seen in the numbers of the file alone.
-        warnings = [f"the PSF: {one.text}" for one in examine_psf(file.data) if one.key == "saturated"]
+        warnings = [f"the PSF: {one.text}" for one in examine_psf(file.data) if one.key == "saturated"] + warnings
+    notes += _not_compared(own, wanted)
     elsewhere = {*_SAID_ELSEWHERE, "saturated"} | ({"truncated"} if prepare else set())
     warnings += [
         f"the PSF: {finding.text}" + (f" {_repairs(finding.key)} repairs it." if finding.fix else "")

@@ -77,6 +77,15 @@ def read_selected(path: str | os.PathLike[str], choice: ImageChoice | None = Non
     return dataclasses.replace(file, data=np.ascontiguousarray(data), axes=axes, record=record, voxel_um=voxel)
 
 
+def known_um(file: ImageFile) -> tuple[float | None, ...]:
+    """Return the voxel size of a file in um along those of Z, Y, X that are in its axes; None where unknown."""
+    spatial = [axis for axis in file.axes if axis in "ZYX"]
+    if file.voxel_um is not None:
+        return file.voxel_um
+    stated = () if file.record is None else file.record.stated_um
+    return stated if len(stated) == len(spatial) else (None,) * len(spatial)
+
+
 def other_voxel_um(file: ImageFile) -> tuple[float | None, ...] | None:
     """Return the voxel size that a file states, in um, if another one was given; None otherwise.
 

@@ -159,12 +159,16 @@ def run_apply(args: argparse.Namespace, token: StopToken) -> None:
     model = api.load_model(args.model)
     file = read_input(args, template)
     api.check_one_image(file, args.image)
-    voxel = file.voxel_um if file.voxel_um and len(file.voxel_um) == model.psf.ndim else None
-    if voxel and model.voxel_um and _differ(voxel, model.voxel_um):
-        say(
-            f"warning: the voxels of the image are {_lengths(voxel)}, and the model was trained on "
-            f"{_lengths(model.voxel_um)}: the PSF of the model does not fit this image"
-        )
+    stated = file.voxel_um or (() if file.record is None else file.record.stated_um)
+    if model.voxel_um and len(stated) == len(model.voxel_um):
+        # Along the axes that the image states: often y and x alone.
+        both = [(own, of) for own, of in zip(stated, model.voxel_um, strict=True) if own is not None]
+        if any(abs(own - of) > _SAMPLING_TOLERANCE * of for own, of in both):
+            voxel, trained = zip(*both, strict=True)
+            say(
+                f"warning: the voxels of the image are {_lengths(voxel)}, and the model was trained on "
+                f"{_lengths(trained)}: the PSF of the model does not fit this image"
+            )
     outcome = _run(args, template, file, token, models=[model])
     finish(args, {"seconds": round(outcome.seconds, 3), "output": str(args.out)})
 
@@ -293,10 +297,6 @@ def _say_psf(chosen: Any) -> None:
         say(note)
     for warning in chosen.warnings:
         say(f"warning: {warning}")
-
-
-def _differ(a: Any, b: Any) -> bool:
-    return any(abs(x - y) > _SAMPLING_TOLERANCE * y for x, y in zip(a, b, strict=True))
 
 
 def _lengths(voxel: Any) -> str:

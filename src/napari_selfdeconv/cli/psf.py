@@ -69,7 +69,11 @@ def run_prepare_psf(args: argparse.Namespace, _token: StopToken) -> int:
     if args.image is not None:
         record = api.read_record(args.image, series=template.image.series, axes=template.image.axes)
         shape = tuple(n for n, axis in zip(record.shape, record.axes, strict=True) if axis in "ZYX")
-        context = api.Context(voxel_um=voxel, image_shape=shape, image_voxel_um=record.voxel_um)
+        sizes = record.voxel_um
+        if voxel is not None and len(voxel) == len(record.stated_um):
+            # Axes along which the image states no size are not compared.
+            sizes = tuple(own if size is None else size for own, size in zip(voxel, record.stated_um, strict=True))
+        context = api.Context(voxel_um=voxel, image_shape=shape, image_voxel_um=sizes)
     found = api.examine_psf(file.data, context)
     did: list[str] = []
     if args.out is not None:

@@ -170,14 +170,15 @@ def prepare_psf(
 
 
 def fit_to_voxels(
-    psf: ArrayLike, own_um: Sequence[float] | None, image_um: Sequence[float] | None
+    psf: ArrayLike, own_um: Sequence[float | None] | None, image_um: Sequence[float | None] | None
 ) -> tuple[NDArray[Any], list[str]]:
-    """Resample a PSF to the image's voxels where both voxel sizes are known and differ by more than 1 %.
+    """Resample a PSF to the image's voxels along the axes where both sizes are known and differ by more than 1 %.
 
     Parameters
     ----------
     psf : 2D or 3D array.
-    own_um, image_um : voxel sizes of PSF and image in um, in axis order; None where unknown.
+    own_um, image_um : voxel sizes of PSF and image in um, in axis order; None where unknown, along one axis or
+        all.
 
     Returns
     -------
@@ -197,13 +198,24 @@ def fit_to_voxels(
     array = np.asarray(psf)
     if own_um is None or image_um is None or len(own_um) != len(image_um) or len(own_um) != array.ndim:
         return array, []
-    if np.allclose(own_um, image_um, rtol=_SAME_VOXEL, atol=0):
+    pairs = list(zip(own_um, image_um, strict=True))
+    known = [(own, wanted) for own, wanted in pairs if own is not None and wanted is not None]
+    if all(math.isclose(own, wanted, rel_tol=_SAME_VOXEL) for own, wanted in known):
         return array, []
+    # A size that one of them does not state is taken to be that of the other.
+    both = [(own or wanted or 1.0, wanted or own or 1.0) for own, wanted in pairs]
     resampled, _ = prepare_psf(
-        array, voxel_um=own_um, target_voxel_um=image_um, background=0.0, center=False, energy=1.0
+        array,
+        voxel_um=[own for own, _ in both],
+        target_voxel_um=[wanted for _, wanted in both],
+        background=0.0,
+        center=False,
+        energy=1.0,
     )
-    sizes = [" x ".join(f"{v:g}" for v in voxel) + " um" for voxel in (own_um, image_um)]
-    return resampled, [f"the PSF was resampled from voxels of {sizes[0]} to the image's {sizes[1]}"]
+    sizes = [" x ".join(f"{v:g}" for v in voxel) + " um" for voxel in zip(*known, strict=True)]
+    compared = [axis for axis, pair in zip("zyx"[-array.ndim :], pairs, strict=True) if None not in pair]
+    along = "" if len(known) == array.ndim else f" along {' and '.join(compared)}"
+    return resampled, [f"the PSF was resampled{along} from voxels of {sizes[0]} to the image's {sizes[1]}"]
 
 
 def _ratio(
