@@ -65,6 +65,7 @@ class Progress:
     eta_s : time left in this stage in seconds; None while it is unknown.
     losses : value of each loss term at this step, by its name, and of "total"; empty outside training.
     held_out : error at the held-out pixels in standardised units, at the steps at which it was measured.
+    part : the stage that an interim result is in, such as "predict" or "refine"; "" for other stages.
 
     Examples
     --------
@@ -80,6 +81,7 @@ class Progress:
     eta_s: float | None
     losses: Mapping[str, float] = field(default_factory=dict)
     held_out: float | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,22 @@ def test_a_quick_interim_result_is_the_network_s_own_and_training_goes_on_as_wit
     np.testing.assert_array_equal(given.image, plain.image)
 
 
+def test_the_parts_of_an_interim_result_are_named_and_each_runs_once() -> None:
+    token, told = StopToken(), list[tuple[str, float]]()
+    token.request_result()
+
+    def note(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == INTERIM_STAGE:
+            told.append((event.part, event.step / event.steps))
+
+    drain(api.iter_deconvolve(IMAGE, PSF, tiny(average_symmetries=True, refine=True), stop=token), note)
+    parts = list(dict.fromkeys(part for part, _ in told))
+    assert parts == ["predict", "choose"]
+    for part in parts:
+        shares = [share for other, share in told if other == part]
+        assert shares == sorted(shares)
+
+
 def test_a_quick_interim_result_of_a_large_image_takes_one_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_selfdeconv.api.deconvolution._QUICK_VOXELS", 1)
     config, token, events = tiny(average_symmetries=True), StopToken(), list[Any]()

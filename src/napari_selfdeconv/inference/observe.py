@@ -158,7 +158,7 @@ def _make_interim(
 
 def _as_interim(event: Event) -> Event:
     """Give progress the stage of an interim result, because training is under way."""
-    return replace(event, stage=INTERIM_STAGE) if isinstance(event, Progress) else event
+    return replace(event, stage=INTERIM_STAGE, part=event.stage) if isinstance(event, Progress) else event
 
 
 def observe_steps(

@@ -115,6 +115,18 @@ def test_a_run_that_begins_anew_is_shown(open_dock: Callable[..., Any]) -> None:
     panel.idle()
 
 
+def test_an_interim_result_says_what_is_done_for_it(open_dock: Callable[..., Any]) -> None:
+    """It has several parts, each with a progress of its own."""
+    panel = open_dock().run_panel
+    panel.start("Training", trains=True)
+    panel.show_event(started())
+    panel.show_event(progress(5))
+    for part, said in (("predict", "Deconvolving 50%"), ("refine", "Refining 50%")):
+        panel.show_event(Progress(stage="interim", part=part, step=2, steps=4, seconds=1.0, eta_s=1.0))
+        assert panel.status.text() == f"{said} with what has been learned so far"
+    assert panel.bar.value() == 5
+
+
 def test_pause_use_now_resume_and_stop(
     open_dock: Callable[..., Any], finish: Callable[..., None], under_way: Callable[..., None], qtbot: Any
 ) -> None:

@@ -252,8 +252,8 @@ class RunPanel(QWidget):
     def _show_progress(self, event: Progress) -> None:
         if event.stage == INTERIM_STAGE:
             # The bar still shows the progress of training.
-            percent = f"{event.step / event.steps:.0%}"
-            self.status.say(f"Deconvolving with what has been learned so far: {percent}")
+            doing = f"{_STAGES.get(event.part, event.part)} {event.step / event.steps:.0%}"
+            self.status.say(f"{doing} with what has been learned so far")
             self._answering = True
             return
         if self._answering:
