@@ -121,6 +121,7 @@ class Interim:
     provenance : record, as that of the final result.
     psf : the PSF that was used.
     improves : whether it was not asked for: the instant result, or a better one (``instant_first``).
+    refined : False if it is the instant result of a widefield stack that is refined now, and comes again.
     offset : index of its first voxel in the whole image, if it is a part of that; None if it is the whole image.
 
     Examples
@@ -135,6 +136,7 @@ class Interim:
     provenance: Mapping[str, Any]
     psf: NDArray[np.float32] | None = None
     improves: bool = False
+    refined: bool = True
     offset: tuple[int, ...] | None = None
 
 

@@ -10,7 +10,7 @@ from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Preview, Progress, drain
+from napari_selfdeconv.events import Event, Interim, Preview, Progress, drain
 from napari_selfdeconv.inference.make_ready import HAZE_STAGE, make_ready
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.psf.near import near_part, near_shape
@@ -40,6 +40,35 @@ def test_a_psf_larger_than_the_stack_gives_light_that_is_never_negative() -> Non
     assert result.model.psf.shape < result.model.whole_psf.shape
     assert result.provenance["psf_shape"] == list(psf.shape)
     assert any(isinstance(event, Progress) and event.stage == HAZE_STAGE for event in events)
+
+
+def test_a_stack_is_refined_with_its_whole_psf() -> None:
+    image, psf = make()
+    plain = api.deconvolve(image, psf, CONFIG.replace(refine=False))
+    better = api.deconvolve(image, psf, CONFIG)
+    assert not plain.provenance["refined_iterations"]
+    assert better.provenance["refined_iterations"] > 0
+    left = [
+        api.evaluate_without_truth(one.image, image, psf, background=100.0)["residual_rms"]
+        for one in (plain, better)
+    ]
+    assert left[1] < 0.8 * left[0]
+    assert better.image.min() >= 0
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_the_first_result_of_a_stack_is_shown_before_it_is_refined(steps: int) -> None:
+    image, psf = make()
+    config = CONFIG.replace(steps=steps, trial=0)
+    events: list[Event] = []
+    result = drain(api.iter_deconvolve(image, psf, config, instant_first=True), events.append)
+    shown = [event for event in events if isinstance(event, Interim) and not event.step]
+    assert [event.refined for event in shown] == [False, True][: 1 if steps == 0 else 2]
+    plain = api.deconvolve(image, psf, config.replace(steps=0, refine=False)).image
+    np.testing.assert_array_equal(shown[0].image, plain)
+    assert np.abs(shown[0].image - (result.image if steps == 0 else shown[1].image)).max() > 0.01 * plain.max()
+    refine = [i for i, event in enumerate(events) if isinstance(event, Progress) and event.stage == "refine"]
+    assert events.index(shown[0]) < refine[0]
 
 
 def test_a_model_of_a_whole_psf_is_saved_and_applied_with_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from napari_selfdeconv.compute.memory_budget import outlook
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
+from napari_selfdeconv.inference.refine_stack import STACK_COUNTS
 from napari_selfdeconv.psf.generate import suggest_psf_shape
 from napari_selfdeconv.psf.near import has_far_light
 from napari_selfdeconv.psf.stack import share_in_stack
@@ -100,7 +101,8 @@ def psf_cost(
         count = _WITH_BLOCKS if wants_two_grids(psf_shape) else ITERATIONS
         # Training has a first estimate of its own.
         estimates = 2 if config.optimiser.steps else 1
-        seconds = estimates * count * _far_seconds(image_shape, psf_shape)
+        refined = STACK_COUNTS[-1] if config.result.refine else 0
+        seconds = (estimates * count + refined) * _far_seconds(image_shape, psf_shape)
         far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
     optimiser = config.optimiser
     patch = [min(optimiser.patch, n) for n in image_shape]

@@ -17,7 +17,7 @@ from napari_selfdeconv.compute import device
 from napari_selfdeconv.config.checks import check_voxel
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
-from napari_selfdeconv.events import Event, Finished, Warned, drain, mapped
+from napari_selfdeconv.events import Event, Finished, Interim, Warned, drain, mapped
 from napari_selfdeconv.inference.make_ready import make_ready
 from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
@@ -112,7 +112,8 @@ def iter_deconvolve(
     quick_interim : whether an `Interim` is computed in seconds, without refinement, and for a large image as the
         mean of fewer views. By default it is the result that stopping at that step gives.
     instant_first : whether the result of the initial weights is yielded before training, as an `Interim` of step
-        0. It is the result of the preset "instant". Stopping before the first step keeps it. During training,
+        0. It is the result of the preset "instant". That of a widefield stack is yielded twice, also by that
+        preset: before it is refined, and after that. Stopping before the first step keeps it. During training,
         better results follow as an `Interim` with ``improves``; they take at most a fifth of the time.
     checkpoint : file in which training is stored every 30 seconds. If the process is killed, the same call with
         ``Checkpoint(path, resume=True)`` continues from it. On the same processor and with as many threads, the
@@ -163,17 +164,25 @@ def iter_deconvolve(
         said.update([event.message] if isinstance(event, Warned) else [])
         return event
 
-    def whole(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+    def whole(
+        model: Model, unrefined: Callable[[NDArray[np.float32]], Event] | None = None
+    ) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal refiner, used
         choice = device.choose_device(model.config.compute.device, model.config.compute.precision)
         refiner = Refiner(choice.device)
-        work = deconvolve_whole(model, problem, choice, used, stop, refiner)
+        work = deconvolve_whole(model, problem, choice, used, stop, refiner, unrefined=unrefined)
         result, used = yield from mapped(work, once)
         return result
 
+    def first(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
+        """Deconvolve with the initial weights; the result of a stack is shown before it is refined."""
+        record = {**model.provenance, "config": model.config.replace(refine=False).to_dict()}
+        about: dict[str, Any] = {"provenance": record, "psf": model.given_psf, "improves": True, "refined": False}
+        return whole(model, lambda image: Interim(step=0, image=image, **about))
+
     def instant(model: Model) -> Generator[Event, None, NDArray[np.float32]]:
         nonlocal initial
-        result = yield from whole(model)
+        result = yield from (first if initial is None else whole)(model)
         initial = (result, refiner) if initial is None else initial
         return result
 
@@ -203,7 +212,7 @@ def iter_deconvolve(
         result, refiner = initial[0].copy(), initial[1]
     else:
         with on_device(model, training.choice):
-            result = yield from whole(model)
+            result = yield from (whole if run.steps_done or not instant_first else first)(model)
     seconds = time.perf_counter() - started
     yield Finished(
         seconds=seconds,

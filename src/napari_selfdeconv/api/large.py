@@ -24,9 +24,10 @@ from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError, ConstantImage
 from napari_selfdeconv.events import Event, Filling, Finished, Warned, mapped, report_progress
 from napari_selfdeconv.inference.make_ready import make_ready
-from napari_selfdeconv.inference.predict import on_device
+from napari_selfdeconv.inference.predict import deconvolve_whole, on_device
 from napari_selfdeconv.inference.prepare import Problem, settings_for
 from napari_selfdeconv.inference.preview import Region
+from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.weigh import WeighedPieces, Weights
 from napari_selfdeconv.io.checks import check_sliceable
 from napari_selfdeconv.io.ome_zarr import record_provenance
@@ -262,19 +263,26 @@ def fill_tiles(
     context = trained.work.reach(model.psf.shape)
     out = place.begin(trained, core_shape(model, trained.tiles, shape, context))
     yield Filling(image=out)
+    refined = trained.work.iterations
     with on_device(model, choice):
-        source = image if whole else pieces
-        tiles = yield from predict_into(
-            trained, source, weights_of, out, stop, context, place.is_there,
-            estimate=None if problem.far is None else problem.far.estimate,
-        )  # fmt: skip
+        if problem.scene_is_refined:
+            refiner = Refiner(choice.device)
+            result, tiles = yield from deconvolve_whole(model, problem, choice, trained.tiles, stop, refiner)
+            refined = refiner.iterations
+            out[...] = result
+        else:
+            source = image if whole else pieces
+            tiles = yield from predict_into(
+                trained, source, weights_of, out, stop, context, place.is_there,
+                estimate=None if problem.far is None else problem.far.estimate,
+            )  # fmt: skip
     outcome, seconds = trained.outcome, time.perf_counter() - started
     yield Finished(
         seconds=seconds,
         steps_done=outcome["steps_done"],
         stopped=outcome["stopped"],
         converged=outcome["converged"],
-        refined_iterations=trained.work.iterations or 0,
+        refined_iterations=refined or 0,
         kept_share=outcome["kept_share"],
     )
     record = run_record(
@@ -282,7 +290,7 @@ def fill_tiles(
         tiles=tiles,
         seconds=seconds,
         problem=problem,
-        refined_iterations=trained.work.iterations,
+        refined_iterations=refined,
         stopped=outcome["stopped"],
         converged=outcome["converged"],
     )

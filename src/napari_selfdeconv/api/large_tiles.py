@@ -234,6 +234,8 @@ def _tile_work(
 ) -> Generator[Event, None, TileWork]:
     """Choose what is done to every tile on the training block."""
     config, scale = model.config, problem.scale
+    if problem.scene_is_refined:
+        return TileWork(scale=scale)  # nothing is written before all of the stack is refined
     refines = problem.may_be_refined(config)
     if not (config.result.calibrate or refines or problem.far is not None):
         return TileWork(scale=scale)

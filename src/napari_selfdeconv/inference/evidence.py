@@ -83,7 +83,10 @@ def gather_evidence(
         return result
 
     result = yield from deconvolve(problem, 0)
-    expected = convolved(Blur(model.psf, boundary=model.config.boundary), share * result)
+    if refiner.expected is not None and problem.far is not None:
+        expected = refiner.expected - problem.far.light
+    else:
+        expected = convolved(Blur(model.psf, boundary=model.config.boundary), share * result)
     image = problem.image.astype(np.float32, copy=False)
     measured = None if problem.weights is None else problem.weights.measured
     random = np.random.default_rng(seed)

@@ -45,14 +45,15 @@ def make_ready(
 
     Parameters
     ----------
-    config : settings; only the boundary and the device are used.
+    config : settings; the boundary, the device and whether the result is refined are used.
     choice : device to compute on; None takes that of ``config``.
     in_tiles : whether the result is written tile by tile: bright points then stay in the image.
     """
     problem = with_independent_noise(problem)
     choice = choice or choose_device(config.compute.device, config.compute.precision)
     with computing():
-        problem = yield from without_far_light(problem, config.boundary, choice, stop)
+        keeps = config.result.refine
+        problem = yield from without_far_light(problem, config.boundary, choice, stop, keep_scene=keeps)
         return problem if in_tiles else (yield from without_bright_points(problem, choice, stop))
 
 
@@ -76,7 +77,7 @@ def with_independent_noise(problem: Problem) -> Problem:
 
 
 def without_far_light(
-    problem: Problem, boundary: Boundary, choice: Choice, stop: StopToken
+    problem: Problem, boundary: Boundary, choice: Choice, stop: StopToken, *, keep_scene: bool = False
 ) -> Generator[Event, None, Problem]:
     """Return the problem of the compact PSF: background and far light are subtracted.
 
@@ -98,6 +99,7 @@ def without_far_light(
         choice.device,
         StopToken(),
         weights=problem.weights,
+        keep_scene=keep_scene,
     )
     far = yield from report_progress(work, HAZE_STAGE, stop)
     near = far.subtract(problem.image, problem.weights)

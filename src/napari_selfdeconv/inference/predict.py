@@ -180,12 +180,14 @@ def deconvolve_whole(
     stop: StopToken,
     refiner: Refiner | None = None,
     most_views: int | None = None,
+    unrefined: Callable[[NDArray[np.float32]], Event] | None = None,
 ) -> Generator[Event, None, tuple[NDArray[np.float32], TileConfig]]:
     """Deconvolve an image with a trained model, in its own units; ``refiner`` serves all frames of a series.
 
     Far light was subtracted from the problem before (`make_ready`).
 
-    With ``most_views`` the network's result is the mean of no more views than that.
+    With ``most_views`` the network's result is the mean of no more views than that. The event that ``unrefined``
+    makes of a stack's result is yielded before the stack is refined, which takes longer than the network.
 
     The tiles that were used are returned. With them the same array is computed again to the last digit, whatever
     memory is free.
@@ -209,6 +211,14 @@ def deconvolve_whole(
         yield from report_progress(black, "black", stop)
     said = light_of_result(result, problem)
     result = problem.in_units(result)
+    if model.config.result.refine and problem.scene_is_refined:
+        assert problem.far is not None
+        if unrefined is not None:
+            yield unrefined(result.copy())
+        refiner = refiner or Refiner(choice.device)
+        image = (problem.image + problem.far.light).astype(np.float32, copy=False)
+        stack = refiner.refine_stack(result, image, problem.given_psf, problem.far, problem.weights)
+        yield from report_progress(stack, "refine", stop)
     check_network(result)
     if said and not line.cut_off:
         yield Warned(said)

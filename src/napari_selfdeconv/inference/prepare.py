@@ -177,8 +177,16 @@ class Problem:
         light, given = (float(np.mean(a, dtype=np.float64)) for a in (np.maximum(result, 0), self.image))
         return (given / light if given > 0 < light else 1.0) / self.far.share
 
+    @property
+    def scene_is_refined(self) -> bool:
+        """Whether the result is refined with the whole PSF, which needs all of the stack at once."""
+        return self.far is not None and self.far.scene is not None
+
     def may_be_refined(self, config: TrainConfig) -> bool:
-        """Return whether Richardson-Lucy may refine a result; it would fit the errors of far light."""
+        """Return whether Richardson-Lucy with the compact PSF may refine a result.
+
+        It would fit the errors of far light: a stack with far light is refined with the whole PSF.
+        """
         return config.result.refine and self.far is None
 
     def in_units(

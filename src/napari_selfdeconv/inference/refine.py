@@ -19,10 +19,12 @@ from torch import Tensor
 from napari_selfdeconv.arrays.chunks import chunks, rewrite
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.holdout.held_out import choose_held_out
+from napari_selfdeconv.holdout.held_out import choose_held_out, surely_less
 from napari_selfdeconv.inference.light import Light
+from napari_selfdeconv.inference.refine_stack import refine_stack
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
+from napari_selfdeconv.restoration.far_light import FarLight
 from napari_selfdeconv.restoration.forward_operator import BlurOperator, ForwardOperator
 from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.richardson_lucy import step_richardson_lucy
@@ -34,9 +36,6 @@ COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 _HELD_OUT_PERCENT = 4.0
 # With fewer held-out pixels than this the choice is not reliable.
 _FEWEST = 8
-# The iterations continue while the held-out error falls. They are used if it is then lower than without them by
-# three standard errors, because then they do not fit noise.
-_SURE = 3.0
 # The total variation. Without it 50 iterations added noise to smooth places, which held-out pixels do not show.
 # With three times as much, smooth places become flat patches.
 _TV = 1e-3
@@ -94,11 +93,13 @@ class Refiner:
     Attributes
     ----------
     iterations : number of Richardson-Lucy iterations; None before the first image, 0 where nothing helped.
+    expected : what the last refined stack gives as its image, with background and far light; None before.
     """
 
     def __init__(self, device: torch.device, chosen: tuple[int, float] | None = None) -> None:
         self._device = device
         self._choice: _Choice | None = None if chosen is None else _Choice(*chosen)
+        self.expected: Array | None = None
 
     @property
     def chosen(self) -> tuple[int, float] | None:
@@ -209,6 +210,15 @@ class Refiner:
 
         yield from rewrite(result, margin, refined)
 
+    def refine_stack(
+        self, result: Array, image: Array, psf: Array, far: FarLight, weights: PixelWeights | None = None
+    ) -> Generator[Tick, None, None]:
+        """Refine the result of a widefield stack in place with its whole PSF; see `refine_stack.refine_stack`."""
+        count, self.expected = yield from refine_stack(
+            result, image, psf, far, self._device, weights, self.iterations
+        )
+        self._choice = _Choice(count, 0.0)
+
     def _iterate(
         self,
         start: Array,
@@ -298,7 +308,7 @@ class Refiner:
                 if error is not None and now.mean() >= error.mean():
                     break
                 error, count = now, n
-            if error is not None and _surely_less(error, untouched) and error.mean() < best.mean():
+            if error is not None and surely_less(error, untouched) and error.mean() < best.mean():
                 best, chosen = error, _Choice(count, black)
         return chosen
 
@@ -322,11 +332,6 @@ def _blurred(operator: ForwardOperator, estimate: Tensor) -> Array:
     with torch.inference_mode():
         out: Array = operator.forward(estimate)[0, 0].cpu().numpy()
     return out
-
-
-def _surely_less(errors: NDArray[np.float64], than: NDArray[np.float64]) -> bool:
-    gain = than - errors
-    return bool(gain.mean() > _SURE * gain.std() / np.sqrt(max(1, gain.size)))
 
 
 def _blacks(expected: Array) -> tuple[float, ...]:

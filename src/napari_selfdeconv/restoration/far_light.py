@@ -47,6 +47,8 @@ class FarLight:
     background : background of the camera, as it was estimated.
     near : float32, as large: what the estimate expects of the image through the compact PSF.
     estimate : float32, as large: the first estimate inside the image, in the light of the compact PSF.
+    scene : the first estimate of the whole scene (`Scene.light`), from which a result is refined. None where it is
+        not: for a part of the image, or where the settings forbid it.
     """
 
     light: NDArray[np.float32]
@@ -54,11 +56,12 @@ class FarLight:
     background: Background
     near: NDArray[np.float32]
     estimate: NDArray[np.float32]
+    scene: Tensor | None = None
 
     def cut(self, where: tuple[slice, ...]) -> Self:
         """Return the light of a part of the image."""
         arrays = {name: getattr(self, name)[where] for name in ("light", "near", "estimate")}
-        return replace(self, **arrays)
+        return replace(self, scene=None, **arrays)
 
     def subtract(self, image: NDArray[Any], weights: PixelWeights | None) -> NDArray[np.float32]:
         """Return the image of the compact PSF alone.
@@ -135,6 +138,7 @@ def estimate_far_light(
     *,
     weights: PixelWeights | None = None,
     iterations: int | None = None,
+    keep_scene: bool = False,
 ) -> Generator[Tick, None, FarLight]:
     """Estimate the background and the far light of a stack; yield a `Tick` an iteration.
 
@@ -147,6 +151,7 @@ def estimate_far_light(
     device, stop : as elsewhere; a stop ends the iterations early.
     weights : how much each pixel counts; None is 1 everywhere.
     iterations : number of accelerated iterations on all voxels, >= 1; None chooses it by the grid.
+    keep_scene : whether the answer holds the light of the whole scene.
 
     Examples
     --------
@@ -172,7 +177,14 @@ def estimate_far_light(
     expected = np.float32(share) * convolved(Blur(near, boundary=boundary), inside)
     light -= expected
     estimate = np.float32(share) * inside
-    return FarLight(light=light, share=share, background=scene.background, near=expected, estimate=estimate)
+    return FarLight(
+        light=light,
+        share=share,
+        background=scene.background,
+        near=expected,
+        estimate=estimate,
+        scene=scene.light if keep_scene else None,
+    )
 
 
 def estimate_inside(

@@ -25,12 +25,11 @@ def names(dock: Any) -> list[str]:
     return [layer.name for layer in dock.viewer.layers]
 
 
-def interim(value: float, step: int, *, improves: bool = True) -> Interim:
+def interim(value: float, step: int, *, improves: bool = True, refined: bool = True) -> Interim:
     image = np.full((64, 64), value, np.float32)
     provenance = {"steps_done": step, "kept_share": 1.0}
-    return Interim(
-        step=step, image=image, provenance=provenance, psf=np.ones((3, 3), np.float32), improves=improves
-    )
+    psf = np.ones((3, 3), np.float32)
+    return Interim(step=step, image=image, provenance=provenance, psf=psf, improves=improves, refined=refined)
 
 
 def final(value: float, share: float = 1.0) -> Any:
@@ -83,6 +82,19 @@ def test_one_layer_improves_in_place_and_goes_back(result: tuple[Any, WholeResul
     viewer.layers.remove(NAME)
     button.click()
     assert not button.isVisibleTo(None)
+
+
+def test_the_refined_instant_result_of_a_stack_is_what_one_goes_back_to(result: tuple[Any, WholeResult]) -> None:
+    viewer, whole = result
+    whole.show_event(interim(1, 0, refined=False))
+    assert shown(viewer) == (1, 0)
+    whole.show_event(interim(2, 0))
+    assert shown(viewer) == (2, 0)
+    assert not whole.reverts
+    whole.finish(final(3))
+    whole.revert()
+    assert shown(viewer) == (2, 0)
+    assert [layer.name for layer in viewer.layers] == ["spots", NAME]
 
 
 def test_a_result_that_was_asked_for_is_a_layer_of_its_own(result: tuple[Any, WholeResult]) -> None:
@@ -169,6 +181,19 @@ def test_after_the_instant_result_the_bar_no_longer_tells_of_its_last_stage(qtbo
     panel.show_event(Progress(stage="train", step=3, steps=9, seconds=1.0, eta_s=2.0))
     panel.show_event(Interim(step=3, image=np.zeros((4, 4)), provenance={}, improves=True))
     assert "3/9" in panel.bar.text()
+
+
+def test_the_first_result_of_a_stack_is_said_to_be_refined_now(qtbot: Any) -> None:
+    panel = RunPanel()
+    qtbot.addWidget(panel)
+    panel._kept = lambda: [NAME]
+    panel.show_event(Progress(stage="predict", step=5, steps=5, seconds=1.0, eta_s=0.0))
+    panel.show_event(Interim(step=0, image=np.zeros((4, 4)), provenance={}, improves=True, refined=False))
+    assert panel.status.text() == f"First result; it is refined now. The layer is {NAME}."
+    assert panel.status.kind == "good"
+    panel.show_event(Progress(stage="refine", step=2, steps=80, seconds=1.0, eta_s=2.0))
+    assert panel.status.text().startswith("First result")
+    assert "2/80" in panel.bar.text()
 
 
 def test_the_instant_result_is_still_named_when_the_first_step_begins(qtbot: Any) -> None:

@@ -78,6 +78,8 @@ class WholeResult:
             self._add_meanwhile(version, f"network, step {event.step}")
         elif self._versions:
             self._replace(version)
+            if not event.step:  # the instant result of a stack, refined
+                self._versions = [version]
         else:
             self._versions = [version]
             self._layer = self._add_meanwhile(version, "deconvolved")

@@ -136,6 +136,10 @@ class RunPanel(QWidget):
         elif isinstance(event, Interim):
             self.used()
             added = self._kept()
+            if event.improves and not event.refined:
+                said = f"First result; it is refined now. The layer is {added[0]}." if added else ""
+                self.status.say(said, "good")
+                return
             if event.improves and not event.step:
                 # Seconds pass until the first step, and the last stage of the instant result is over.
                 self.bar.setRange(0, 1)
