@@ -13,7 +13,7 @@ from napari_selfdeconv.arrays.scaling import Standardizer
 from napari_selfdeconv.config.series import SeriesPlan
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError, ConstantImage
-from napari_selfdeconv.events import drain
+from napari_selfdeconv.events import Warned, drain
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.physics.even_border import even_border_of
 from napari_selfdeconv.restoration.methods import Classical
@@ -147,3 +147,36 @@ def test_a_mask_that_may_be_the_wrong_way_round_is_said() -> None:
     assert Problem.of(image, np.ones((3, 3)), weights=few).notes == ()
     (note,) = Problem.of(image, np.ones((3, 3)), weights=many).notes
     assert note == "The mask leaves out 75 % of the pixels. If it marks those to keep, invert it."
+
+
+def test_hot_pixels_are_named_whether_they_count_or_not() -> None:
+    """Without weights, as by default in Python, a hot pixel became a bright bar of the result without a word."""
+    stack = np.random.default_rng(0).normal(100, 2, (8, 32, 32)).astype(np.float32)
+    stack[:, 5, 7] += 500
+    stack[:, :, 20] = 0
+    psf = np.ones((3, 3, 3)) / 27
+    counted, left_out = (
+        next(note for note in Problem.of(stack, psf, weights=weights).notes if "no measurement" in note)
+        for weights in (None, "auto")
+    )
+    words = "264 pixels are no measurement: 256 in dead rows or columns, 8 hot."
+    assert counted.startswith(f"{words} They count as measurements")
+    assert "weights='auto'" in counted
+    assert left_out == f"{words} They were left out."
+    good = np.random.default_rng(0).normal(100, 2, (8, 32, 32))
+    assert not Problem.of(good, psf).notes
+    assert not [note for note in Problem.of(stack, psf, weights=np.ones(stack.shape)).notes if "count as" in note]
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_every_run_names_hot_pixels_that_count(trains: bool) -> None:
+    stack = np.random.default_rng(0).normal(100, 2, (8, 32, 32)).astype(np.float32)
+    stack[:, 5, 7] += 500
+    psf = np.ones((3, 3, 3)) / 27
+    work: Any = api.iter_classical(stack, psf, [Classical(method="rl", iterations=1)])
+    if trains:
+        small = {"steps": 1, "patch": 16, "features": 2, "batch_size": 1, "pretrained": False}
+        work = api.iter_deconvolve(stack, psf, preset("quick", 3, **small))
+    said: list[str] = []
+    drain(work, lambda event: said.append(event.message) if isinstance(event, Warned) else None)
+    assert sum("8 pixels are no measurement: 8 hot. They count as measurements" in one for one in said) == 1

@@ -24,6 +24,7 @@ from napari_selfdeconv.inference.weigh import Weights, weigh_pixels, weighing_of
 from napari_selfdeconv.io.checks import as_array, check_layout
 from napari_selfdeconv.network.model import Deconvolver, Model
 from napari_selfdeconv.physics.even_border import ends_in_darkness, even_border_of
+from napari_selfdeconv.physics.mask import find_unmeasured
 from napari_selfdeconv.physics.noise_check import SHARED, check_noise
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import has_far_light, near_part, near_shape
@@ -36,6 +37,11 @@ _MOST_FILLED = 0.01
 DARK_BORDER = (
     "The image gets dark towards its border as if no light came from beyond it. The border was brightened, "
     "because the setting 'Even border' is on."
+)
+#: Said of pixels that "auto" would leave out, where every pixel is to count.
+COUNTED = (
+    "They count as measurements, and a hot pixel becomes a bright point of the result. Let the run find such "
+    "pixels and leave them out (--mask auto, weights='auto')."
 )
 
 
@@ -240,14 +246,18 @@ class Problem:
         )
 
     def _with_noise_checked(self, psf: NDArray[np.float32]) -> Self:
-        """Check the noise, and add the findings to the notes; ``psf`` is the whole one."""
+        """Check the noise and unweighted pixels, and add the findings to the notes; ``psf`` is the whole one."""
         if self.weights is not None and self.weights.unmeasured > _MOST_FILLED * self.image.size:
             return self  # the filled-in values of pixels of weight 0 are not noise
         # With weights, saturated pixels are in the notes about these.
         skipped = () if self.weighing is None else ("saturated",)
         found = [one for one in check_noise(self.image, psf) if one.kind not in skipped]
+        if self.weighing is None and (told := find_unmeasured(self.image).describe(without="saturated")):
+            notes = (*self.notes, f"{told}. {COUNTED}")
+        else:
+            notes = self.notes
         shared = tuple(one.kind for one in found if one.kind in SHARED)
-        return replace(self, notes=(*self.notes, *(one.message for one in found)), shared_noise=shared)
+        return replace(self, notes=(*notes, *(one.message for one in found)), shared_noise=shared)
 
     @cached_property
     def standard(self) -> NDArray[np.float32]:

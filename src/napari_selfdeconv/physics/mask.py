@@ -103,8 +103,8 @@ class Unmeasured:
         missing = self.dead_lines | self.black | self.not_finite | self.hot
         return PixelWeights(~missing, self.saturated if self.saturated.any() else None)
 
-    def describe(self) -> str:
-        """Return how many there are of each kind; empty if there are none.
+    def describe(self, without: str = "") -> str:
+        """Return how many there are of each kind but ``without``; empty if there are none.
 
         Examples
         --------
@@ -113,10 +113,11 @@ class Unmeasured:
         >>> find_unmeasured(image).describe()
         '1 pixel is no measurement: 1 not finite'
         """
-        total = sum(self.counts.values())
+        counts = {name: count for name, count in self.counts.items() if name != without}
+        total = sum(counts.values())
         if not total:
             return ""
-        told = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"{total} pixel{' is' if total == 1 else 's are'} no measurement: {told}"
 
 
