@@ -17,6 +17,7 @@ from napari_selfdeconv._gui.layers.exchange import snapshot, snapshot_any, trans
 from napari_selfdeconv._gui.layers.preview import PreviewBox
 from napari_selfdeconv._gui.layers.voxels import (
     moved,
+    place,
     scale_without_unit,
     with_channel_axis,
     with_voxel_um,
@@ -100,6 +101,18 @@ def test_colours_as_channels_lie_where_the_picture_lies(placed: dict[str, Any]) 
 def test_a_size_that_the_layer_has_changes_nothing() -> None:
     source = snapshot(Image(np.zeros((8, 8)), scale=TYPED, units=("um", "um")))
     assert with_voxel_um(source, TYPED) is source
+
+
+def test_what_is_in_its_place_is_not_drawn_again() -> None:
+    layer = Image(np.ones((4, 5)), scale=(0.2, 0.1), translate=(1, 2), rotate=10, units=("um", "um"))
+    there, events = transform_of(layer), list[str]()
+    for name in ("scale", "translate", "rotate", "shear", "affine", "units"):
+        getattr(layer.events, name).connect(lambda event: events.append(event.type))
+    place(layer, there)
+    assert events == []
+    place(layer, {**there, "translate": np.array([1.0, 3.0])})
+    assert events == ["translate"]
+    assert tuple(layer.translate) == (1, 3)
 
 
 def test_the_size_of_a_frame_leaves_time_alone() -> None:

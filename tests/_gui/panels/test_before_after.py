@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -162,6 +163,15 @@ def test_one_arrangement_at_a_time(dock: Any) -> None:
     viewer.window.remove_dock_widget(dock)
     QApplication.processEvents()
     assert state(viewer) == before
+
+
+def test_an_image_in_memory_does_not_wait_for_dask(dock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its import takes half a second, in which the window stands still."""
+    monkeypatch.setitem(sys.modules, "dask.array", None)
+    dock.before_after.button.click()
+    (curtain,) = (layer for layer in dock.viewer.layers if role(layer) == SWIPE)
+    assert np.shares_memory(curtain.data, dock.viewer.layers["spots"].data)
+    dock.before_after.button.click()
 
 
 def test_there_is_nothing_to_press_without_a_result(open_dock: Callable[..., Any]) -> None:

@@ -223,15 +223,20 @@ def _shape(layer: Image) -> tuple[int, ...]:
 def _cropped(layer: Image, axis: int, cut: int) -> Any:
     """Return the part of the layer's data before ``cut`` along ``axis``, without copying or reading it."""
 
-    # Imported here: opening the dock should not wait for it.
-    import dask.array as da
-
     def crop(data: Any, stop: int) -> Any:
-        # Slicing a zarr array would read it.
-        lazy = data if isinstance(data, np.ndarray | da.Array) else da.from_array(data)  # type: ignore[no-untyped-call]
-        return lazy[(slice(None),) * axis + (slice(0, stop),)]
+        part = (slice(None),) * axis + (slice(0, stop),)
+        return data[part] if isinstance(data, np.ndarray) else _of_dask(data)[part]
 
     if not layer.multiscale:
         return crop(layer.data, cut)
     size = layer.data[0].shape[axis]
     return [crop(level, max(1, round(cut * level.shape[axis] / size))) for level in layer.data]
+
+
+def _of_dask(data: Any) -> Any:
+    """Return ``data`` as a dask array: slicing a zarr array would read it."""
+
+    # Imported here: it takes half a second, and an array in memory needs none of it.
+    import dask.array as da
+
+    return data if isinstance(data, da.Array) else da.from_array(data)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from napari_selfdeconv._gui.layers.exchange import (
     computed_from,
     length_um,
     snapshot_any,
+    transform_of,
     voxel_um,
 )
 
@@ -100,9 +101,12 @@ def of_last_axes(transform: Mapping[str, Any], n: int) -> dict[str, Any]:
 
 
 def place(layer: Image, transform: Mapping[str, Any]) -> None:
-    """Put a layer where ``transform`` says."""
+    """Put a layer where ``transform`` says. What is so already is not set: napari would draw the layer again."""
+    now = transform_of(layer)
     for name in _ALL:
-        setattr(layer, name, transform[name])
+        same = (lambda a, b: str(a) == str(b)) if name == "units" else np.array_equal
+        if not same(now[name], transform[name]):
+            setattr(layer, name, transform[name])
 
 
 def write_voxel_um(viewer: Any, layer: Image, sizes: Sequence[float]) -> None:
