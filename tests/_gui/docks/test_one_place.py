@@ -128,6 +128,9 @@ def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
     dock = open_dock()
     script.ending = "cancelled"
     dock.train()
+    # Not in the click: making the bar processes events, and the button would stay pressed until they are over.
+    assert not progress._all_instances
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 1, timeout=20_000)
     (bar,) = progress._all_instances
     assert bar.desc.startswith("Training")
     # Each frame of napari's sign for work under way draws the whole window again.
@@ -137,6 +140,7 @@ def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
     qtbot.waitUntil(lambda: (bar.n, bar.total) == (2, 9), timeout=20_000)
     compare = open_compare(dock.viewer)
     compare.compare()
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 2, timeout=20_000)
     dock.run_panel.cancel_button.click()
     finish(dock)
     assert movie.speed() == 10  # of the other dock
@@ -145,7 +149,7 @@ def test_a_run_is_in_the_activity_dock_from_its_start_to_its_end(
     assert not progress._all_instances
     assert movie.speed() == 100  # the sign is also that of other plugins
     dock.train()
-    assert len(progress._all_instances) == 1
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 1, timeout=20_000)
     dock.viewer.window.remove_dock_widget(dock)
     assert not progress._all_instances
     assert movie.speed() == 100

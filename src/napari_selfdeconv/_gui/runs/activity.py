@@ -21,8 +21,8 @@ _SIGN_SPEED_PERCENT = 10
 class Activity(QObject):
     """A bar in the activity dock for each run of ``runs``, from its start to its end.
 
-    napari's bar processes events whenever its value changes. A separate timer therefore moves it and does nothing
-    after that, so that these events find a consistent state.
+    napari's bar processes events when it is made and whenever its value changes. A separate timer therefore does
+    both and nothing after that, so that these events find a consistent state. A run that is over before has no bar.
 
     Parameters
     ----------
@@ -36,6 +36,9 @@ class Activity(QObject):
         super().__init__(runs)
         self.bar: progress | None = None
         self._newest: Progress | None = None
+        # Of the run under way; "" without one.
+        self._what = ""
+        self._making = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(UPDATE_EVERY_MS)
@@ -45,10 +48,8 @@ class Activity(QObject):
         runs.finished.connect(self._on_finished)
 
     def _on_began(self, request: RunRequest) -> None:
-        self._newest = None
-        self.bar = progress(total=0, desc=request.what)
-        self._under_way.add(self)
-        _set_speed_of_sign(_SIGN_SPEED_PERCENT)
+        self._newest, self._what = None, request.what
+        self._timer.start()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progress) and event.stage != INTERIM_STAGE:
@@ -58,9 +59,12 @@ class Activity(QObject):
 
     def _on_finished(self, _ending: Ending) -> None:
         self._timer.stop()
+        self._what = ""
         bar, self.bar = self.bar, None
-        if bar is None:
-            return
+        if bar is not None:
+            self._close(bar)
+
+    def _close(self, bar: progress) -> None:
         bar.close()
         self._under_way.discard(self)
         if not self._under_way:
@@ -68,12 +72,26 @@ class Activity(QObject):
             _set_speed_of_sign(100)
 
     def _move(self) -> None:
+        if self.bar is None and not self._making:
+            self._make()
         bar, event = self.bar, self._newest
         if bar is None or event is None:
             return
         if bar.total != event.steps:
             bar.total = event.steps
         bar.update(event.step - bar.n)
+
+    def _make(self) -> None:
+        """Make the bar, unless the run ends in the events that this processes."""
+        self._making = True
+        self._under_way.add(self)
+        _set_speed_of_sign(_SIGN_SPEED_PERCENT)
+        made = progress(total=0, desc=self._what)
+        self._making = False
+        if self._what:
+            self.bar = made
+        else:
+            self._close(made)
 
 
 def _set_speed_of_sign(percent: int) -> None:
