@@ -21,8 +21,9 @@ _SIGN_SPEED_PERCENT = 10
 class Activity(QObject):
     """A bar in the activity dock for each run of ``runs``, from its start to its end.
 
-    napari's bar processes events when it is made and whenever its value changes. A separate timer therefore does
-    both and nothing after that, so that these events find a consistent state. A run that is over before has no bar.
+    napari's bar processes events when it is made and whenever its value changes. A separate timer therefore
+    does both and nothing after that, so that these events find a consistent state. A run that is over before
+    has no bar.
 
     Parameters
     ----------
