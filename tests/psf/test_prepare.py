@@ -82,7 +82,7 @@ def test_check_warns_of_a_shift_beyond_half_a_voxel(centre, warned):
 
 def test_check_takes_an_out_of_focus_ring_for_centred():
     y, x = np.mgrid[-8:9, -8:9]
-    ring = np.exp(-((np.hypot(y, x) - 5) ** 2)) + 0.1
+    ring = np.exp(-((np.hypot(y, x) - 5) ** 2)) + 1e-4
     assert check_psf(ring, (64, 64))[1] == []
 
 
@@ -295,6 +295,34 @@ def test_a_stack_of_one_plane_works():
     assert kernel.shape[0] == 1
     assert kernel.argmax() == kernel.size // 2
     assert report.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "level", "said"),
+    [
+        ([7], 0.0, ""),
+        ([7], 10.0, r"a background of 10, \d+% of all its light: the result would lose contrast; prepare"),
+        ([7, 22], 0.0, "2 separate bright spots, .*; if it is an image of several beads, crop it"),
+    ],
+)
+def test_check_says_that_a_psf_is_not_of_one_point(columns, level, said):
+    """Nothing was said of such PSFs in memory, and of two beads in a file neither."""
+    beads = [bead((13, 15, 15 * len(columns)), (6, 7, x), (1.5,) * 3, height=100.0) for x in columns]
+    found = [one for one in check_psf(sum(beads) + level, (64, 64, 64))[1] if "centre" not in one]
+    assert len(found) == bool(said), found
+    assert re.search(said, "".join(found))
+
+
+def test_check_says_that_a_psf_blurs_nothing():
+    """So is a PSF after it was resampled to the 1 um that a file states instead of no voxel size."""
+    point = np.zeros((9, 9))
+    point[4, 4] = 1
+    assert "compare the voxel sizes of the PSF and the image" in " ".join(check_psf(point, (64, 64))[1])
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (1, 1), (1, 9), (6, 6), (5, 9, 9)])
+def test_check_takes_a_box_for_a_psf(shape):
+    assert not [said for said in check_psf(np.ones(shape), (64,) * len(shape))[1] if "centre" not in said]
 
 
 # --- fit_to_voxels ----------------------------------------------------------------------------------------------

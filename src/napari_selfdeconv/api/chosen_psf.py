@@ -17,7 +17,7 @@ from napari_selfdeconv.psf.diagnose import Context, examine_psf
 from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
 
 # Findings that `check_psf` refuses or reports with a message of its own.
-_SAID_ELSEWHERE = ("nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
+_SAID_ELSEWHERE = ("background", "nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
 
 
 @dataclass(frozen=True, kw_only=True)

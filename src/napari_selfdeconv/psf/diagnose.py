@@ -16,6 +16,7 @@ from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.psf.measure import (
     Float,
     background_level,
+    background_share,
     border_light,
     bright_centre,
     core_centre,
@@ -157,7 +158,7 @@ def _about_numbers(data: Float, bad: int, original: ArrayLike) -> list[Finding]:
         found.append(Finding("negative", "problem", text, "subtract the background, set the rest to 0"))
     level = background_level(data, "auto")
     if has_background(data, level):
-        haze = level * data.size / np.maximum(data, 0).sum()
+        haze = background_share(data, level)
         text = f"It has a background of {level:.3g}, {haze:.0%} of all its light: the result would lose contrast."
         found.append(Finding("background", "problem", text, "subtract it"))
     total = float(data.sum())

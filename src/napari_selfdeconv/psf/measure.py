@@ -85,6 +85,11 @@ def _centroid(weights: Float) -> tuple[float, ...]:
     return tuple(float(c) for c in ndimage.center_of_mass(weights))
 
 
+def background_share(data: Float, level: float) -> float:
+    """Return the share of all light that a background of this level has."""
+    return float(level * data.size / np.maximum(data, 0).sum())
+
+
 def bright_centre(data: Float) -> tuple[float, ...]:
     """Centroid of everything above half the maximum: of the whole ring, when the plane is out of focus."""
     return _centroid(np.maximum(data - data.max() / 2, 0))

@@ -6,10 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from napari_selfdeconv.errors import ConfigError
 from napari_selfdeconv.io.checks import as_array
-from napari_selfdeconv.psf.measure import Float, bright_centre
+from napari_selfdeconv.psf.measure import (
+    Float,
+    background_level,
+    background_share,
+    bright_centre,
+    core_centre,
+    has_background,
+)
+
+# Share of the light in the brightest voxel from which on a PSF blurs nothing.
+_POINT = 0.9
+# A PSF that rises less than this share of its peak above its border is flat.
+_FLAT = 1e-6
 
 
 def check_psf(
@@ -61,10 +74,37 @@ def check_psf(
         )
     if data.max() == 0:
         raise ConfigError("every voxel of the PSF is 0: choose another layer or file")
-    data /= data.max()  # before the sum, which could overflow
-    warnings = _centre_warnings(data)
+    peak = float(data.max())
+    data /= peak  # before the sum, which could overflow
+    warnings = [*_light_warnings(data, peak), *_centre_warnings(data)]
     data /= data.sum()
     return data.astype(np.float32), warnings
+
+
+def _light_warnings(data: Float, peak: float) -> list[str]:
+    """Return sentences about a PSF, divided by its peak, that holds light of no point or more, or no blur."""
+    said = []
+    level = background_level(data, "auto")
+    above = ndimage.gaussian_filter(data, 1.0, mode="nearest") - level
+    if min(float(above.max()), 1 - level) < _FLAT:
+        return []  # A box has neither background nor spots.
+    if has_background(data, level):
+        said.append(
+            f"the PSF has a background of {level * peak:.3g}, {background_share(data, level):.0%} of all its "
+            "light: the result would lose contrast; prepare the PSF (--prepare-psf) to subtract it"
+        )
+    if data.size > 1 and data.max() > _POINT * data.sum():
+        said.append(
+            "nearly all light of the PSF lies in one voxel: it blurs nothing, and the result is the image, hardly "
+            "changed; compare the voxel sizes of the PSF and the image"
+        )
+    spots = core_centre(above)[1]
+    if spots > 1:
+        said.append(
+            f"the PSF has {spots} separate bright spots, so every point of the result stands for {spots} in the "
+            "image; if it is an image of several beads, crop it to one, or average them (selfdeconv beads)"
+        )
+    return said
 
 
 def _centre_warnings(data: Float) -> list[str]:
