@@ -85,3 +85,24 @@ def test_voxels_are_compared_along_the_axes_that_both_files_state(
     assert ("resampled" in said) == (along is not None)
     assert not along or f"along {along} from voxels" in said
     assert (f"as large as the image's along {unknown}, because not both" in said) == bool(unknown)
+
+
+@pytest.mark.parametrize(("offset", "said"), [(0.0, False), (-0.5, True)])
+def test_a_centre_between_two_voxels_is_said(tmp_path: Path, offset: float, said: bool) -> None:
+    """A PSF of even size that is generated about (n - 1) / 2 shifted the result without a word."""
+    z, y, x = np.indices((8, 12, 12)) - np.array([4, 6, 6]).reshape(3, 1, 1, 1) - offset
+    psf = stack(tmp_path / "psf.ome.tif", np.exp(-(z**2 + y**2 + x**2) / 3), **KNOWN)
+    image = stack(tmp_path / "image.ome.tif", np.random.default_rng(0).random((20, 40, 40)), **KNOWN)
+    found = choose_psf(open_input(image, Template()), Template.from_dict({"psf": {"file": str(psf)}}))
+    assert any("off the middle voxel (n // 2) by (-0.5, -0.5, -0.5) voxels" in one for one in found.notes) == said
+
+
+def test_an_impossible_voxel_size_of_a_psf_is_said(tmp_path: Path) -> None:
+    """Nanometres without their unit: the voxel size of the PSF was left out without a word."""
+    z, y, x = np.indices((7, 11, 11)) - np.array([3, 5, 5]).reshape(3, 1, 1, 1)
+    sizes = {axis: 1000 * size for axis, size in KNOWN.items()}
+    psf = stack(tmp_path / "psf.ome.tif", np.exp(-(z**2 + y**2 + x**2) / 3), **sizes)
+    image = stack(tmp_path / "image.ome.tif", np.random.default_rng(0).random((20, 40, 40)), **KNOWN)
+    found = choose_psf(open_input(image, Template()), Template.from_dict({"psf": {"file": str(psf)}}))
+    for axis, size in (("z", 300), ("y", 100), ("x", 100)):
+        assert any(f"the PSF: the voxel size along {axis} is {size} um" in one for one in found.warnings)

@@ -418,3 +418,22 @@ def test_apply_compares_the_voxels_that_an_image_states(folder: Path, capsys: py
         assert run("apply", "stack.safetensors", "sized.ome.tif", "--out", f"{pixel}.ome.tif") == 0
         said = "the voxels of the image are 0.2 x 0.2 um, and the model was trained on 0.1 x 0.1 um"
         assert (said in capsys.readouterr().err) == warned
+
+
+def test_nan_is_refused_with_the_option_that_leaves_it_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = read_image("plane.tif").data.copy()
+    image[:, 3] = np.nan
+    write_ome_tiff("holes.tif", image, (0.1, 0.1))
+    command = ("rl", "holes.tif", "--psf", "bead.tif", "--iterations", 1, "--out", "o")
+    assert run(*command) == 2
+    assert "28 NaN and 0 infinite pixels: replace them first, or leave them out with --mask auto+nan" in (
+        capsys.readouterr().err
+    )
+    assert run(*command, "--mask", "auto+nan") == 0
+    psf = read_image("bead.tif").data.copy()
+    psf[3, 3] = np.nan
+    write_ome_tiff("broken.tif", psf, (0.1, 0.1))
+    assert run("rl", "plane.tif", "--psf", "broken.tif", "--out", "o") == 2
+    assert "--mask" not in capsys.readouterr().err

@@ -408,7 +408,7 @@ DOUBTS = {
         {"channels.0.emission_um": 0.405, "channels.0.excitation_um": 0.461},
         {"channels.0.excitation_um": r"0\.461 um\) is not below that of the emission"},
     ),
-    "no unit": (imagej("YX", (8, 9), (1, 1)), {}, {"voxel": "the file names no unit"}),
+    "no unit": (imagej("YX", (8, 9), (1, 1)), {}, {"voxel": "the file names no unit of its voxel size"}),
 }  # fmt: skip
 
 

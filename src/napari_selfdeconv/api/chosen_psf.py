@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.api.image_part import known_um, voxel_doubts
@@ -14,8 +15,12 @@ from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.template import GIVEN
 from napari_selfdeconv.io.images import ImageFile, read_psf
 from napari_selfdeconv.psf.diagnose import Context, examine_psf
+from napari_selfdeconv.psf.measure import bright_centre
 from napari_selfdeconv.psf.prepare import fit_to_voxels, prepare_psf
+from napari_selfdeconv.psf.validate import NEAR_CENTRE
 
+# A centre this many voxels off the middle one is said.
+_OFF_CENTRE = 0.25
 # Findings that `check_psf` refuses or reports with a message of its own.
 _SAID_ELSEWHERE = ("background", "nan", "negative", "centre", "ndim", "larger", "voxels", "sum")
 
@@ -87,6 +92,22 @@ def _not_compared(own: Sequence[float | None], wanted: Sequence[float | None]) -
     ]
 
 
+def _half_a_voxel(psf: NDArray[Any]) -> list[str]:
+    """Return a sentence about a centre between two voxels, as of a generated PSF of even size.
+
+    `check_psf` warns of a centre that is farther off.
+    """
+    off = [centre - n // 2 for centre, n in zip(bright_centre(np.asarray(psf, float)), psf.shape, strict=True)]
+    farthest = max(abs(one) for one in off)
+    if not _OFF_CENTRE < farthest <= NEAR_CENTRE:
+        return []
+    shift = ", ".join(f"{one:+.1f}" for one in off)
+    return [
+        f"PSF: its centre is off the middle voxel (n // 2) by ({shift}) voxels, and the result will be shifted by "
+        "as much the other way; --prepare-psf centres it"
+    ]
+
+
 def read_chosen_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
     """Read a PSF. Prepare it on request, and resample it to the voxels of the image if they differ."""
     file = read_psf(path)
@@ -115,7 +136,9 @@ def read_chosen_psf(path: Path, image: ImageFile, prepare: bool) -> ChosenPsf:
     if changed or not prepare:
         # Saturation is seen in the numbers of the file alone.
         warnings = [f"the PSF: {one.text}" for one in examine_psf(file.data) if one.key == "saturated"] + warnings
-    notes += _not_compared(own, wanted)
+    notes += [*_not_compared(own, wanted), *_half_a_voxel(array)]
+    doubts = [] if file.record is None else [one for one in file.record.doubts if one.field.startswith("voxel")]
+    warnings += [f"the PSF: {doubt.problem}" for doubt in doubts]
     elsewhere = {*_SAID_ELSEWHERE, "saturated"} | ({"truncated"} if prepare else set())
     warnings += [
         f"the PSF: {finding.text}" + (f" {_repairs(finding.key)} repairs it." if finding.fix else "")

@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 import napari_selfdeconv
 from napari_selfdeconv.cli import arguments, benchmark_arguments, settings
 from napari_selfdeconv.cli.terminal import interruptible, say, set_verbosity, warnings_as_lines
-from napari_selfdeconv.errors import Cancelled, SelfDeconvError, reason_of
+from napari_selfdeconv.errors import Cancelled, NotFinite, SelfDeconvError, reason_of
 from napari_selfdeconv.stop_token import StopToken
 
 _INTERRUPTED = 130
@@ -56,7 +56,10 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
     except (SelfDeconvError, OSError, MemoryError) as error:
         if verbosity > 0:
             traceback.print_exc(file=sys.stderr)
-        say(reason_of(error), always=True)
+        told = reason_of(error)
+        if isinstance(error, NotFinite) and hasattr(args, "method.mask"):
+            told += ", or leave them out with --mask auto+nan"
+        say(told, always=True)
         return 2
     return _INTERRUPTED if token.stopped else status or 0
 

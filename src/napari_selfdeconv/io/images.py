@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_selfdeconv.arrays.scaling import extremes
-from napari_selfdeconv.errors import ConfigError
+from napari_selfdeconv.errors import ConfigError, NotFinite
 from napari_selfdeconv.io.checks import GREY_HINT, check_layout
 from napari_selfdeconv.io.ome_tiff import write_ome_tiff
 from napari_selfdeconv.io.open_file import open_source
@@ -207,7 +207,12 @@ def read_psf(path: FilePath) -> ImageFile:
     file = read_image(path)
     name = f"the PSF {Path(path).name}"
     check_layout(name, file.data, file.axes)
-    if extremes(file.data, name)[1] <= 0:
+    try:
+        highest = extremes(file.data, name)[1]
+    except NotFinite as error:
+        # Nothing leaves out pixels of a PSF, as weights do for an image.
+        raise ConfigError(str(error)) from error
+    if highest <= 0:
         raise ConfigError(f"{name} has no positive value: is it the right file?")
     return file
 

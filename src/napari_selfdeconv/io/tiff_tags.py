@@ -31,7 +31,7 @@ def add_text(facts: Facts, tif: tifffile.TiffFile, values: Mapping[str, Any], so
     if not unit:
         add_plausible_tags(facts, tif)
         if not facts.values.keys() & {"voxel_z_um", "voxel_y_um", "voxel_x_um"}:
-            facts.doubt("voxel", "the file names no unit", "")
+            facts.doubt("voxel", "the file names no unit of its voxel size", "")
     elif micrometres(1.0, unit) is None:
         facts.doubt("voxel", f"the unit is {unit!r}, which is no length", "")
     facts.add("time_step_s", seconds(number(values.get("finterval")), str(values.get("tunit", "s"))), source)

@@ -19,6 +19,8 @@ from napari_selfdeconv.psf.measure import (
     has_background,
 )
 
+#: The paper's PSF, with two equal planes, is off by exactly half a voxel; a thousandth is tolerance.
+NEAR_CENTRE = 0.501
 # Share of the light in the brightest voxel from which on a PSF blurs nothing.
 _POINT = 0.9
 # A PSF that rises less than this share of its peak above its border is flat.
@@ -108,9 +110,8 @@ def _light_warnings(data: Float, peak: float) -> list[str]:
 
 
 def _centre_warnings(data: Float) -> list[str]:
-    # A thousandth of tolerance: the paper's PSF, with two equal planes, is off by exactly half a voxel.
     off = [c - n // 2 for c, n in zip(bright_centre(data), data.shape, strict=True)]
-    if max(abs(o) for o in off) <= 0.501:
+    if max(abs(o) for o in off) <= NEAR_CENTRE:
         return []
     shift = ", ".join(f"{o:+.1f}" for o in off)
     return [
