@@ -9,14 +9,15 @@ import pytest
 from scipy.signal import fftconvolve
 
 from napari_selfdeconv import api
+from napari_selfdeconv.api.training import WITHOUT_TRAINING
 from napari_selfdeconv.errors import ConfigError
-from napari_selfdeconv.events import Event, Interim, Preview, Progress, drain
+from napari_selfdeconv.events import Event, Interim, Preview, Progress, Warned, drain
 from napari_selfdeconv.inference.make_ready import HAZE_STAGE, make_ready
 from napari_selfdeconv.inference.prepare import Problem
 from napari_selfdeconv.psf.near import near_part, near_shape
 
 SHAPE = (8, 24, 24)
-CONFIG = api.preset("quick", 3, steps=3, patch=16, batch_size=1, precision="float32")
+CONFIG = api.preset("quick", 3, steps=3, patch=16, batch_size=1, precision="float32", far_light_training=True)
 
 
 def make() -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +55,23 @@ def test_a_stack_is_refined_with_its_whole_psf() -> None:
     ]
     assert left[1] < 0.8 * left[0]
     assert better.image.min() >= 0
+
+
+def test_a_refined_stack_is_trained_on_only_if_that_is_asked_for() -> None:
+    image, psf = make()
+    config = CONFIG.replace(far_light_training=False)
+    events: list[Event] = []
+    result = api.deconvolve(image, psf, config, on_event=events.append)
+    assert result.steps_done == 0
+    assert not result.stopped
+    assert Warned(WITHOUT_TRAINING) in events
+    instant = api.deconvolve(image, psf, config.replace(steps=0))
+    np.testing.assert_array_equal(result.image, instant.image)
+    assert result.provenance["config"] == instant.provenance["config"]
+    assert api.deconvolve(image, psf, config.replace(refine=False)).steps_done == 3
+    model = api.deconvolve(image, psf, CONFIG).model
+    more = drain(api.iter_deconvolve(image, psf, config, start_from=model))
+    assert more.steps_done == 3
 
 
 @pytest.mark.parametrize("steps", [0, 3])

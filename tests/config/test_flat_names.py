@@ -21,6 +21,7 @@ CHANGES: dict[str, Any] = {
     "steps": 7, "batch_size": 3, "patch": 24, "learning_rate": 0.5, "schedule": "halving", "halve_every": 9,
     "augment": False, "auto_stop": False,
     "pretrained": False, "weight_interpolation": False, "trial": 0.5, "model_clipping": False,
+    "far_light_training": True,
     "average_symmetries": False, "views": 2, "calibrate": False, "refine": False, "refine_border": "network",
     "even_border": False,
     "device": "cpu", "precision": "bfloat16",

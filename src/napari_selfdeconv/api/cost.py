@@ -95,18 +95,20 @@ def psf_cost(
     """
     share = share_in_stack(psf_shape, optics, voxel_um, image_shape)
     inner = tuple(psf_shape)
-    seconds, far = 0.0, 0
+    optimiser = config.optimiser
+    seconds, far, steps = 0.0, 0, optimiser.steps
     if has_far_light(psf_shape, image_shape):
         inner = suggest_psf_shape(optics, voxel_um, image_shape)
         count = _WITH_BLOCKS if wants_two_grids(psf_shape) else ITERATIONS
-        # Training has a first estimate of its own.
-        estimates = 2 if config.optimiser.steps else 1
         refined = STACK_COUNTS[-1] if config.result.refine else 0
+        if refined and config.start.pretrained and not config.start.far_light_training:
+            steps = 0
+        # Training has a first estimate of its own.
+        estimates = 2 if steps else 1
         seconds = (estimates * count + refined) * _far_seconds(image_shape, psf_shape)
         far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
-    optimiser = config.optimiser
     patch = [min(optimiser.patch, n) for n in image_shape]
-    seconds += _OF_PATCH * optimiser.steps * optimiser.batch_size * _seconds(patch, inner)
+    seconds += _OF_PATCH * steps * optimiser.batch_size * _seconds(patch, inner)
     memory = outlook(config, image_shape, inner, TileConfig(), precision="float32", free_bytes=None)
     return PsfCost(
         shape=tuple(psf_shape),

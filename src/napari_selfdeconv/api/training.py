@@ -40,6 +40,11 @@ from napari_selfdeconv.training.untrained import build_initial, use_initial
 
 _E = TypeVar("_E", Event, Event | StepDone)
 
+WITHOUT_TRAINING = (
+    "This stack is not trained on: refined with the whole PSF, the result of the initial weights was as good or "
+    "better on simulated stacks. To train all the same, continue from its model, or set far_light_training."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -99,6 +104,9 @@ def iter_train(
         raise ConfigError(f"all frames must have one shape, got {shapes}")
     weights, said_of_start = weights_to_begin(first, config, start_from)
     notes += said_of_start
+    if weights is not None and start_from is None and not _trains(first, config):
+        config = config.replace(steps=0)
+        yield Warned(WITHOUT_TRAINING)
     choice = device.choose_device(config.compute.device, config.compute.precision)
     earlier, said = (None, []) if checkpoint is None else checkpoint.find_earlier()
     pixels = _pixel_weights(problems)
@@ -208,6 +216,11 @@ def iter_train(
         choice=choice,
         stopped=ended and not run.converged and run.steps_done < config.optimiser.steps,
     )
+
+
+def _trains(problem: Problem, config: TrainConfig) -> bool:
+    """Return whether initial weights are trained on such an image (`StartSettings.far_light_training`)."""
+    return config.optimiser.steps == 0 or not problem.scene_is_refined or config.start.far_light_training
 
 
 def weights_to_begin(

@@ -111,6 +111,9 @@ class StartSettings(Settings):
     model_clipping : if the image is clipped at its lowest value, compare the data with the expected clipped value
         of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
         residual of the initial weights.
+    far_light_training : whether the initial weights are trained on a widefield stack that is refined with its
+        whole PSF. On simulated stacks the refined result was as good or better without training, and took a tenth
+        of the time.
 
     Examples
     --------
@@ -122,6 +125,7 @@ class StartSettings(Settings):
     weight_interpolation: bool = False
     trial: Annotated[float, Number(0.0, 1.0)] = 0.0
     model_clipping: bool = False
+    far_light_training: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -213,6 +213,22 @@ def test_the_instant_result_is_still_named_when_the_first_step_begins(qtbot: Any
     assert panel.status.text().startswith("On cpu")
 
 
+def test_a_stack_that_is_not_trained_on_shows_no_training(qtbot: Any) -> None:
+    panel = RunPanel()
+    qtbot.addWidget(panel)
+    begins = Started(
+        device="cpu", device_reason="no GPU", precision="float32", parameters=1, steps=0, symmetries=8
+    )
+    panel.start("Training", trains=True)
+    assert not panel.pause_button.isHidden()
+    assert not panel.plot.isHidden()
+    panel.show_event(begins)
+    assert panel.pause_button.isHidden()
+    assert panel.use_button.isHidden()
+    assert panel.plot.isHidden()
+    assert panel.cancel_button.isEnabled()
+
+
 def test_a_run_without_a_step_leaves_no_empty_plot(qtbot: Any) -> None:
     panel = RunPanel()
     qtbot.addWidget(panel)

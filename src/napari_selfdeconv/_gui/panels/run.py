@@ -125,6 +125,10 @@ class RunPanel(QWidget):
         if isinstance(event, Started):
             self._started = event
             self.plot.restart(event.steps)
+            if self._trains and not event.steps:  # a stack that is not trained on
+                self._trains = False
+                self.plot.hide()
+                self._enable(running=True)
             if self.stop_button.text() == _STOPPING:
                 # The next channel of a series: Stop has ended the training of the one before only.
                 self._enable(running=True)
