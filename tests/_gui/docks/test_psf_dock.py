@@ -133,6 +133,24 @@ def test_units_are_converted(dock: Callable[..., Any]) -> None:
     assert panel.voxel[0].isHidden()
 
 
+def test_the_colours_of_a_picture_are_no_axis_of_its_psf(
+    dock: Callable[..., Any], settle: Callable[[Any], None]
+) -> None:
+    """The PSF of a picture was three voxels wide, as many as there are colours."""
+    widget = dock((64, 64), scale=(0.1, 0.1), units=("um", "um"))
+    settle(widget)
+    grey = widget.generate.generated.psf
+    colours = (255 * NOISE((64, 64, 3))).astype(np.uint8)
+    picture = widget.viewer.add_image(colours, rgb=True, name="picture", scale=(0.1, 0.1), units=("um", "um"))
+    widget.generate.image_box.choose(picture)
+    widget.doctor.image_box.choose(picture)
+    settle(widget)
+    assert widget.generate.generated.psf.shape == grey.shape
+    assert grey.shape[0] == grey.shape[1] > 3
+    psf = widget.viewer.add_image(sick_bead()[4], name="bead PSF", scale=(0.1, 0.1), units=("um", "um"))
+    assert widget.doctor._snapshot(psf).image_shape == (64, 64)
+
+
 def test_the_size_holds_the_share_asked_for_or_is_set_by_hand(
     dock: Callable[..., Any], settle: Callable[[Any], None]
 ) -> None:

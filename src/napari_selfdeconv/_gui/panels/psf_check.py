@@ -143,10 +143,14 @@ class DoctorPanel(QWidget):
         image = self.image_box.layer
         if image is psf or (image is not None and image.ndim not in (2, 3)):
             image = None
+        shape = None
+        if image is not None and not image.multiscale:
+            # Without the colours of a picture, which are the last axis of its data.
+            shape = tuple(map(int, image.data.shape[: image.ndim]))
         return PsfSnapshot(
             data=psf.data,
             voxel_um=voxel_um(psf),
-            image_shape=None if image is None or image.multiscale else tuple(map(int, image.data.shape)),
+            image_shape=shape,
             image_voxel_um=None if image is None else voxel_um(image),
         )
 

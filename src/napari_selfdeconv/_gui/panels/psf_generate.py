@@ -140,7 +140,10 @@ class GeneratePanel(QWidget):
         if problem is not None:
             raise problem
         image = self.image_box.layer
-        extent = image.data.shape[-ndim:] if image is not None and not image.multiscale else (65,) * ndim
+        extent = (65,) * ndim
+        if image is not None and not image.multiscale:
+            # Without the colours of a picture, which are the last axis of its data.
+            extent = image.data.shape[: image.ndim][-ndim:]
         shape = tuple(int(box.value()) for box in self.sizes[-ndim:]) if self.fixed.isChecked() else None
         if shape is not None:
             PsfParameters(optics=optics, voxel_um=voxel, shape=shape)  # raises an error if a size is wrong
