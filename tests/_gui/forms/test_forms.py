@@ -206,6 +206,23 @@ def test_a_psf_of_other_voxels_is_resampled_and_that_is_said() -> None:
         MeasuredPsf(snapshot(psf, None)).kernel(snapshot(np.zeros((4, 8, 8)), None))
 
 
+@pytest.mark.parametrize("clean", [False, True])
+def test_a_voxel_size_that_only_one_of_image_and_psf_states_is_said(clean: bool) -> None:
+    """A PSF of other voxels than the image would be used without a word."""
+    psf, image = np.outer([1, 2, 1], [1, 2, 1]) / 16.0, np.zeros((32, 32))
+    for own, wanted, one, other, size in (
+        ((0.2, 0.1), None, "image", "PSF", "0.2 × 0.1 µm"),
+        (None, (0.3, 0.1), "PSF", "image", "0.3 × 0.1 µm"),
+    ):
+        made, notes = MeasuredPsf(snapshot(psf, own), clean=clean).kernel(snapshot(image, wanted))
+        said = f"The {one} 'a' has no voxel size, so its voxels are taken to be those of the {other}, {size}."
+        assert notes[0].startswith(said)
+        assert made.shape == psf.shape
+    for size in (None, (0.2, 0.1)):
+        _, notes = MeasuredPsf(snapshot(psf, size), clean=clean).kernel(snapshot(image, size))
+        assert not any("has no voxel size" in note for note in notes)
+
+
 def test_a_generated_psf_fits_the_image() -> None:
     from napari_selfdeconv.config.optics import Optics
 

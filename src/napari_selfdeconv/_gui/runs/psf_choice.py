@@ -97,12 +97,14 @@ class MeasuredPsf:
             )
             flat = self.source.ndim == 2
             raise ConfigError(f"{words}, or choose time or channel for its first axis" if flat else words)
+        unsure = _voxels_unknown(self.source, image)
         if not self.clean:
-            return api.fit_to_voxels(psf, own, wanted)
+            fitted, notes = api.fit_to_voxels(psf, own, wanted)
+            return fitted, [*unsure, *notes]
         if own is None or wanted is None:
             own = wanted = None
         prepared, report = api.prepare_psf(psf, voxel_um=own, target_voxel_um=wanted, max_shape=image.data.shape)
-        return prepared, [*report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
+        return prepared, [*unsure, *report.warnings, f"The PSF was prepared: {'; '.join(report.did)}."]
 
     def whole_kernel(self, image: LayerSnapshot) -> tuple[np.ndarray, list[str]]:
         """Return the same as `kernel`."""
@@ -118,6 +120,19 @@ class MeasuredPsf:
 
 
 Psf = GeneratedPsf | MeasuredPsf | GivenPsf
+
+
+def _voxels_unknown(psf: LayerSnapshot, image: LayerSnapshot) -> list[str]:
+    """Say that the PSF is used voxel for voxel because only one of the two states its voxel size."""
+    if (psf.voxel_um is None) == (image.voxel_um is None):
+        return []
+    nameless, sizes = ("image", psf.voxel_um) if image.voxel_um is None else ("PSF", image.voxel_um)
+    layer, other = (image, "PSF") if image.voxel_um is None else (psf, "image")
+    size = " × ".join(f"{one:g}" for one in sizes or ())
+    return [
+        f"The {nameless} '{layer.name}' has no voxel size, so its voxels are taken to be those of the {other}, "
+        f"{size} µm. If they are not, write their size to the layer (PSF tools …) and start again."
+    ]
 
 
 def optics_record(psfs: Sequence[Psf]) -> dict[str, Any]:
