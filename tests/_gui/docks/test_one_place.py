@@ -245,3 +245,35 @@ def test_generated_is_a_choice_by_hand_and_a_psf_in_use_that_is_repaired_is_used
     assert form.layer_box.layer is not add_psf(viewer, "generate")
     repaired = add_psf(viewer, "check")
     assert form.layer_box.layer is repaired
+
+
+def test_the_psf_follows_the_image_until_one_is_chosen(open_dock: Callable[..., Any]) -> None:
+    dock = open_dock()
+    viewer, box = dock.viewer, dock.psf_form.layer_box
+    flat, other = viewer.layers["spots"], viewer.add_image(np.ones((32, 32)), name="day 2", **PLACED)
+    stack = viewer.add_image(np.ones((8, 32, 32)), name="stack")
+    psfs = {name: viewer.add_image(np.ones((3, 3)), name=name, visible=False) for name in ("day 2 PSF", "any PSF")}
+    deep = viewer.add_image(np.ones((3, 3, 3)), name="deep PSF", visible=False)
+    assert box.layer is viewer.layers["spots PSF"]
+    for image, psf in ((other, psfs["day 2 PSF"]), (stack, deep), (flat, viewer.layers["spots PSF"])):
+        dock.image_box.choose(image)
+        assert box.layer is psf
+    dock.image_box.choose(stack)
+    dock.axes_form.meanings[0].setCurrentIndex(dock.axes_form.meanings[0].findText("time"))
+    assert box.layer.ndim == 2
+    box.choose(psfs["any PSF"])
+    for image in (other, flat):
+        dock.image_box.choose(image)
+        assert box.layer is psfs["any PSF"]
+
+
+@pytest.mark.parametrize("kind", ["main", "compare"])
+def test_a_psf_of_other_axes_is_refused_before_the_run(open_dock: Callable[..., Any], kind: str) -> None:
+    """The run began, imported, and added a preview layer, before it said so."""
+    dock = open_dock()
+    if kind == "compare":
+        dock = open_compare(dock.viewer, dock.viewer.layers["spots"])
+    dock.psf_form.layer_box.choose(dock.viewer.add_image(np.ones((3, 3, 3)), name="deep PSF", visible=False))
+    dock.run_panel.train_button.click()
+    assert not dock.busy
+    assert "'deep PSF' has 3 axes and the image 'spots' has 2" in dock.run_panel.status.text()

@@ -29,7 +29,8 @@ _TEXT_EDGE, _WIDEST_LIST = 12, 700
 class LayerBox(QWidget):
     """The viewer's layers of one kind; a choice is a layer, not a name, so it survives renaming.
 
-    Until the user picks one, a layer for which ``prefers`` is true is chosen: the selected one, else the newest.
+    Until the user picks one, one of the layers for which ``prefers`` is true is chosen. Of those with the highest
+    ``suits`` it is the present one, else the selected one, else the newest.
     ``offers`` decides which layers are offered.
     Signal ``layer_changed`` carries the layer now chosen, or None.
 
@@ -50,8 +51,10 @@ class LayerBox(QWidget):
         kind: type[Layer] = Image,
         offers: Callable[[Any], bool] = lambda layer: role(layer) != SWIPE,
         none_text: str = "",
+        suits: Callable[[Any], int] = lambda _: 0,
     ) -> None:
         super().__init__()
+        self._suits = suits
         self._viewer, self._prefers, self._offers = viewer, prefers, offers
         self._kind, self._none = kind, none_text
         self.picked = False
@@ -134,6 +137,8 @@ class LayerBox(QWidget):
 
     def _favourite(self, there: Sequence[Any]) -> Any:
         liked = [layer for layer in there if self._prefers(layer)]
+        best = max(map(self._suits, liked), default=0)
+        liked = [layer for layer in liked if self._suits(layer) == best]
         for candidate in (self.layer, self._viewer.layers.selection.active):
             if candidate in liked:
                 return candidate

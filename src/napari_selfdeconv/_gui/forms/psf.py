@@ -19,7 +19,7 @@ from napari_selfdeconv._gui.forms.problems import FieldError, voxel_problem
 from napari_selfdeconv._gui.forms.psf_size import PsfSizeNote
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
 from napari_selfdeconv._gui.layers.exchange import snapshot
-from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf, Psf
+from napari_selfdeconv._gui.runs.psf_choice import GeneratedPsf, MeasuredPsf, Psf, check_axes
 from napari_selfdeconv.errors import ConfigError
 
 
@@ -37,7 +37,10 @@ class PsfForm(QWidget):
         self.from_layer.setToolTip("Use the PSF of a layer: a measured bead, or a PSF that was computed before")
         self.generated = QRadioButton("Generated")
         self.generated.setToolTip("Computed from the optics of the microscope, by Richards & Wolf")
-        self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF")
+        self._image: Image | None = None
+        # Axes of the image, or of one frame of a series; 0 if that is not known yet.
+        self._ndim = 0
+        self.layer_box = LayerBox(viewer, looks_like_psf, "The layer that holds the PSF", suits=self._suits)
         self.clean = QCheckBox("Clean up (background, centre, crop)")
         self.clean.setToolTip("For a measured bead; a computed PSF is used as it is")
         self._shared = microscope_of(viewer)
@@ -53,7 +56,6 @@ class PsfForm(QWidget):
         self.tools.setToolTip("Generate with a picture, confocal, mismatch; check and repair; beads")
         self._filling = False
         self._viewer = viewer
-        self._image: Image | None = None
         self._n_channels = 1
         self._build()
         self.layer_box.layer_changed.connect(self._on_layer)
@@ -76,11 +78,13 @@ class PsfForm(QWidget):
         """Return the PSF that is chosen, or that of ``layer``; ConfigError if it cannot be used."""
         if layer is None and self.generated.isChecked():
             return self._generated(self._shared.optics, image)
-        layer = layer or self.layer_box.layer
+        layer = self.layer_box.layer if layer is None else layer
         if layer is None:
             raise ConfigError("No PSF chosen: choose the layer that holds it, or 'Generated'.")
         if layer is image:
             raise ConfigError("The PSF is the image itself: choose the layer that holds the PSF, or 'Generated'.")
+        if self._ndim and image is self._image and image is not None:
+            check_axes(layer.name, layer.ndim, image.name, self._ndim)
         return MeasuredPsf(snapshot(layer), clean=self.clean.isChecked())
 
     def psfs(self, image: Image | None, layers: Sequence[Image] | None) -> tuple[Psf, ...]:
@@ -123,12 +127,21 @@ class PsfForm(QWidget):
         before = self.voxel_fields.sizes()
         self._image, self._n_channels, self._filling = image, channels, True
         self._shared.image_id = self._image_id
+        known = ndim if ndim is not None or image is None else image.ndim
+        self._ndim = known if known in (2, 3) else 0
         self.lens.follow(image)
         self.voxel_fields.follow(image, ndim)
         self._filling = False
+        self.layer_box.refresh()
         self._show()
         if self.voxel_fields.sizes() != before:
             self.changed.emit()
+
+    def _suits(self, layer: Image) -> int:
+        """Return how well a PSF layer suits the image: by its name, else by the number of its axes."""
+        if self._image is None or (self._ndim and layer.ndim != self._ndim):
+            return 0
+        return 2 if layer.name.startswith(f"{self._image.name} PSF") else 1
 
     @property
     def _image_id(self) -> str:

@@ -90,13 +90,7 @@ class MeasuredPsf:
         from napari_selfdeconv import api
 
         psf, own, wanted = np.asarray(self.source.data), self.source.voxel_um, image.voxel_um
-        if self.source.ndim != image.ndim:
-            words = (
-                f"the PSF '{self.source.name}' has {self.source.ndim} axes and the image "
-                f"'{image.name}' has {image.ndim}: choose a PSF with as many axes as the image"
-            )
-            flat = self.source.ndim == 2
-            raise ConfigError(f"{words}, or choose time or channel for its first axis" if flat else words)
+        check_axes(self.source.name, self.source.ndim, image.name, image.ndim)
         unsure = _voxels_unknown(self.source, image)
         if not self.clean:
             fitted, notes = api.fit_to_voxels(psf, own, wanted)
@@ -120,6 +114,16 @@ class MeasuredPsf:
 
 
 Psf = GeneratedPsf | MeasuredPsf | GivenPsf
+
+
+def check_axes(psf: str, psf_ndim: int, image: str, ndim: int) -> None:
+    """Raise ConfigError unless the PSF has as many axes as the image, or as a frame of it."""
+    if psf_ndim != ndim:
+        words = (
+            f"The PSF '{psf}' has {psf_ndim} axes and the image '{image}' has {ndim}: "
+            "choose a PSF with as many axes as the image"
+        )
+        raise ConfigError(f"{words}, or choose time or channel for its first axis" if psf_ndim == 2 else words)
 
 
 def _voxels_unknown(psf: LayerSnapshot, image: LayerSnapshot) -> list[str]:
