@@ -73,10 +73,10 @@ def test_a_blurred_result_becomes_sharper_and_explains_the_image(
     blurred = gaussian_filter(truth, 1.0)
     made, count, expected = refined(blurred, image, psf, far)
     assert count in STACK_COUNTS
-    assert error(made, truth) < 0.8 * error(blurred, truth)
+    assert error(made, truth) < 0.85 * error(blurred, truth)
     assert made.min() >= 0
     # What is left is little more than the noise of the photons.
-    assert np.mean((image - expected) ** 2 / (expected - OFFSET).clip(1)) < 1.6
+    assert np.mean((image - expected) ** 2 / (expected - OFFSET).clip(1)) < 2.2
 
 
 def test_the_light_of_a_result_does_not_matter(stack: tuple[Array, Array, Array, FarLight]) -> None:

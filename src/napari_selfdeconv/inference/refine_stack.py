@@ -23,8 +23,9 @@ from napari_selfdeconv.restoration.open_operator import OpenOperator
 from napari_selfdeconv.restoration.weighted_richardson_lucy import iterate_weighted_richardson_lucy
 from napari_selfdeconv.stop_token import StopToken
 
-#: Iterations that are compared; the next is tried only if the one before it helped. More gained less than 0.1 dB.
-STACK_COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80)
+#: Iterations that are compared; the next is tried only if the one before it helped. 80 gained up to 0.5 dB more on
+#: simulated stacks. On a recorded nucleus, whose PSF is known less well, flat patches and a dark rim came with them.
+STACK_COUNTS = (1, 2, 3, 5, 8, 12, 20, 30)
 _HELD_OUT_PERCENT = 4.0
 # With fewer held-out pixels than this the choice is not reliable.
 _FEWEST = 8
