@@ -177,12 +177,11 @@ def _stack(data: Path) -> str:
             f"{float(row['first']):.2f}",
             f"{float(row['last']):.2f}",
             f"{100 * float(row['equal']):.1f} %",
-            f"{float(row['seconds']):.0f}" if row["method"] != "input" else "",
         ]
         for row in rows
     ]
     error = {row["method"]: row["error"] for row in read_table(data, "nucleus_held_out")}
-    return table(["", "first plane", "last plane", "equal neighbours", "seconds"], lines) + (
+    return table(["", "first plane", "last plane", "equal neighbours"], lines) + (
         "\n\nWith a compact PSF, 4 % of the voxels were kept from every method. There g(result) misses the image "
         f"by {error['quick']} units with `quick` and {error['RL auto']} with RL auto. The best other settings "
         f"give {error['RL 500']} (RL, 500 iterations) and {error['TV 0.0005']} (TV), the image {error['input']}."
