@@ -199,7 +199,8 @@ def said(image: Array, method: Classical) -> list[str]:
 def test_light_that_the_median_guard_takes_is_said() -> None:
     few = np.random.default_rng(1).poisson(0.3, (40, 40)).astype(np.uint8)
     for name in ("rl", "wiener"):
-        (warning,) = said(few, Classical(method=name, median_guard=True))
+        # Of noise alone RL also says that it takes one iteration.
+        warning, *_ = said(few, Classical(method=name, median_guard=True))
         assert "% of the light above the darkest pixel is missing" in warning
         assert "leave it off where the image counts few photons" in warning
         if name != "wiener":
