@@ -41,8 +41,8 @@ from napari_selfdeconv.training.untrained import build_initial, use_initial
 _E = TypeVar("_E", Event, Event | StepDone)
 
 WITHOUT_TRAINING = (
-    "This stack is not trained on: refined with the whole PSF, the result of the initial weights was as good or "
-    "better on simulated stacks. To train all the same, continue from its model, or set far_light_training."
+    "This stack is not trained on: refined with the whole PSF, results of simulated stacks were on average no "
+    "better with training. To train all the same, continue from its model, or set far_light_training."
 )
 
 

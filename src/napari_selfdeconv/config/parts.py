@@ -112,8 +112,8 @@ class StartSettings(Settings):
         of g(f(x)). Without this the network learns the clipping bias as background. Clipping is detected from the
         residual of the initial weights.
     far_light_training : whether the initial weights are trained on a widefield stack that is refined with its
-        whole PSF. On simulated stacks the refined result was as good or better without training, and took a tenth
-        of the time.
+        whole PSF. On average the refined results of simulated stacks were no better with training, which took
+        ten times as long.
 
     Examples
     --------
