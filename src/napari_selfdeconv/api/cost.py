@@ -101,7 +101,7 @@ def psf_cost(
         inner = suggest_psf_shape(optics, voxel_um, image_shape)
         count = _WITH_BLOCKS if wants_two_grids(psf_shape) else ITERATIONS
         refined = STACK_COUNTS[-1] if config.result.refine else 0
-        if refined and config.start.pretrained and not config.start.far_light_training:
+        if refined and not config.trains_refined_stacks:
             steps = 0
         # Training has a first estimate of its own.
         estimates = 2 if steps else 1

@@ -104,7 +104,8 @@ def iter_train(
         raise ConfigError(f"all frames must have one shape, got {shapes}")
     weights, said_of_start = weights_to_begin(first, config, start_from)
     notes += said_of_start
-    if weights is not None and start_from is None and not _trains(first, config):
+    skips = first.scene_is_refined and start_from is None and not config.trains_refined_stacks
+    if skips and config.optimiser.steps:
         config = config.replace(steps=0)
         yield Warned(WITHOUT_TRAINING)
     choice = device.choose_device(config.compute.device, config.compute.precision)
@@ -216,11 +217,6 @@ def iter_train(
         choice=choice,
         stopped=ended and not run.converged and run.steps_done < config.optimiser.steps,
     )
-
-
-def _trains(problem: Problem, config: TrainConfig) -> bool:
-    """Return whether initial weights are trained on such an image (`StartSettings.far_light_training`)."""
-    return config.optimiser.steps == 0 or not problem.scene_is_refined or config.start.far_light_training
 
 
 def weights_to_begin(

@@ -86,6 +86,11 @@ class TrainConfig(Settings):
         return "open" if self.result.refine_border == "open" else self.boundary
 
     @property
+    def trains_refined_stacks(self) -> bool:
+        """Whether there is training on a widefield stack that is refined with its whole PSF."""
+        return self.optimiser.steps > 0 and (not self.start.pretrained or self.start.far_light_training)
+
+    @property
     def simulated_patches(self) -> int:
         """The number of patches of a batch that are blurred and made noisy again for the bootstrap: half of them.
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 Sizes = tuple[float, ...]
 # Numbers that differ less look the same in the fields.
 _SAME = 1e-4
-#: What a dock says that has added a PSF, if another was chosen by hand.
-STAYS = "The PSF that you have chosen stays: to use the new one, choose it where the PSF is asked for."
 # A value that is missing for several channels is listed once.
 _OF_CHANNEL = r" of channel \d+( \(.*\))?$"
 
@@ -337,21 +335,6 @@ class SharedMicroscope(QObject):
         self.optics = replace(self.optics, **{name: told[name] for name in untouched})
         # The voxel size may differ although the optics are the same.
         self.changed.emit()
-
-
-def use_psf(viewer: Any, layer: Image, repaired: Image | None = None) -> bool:
-    """Let all docks take the PSF from ``layer``, which a dock has added; return whether they do.
-
-    A PSF that the user has chosen by hand for the image at hand stays, unless ``layer`` is that PSF ``repaired``.
-    """
-    shared = microscope_of(viewer)
-    source = shared.source or PsfSource(generated=False)
-    there = {str(other.unique_id) for other in viewer.layers if other is not repaired}
-    by_hand = bool(source.chosen_for) and source.chosen_for == shared.image_id
-    if by_hand and (source.generated or source.layer_id in there):
-        return False
-    shared.set_source(replace(source, generated=False, layer_id=str(layer.unique_id), chosen_for=""))
-    return True
 
 
 _OF_VIEWERS: WeakKeyDictionary[Any, SharedMicroscope] = WeakKeyDictionary()

@@ -20,10 +20,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_selfdeconv._gui.forms.added_psf import STAYS, use_psf
 from napari_selfdeconv._gui.forms.beads import BeadsForm
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.forms.layout import in_a_row, scrolled
-from napari_selfdeconv._gui.forms.microscope import STAYS, use_psf
 from napari_selfdeconv._gui.layers.beads import COLOURS, add_psf, show_beads
 from napari_selfdeconv._gui.layers.exchange import LayerSnapshot, snapshot
 from napari_selfdeconv._gui.qt import existing

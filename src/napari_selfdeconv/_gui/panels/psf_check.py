@@ -7,10 +7,10 @@ from typing import Any
 from napari.layers import Image
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_selfdeconv._gui.forms.added_psf import use_psf
 from napari_selfdeconv._gui.forms.fields import Note
 from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input, looks_like_psf
 from napari_selfdeconv._gui.forms.layout import scrolled
-from napari_selfdeconv._gui.forms.microscope import use_psf
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, display_limits, voxel_um
 from napari_selfdeconv._gui.layers.follow import Follower
 from napari_selfdeconv._gui.panels.psf_picture import PsfPreview

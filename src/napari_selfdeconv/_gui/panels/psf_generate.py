@@ -8,10 +8,11 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QPushButton, QWidget
 
+from napari_selfdeconv._gui.forms.added_psf import STAYS, use_psf
 from napari_selfdeconv._gui.forms.fields import Note, NumberBox
 from napari_selfdeconv._gui.forms.layer_box import LayerBox, looks_like_input
 from napari_selfdeconv._gui.forms.layout import Section, in_a_row, labelled_grid, scrolled
-from napari_selfdeconv._gui.forms.microscope import STAYS, microscope_of, use_psf
+from napari_selfdeconv._gui.forms.microscope import microscope_of
 from napari_selfdeconv._gui.forms.optics import OpticsForm
 from napari_selfdeconv._gui.forms.problems import voxel_problem
 from napari_selfdeconv._gui.forms.voxels import VoxelFields
