@@ -229,3 +229,15 @@ def test_the_outlook_is_one_line() -> None:
     sentence = api.memory_outlook(preset("quick", 2, device="cpu"), (512, 512), (31, 31)).sentence
     assert sentence.startswith("about ")
     assert sentence.endswith(" free)")
+
+
+def test_the_outlook_of_a_stack_that_is_only_refined_has_no_training() -> None:
+    stack, whole = (40, 112, 112), (79, 223, 223)
+    config = preset("quick", 3, device="cpu")
+    refined = api.memory_outlook(config, stack, whole)
+    assert refined.training_bytes == 0
+    # The scene is many times the image, and so is the memory of its estimate.
+    assert refined.result_bytes > api.memory_outlook(config, stack, (21, 19, 19)).result_bytes
+    trained = api.memory_outlook(config.replace(far_light_training=True), stack, whole)
+    assert trained.training_bytes > 1e8
+    assert trained.result_bytes == refined.result_bytes

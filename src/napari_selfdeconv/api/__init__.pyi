@@ -38,6 +38,9 @@ from napari_selfdeconv.api.cost import psf_cost as psf_cost
 from napari_selfdeconv.api.deconvolution import Deconvolution as Deconvolution
 from napari_selfdeconv.api.deconvolution import deconvolve as deconvolve
 from napari_selfdeconv.api.deconvolution import iter_deconvolve as iter_deconvolve
+from napari_selfdeconv.api.expected_memory import Outlook as Outlook
+from napari_selfdeconv.api.expected_memory import is_only_refined as is_only_refined
+from napari_selfdeconv.api.expected_memory import outlook as outlook
 from napari_selfdeconv.api.image_part import channel_record as channel_record
 from napari_selfdeconv.api.image_part import check_one_image as check_one_image
 from napari_selfdeconv.api.image_part import read_selected as read_selected
@@ -78,8 +81,6 @@ from napari_selfdeconv.compute.device import Choice as Choice
 from napari_selfdeconv.compute.device import choose_device as choose_device
 from napari_selfdeconv.compute.device import free_memory_bytes as free_memory_bytes
 from napari_selfdeconv.compute.failures import translate_error as translate_error
-from napari_selfdeconv.compute.memory_budget import Outlook as Outlook
-from napari_selfdeconv.compute.memory_budget import outlook as outlook
 from napari_selfdeconv.config.chromatic import ChromaticShift as ChromaticShift
 from napari_selfdeconv.config.loss_terms import LossWeights as LossWeights
 from napari_selfdeconv.config.microscope import Microscope as Microscope

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from napari_selfdeconv.api.expected_memory import is_only_refined, outlook
 from napari_selfdeconv.compute.allocation import size_words
-from napari_selfdeconv.compute.memory_budget import outlook
 from napari_selfdeconv.config.optics import Optics
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
@@ -23,8 +23,6 @@ from napari_selfdeconv.restoration.open_operator import wants_two_grids
 _OF_PATCH, _OF_IMAGE = 2, 40
 # Number of full iterations that take as long as the iterations of blocks and the few after them.
 _WITH_BLOCKS = 20
-# Memory that far light takes, in float32 volumes of the image and of the PSF.
-_FAR_VOLUMES = 12
 # Larger volumes are not timed: their time is proportional to their size, border included.
 _TIMED = 2**18
 # Less memory than this, in bytes, is shown as 0 MB.
@@ -96,25 +94,24 @@ def psf_cost(
     share = share_in_stack(psf_shape, optics, voxel_um, image_shape)
     inner = tuple(psf_shape)
     optimiser = config.optimiser
-    seconds, far, steps = 0.0, 0, optimiser.steps
+    seconds, steps = 0.0, 0 if is_only_refined(config, psf_shape, image_shape) else optimiser.steps
     if has_far_light(psf_shape, image_shape):
         inner = suggest_psf_shape(optics, voxel_um, image_shape)
         count = _WITH_BLOCKS if wants_two_grids(psf_shape) else ITERATIONS
         refined = STACK_COUNTS[-1] if config.result.refine else 0
-        if refined and not config.trains_refined_stacks:
-            steps = 0
         # Training has a first estimate of its own.
         estimates = 2 if steps else 1
         seconds = (estimates * count + refined) * _far_seconds(image_shape, psf_shape)
-        far = 4 * _FAR_VOLUMES * (math.prod(image_shape) + math.prod(psf_shape))
     patch = [min(optimiser.patch, n) for n in image_shape]
     seconds += _OF_PATCH * steps * optimiser.batch_size * _seconds(patch, inner)
-    memory = outlook(config, image_shape, inner, TileConfig(), precision="float32", free_bytes=None)
+    memory = outlook(
+        config, image_shape, psf_shape, TileConfig(), precision="float32", free_bytes=None, compact=inner
+    )
     return PsfCost(
         shape=tuple(psf_shape),
         share=share,
         seconds=seconds + _OF_IMAGE * _seconds(image_shape, inner),
-        memory_bytes=max(memory.training_bytes, memory.result_bytes, far),
+        memory_bytes=max(memory.training_bytes, memory.result_bytes),
     )
 
 

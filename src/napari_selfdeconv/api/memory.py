@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from napari_selfdeconv.api.expected_memory import Outlook, outlook
 from napari_selfdeconv.compute import device
-from napari_selfdeconv.compute.memory_budget import Outlook, outlook
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 

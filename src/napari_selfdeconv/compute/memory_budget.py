@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from napari_selfdeconv.arrays.tiling import read_shape, tile_context
+from napari_selfdeconv.arrays.tiling import read_shape
 from napari_selfdeconv.compute.allocation import size_words
-from napari_selfdeconv.compute.memory_model import tile_bytes, training_bytes, whole_bytes
+from napari_selfdeconv.compute.memory_model import tile_bytes, training_bytes
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.errors import ConfigError
@@ -21,81 +21,11 @@ _LEAST_PATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
-    """The memory that a run is expected to take, beyond what the process holds.
-
-    Attributes
-    ----------
-    training_bytes, result_bytes : at the peak of training, and of the prediction.
-    free_bytes : on the device; None if not known.
-
-    Examples
-    --------
-    >>> Outlook(training_bytes=300_000_000, result_bytes=500_000_000, free_bytes=None).sentence
-    'about 300 MB for training, 500 MB for the result'
-    """
-
-    training_bytes: int
-    result_bytes: int
-    free_bytes: int | None
-
-    @property
-    def sentence(self) -> str:
-        """The outlook in words, for one line."""
-        training = f"{size_words(self.training_bytes)} for training, " if self.training_bytes else ""
-        text = f"about {training}{size_words(self.result_bytes)} for the result"
-        return text if self.free_bytes is None else f"{text} ({size_words(self.free_bytes)} free)"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fitted:
     """Settings that fit, and a sentence about the changes ("" without changes)."""
 
     config: TrainConfig
     note: str = ""
-
-
-def outlook(
-    config: TrainConfig,
-    shape: Sequence[int],
-    psf_shape: Sequence[int],
-    tiles: TileConfig,
-    *,
-    precision: str,
-    free_bytes: int | None,
-    frames: int = 1,
-) -> Outlook:
-    """Estimate the memory of training on an image of ``shape`` and of deconvolving it.
-
-    Parameters
-    ----------
-    config : settings of the run.
-    shape, psf_shape : shapes of an image and of the PSF, voxels.
-    tiles : size of the tiles, or the share of the memory they may take.
-    precision : "float32" or "bfloat16".
-    free_bytes : on the device; None if not known.
-    frames : how many frames training holds.
-
-    Examples
-    --------
-    >>> from napari_selfdeconv.config.presets import preset
-    >>> sizes = (512, 512), (31, 31)
-    >>> found = outlook(preset("quick", 2), *sizes, TileConfig(), precision="float32", free_bytes=None)
-    >>> 1e8 < found.training_bytes < 1e9
-    True
-    """
-    budget = 1e15 if free_bytes is None else free_bytes
-    # The filters are not known yet; they seldom reach further than the PSF is wide.
-    context = tile_context(
-        config.network.levels, psf_shape if config.network.inverse_channels else [0] * len(shape)
-    )
-    tile = result_tile(config, shape, psf_shape, tiles, context, precision=precision, free_bytes=budget)
-    read = read_shape(shape, tile, context)
-    return Outlook(
-        training_bytes=training_bytes(config, shape, psf_shape, precision=precision, frames=frames),
-        result_bytes=tile_bytes(config, read, psf_shape, precision=precision) + whole_bytes(shape),
-        free_bytes=free_bytes,
-    )
 
 
 def fit_training(

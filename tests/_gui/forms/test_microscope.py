@@ -19,6 +19,7 @@ from napari_selfdeconv._gui.docks.compare import open_compare
 from napari_selfdeconv._gui.docks.psf import open_psf
 from napari_selfdeconv._gui.forms.microscope import TypedOptics, microscope_of
 from napari_selfdeconv._gui.forms.psf import PsfForm
+from napari_selfdeconv._gui.forms.train import REFINED, describe
 from napari_selfdeconv._gui.layers.exchange import METADATA_KEY, snapshot
 from napari_selfdeconv._gui.layers.file_record import RECORD_KEY
 
@@ -401,3 +402,26 @@ def test_the_light_held_is_said_and_the_whole_stack_offered(open_dock: Callable[
         )
     )
     assert size.note.text() == ""
+
+
+def test_a_stack_that_is_only_refined_is_said_to_be(open_dock: Callable[..., Any], qtbot: Any) -> None:
+    stack = np.random.default_rng(0).random((16, 24, 24)).astype(np.float32)
+    dock = open_dock(image=stack, scale=(0.3, 0.12, 0.12), units=("um",) * 3, show=True)
+    form, train = dock.psf_form, dock.train_form
+    form.generated.click()
+    microscope_of(dock.viewer).set_optics(TypedOptics(na=1.2, wavelength_um=0.52, refractive_index=1.33))
+    qtbot.waitUntil(lambda: "%" in form.size_note.note.text(), timeout=20_000)
+    assert train.note.text() == REFINED
+    assert "for training" not in dock.memory_note.text()
+    assert "for the result" in dock.memory_note.text()
+    train.pretrained.setChecked(False)
+    assert "random weights" in train.note.text()
+    assert "for training" in dock.memory_note.text()
+    train.pretrained.setChecked(True)
+    assert train.note.text() == REFINED
+    train.preset.setCurrentText("instant")
+    assert train.note.text() == describe("instant", 3)
+    train.preset.setCurrentText("quick")
+    form.size_note.whole.setChecked(False)
+    assert train.note.text() == describe("quick", 3)
+    assert "for training" in dock.memory_note.text()

@@ -25,7 +25,7 @@ from napari_selfdeconv._gui.panels.camera import CameraPanel
 from napari_selfdeconv._gui.panels.compare_row import CompareRow
 from napari_selfdeconv._gui.panels.interrupted import InterruptedRow
 from napari_selfdeconv._gui.panels.live import LivePreview
-from napari_selfdeconv._gui.panels.memory_note import MemoryNote
+from napari_selfdeconv._gui.panels.memory_note import MemoryNote, trains_nothing
 from napari_selfdeconv._gui.panels.model import ModelPanel
 from napari_selfdeconv._gui.panels.preview import PreviewPanel
 from napari_selfdeconv._gui.panels.run import RunPanel
@@ -302,7 +302,9 @@ class DeconvolveWidget(DockBase):
             self.run_panel.forget()
 
     def _on_inputs(self) -> None:
-        self.memory_note.follow(self.inputs())
+        inputs = self.inputs()
+        self.memory_note.follow(inputs)
+        self.train_form.say_refined(trains_nothing(inputs))
 
     def _connect(self) -> None:
         self.image_box.layer_changed.connect(self._on_image)

@@ -28,8 +28,9 @@ class PsfSizeNote(QWidget):
         self.whole = QCheckBox("Whole stack")
         self.whole.setChecked(True)
         self.whole.setToolTip(
-            "Subtract the light that a widefield microscope spreads far through the stack, before the network is "
-            "trained. Without this, training is faster and haze stays. Richardson-Lucy, RL-TV and TV always do it."
+            "Subtract the light that a widefield microscope spreads far through the stack, and refine the result "
+            "with the whole PSF. Without this, the network is trained on the stack and haze stays. "
+            "Richardson-Lucy, RL-TV and TV always use the whole PSF."
         )
         self.runs = RunController(self)
         self.whole.toggled.connect(self._say)

@@ -15,6 +15,11 @@ from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 
 DEFAULT = "quick"
+#: What is said of every preset that trains, for a stack with the whole PSF.
+REFINED = (
+    "No training step: the learned weights are applied to this widefield stack, and the result is refined "
+    "with its whole PSF. Continue training then trains."
+)
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
 
 
@@ -80,6 +85,7 @@ class TrainForm(QWidget):
         )
         self.note = Note()
         self._ndim = 2
+        self._trains_nothing = False
         self.advanced = QToolButton()
         self._build()
         for changed in (self.preset.currentIndexChanged, self.loss.currentIndexChanged, self.pretrained.toggled):
@@ -93,6 +99,11 @@ class TrainForm(QWidget):
         """Describe the presets for images with this many axes."""
         if ndim in (2, 3):
             self._ndim = ndim
+        self._describe()
+
+    def say_refined(self, trains_nothing: bool) -> None:
+        """Describe the preset for an image that a new run only refines, or for one that it trains on."""
+        self._trains_nothing = trains_nothing
         self._describe()
 
     def config(self, ndim: int) -> TrainConfig:
@@ -191,6 +202,8 @@ class TrainForm(QWidget):
             config = preset(self.preset.value(), self._ndim, pretrained=False)
             longer = ": two to three times as long" if config.optimiser.steps > 2 * own.optimiser.steps else ""
             self.note.say(f"{config.optimiser.steps} steps from random weights{longer}.")
+        elif self.trains and self._trains_nothing:
+            self.note.say(REFINED)
         else:
             self.note.say(describe(self.preset.value(), self._ndim))
         self.steps.setSpecialValueText(f"preset's ({config.optimiser.steps})")
