@@ -13,8 +13,7 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays import chunks
 from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Event, Progress, drain
-from napari_selfdeconv.inference import refine
-from napari_selfdeconv.inference.refine import COUNTS, Refiner
+from napari_selfdeconv.inference.refine import COUNTS, Refinement, Refiner
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.simulate import cells_2d
@@ -61,7 +60,8 @@ def test_what_a_smooth_result_has_missed_is_brought_back(ndim: int, offset: floa
     refined = refined_by(refiner, smooth + np.float32(offset), image + np.float32(offset), boundary) - offset
     assert refiner.iterations in COUNTS
     assert error(refined, truth) < 0.7 * error(smooth, truth)
-    assert refined.mean() == pytest.approx(image.mean(), rel=3e-3)
+    # With an open border light of the image comes from outside, and leaves it.
+    assert refined.mean() == pytest.approx(image.mean(), rel=3e-3 if boundary == "reflect" else 5e-3)
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "open"])
@@ -116,6 +116,32 @@ def test_more_noise_never_asks_for_more() -> None:
     assert found[0] > found[-1]
 
 
+@pytest.mark.parametrize("shape", [(288, 288), (24, 64, 64)])
+def test_noise_that_neighbours_share_is_not_sharpened(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    truth = gaussian_filter((random.random(shape) > 0.99) * 9.0, 0.8).astype(np.float32)
+    noise = gaussian_filter(random.normal(0, 1, shape), (0.8, 0.8), axes=(-2, -1))
+    image = (blurred(truth) + 0.1 * noise / noise.std()).astype(np.float32)
+    refiner = refiner_here()
+    assert np.array_equal(refined_by(refiner, truth, image), truth)
+    assert refiner.noise_is_shared
+    # Pixels that are held out alone are predicted better, and the result is worse.
+    monkeypatch.setattr(Refiner, "_fits_noise", lambda *_: False)
+    fooled = refiner_here()
+    assert error(refined_by(fooled, truth, image), truth) > 0.3 * truth.std()
+    assert not fooled.noise_is_shared
+
+
+def test_structure_is_not_taken_for_shared_noise() -> None:
+    truth, image = measured(2, 0.005)
+    refiner = refiner_here()
+    refined_by(refiner, gaussian_filter(truth, 1.0), image)
+    assert refiner.iterations
+    assert not refiner.noise_is_shared
+
+
 def test_specks_do_not_become_stars() -> None:
     truth, image = measured(2, 0.005)
     salted = np.where(np.random.default_rng(1).random(image.shape) < 0.01, 1.0, image).astype(np.float32)
@@ -161,10 +187,12 @@ def test_a_large_result_is_refined_chunk_by_chunk(boundary: str, monkeypatch: py
     truth, image = measured(2, 0.005)
     truth, image = np.concatenate([truth] * 3), np.concatenate([image] * 3)
     smooth = gaussian_filter(truth, 1.0)
-    whole = refined_by(Refiner(torch.device("cpu"), (30, 0.0)), smooth, image, boundary)
+    whole = refined_by(Refiner(torch.device("cpu"), Refinement(30)), smooth, image, boundary)
     monkeypatch.setattr(chunks, "_CHUNK_SIZE", 2000)
     assert len(list(chunks.chunks(smooth.shape, 15))) > 2
-    off = (refined_by(Refiner(torch.device("cpu"), (30, 0.0)), smooth, image, boundary) - whole) / np.ptp(whole)
+    off = (refined_by(Refiner(torch.device("cpu"), Refinement(30)), smooth, image, boundary) - whole) / np.ptp(
+        whole
+    )
     assert np.quantile(np.abs(off), 0.9999) < 4e-3
     assert np.abs(off).max() < 2e-2  # two pixels, whatever is read around a chunk: rounding decides there
     assert np.sqrt(np.mean(off**2)) < 1e-4
@@ -179,7 +207,7 @@ def test_rounding_errors_do_not_grow() -> None:
     results = []
     for start in (smooth, disturbed):
         refiner = refiner_here()
-        refiner._choice = refine._Choice(100, 0.0)
+        refiner.chosen = Refinement(100)
         results.append(refined_by(refiner, start, image))
     assert np.abs(results[1] - results[0]).max() < 1e-4 * np.ptp(results[0])
 

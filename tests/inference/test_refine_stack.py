@@ -14,8 +14,7 @@ from scipy.signal import fftconvolve
 from napari_selfdeconv.events import Tick, drain
 from napari_selfdeconv.holdout.held_out import surely_less
 from napari_selfdeconv.inference.refine import Refiner
-from napari_selfdeconv.inference.refine_stack import STACK_COUNTS, refine_stack, tv_weight
-from napari_selfdeconv.physics.camera import Background
+from napari_selfdeconv.inference.refine_stack import STACK_COUNTS, refine_stack
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.psf.near import near_shape
 from napari_selfdeconv.restoration.far_light import FarLight, estimate_far_light
@@ -161,25 +160,3 @@ def test_a_gain_within_three_standard_errors_is_not_sure() -> None:
     step = noise.std() / np.sqrt(errors.size)
     assert surely_less(errors + noise - 3.2 * step, errors)
     assert not surely_less(errors + noise - 2.8 * step, errors)
-
-
-def test_total_variation_falls_with_the_root_of_the_photons() -> None:
-    light = np.random.default_rng(0).uniform(0, 400, FIELD).astype(np.float32)
-    everywhere = PixelWeights(np.ones(FIELD, bool))
-
-    def weight(image: Array, gain: float, weights: PixelWeights = everywhere) -> float:
-        return tv_weight(image + OFFSET, Background(OFFSET - 2.0, 2.0, gain), weights)
-
-    few = weight(light, 1.0)
-    assert few == pytest.approx(1e-3 * np.sqrt(200 / 400), rel=0.01)
-    assert weight(4 * light, 1.0) == pytest.approx(few / 2)
-    # Units of the image do not matter, nor do pixels that are no measurement.
-    assert weight(7 * light, 7.0) == pytest.approx(few)
-    values = np.ones(FIELD, np.float32)
-    values[2:4] = 0
-    assert weight(np.where(values > 0, light, np.float32(60_000)), 1.0, PixelWeights(values)) == pytest.approx(
-        few, rel=0.01
-    )
-    assert weight(light, 0.0) == 1e-3
-    assert weight(light / 1000, 1.0) == 2e-3
-    assert weight(light * 1000, 1.0) == 1e-4

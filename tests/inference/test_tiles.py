@@ -140,7 +140,7 @@ def test_many_iterations_of_refinement_in_tiles_give_the_whole(
     """It was off by 1.1e-3 and 2.2e-3: rounding errors grew in flat places, and the tiles saw too little."""
 
     def choose(self: Refiner, *_: object) -> Iterator[Tick]:
-        self._choice = refine._Choice(200, 0.0)
+        self.chosen = refine.Refinement(200)
         return iter(())
 
     monkeypatch.setattr(Refiner, "choose", choose)

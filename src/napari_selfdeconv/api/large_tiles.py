@@ -30,7 +30,7 @@ from napari_selfdeconv.inference.predict import (
     predict_with,
 )
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.inference.refine import Refiner, refinement_reach
+from napari_selfdeconv.inference.refine import Refinement, Refiner, refinement_reach
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import WeightsOf
 from napari_selfdeconv.network.model import Model
@@ -57,7 +57,7 @@ class TileWork:
     scale: Standardizer
     gain: float = 1.0
     offset: float = 0.0
-    chosen: tuple[int, float] | None = None
+    chosen: Refinement | None = None
     light: Light | None = None
     light_factor: float | None = None
     black: float | None = None
@@ -66,7 +66,7 @@ class TileWork:
     @property
     def iterations(self) -> int | None:
         """Of the refinement; None without."""
-        return None if self.chosen is None else self.chosen[0]
+        return None if self.chosen is None else self.chosen.iterations
 
     def reach(self, psf_shape: Sequence[int]) -> tuple[int, ...]:
         """Return how many voxels around a tile `finish` needs, on each axis."""
@@ -122,7 +122,7 @@ class TileWork:
             scale=Standardizer(**values["scale"]),
             gain=values["gain"],
             offset=values["offset"],
-            chosen=None if chosen is None else (int(chosen[0]), float(chosen[1])),
+            chosen=None if chosen is None else Refinement(*chosen),
             light=None if light is None else Light(**light),
             light_factor=values.get("light_factor"),
             black=values.get("black"),

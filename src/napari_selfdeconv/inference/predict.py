@@ -32,6 +32,11 @@ CLIPPED = (
     "This image is clipped at its lowest value, which makes dark places brighter than their light. "
     "The result corrects this, so its mean is below the mean of the image."
 )
+NOISE_IS_SHARED = (
+    "Neighbouring pixels share their noise, as after a filter, a registration or a change of pixel size. "
+    "Richardson-Lucy would sharpen this noise, so the result was not refined, and grain in it may be noise. Use "
+    "the image as it was recorded, if you have it."
+)
 
 
 def predict(
@@ -148,8 +153,12 @@ def choose_refinement(
     refiner: Refiner, result: NDArray[np.float32], problem: Problem, model: Model, stop: StopToken
 ) -> Generator[Event, None, Light | None]:
     """Choose for how long ``refiner`` refines, on this image; return what `Refiner.choose` returns."""
+    known = refiner.noise_is_shared
     work = refiner.choose(result, problem.image, model.psf, model.config.refinement_boundary, problem.weights)
-    return (yield from report_progress(work, "choose", stop))
+    light = yield from report_progress(work, "choose", stop)
+    if refiner.noise_is_shared and not (known or problem.shared_noise):
+        yield Warned(NOISE_IS_SHARED)
+    return light
 
 
 def predict_and_fit(

@@ -8,8 +8,7 @@ predicted better, and f(x) is unchanged.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +18,16 @@ from torch import Tensor
 from napari_selfdeconv.arrays.chunks import chunks, rewrite
 from napari_selfdeconv.config.training import Boundary
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.holdout.held_out import choose_held_out, surely_less
+from napari_selfdeconv.holdout.held_out import (
+    CHECKED,
+    CHECKED_PERCENT,
+    choose_held_out,
+    surely_less,
+    with_neighbours,
+)
 from napari_selfdeconv.inference.light import Light
 from napari_selfdeconv.inference.refine_stack import refine_stack
+from napari_selfdeconv.inference.tv_weight import TV, tv_weight
 from napari_selfdeconv.physics.blur import Blur, convolved
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.far_light import FarLight
@@ -36,9 +42,6 @@ COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 _HELD_OUT_PERCENT = 4.0
 # With fewer held-out pixels than this the choice is not reliable.
 _FEWEST = 8
-# The total variation. Without it 50 iterations added noise to smooth places, which held-out pixels do not show.
-# With three times as much, smooth places become flat patches.
-_TV = 1e-3
 _MOST_VOXELS = 1_500_000
 # Richardson-Lucy multiplies and cannot leave 0, so no voxel begins below this share of the mean light.
 _LEAST = 0.1
@@ -56,13 +59,23 @@ RefineBoundary = Boundary | Literal["open"]
 Sides = Sequence[tuple[bool, bool]]
 
 
-@dataclass(frozen=True)
-class _Choice:
+class Refinement(NamedTuple):
+    """How results are refined.
+
+    Attributes
+    ----------
+    iterations : of Richardson-Lucy; 0 where nothing helped.
+    black : background level that they begin above.
+    tv : weight of the total variation (`tv_weight`). Without it 50 iterations added noise to smooth places, which
+        held-out pixels do not show.
+    """
+
     iterations: int
-    black: float
+    black: float = 0.0
+    tv: float = TV
 
 
-_NOTHING = _Choice(0, 0.0)
+_NOTHING = Refinement(0)
 
 
 def refinement_reach(psf_shape: Sequence[int], iterations: int = COUNTS[-1]) -> tuple[int, ...]:
@@ -92,23 +105,21 @@ class Refiner:
 
     Attributes
     ----------
+    chosen : how it refines; None before the first image.
     iterations : number of Richardson-Lucy iterations; None before the first image, 0 where nothing helped.
+    noise_is_shared : whether iterations would have fitted noise that neighbouring pixels share, so there are none.
     expected : what the last refined stack gives as its image, with background and far light; None before.
     """
 
-    def __init__(self, device: torch.device, chosen: tuple[int, float] | None = None) -> None:
+    def __init__(self, device: torch.device, chosen: Refinement | None = None) -> None:
         self._device = device
-        self._choice: _Choice | None = None if chosen is None else _Choice(*chosen)
+        self.chosen = chosen
+        self.noise_is_shared = False
         self.expected: Array | None = None
 
     @property
-    def chosen(self) -> tuple[int, float] | None:
-        """Iterations, and the black that they begin at; None before they are chosen."""
-        return None if self._choice is None else (self._choice.iterations, self._choice.black)
-
-    @property
     def iterations(self) -> int | None:
-        return None if self._choice is None else self._choice.iterations
+        return None if self.chosen is None else self.chosen.iterations
 
     def choose(
         self,
@@ -122,14 +133,15 @@ class Refiner:
 
         Parameters are those of a call, for which the `Light` is returned; it is None if nothing had to be chosen.
         """
-        if self._choice is not None:
+        if self.chosen is not None:
             return None
         blur, middle = _blur(psf, boundary), _middle(result.shape)
         looked_at, expected = image[middle].astype(np.float32), convolved(blur, result[middle])
         pixels = None if weights is None else weights.cut(middle)
         light = Light.of(looked_at, expected, None if pixels is None else pixels.measured)
         observed = light.seen(looked_at, expected)
-        self._choice = yield from self._compared(result[middle], expected, observed, blur, boundary, pixels)
+        tv = tv_weight(looked_at, None if pixels is None else pixels.measured)
+        self.chosen = yield from self._compared(result[middle], expected, observed, blur, boundary, pixels, tv)
         return light
 
     def light(
@@ -182,8 +194,8 @@ class Refiner:
         (0, 5.0)
         """
         measured = yield from self.choose(result, image, psf, boundary, weights)
-        assert self._choice is not None
-        count, black = self._choice.iterations, self._choice.black
+        assert self.chosen is not None
+        count, black, tv = self.chosen
         if count == 0:
             return
         blur = _blur(psf, boundary)
@@ -200,7 +212,9 @@ class Refiner:
             observed = light.seen(image[wide].astype(np.float32), convolved(blur, result[wide]))
             pixels = None if weights is None else weights.cut((wide,))
             first = (sides[0][0] or wide.start > 0, sides[0][1] or wide.stop < result.shape[0])
-            run = self._iterate(result[wide], observed, blur, boundary, black, least, pixels, [first, *sides[1:]])
+            run = self._iterate(
+                result[wide], observed, blur, boundary, black, least, tv, pixels, [first, *sides[1:]]
+            )
             for _ in range(count):
                 operator, estimate = next(run)
                 done += 1
@@ -214,10 +228,12 @@ class Refiner:
         self, result: Array, image: Array, psf: Array, far: FarLight, weights: PixelWeights | None = None
     ) -> Generator[Tick, None, None]:
         """Refine the result of a widefield stack in place with its whole PSF; see `refine_stack.refine_stack`."""
+        measured = None if weights is None else weights.measured
+        tv = tv_weight(image, measured) if self.chosen is None else self.chosen.tv
         count, self.expected = yield from refine_stack(
-            result, image, psf, far, self._device, weights, self.iterations
+            result, image, psf, far, self._device, weights, self.iterations, tv
         )
-        self._choice = _Choice(count, 0.0)
+        self.chosen = Refinement(count, tv=tv)
 
     def _iterate(
         self,
@@ -227,6 +243,7 @@ class Refiner:
         boundary: RefineBoundary,
         black: float,
         least: float,
+        tv: float,
         weights: PixelWeights | None = None,
         goes_on: Sides = (),
     ) -> Iterator[tuple[ForwardOperator, Tensor]]:
@@ -234,7 +251,7 @@ class Refiner:
         begin = (self._tensor(start) - black).clamp_(min=least)
         # Below that length of the gradients the step would be too long for flat places: it would overshoot, and
         # rounding errors would grow from iteration to iteration until a tile differs from the whole image.
-        options: dict[str, Any] = dict(floor=1e-3 * least, tv=_TV, tv_smooth=4 * observed.ndim * _TV)
+        options: dict[str, Any] = dict(floor=1e-3 * least, tv=tv, tv_smooth=4 * observed.ndim * tv)
         if boundary == "open":
             yield from self._iterate_open(begin, observed - np.float32(black), blur, weights, goes_on, options)
             return
@@ -282,7 +299,8 @@ class Refiner:
         blur: Blur,
         boundary: RefineBoundary,
         weights: PixelWeights | None,
-    ) -> Generator[Tick, None, _Choice]:
+        tv: float,
+    ) -> Generator[Tick, None, Refinement]:
         """Return the iterations and the background level with the best prediction of held-out pixels."""
         if weights is None:
             weights = PixelWeights(np.ones(observed.shape, bool))
@@ -297,7 +315,7 @@ class Refiner:
         for tried, black in enumerate(blacks):
             if (least := _least(float(observed.mean(dtype=np.float64)), black)) <= 0:
                 continue
-            run = self._iterate(result, observed, blur, boundary, black, least, left)
+            run = self._iterate(result, observed, blur, boundary, black, least, tv, left)
             error: NDArray[np.float64] | None = None
             for n, (operator, estimate) in zip(range(1, COUNTS[-1] + 1), run, strict=False):
                 yield Tick(tried * COUNTS[-1] + n, len(blacks) * COUNTS[-1])
@@ -309,8 +327,34 @@ class Refiner:
                     break
                 error, count = now, n
             if error is not None and surely_less(error, untouched) and error.mean() < best.mean():
-                best, chosen = error, _Choice(count, black)
+                best, chosen = error, Refinement(count, black, tv)
+        if chosen.iterations and self._fits_noise(result, expected, observed, blur, boundary, weights, chosen):
+            self.noise_is_shared = True
+            return _NOTHING
         return chosen
+
+    def _fits_noise(
+        self,
+        result: Array,
+        expected: Array,
+        observed: Array,
+        blur: Blur,
+        boundary: RefineBoundary,
+        weights: PixelWeights,
+        chosen: Refinement,
+    ) -> bool:
+        """Return whether pixels held out with their neighbours are surely predicted worse than before."""
+        pixels = choose_held_out(observed, CHECKED_PERCENT, 1, weights.measured) & weights.measured
+        if np.count_nonzero(pixels) < _FEWEST:
+            return False
+        least = _least(float(observed.mean(dtype=np.float64)), chosen.black)
+        left = weights.without(with_neighbours(pixels))
+        run = self._iterate(result, observed, blur, boundary, chosen.black, least, chosen.tv, left)
+        for _ in range(min(chosen.iterations, CHECKED)):
+            operator, estimate = next(run)
+        recorded = observed[pixels].astype(np.float64)
+        predicted = _blurred(operator, estimate)[pixels].astype(np.float64) + chosen.black
+        return surely_less((expected[pixels] - recorded) ** 2, (predicted - recorded) ** 2)
 
     def _mask(self, pixels: NDArray[np.bool_]) -> Tensor:
         return torch.tensor(pixels, device=self._device)[None, None]

@@ -8,7 +8,6 @@ fits the other, so both are scaled once before the iterations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from napari_selfdeconv.events import Tick
 from napari_selfdeconv.holdout.held_out import choose_held_out, surely_less
-from napari_selfdeconv.physics.camera import Background
+from napari_selfdeconv.inference.tv_weight import TV
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.far_light import FarLight
 from napari_selfdeconv.restoration.open_operator import OpenOperator
@@ -32,12 +31,6 @@ STACK_COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80)
 _HELD_OUT_PERCENT = 4.0
 # With fewer held-out pixels than this the choice is not reliable.
 _FEWEST = 8
-# Weight of the total variation where the brightest thousandth of an image has so many photons a pixel: five times
-# as much took 0.3 to 1.3 dB off such stacks. Noise falls with the root of the photons, and so does the weight.
-# Nothing was measured beyond these bounds.
-_TV, _TV_PHOTONS = 1e-3, 200.0
-_LEAST_TV, _MOST_TV = 1e-4, 2e-3
-_BRIGHTEST = 0.999
 # No voxel begins below this share of the mean light: Richardson-Lucy cannot leave 0.
 _LEAST = 0.02
 # The least factor by which the light inside and outside is scaled.
@@ -57,6 +50,7 @@ def refine_stack(
     device: torch.device,
     weights: PixelWeights | None = None,
     iterations: int | None = None,
+    tv: float = TV,
 ) -> Generator[Tick, None, tuple[int, Array | None]]:
     """Refine ``result`` in place, or leave it unchanged if held-out pixels are not surely predicted better.
 
@@ -69,6 +63,7 @@ def refine_stack(
     device : where to compute.
     weights : how much each pixel of ``image`` counts; None is 1 everywhere.
     iterations : what an earlier call chose, for a frame of the same series; None chooses.
+    tv : weight of the total variation (`tv_weight`).
 
     Returns
     -------
@@ -120,23 +115,11 @@ def refine_stack(
         stop=StopToken(),
         weights=weights.without(held),
         background=background,
-        tv=tv_weight(image, background, weights),
+        tv=tv,
         start=start,
         each=look,
     )
     return count, kept
-
-
-def tv_weight(image: Array, background: Background, weights: PixelWeights) -> float:
-    """Return the weight of the total variation for a stack: the less, the more photons its pixels have.
-
-    Where photons cannot be counted, it is the weight for `_TV_PHOTONS`.
-    """
-    light = (image - np.float32(background.whole))[weights.measured]
-    brightest = float(np.quantile(light, _BRIGHTEST))
-    if background.gain == 0 or brightest <= 0:
-        return _TV
-    return float(np.clip(_TV * math.sqrt(_TV_PHOTONS * background.gain / brightest), _LEAST_TV, _MOST_TV))
 
 
 def _start(
