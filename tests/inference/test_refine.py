@@ -13,7 +13,9 @@ from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays import chunks
 from napari_selfdeconv.errors import Cancelled
 from napari_selfdeconv.events import Event, Progress, drain
-from napari_selfdeconv.inference.refine import COUNTS, Refinement, Refiner
+from napari_selfdeconv.inference import refine
+from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.inference.refinement_choice import COUNTS, Refinement
 from napari_selfdeconv.physics.blur import Blur
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.simulate import cells_2d
@@ -128,7 +130,7 @@ def test_noise_that_neighbours_share_is_not_sharpened(
     assert np.array_equal(refined_by(refiner, truth, image), truth)
     assert refiner.noise_is_shared
     # Pixels that are held out alone are predicted better, and the result is worse.
-    monkeypatch.setattr(Refiner, "_fits_noise", lambda *_: False)
+    monkeypatch.setattr(refine, "fits_noise", lambda *_: False)
     fooled = refiner_here()
     assert error(refined_by(fooled, truth, image), truth) > 0.3 * truth.std()
     assert not fooled.noise_is_shared

@@ -17,9 +17,9 @@ from napari_selfdeconv.config.presets import preset
 from napari_selfdeconv.config.tiles import TileConfig
 from napari_selfdeconv.config.training import TrainConfig
 from napari_selfdeconv.events import Progress, Tick, drain
-from napari_selfdeconv.inference import refine
 from napari_selfdeconv.inference.predict import predict
 from napari_selfdeconv.inference.refine import Refiner
+from napari_selfdeconv.inference.refinement_choice import Refinement
 from napari_selfdeconv.network.initial_weights import initial_weights
 from napari_selfdeconv.network.model import Model, build_network
 from napari_selfdeconv.physics.blur import Blur, convolved
@@ -140,7 +140,7 @@ def test_many_iterations_of_refinement_in_tiles_give_the_whole(
     """It was off by 1.1e-3 and 2.2e-3: rounding errors grew in flat places, and the tiles saw too little."""
 
     def choose(self: Refiner, *_: object) -> Iterator[Tick]:
-        self.chosen = refine.Refinement(200)
+        self.chosen = Refinement(200)
         return iter(())
 
     monkeypatch.setattr(Refiner, "choose", choose)

@@ -30,7 +30,8 @@ from napari_selfdeconv.inference.predict import (
     predict_with,
 )
 from napari_selfdeconv.inference.prepare import Problem
-from napari_selfdeconv.inference.refine import Refinement, Refiner, refinement_reach
+from napari_selfdeconv.inference.refine import Refiner, refinement_reach
+from napari_selfdeconv.inference.refinement_choice import Refinement
 from napari_selfdeconv.inference.views import predictors
 from napari_selfdeconv.inference.weigh import WeightsOf
 from napari_selfdeconv.network.model import Model

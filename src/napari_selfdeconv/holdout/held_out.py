@@ -20,9 +20,6 @@ _STANDARD_ERRORS = 2.0
 # Iterations are used if held-out pixels are predicted better by so many standard errors: then they do not fit
 # noise.
 _SURE = 3.0
-#: A choice of iterations is checked with pixels that are held out with their neighbours (`with_neighbours`), after
-#: so many of the iterations: later ones bring back details that are as small as those squares.
-CHECKED_PERCENT, CHECKED = 1.0, 12
 
 
 def hold_out(
