@@ -12,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdeconv import api, preset
 from napari_selfdeconv.arrays import chunks
 from napari_selfdeconv.errors import Cancelled
-from napari_selfdeconv.events import Event, Progress, drain
+from napari_selfdeconv.events import Event, Progress, Warned, drain
 from napari_selfdeconv.inference import refine
+from napari_selfdeconv.inference.predict import NOISE_IS_SHARED
 from napari_selfdeconv.inference.refine import Refiner
 from napari_selfdeconv.inference.refinement_choice import COUNTS, Refinement
 from napari_selfdeconv.physics.blur import Blur
@@ -134,6 +135,20 @@ def test_noise_that_neighbours_share_is_not_sharpened(
     fooled = refiner_here()
     assert error(refined_by(fooled, truth, image), truth) > 0.3 * truth.std()
     assert not fooled.noise_is_shared
+
+
+def test_a_run_says_once_that_neighbours_share_their_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, image = measured(2, 0.002)
+    few = dict(steps=2, patch=32, features=4, batch_size=2, pretrained=False)
+    assert api.deconvolve(image, PSFS[2], preset("quick", 2, **few)).provenance["refined_iterations"]
+    monkeypatch.setattr(refine, "fits_noise", lambda *_: True)
+    events: list[Event] = []
+    result = api.deconvolve(image, PSFS[2], preset("quick", 2, **few), on_event=events.append)
+    said = [event.message for event in events if isinstance(event, Warned)]
+    assert said.count(NOISE_IS_SHARED) == 1
+    assert result.provenance["refined_iterations"] == 0
+    plain = api.deconvolve(image, PSFS[2], preset("quick", 2, refine=False, **few))
+    np.testing.assert_array_equal(result.image, plain.image)
 
 
 def test_structure_is_not_taken_for_shared_noise() -> None:
