@@ -20,6 +20,8 @@ _STANDARD_ERRORS = 2.0
 # Iterations are used if held-out pixels are predicted better by so many standard errors: then they do not fit
 # noise.
 _SURE = 3.0
+# With fewer held-out pixels than this no choice is reliable.
+_FEWEST = 8
 
 
 def hold_out(
@@ -70,6 +72,24 @@ def choose_held_out(
     generator = torch.Generator().manual_seed(seed)
     mask = stratified_mask(1, lies.shape(image.shape), percent, generator)[0, 0].numpy()
     return np.ascontiguousarray(lies.undo(mask))
+
+
+def hold_out_measured(
+    image: NDArray[Any], percent: float, seed: int, measured: NDArray[np.bool_]
+) -> NDArray[np.bool_] | None:
+    """Return measured pixels that are held out, to choose by; None if they are too few.
+
+    Parameters as in `hold_out`.
+
+    Examples
+    --------
+    >>> everywhere = np.ones((64, 64), bool)
+    >>> held = hold_out_measured(np.eye(64), 4, 0, everywhere)
+    >>> held is not None and int(held.sum()) > 100, hold_out_measured(np.eye(64), 0.1, 0, everywhere)
+    (True, None)
+    """
+    held: NDArray[np.bool_] = choose_held_out(image, percent, seed, measured) & measured
+    return held if np.count_nonzero(held) >= _FEWEST else None
 
 
 def with_neighbours(held: NDArray[np.bool_]) -> NDArray[np.bool_]:

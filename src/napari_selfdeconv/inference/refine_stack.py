@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.holdout.held_out import choose_held_out, surely_less
+from napari_selfdeconv.holdout.held_out import hold_out_measured, surely_less
 from napari_selfdeconv.inference.tv_weight import TV
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
 from napari_selfdeconv.restoration.far_light import FarLight
@@ -29,8 +29,6 @@ from napari_selfdeconv.stop_token import StopToken
 #: nucleus, whose PSF is known less well, they made a bright rim.
 STACK_COUNTS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80)
 _HELD_OUT_PERCENT = 4.0
-# With fewer held-out pixels than this the choice is not reliable.
-_FEWEST = 8
 # No voxel begins below this share of the mean light: Richardson-Lucy cannot leave 0.
 _LEAST = 0.02
 # The least factor by which the light inside and outside is scaled.
@@ -74,8 +72,8 @@ def refine_stack(
         return 0, None
     assert far.scene is not None
     weights = weights or PixelWeights(np.ones(image.shape, bool))
-    held = choose_held_out(image, _HELD_OUT_PERCENT, 0, weights.measured) & weights.measured
-    if np.count_nonzero(held) < _FEWEST:
+    held = hold_out_measured(image, _HELD_OUT_PERCENT, 0, weights.measured)
+    if held is None:
         return 0, None
     operator, background = OpenOperator(psf, image.shape), far.background
     recorded = image[held].astype(np.float64)

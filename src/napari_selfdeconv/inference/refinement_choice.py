@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdeconv.events import Tick
-from napari_selfdeconv.holdout.held_out import choose_held_out, surely_less, with_neighbours
+from napari_selfdeconv.holdout.held_out import hold_out_measured, surely_less, with_neighbours
 from napari_selfdeconv.inference.refinement_steps import MOST_ITERATIONS, RefinementSteps, blurred, least_light
 from napari_selfdeconv.inference.tv_weight import TV
 from napari_selfdeconv.physics.pixel_weights import PixelWeights
@@ -25,8 +25,6 @@ _HELD_OUT_PERCENT = 4.0
 # The check holds out as many pixels, and is made after as many of the iterations: later ones bring back details
 # that are as small as a pixel and its neighbours, which nothing else predicts.
 _CHECKED_PERCENT, _CHECKED = 1.0, 12
-# With fewer held-out pixels than this the choice is not reliable.
-_FEWEST = 8
 # The background level is 0 unless this quantile of g(f(x)) lies outside this part of its range. Then the quantile
 # is tried as well; small negative values are overshoot.
 _DARKEST, _NEAR_ZERO = 1e-3, (-0.1, 0.02)
@@ -71,11 +69,9 @@ class Case:
     weights: PixelWeights
     steps: RefinementSteps
 
-    def hold_out(self, percent: float, seed: int) -> NDArray[np.bool_]:
-        """Return measured pixels to hold out."""
-        measured = self.weights.measured
-        pixels: NDArray[np.bool_] = choose_held_out(self.observed, percent, seed, measured) & measured
-        return pixels
+    def hold_out(self, percent: float, seed: int) -> NDArray[np.bool_] | None:
+        """Return measured pixels to hold out; None if they are too few to choose by."""
+        return hold_out_measured(self.observed, percent, seed, self.weights.measured)
 
     def errors(self, predicted: Array, pixels: NDArray[np.bool_], black: float = 0.0) -> NDArray[np.float64]:
         """Return the squared errors of a prediction above ``black`` at these pixels."""
@@ -92,7 +88,7 @@ class Case:
 def best_refinement(case: Case, tv: float) -> Generator[Tick, None, Refinement]:
     """Return the iterations and the background level with the best prediction of held-out pixels."""
     pixels = case.hold_out(_HELD_OUT_PERCENT, 0)
-    if np.count_nonzero(pixels) < _FEWEST:
+    if pixels is None:
         return NOTHING
     left = case.weights.without(pixels)
     untouched = case.errors(case.expected, pixels)
@@ -119,7 +115,7 @@ def best_refinement(case: Case, tv: float) -> Generator[Tick, None, Refinement]:
 def fits_noise(case: Case, chosen: Refinement) -> bool:
     """Return whether pixels held out with their neighbours are surely predicted worse than before."""
     pixels = case.hold_out(_CHECKED_PERCENT, 1)
-    if np.count_nonzero(pixels) < _FEWEST:
+    if pixels is None:
         return False
     left = case.weights.without(with_neighbours(pixels))
     least = case.least(chosen.black)

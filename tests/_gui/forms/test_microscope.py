@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
@@ -425,3 +426,28 @@ def test_a_stack_that_is_only_refined_is_said_to_be(open_dock: Callable[..., Any
     form.size_note.whole.setChecked(False)
     assert train.note.text() == describe("quick", 3)
     assert "for training" in dock.memory_note.text()
+
+
+def test_nothing_is_said_of_refinement_where_the_size_of_the_psf_is_not_known(
+    open_dock: Callable[..., Any],
+) -> None:
+    stack = np.random.default_rng(0).random((16, 24, 24)).astype(np.float32)
+    dock = open_dock(image=stack, scale=(0.3, 0.12, 0.12), units=("um",) * 3)
+    form, said = dock.psf_form, dock.train_form.note
+    psf = dock.viewer.add_image(np.ones((31, 47, 47)), name="bead PSF", scale=(0.3, 0.12, 0.12), units=("um",) * 3)
+    form.from_layer.click()
+    form.layer_box.choose(psf)
+    assert said.text() == REFINED
+    # A PSF that is cleaned up is cropped, and one of other voxels is resampled.
+    form.clean.setChecked(True)
+    assert said.text() == describe("quick", 3)
+    form.clean.setChecked(False)
+    assert said.text() == REFINED
+    psf.scale = (0.6, 0.12, 0.12)
+    form.changed.emit()
+    assert said.text() == describe("quick", 3)
+    psf.scale = (0.3, 0.12, 0.12)
+    # An array that is not in memory may be too large to be used whole.
+    lazy = dock.viewer.add_image(da.from_array(stack), name="lazy", scale=(0.3, 0.12, 0.12), units=("um",) * 3)
+    dock.image_box.choose(lazy)
+    assert said.text() == describe("quick", 3)

@@ -17,8 +17,8 @@ from napari_selfdeconv.config.training import TrainConfig
 DEFAULT = "quick"
 #: What is said of every preset that trains, for a stack with the whole PSF.
 REFINED = (
-    "No training step: the learned weights are applied to this widefield stack, and the result is refined "
-    "with its whole PSF. Continue training then trains."
+    "No training step: the result of the learned weights is refined with the whole PSF of this widefield stack. "
+    "Continue training then trains."
 )
 DEVICE_CHOICES = [("auto", "auto"), ("cpu", "cpu"), ("cuda (NVIDIA, AMD)", "cuda"), ("mps (Apple)", "mps")]
 
